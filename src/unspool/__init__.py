@@ -1,0 +1,1 @@
+"""Train, sample, inspect and compare sequence models."""

@@ -1,0 +1,89 @@
+"""The nouns every layer shares.
+
+Axes:  B batch   T time   S source time   D width   H hidden   V vocabulary
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Ids below `size`.
+
+    >>> Tokens(65).size
+    65
+    """
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Vectors of `size` reals.
+
+    >>> Numbers(2).size
+    2
+    """
+
+    size: int
+
+
+Kind = Tokens | Numbers
+"""What a sequence is made of; it decides the embedding and the head."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What goes in, what should come out, where it counts, what is there at all, and what to look at.
+
+    >>> ids = torch.tensor([[1, 2, 3]])
+    >>> batch = Batch(ids[:, :-1], ids[:, 1:], torch.ones(1, 2, dtype=torch.bool))
+    >>> batch.positions
+    2
+    """
+
+    inputs: Tensor  # (B, T) ids, or (B, T, size) numbers
+    targets: Tensor  # (B, T) ids, or (B, T, size) numbers
+    counts: Tensor  # (B, T) bool: the positions the loss looks at
+    present: Tensor | None = None  # (B, T) bool: the positions that are not padding; None when all are there
+    source: Tensor | None = None  # (B, S) ids, or (B, S, size) numbers, for an encoder
+    source_present: Tensor | None = None  # (B, S) bool
+    continues: bool = False  # the rows go on where the batch before stopped, so the state is carried over
+
+    @property
+    def positions(self) -> int:
+        """How many positions the loss looks at."""
+        return int(self.counts.sum())
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on another device."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(
+            **{name: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for name, v in moved.items()}
+        )
+
+    def parts(self, number: int) -> Iterator["Batch"]:
+        """The same rows in that many smaller batches (fewer when there are fewer rows), in order."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        pieces = {n: v.tensor_split(number) if isinstance(v, Tensor) else [v] * number for n, v in values.items()}
+        for index in range(min(number, len(self.inputs))):
+            yield Batch(**{name: split[index] for name, split in pieces.items()})
+
+
+class Batches(Protocol):
+    """Batches by number: the same number always gives the same batch, so a data position is one integer.
+
+    Numbers go on after the first epoch; `epoch` says how many batches one pass over the data takes (0: endless).
+    """
+
+    @property
+    def epoch(self) -> int:
+        """How many batches make one pass over the data; 0 when there is no end."""
+        ...
+
+    def __getitem__(self, number: int) -> Batch: ...

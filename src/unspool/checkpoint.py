@@ -1,0 +1,239 @@
+"""A run is a folder of data: TOML, JSON, safetensors. Nothing in it is ever executed.
+
+    recipe.toml              what was asked for, resolved
+    tokenizer.json           text to ids and back
+    about.json               kinds, versions, data fingerprint, size of the model
+    metrics.jsonl            one line for each step and each evaluation
+    samples.jsonl            what it wrote while it learned
+    checkpoints/step-N/      model.safetensors, trainer.safetensors, trainer.json, manifest.json
+
+A checkpoint is written beside its place, flushed to the disk and renamed, so it is there whole or not at all. Its
+manifest has the digest of every file that the state depends on; whatever does not match is refused.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from unspool.errors import CheckpointError
+
+SHARED = ("recipe.toml", "tokenizer.json", "about.json")
+"""Files of a run that every checkpoint depends on."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One saved state of a run, checked against its manifest."""
+
+    path: Path
+
+    @property
+    def run(self) -> Path:
+        """The run's own folder."""
+        return self.path.parent.parent
+
+    @property
+    def number(self) -> int:
+        """How many steps were done."""
+        return int(self.path.name.removeprefix("step-"))
+
+    def plain(self) -> dict[str, Any]:
+        """The plain part of the trainer's state."""
+        return read_json(self.path / "trainer.json")
+
+    def weights(self) -> dict[str, Tensor]:
+        """The model's weights, averaged if an average was kept."""
+        return read_tensors(self.path / "model.safetensors")
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors of the trainer's state."""
+        return read_tensors(self.path / "trainer.safetensors")
+
+
+def find(path: str | Path, which: str = "best") -> Checkpoint:
+    """The best or the last checkpoint of a run folder, or the very one whose folder is given; damaged ones are refused."""
+    path = Path(path)
+    if re.fullmatch(r"step-\d+", path.name) and path.is_dir():
+        return check(Checkpoint(path.resolve()))
+    found = checkpoints(path)
+    if not found:
+        if path.exists() and not path.is_dir():
+            raise CheckpointError(
+                f"{path} is a file, not a run folder", hint="give the folder that `unspool train` wrote"
+            )
+        why = "holds no finished checkpoint" if path.is_dir() else "does not exist"
+        raise CheckpointError(f"the run folder {path} {why}", hint="`unspool train RECIPE --run DIR` writes one")
+    last = check(found[-1])
+    if which == "last":
+        return last
+    best = last.plain().get("best_number", last.number)
+    return check(next((c for c in found if c.number == best), last))
+
+
+def checkpoints(run: Path) -> list[Checkpoint]:
+    """Every finished checkpoint of a run, oldest first."""
+    folders = (run / "checkpoints").glob("step-*") if run.is_dir() else ()
+    found = [Checkpoint(folder.resolve()) for folder in folders if re.fullmatch(r"step-\d+", folder.name)]
+    return sorted(found, key=lambda checkpoint: checkpoint.number)
+
+
+def check(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint itself, when every file is exactly what was written; else an error that names a whole one."""
+    found = damage(checkpoint)
+    if not found:
+        return checkpoint
+    others = (c for c in reversed(checkpoints(checkpoint.run)) if c.path != checkpoint.path)
+    whole = next((other for other in others if not damage(other)), None)
+    if whole is None:
+        raise CheckpointError(found, hint="restore the file from a copy, or train anew")
+    raise CheckpointError(
+        found, hint=f"the state of step {whole.number} is whole: give {whole.path} instead of the run"
+    )
+
+
+def damage(checkpoint: Checkpoint) -> str:
+    """What is wrong with a checkpoint's files, in words; empty when nothing is."""
+    try:
+        digests = read_json(checkpoint.path / "manifest.json")["sha256"]
+        for name, wanted in digests.items():
+            file = (checkpoint.run if name in SHARED else checkpoint.path) / name
+            if digest(file) != wanted:
+                return f"{file} was truncated or edited after it was written"
+    except FileNotFoundError as error:
+        return f"{error.filename} is missing"
+    except (OSError, KeyError, AttributeError, CheckpointError) as error:
+        return f"the checkpoint {checkpoint.path} is damaged: {error}"
+    return ""
+
+
+def save(
+    run: Path, number: int, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], plain: Mapping[str, Any]
+) -> Checkpoint:
+    """Write the checkpoint of that many steps, whole or not at all; what was saved before stays."""
+    from safetensors.torch import save as encode
+
+    place = run / "checkpoints" / f"step-{number:08d}"
+    with writing(place):
+        place.parent.mkdir(exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=place.parent))
+        try:
+            contents = {
+                "model.safetensors": encode(_storable(weights)),
+                "trainer.safetensors": encode(_storable(tensors)),
+                "trainer.json": json.dumps(plain).encode(),
+            }
+            digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+            digests |= {name: digest(run / name) for name in SHARED if (run / name).exists()}
+            contents["manifest.json"] = json.dumps({"sha256": digests}, indent=1).encode()
+            for name, content in contents.items():
+                _write_through(draft / name, content)
+            if place.exists():
+                shutil.rmtree(place)
+            draft.chmod(0o755)
+            draft.rename(place)
+            _flush_folder(place.parent)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return Checkpoint(place)
+
+
+def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Safetensors wants whole tensors that share nothing: tied weights are stored twice, and tied again by the model."""
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+
+
+def prune(run: Path, keep: set[int]) -> None:
+    """Remove every checkpoint but those of these numbers, and drafts that a crash left behind."""
+    for checkpoint in checkpoints(run):
+        if checkpoint.number not in keep:
+            shutil.rmtree(checkpoint.path, ignore_errors=True)
+    for draft in (run / "checkpoints").glob(".draft-*"):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put a small file in its place, whole or not at all."""
+    with writing(path):
+        draft = path.with_name(f".draft-{path.name}")
+        try:
+            _write_through(draft, text.encode())
+            draft.replace(path)
+            _flush_folder(path.parent)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what a disk can refuse into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise CheckpointError(
+                f"no space left on the disk for {path}; what was saved before is whole",
+                hint="free some space, then go on with `unspool resume RUN`",
+            ) from error
+        raise CheckpointError(
+            f"cannot write {path}: {error.strerror or error}", hint="choose another --run DIR"
+        ) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing", hint="the folder is not a whole run") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not readable: {error}", hint="restore it from a copy") from None
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path} should hold an object", hint="restore it from a copy")
+    return data
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors in a safetensors file, on the CPU."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file: {error}", hint="restore it from a copy"
+        ) from None
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename last through a power cut; Windows has no such call and needs none."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

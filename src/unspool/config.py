@@ -1,0 +1,157 @@
+"""A recipe: a TOML file and overrides from the command line, nothing else.
+
+Settings have three layers: the constructors' defaults, the recipe, `section.key=value`.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from unspool.errors import ConfigError, unknown
+
+Recipe = dict[str, Any]
+"""Sections by name, options by key."""
+
+SECTIONS = (
+    "seed",
+    "plugin",
+    "data",
+    "tokenizer",
+    "task",
+    "model",
+    "core",
+    "train",
+    "evaluate",
+    "sample",
+    "save",
+    "expect",
+)
+"""What may stand at the top of a recipe."""
+
+
+def names() -> dict[str, str]:
+    """The recipes that come with the package: name -> its first comment line.
+
+    >>> "char-lm" in names()
+    True
+    """
+    found = {}
+    for entry in files("unspool.recipes").iterdir():
+        if entry.name.endswith(".toml"):
+            first = entry.read_text(encoding="utf-8").partition("\n")[0]
+            found[entry.name.removesuffix(".toml")] = first.lstrip("# ").rstrip(".")
+    return dict(sorted(found.items()))
+
+
+def load(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of that name, or of that .toml file, with the overrides applied.
+
+    >>> load("char-lm", ["core.width=64"])["core"]["width"]
+    64
+    """
+    recipe = parse(read(str(name)), str(name))
+    for override_ in overrides:
+        override(recipe, override_)
+    check_sections(recipe)
+    return recipe
+
+
+def read(name: str) -> str:
+    """The text of a recipe, from the package or from a file."""
+    path = Path(name)
+    if path.suffix != ".toml" and name in names():
+        return files("unspool.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    if path.suffix != ".toml":
+        raise unknown("recipe", name, names())
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"there is no recipe file {name}", hint="`unspool recipes` lists the named ones") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the recipe {name}: {error}", hint="a recipe is a TOML file in UTF-8") from None
+
+
+def parse(text: str, name: str) -> Recipe:
+    """The recipe that a TOML text says."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{name} is not valid TOML: {error}", hint="strings need quotes, tables stand in [brackets]"
+        ) from None
+
+
+def override(recipe: Recipe, text: str) -> None:
+    """Apply one `section.key=value`; a value is read as TOML where it can be, and as a string where not."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"cannot read the override {text!r}", hint="write it as section.key=value")
+    *sections, last = key.split(".")
+    table = recipe
+    for section in sections:
+        inner = table.setdefault(section, {})
+        if isinstance(inner, str):  # core.cell.peephole=... after core.cell = "lstm"
+            inner = table[section] = {"kind": inner}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"cannot set {key}: {section} is a value, not a section", hint=f"write {section}=value")
+        table = inner
+    table[last] = value_of(value)
+
+
+def value_of(text: str) -> Any:
+    """A number, a boolean, a list or a table as TOML writes them; anything else is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return {"True": True, "False": False}.get(text, text)
+
+
+def check_sections(recipe: Recipe) -> None:
+    """Refuse a section that nothing reads, and a section that is not a table."""
+    for name, value in recipe.items():
+        if name not in SECTIONS:
+            raise unknown("section", name, SECTIONS)
+        if name == "seed":
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+                raise ConfigError(f"seed should be a whole number, zero or more, received {value!r}", hint="seed=0")
+        elif name == "plugin":
+            continue
+        elif not isinstance(value, dict):
+            raise ConfigError(f"{name} should be a section, received {value!r}", hint=f"set {name}.KEY=VALUE")
+
+
+def dump(recipe: Mapping[str, Any]) -> str:
+    """The recipe as TOML: reading it back gives the same recipe.
+
+    >>> print(dump({"seed": 1, "core": {"kind": "recurrent", "width": 64}}), end="")
+    seed = 1
+    <BLANKLINE>
+    [core]
+    kind = "recurrent"
+    width = 64
+    """
+    lines = [f"{key} = {toml(value)}" for key, value in recipe.items() if not isinstance(value, dict)]
+    for section, table in recipe.items():
+        if isinstance(table, dict):
+            lines += [
+                "",
+                f"[{section}]",
+                *(f"{key} = {toml(value)}" for key, value in table.items() if value is not None),
+            ]
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def toml(value: Any) -> str:
+    """One value as TOML writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | Path):
+        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {toml(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml(inner) for inner in value) + "]"
+    return repr(value)

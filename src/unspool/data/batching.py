@@ -1,0 +1,146 @@
+"""One long text of ids as batches by number: for training in lanes or windows, for evaluation every target once."""
+
+import hashlib
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+from unspool.batch import Batch
+from unspool.errors import DataError
+from unspool.registry import Count
+
+
+class Lanes:
+    """The text side by side in `batch_size` lanes, read `length` ids at a time: truncated backpropagation through time.
+
+    Lane b goes on from chunk to chunk, so the state is carried; a remainder that fills no column is dropped.
+
+    >>> batch = Lanes(torch.arange(26), batch_size=4, length=3)[0]
+    >>> "".join(chr(97 + id) for id in batch.inputs.T.flatten())
+    'agmsbhntciou'
+    """
+
+    def __init__(self, ids: Int64[Tensor, "N"], batch_size: Count, length: Count) -> None:
+        width = len(ids) // batch_size
+        need(ids, 2 * batch_size, f"{batch_size} lanes", "task.batch_size")
+        self.rows = ids[: batch_size * width].view(batch_size, width)
+        self.length = length
+
+    @property
+    def epoch(self) -> int:
+        """How many batches read each lane to its end."""
+        return -(-(self.rows.shape[1] - 1) // self.length)
+
+    def __getitem__(self, number: int) -> Batch:
+        """Batch `number`; the last of an epoch may be shorter, because the last id of a lane has no target."""
+        index = number % self.epoch
+        chunk = self.rows[:, index * self.length : (index + 1) * self.length + 1]
+        return pairs(chunk, continues=index > 0)
+
+
+class Windows:
+    """Windows of `length` ids that start anywhere: batch `number` depends on the seed and the number alone.
+
+    >>> windows = Windows(torch.arange(100), batch_size=2, length=5, seed=1)
+    >>> torch.equal(windows[7].inputs, windows[7].inputs), torch.equal(windows[7].inputs, windows[8].inputs)
+    (True, False)
+    """
+
+    def __init__(self, ids: Int64[Tensor, "N"], batch_size: Count, length: Count, seed: int = 0) -> None:
+        need(ids, length + 1, f"a window of {length} and its next one", "task.length")
+        self.windows = ids.unfold(0, length + 1, 1)  # (N - length, length + 1), a view
+        self.batch_size, self.length, self.seed, self.size = batch_size, length, seed, len(ids)
+
+    @property
+    def epoch(self) -> int:
+        """How many batches show as many positions as the text has."""
+        return max(1, self.size // (self.batch_size * self.length))
+
+    def __getitem__(self, number: int) -> Batch:
+        """Batch `number`; every window of the text is equally likely, the last one too."""
+        digest = hashlib.blake2b(f"{self.seed} {number}".encode(), digest_size=8).digest()
+        random = torch.Generator().manual_seed(int.from_bytes(digest))
+        starts = torch.randint(len(self.windows), (self.batch_size,), generator=random)
+        return pairs(self.windows[starts.to(self.windows.device)])
+
+
+class Whole:
+    """Every target once, with all the text before it in its lane: the state is carried to the end of the lane.
+
+    There are at most `lanes` lanes; the end of the last one is padded where the text does not come out even.
+
+    >>> batches = Whole(torch.arange(8), lanes=2, length=3)
+    >>> [batches[number].targets.tolist() for number in range(batches.epoch)]
+    [[[1, 2, 3], [5, 6, 7]], [[4], [0]]]
+    """
+
+    def __init__(self, ids: Int64[Tensor, "N"], lanes: Count, length: Count) -> None:
+        need(ids, 2, "one prediction", "")
+        self.rows, self.present = cut(ids, -(-(len(ids) - 1) // lanes))
+        self.full = int(self.present[-1].sum())  # columns where no lane is padded
+        self.length = length
+
+    @property
+    def epoch(self) -> int:
+        """How many batches cover the text."""
+        return -(-self.present.shape[1] // self.length)
+
+    def __getitem__(self, number: int) -> Batch:
+        """Batch `number` goes on where the one before stopped."""
+        index = number % self.epoch
+        start, end = index * self.length, min((index + 1) * self.length, self.present.shape[1])
+        present = self.present[:, start:end] if end > self.full else None
+        return pairs(self.rows[:, start : end + 1], present, continues=index > 0)
+
+
+class Cut:
+    """Every target once, in windows that begin with an empty memory: for models that read a fixed window.
+
+    >>> batches = Cut(torch.arange(6), window=2, batch_size=2)
+    >>> [batches[number].targets.tolist() for number in range(batches.epoch)]
+    [[[1, 2], [3, 4]], [[5, 0]]]
+    """
+
+    def __init__(self, ids: Int64[Tensor, "N"], window: Count, batch_size: Count) -> None:
+        need(ids, 2, "one prediction", "")
+        self.rows, self.present = cut(ids, min(window, len(ids) - 1))
+        self.ragged = not bool(self.present[-1].all())
+        self.batch_size = batch_size
+
+    @property
+    def epoch(self) -> int:
+        """How many batches cover the text."""
+        return -(-len(self.rows) // self.batch_size)
+
+    def __getitem__(self, number: int) -> Batch:
+        """Batch `number`; the last one has the rows that are left, and its last row may be padded."""
+        index = number % self.epoch
+        rows = slice(index * self.batch_size, (index + 1) * self.batch_size)
+        return pairs(self.rows[rows], self.present[rows] if self.ragged and index == self.epoch - 1 else None)
+
+
+def pairs(
+    chunk: Int64[Tensor, "B width"], present: Bool[Tensor, "B T"] | None = None, continues: bool = False
+) -> Batch:
+    """The batch that predicts each id of a chunk from those before it; all that is present counts."""
+    inputs, targets = chunk[:, :-1], chunk[:, 1:]
+    every = torch.ones((), dtype=torch.bool, device=chunk.device).expand(inputs.shape)
+    return Batch(inputs, targets, every if present is None else present, present, continues=continues)
+
+
+def cut(ids: Int64[Tensor, "N"], width: int) -> tuple[Int64[Tensor, "R {width}+1"], Bool[Tensor, "R {width}"]]:
+    """Rows of `width` targets, each row after the id before them, and which are there: the last row is padded."""
+    targets = len(ids) - 1
+    rows = -(-targets // width)
+    padded = F.pad(ids, (0, rows * width - targets))
+    present = torch.arange(rows * width, device=ids.device).view(rows, width) < targets
+    return padded.unfold(0, width + 1, width), present
+
+
+def need(ids: Int64[Tensor, "N"], least: int, what: str, key: str) -> None:
+    """Raise where a text is too short for what is asked of it."""
+    if len(ids) < least:
+        remedy = f"set {key} to a smaller number, or give more text" if key else "give more text"
+        raise DataError(f"a text of {len(ids)} tokens is too short for {what}: it takes {least}", hint=remedy)

@@ -1,0 +1,112 @@
+"""The recipe's [data] section: which text, and which part of it is for training, validation and test."""
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+from unspool.data.corpora import corpus
+from unspool.data.text import Text, clean, fingerprint, read_text
+from unspool.errors import ConfigError, DataError
+from unspool.registry import Natural, Share
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A text in three parts, the files they came from and what the user should know about how they were read.
+
+    >>> Splits("to be ", "or not ", "to be").fingerprint == Splits("to be or ", "not ", "to be").fingerprint
+    False
+    """
+
+    train: str
+    valid: str = ""
+    test: str = ""
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same only when all three parts are the same: a resumed run compares it."""
+        return fingerprint("\0".join((self.train, self.valid, self.test)))
+
+
+class Source:
+    """A text from `path`, `corpus` or `train_path`, read as one string and cut in contiguous parts.
+
+    The first characters are for training, then come `valid` and `test` as shares of the whole. A part that has a file
+    of its own is that file instead: `valid_path`, `test_path`, or valid.txt and test.txt where `path` is a folder with
+    train.txt. `ascii` and `squeeze` clean every text, and `limit` keeps its first characters (0: all).
+
+    >>> splits = Source(corpus="python-docs", limit=1000).read()
+    >>> len(splits.train), len(splits.valid), splits.test
+    (900, 100, '')
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        corpus: str = "",
+        train_path: str = "",
+        valid_path: str = "",
+        test_path: str = "",
+        encoding: str = "auto",
+        ascii: bool = False,
+        squeeze: bool = False,
+        limit: Natural = 0,
+        valid: Share = 0.1,
+        test: Share = 0.0,
+    ) -> None:
+        given = {"data.path": path, "data.corpus": corpus, "data.train_path": train_path}
+        named = [key for key, value in given.items() if value]
+        if not named:
+            raise ConfigError("no text is given", hint="set data.path=FILE")
+        if len(named) > 1:
+            raise ConfigError(
+                f"{' and '.join(named)} are set, and one text is wanted",
+                hint=f"set data.path=FILE and drop the other with {named[1]}=",
+            )
+        self.shares = Fraction(str(valid)), Fraction(str(test))  # as written: 1 - 0.05 - 0.05 is 0.9
+        if sum(self.shares) >= 1:
+            raise ConfigError(
+                f"data.valid={valid} and data.test={test} leave nothing to train on", hint="data.valid=0.1"
+            )
+        self.path, self.corpus, self.train_path = path, corpus, train_path
+        self.valid_path, self.test_path = valid_path, test_path
+        self.encoding, self.ascii, self.squeeze, self.limit = encoding, ascii, squeeze, limit
+
+    def read(self) -> Splits:
+        """Read, clean and cut."""
+        train_path, valid_path, test_path = self.paths()
+        whole = self.cleaned(corpus(self.corpus) if self.corpus else read_text(train_path, self.encoding))
+        apart = {path: self.cleaned(read_text(path, self.encoding)) for path in (valid_path, test_path) if path}
+        valid_share = Fraction(0) if valid_path else self.shares[0]
+        test_share = Fraction(0) if test_path else self.shares[1]
+        size = len(whole.text)
+        middle, end = int(size * (1 - valid_share - test_share)), int(size * (1 - test_share))
+        train, valid, test = whole.text[:middle], whole.text[middle:end], whole.text[end:]
+        for name, part, wanted in (("train", train, True), ("valid", valid, valid_share), ("test", test, test_share)):
+            if wanted and len(part) < 2:
+                raise DataError(
+                    f"a text of {size} characters is too short to split: {len(part)} would be left for {name}",
+                    hint="give more text, or set data.valid and data.test to other shares (0: none)",
+                )
+        valid = apart[valid_path].text if valid_path else valid
+        test = apart[test_path].text if test_path else test
+        texts = [whole, *apart.values()]
+        files = tuple(file for text in texts for file in text.files)
+        return Splits(train, valid, test, files, tuple(note for text in texts for note in text.notes))
+
+    def paths(self) -> tuple[str, str, str]:
+        """Where training, validation and test text are read from; "" for a part without a file of its own."""
+        folder = os.path.expanduser(self.path)
+        paths = [self.train_path, self.valid_path, self.test_path]
+        if self.path and os.path.isfile(os.path.join(folder, "train.txt")):
+            beside = [os.path.join(folder, name) for name in ("train.txt", "valid.txt", "test.txt")]
+            paths = [path or (file if os.path.isfile(file) else "") for path, file in zip(paths, beside, strict=True)]
+        return paths[0] or self.path, paths[1], paths[2]
+
+    def cleaned(self, text: Text) -> Text:
+        """The text as the options want it."""
+        kept = clean(text.text, self.ascii, self.squeeze)[: self.limit or None]
+        return Text(kept, text.files, text.notes)

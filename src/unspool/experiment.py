@@ -1,0 +1,363 @@
+"""The whole story, top to bottom: what a recipe becomes."""
+
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from unspool import build, checkpoint, config
+from unspool.config import Recipe
+from unspool.data.source import Splits
+from unspool.data.tokenizer import load_text, save_text
+from unspool.errors import CheckpointError, ConfigError, TrainingError
+from unspool.generate.sampling import Sampling
+from unspool.look.plots import draw_loss
+from unspool.registry import Natural, defaults, validated
+from unspool.run import Run, data
+from unspool.tasks.task import kind_to_json
+from unspool.train import rng
+from unspool.train.evaluate import evaluate
+from unspool.train.log import Log, records
+from unspool.train.precision import Choice, PrecisionName, choose
+from unspool.train.trainer import Step, Trainer
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The figures of one way to evaluate, after that many steps."""
+
+    number: int
+    way: str  # "carried" or "windowed", say
+    figures: dict[str, float]
+    best: bool  # better than ever before in this run
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What the model wrote after that many steps."""
+
+    number: int
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The state after that many steps is safe on the disk."""
+
+    number: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of a run, and what came of it."""
+
+    number: int
+    folder: Path
+    results: dict[str, float]
+    why: Literal["budget", "patience", "asked"]
+
+
+Event = Step | Evaluated | Sampled | Saved | Finished
+"""What an experiment has to say while it goes on."""
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """The [evaluate] section: how often over the budget, and after how many disappointments to stop (0: never)."""
+
+    times: Natural = 10
+    patience: Natural = 0
+
+
+@dataclass(frozen=True)
+class Showing:
+    """The [sample] section: how often over the budget to let the model write, and how."""
+
+    times: Natural = 4
+    prompt: str = "\n"
+    length: Natural = 200
+    temperature: Annotated[float, Field(ge=0)] = 0.8
+
+
+@dataclass(frozen=True)
+class Saving:
+    """The [save] section: a checkpoint every so many steps besides those at evaluations (0: none), and logs."""
+
+    every: Natural = 0
+    tensorboard: bool = False
+
+
+class Experiment:
+    """Iterate over it: a recipe becomes a run folder, event by event, and you show what you like.
+
+        for event in Experiment.new(recipe, Path("runs/mine")):
+            print(event)
+
+    It can be stopped between two steps with `stop()`, and killed at any time: `Experiment.resume` goes on bit for bit.
+    """
+
+    def __init__(
+        self, recipe: Recipe, folder: Path, splits: Splits, saved: checkpoint.Checkpoint | None = None
+    ) -> None:
+        self.recipe, self.folder = recipe, folder
+        self.evaluating = Evaluating(**validated(Evaluating, recipe.get("evaluate", {}), "evaluate", "evaluation"))
+        self.showing = Showing(**validated(Showing, recipe.get("sample", {}), "sample", "sampling"))
+        self.saving = Saving(**validated(Saving, recipe.get("save", {}), "save", "saving"))
+        rng.seed(recipe.get("seed", 0))
+        tokenizer = load_text((folder / "tokenizer.json").read_text(encoding="utf-8")) if saved else None
+        self.task = build.task(recipe, splits, tokenizer)
+        self.model = build.model(recipe, self.task.reads, self.task.writes)
+        train = dict(recipe.get("train", {}))
+        self.device = _device(train.get("device", "auto"))
+        batches = self.task.batches()
+        batches[0]  # a text that is too short for its batches is refused before anything is written
+        self.choice = self._choose(train)
+        recipe["train"] = train | {"precision": self.choice.precision, "threads": self.choice.threads}
+        options = {key: value for key, value in recipe["train"].items() if key not in ("threads", "device")}
+        given = {"model": self.model, "batches": batches, "device": self.device}
+        self.trainer = Trainer(**given, **validated(Trainer, options, "train", "training", given))
+        torch.set_num_threads(self.choice.threads)
+        self.best, self.best_number, self.stale = float("inf"), 0, 0
+        self.saved_number = -1
+        self.stopping = False
+        if saved:
+            self._go_on(saved)
+
+    @classmethod
+    def new(cls, recipe: Recipe, folder: Path) -> "Experiment":
+        """An experiment that begins, in a folder that holds no run yet."""
+        if checkpoint.checkpoints(folder) or (folder.exists() and not folder.is_dir()):
+            raise CheckpointError(
+                f"{folder} already holds a run", hint=f"`unspool resume {folder}`, or choose another --run DIR"
+            )
+        recipe = complete(recipe)
+        splits = build.source(recipe).read()
+        experiment = cls(recipe, folder, splits)
+        with checkpoint.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "metrics.jsonl").unlink(missing_ok=True)
+        experiment._describe(splits)
+        return experiment
+
+    @classmethod
+    def resume(cls, path: Path, overrides: Mapping[str, Any] | None = None) -> "Experiment":
+        """An experiment that goes on from its last checkpoint, or from the one whose folder is given."""
+        saved = checkpoint.find(path, "last")
+        folder = saved.run
+        recipe = config.parse((folder / "recipe.toml").read_text(encoding="utf-8"), str(folder / "recipe.toml"))
+        for text in overrides or ():
+            config.override(recipe, text)
+        config.check_sections(recipe)
+        return cls(recipe, folder, data(recipe, folder), saved)
+
+    def _choose(self, train: dict[str, Any]) -> Choice:
+        precision, threads = train.get("precision", "auto"), train.get("threads", 0)
+        names = ("auto", *get_args(PrecisionName))
+        if precision not in names:
+            raise ConfigError(
+                f"train.precision should be one of {', '.join(names)}, received {precision!r}", hint="auto"
+            )
+        if not isinstance(threads, int) or threads < 0:
+            raise ConfigError(
+                f"train.threads should be zero (measured) or more, received {threads!r}", hint="train.threads=0"
+            )
+        return choose(self.model, self.task.batches()[0], self.device, precision, threads)
+
+    def _describe(self, splits: Splits) -> None:
+        """Write what the run is, before it begins."""
+        tokenizer = getattr(self.task, "tokenizer", None)
+        about = {
+            "unspool": _version(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "machine": f"{platform.system()} {platform.machine()}",
+            "command": sys.argv[1:],
+            "reads": kind_to_json(self.task.reads),
+            "writes": kind_to_json(self.task.writes),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "precision": asdict(self.choice),
+            "data": list(splits.files),
+            "fingerprint": splits.fingerprint,
+        }
+        checkpoint.write_text(self.folder / "recipe.toml", config.dump(self.recipe))
+        checkpoint.write_text(self.folder / "about.json", checkpoint.json.dumps(about, indent=1))
+        if tokenizer is not None:
+            checkpoint.write_text(self.folder / "tokenizer.json", save_text(tokenizer))
+
+    def _go_on(self, saved: checkpoint.Checkpoint) -> None:
+        plain = saved.plain()
+        self.trainer.load(saved.tensors(), plain["trainer"])
+        self.best, self.best_number, self.stale = plain["best"], plain["best_number"], plain["stale"]
+        self.saved_number = saved.number
+
+    def stop(self) -> None:
+        """End after the present step, saving the state."""
+        self.stopping = True
+
+    def __iter__(self) -> Iterator[Event]:
+        log = Log(self.folder, after=self.trainer.number, tensorboard=self.saving.tensorboard)
+        why: Literal["budget", "patience", "asked"] = "budget"
+        try:
+            while not self.trainer.finished:
+                if self.stopping or self._out_of_patience():
+                    why = "asked" if self.stopping else "patience"
+                    break
+                before = self.trainer.progress()
+                step = self.trainer.step()
+                log.write("step", step.number, {k: v for k, v in asdict(step).items() if k != "number"})
+                yield step
+                for event in self._after(step.number, before, self.trainer.progress()):
+                    if isinstance(event, Evaluated):
+                        log.write("valid", event.number, {"way": event.way, **event.figures})
+                    elif isinstance(event, Sampled):
+                        log.write("sample", event.number, {"prompt": event.prompt, "text": event.text})
+                    log.flush()
+                    yield event
+            if self.saved_number != self.trainer.number:
+                yield self._save()
+        except TrainingError as error:
+            raise TrainingError(
+                f"{error}; the last good state is that of step {max(0, self.saved_number)}", hint=error.hint
+            )
+        finally:
+            log.close()
+            if self.saved_number >= 0:
+                self._draw()
+        yield Finished(self.trainer.number, self.folder, {} if why == "asked" else self._results(), why)
+
+    def _after(self, number: int, before: float, now: float) -> Iterator[Event]:
+        """What is due when the progress has gone from `before` to `now`."""
+        evaluates = _passed(self.evaluating.times, before, now) or self.trainer.finished
+        if evaluates:
+            yield from self._evaluate(number)
+        if _passed(self.showing.times, before, now) and hasattr(self.task, "tokenizer"):
+            yield self._sample(number)
+        if evaluates or (self.saving.every and number % self.saving.every == 0):
+            yield self._save()
+
+    def _evaluate(self, number: int) -> Iterator[Evaluated]:
+        """Judge the model by the first way of its task; a better model than ever resets the patience."""
+        for way, batches in list(self.task.exams("valid").items())[:1]:
+            with self.trainer.averaged():
+                figures = self.task.figures("valid", evaluate(self.model, batches, self.device).loss)
+            self.trainer.schedule.report(figures["loss"])
+            better = figures["loss"] < self.best
+            self.best, self.best_number = (figures["loss"], number) if better else (self.best, self.best_number)
+            self.stale = 0 if better else self.stale + 1
+            yield Evaluated(number, way, figures, better)
+
+    def _out_of_patience(self) -> bool:
+        return bool(self.evaluating.patience) and self.stale >= self.evaluating.patience
+
+    def _sample(self, number: int) -> Sampled:
+        run = Run(checkpoint.Checkpoint(self.folder), self.recipe, self.model, self.task.tokenizer)  # type: ignore[attr-defined]
+        sampling = Sampling(temperature=self.showing.temperature)
+        with self.trainer.averaged():
+            text = "".join(run.stream(self.showing.prompt, self.showing.length, sampling, seed=number))
+        return Sampled(number, self.showing.prompt, text)
+
+    def _save(self) -> Saved:
+        tensors, plain = self.trainer.save()
+        with self.trainer.averaged():
+            weights = {name: value.clone() for name, value in self.model.state_dict().items()}
+        number = self.trainer.number
+        best = self.best_number or number  # without a validation split the last is the best
+        state = {
+            "trainer": plain,
+            "best": self.best,
+            "best_number": best if self.best_number else 0,
+            "stale": self.stale,
+        }
+        checkpoint.save(self.folder, number, weights, tensors, state)
+        last = {c.number for c in checkpoint.checkpoints(self.folder)[-2:]}
+        checkpoint.prune(self.folder, {*last, best})
+        self.saved_number = number
+        return Saved(number, self.folder)
+
+    def _results(self) -> dict[str, float]:
+        """The figures of the best model on the validation split in every way, and the mean loss of the last fifth."""
+        results: dict[str, float] = {}
+        run = Run.load(self.folder, self.device)
+        for way, batches in self.task.exams("valid").items():
+            figures = self.task.figures("valid", evaluate(run.model, batches, self.device).loss)
+            results |= {f"valid_{way}_{name}": value for name, value in figures.items()}
+        losses = [record["loss"] for record in records(self.folder, "step")]
+        tail = losses[-max(1, len(losses) // 5) :]
+        results |= {"train_loss": sum(tail) / len(tail), "train_seconds": self.trainer.seconds}
+        checkpoint.write_text(self.folder / "results.json", checkpoint.json.dumps(results, indent=1))
+        return results
+
+    def _draw(self) -> None:
+        title = f"{self.folder.name}: {self.trainer.number:,} steps"
+        draw_loss(records(self.folder), self.folder / "loss.png", title)
+
+
+def _passed(times: int, before: float, now: float) -> bool:
+    """Whether one of so many equal marks of the budget lies between."""
+    return int(before * times + 1e-9) < int(now * times + 1e-9)
+
+
+def _device(name: str) -> str:
+    """The device of that name; "auto" is the fastest there is."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"train.device = {name!r} is not usable here: {reason}", hint="train.device=auto") from None
+    return name
+
+
+def complete(recipe: Recipe) -> Recipe:
+    """The recipe with every default written out, so that it means the same when a default changes.
+
+    >>> complete({"core": {"kind": "recurrent", "width": 8}})["core"]["cell"]
+    'lstm'
+    """
+    from unspool.data.source import Source
+    from unspool.data.tokenizer import tokenizers
+    from unspool.models.sequence import SequenceModel
+    from unspool.nn.core import cores
+    from unspool.tasks.task import tasks
+
+    sections: dict[str, Any] = {"data": Source, "model": SequenceModel, "train": Trainer}
+    sections |= {"evaluate": Evaluating, "sample": Showing, "save": Saving}
+    shelves: dict[str, Any] = {"tokenizer": (tokenizers, "char"), "task": (tasks, "language"), "core": (cores, "")}
+    full: Recipe = {"seed": recipe.get("seed", 0)}
+    if "plugin" in recipe:
+        full["plugin"] = recipe["plugin"]
+    for name in chain(("data",), shelves, (n for n in sections if n != "data")):
+        table = recipe.get(name, {})
+        table = {"kind": table} if isinstance(table, str) else table
+        if name in shelves:
+            shelf, usual = shelves[name]
+            kind = table.get("kind", usual)
+            cls = shelf.find(kind) if kind else None
+            full[name] = {"kind": kind, **(defaults(cls, "seed") if cls else {}), **table} if kind else dict(table)
+        else:
+            full[name] = {**defaults(sections[name]), **table}
+    full["train"] = full["train"] | {k: recipe.get("train", {}).get(k, v) for k, v in _MEASURED.items()}
+    if "expect" in recipe:
+        full["expect"] = recipe["expect"]
+    return full
+
+
+_MEASURED = {"precision": "auto", "threads": 0, "device": "auto"}
+"""What is decided on the machine, unless the recipe says."""
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("unspool")

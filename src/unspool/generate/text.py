@@ -1,0 +1,64 @@
+"""The same as `sampling`, with strings: text comes out as it is made, and never in the middle of a character."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from unspool.data.tokenizer import TextStream, Tokenizer
+from unspool.errors import DataError
+from unspool.generate.sampling import Sampling, stream
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One continuation of a prompt."""
+
+    text: str
+    log_probability: float  # nats, of the whole continuation under the model itself
+
+
+def write(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    prompt: str,
+    length: int,
+    sampling: Sampling,
+    seed: int | None = None,
+) -> Iterator[str]:
+    """Yield what the model writes after the prompt, piece by piece, `length` tokens in all."""
+    text = TextStream(tokenizer)
+    for drawn in islice(stream(model, prime(model, tokenizer, prompt), *sampling.filters(), seed=seed), length):
+        if piece := text.feed(int(drawn.ids)):
+            yield piece
+    if rest := text.flush():
+        yield rest
+
+
+def candidates(
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    prompt: str,
+    length: int,
+    sampling: Sampling,
+    count: int,
+    seed: int | None = None,
+) -> list[Candidate]:
+    """That many continuations, the likeliest first."""
+    rows = prime(model, tokenizer, prompt).expand(count, -1)
+    drawn = list(islice(stream(model, rows, *sampling.filters(), seed=seed), length))
+    ids = torch.cat([one.ids for one in drawn], dim=1)  # (count, length)
+    scores = torch.stack([one.log_probability for one in drawn]).sum(dim=0)
+    made = [Candidate(tokenizer.decode(row.tolist()), float(score)) for row, score in zip(ids, scores, strict=True)]
+    return sorted(made, key=lambda candidate: -candidate.log_probability)
+
+
+def prime(model: nn.Module, tokenizer: Tokenizer, prompt: str) -> Tensor:
+    """The prompt's ids, (1, T). An empty prompt becomes a line break, the place where a text may begin."""
+    device = next(model.parameters()).device
+    ids = tokenizer.encode(prompt or "\n")
+    if not len(ids):
+        raise DataError(f"the prompt {prompt!r} holds no token", hint="begin with a word")
+    return torch.as_tensor(ids, dtype=torch.long, device=device)[None]

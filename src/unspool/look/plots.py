@@ -1,0 +1,51 @@
+"""Draws what was measured: the only file that imports matplotlib."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unspool.checkpoint import writing
+
+INK, TRAIN, CARRIED, WINDOWED = "#333333", "#9fb8d0", "#0072b2", "#d55e00"  # Okabe & Ito: safe for the colour-blind
+
+
+def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "", unit: str = "nats per token") -> None:
+    """The losses of one run over its steps: every training step faintly, their mean, and each way of validating."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    steps = [record for record in records if record["kind"] == "step"]
+    x, y = [record["step"] for record in steps], [record["loss"] for record in steps]
+    if steps:
+        axes.plot(x, y, color=TRAIN, alpha=0.5, linewidth=0.7)
+        axes.plot(x, smooth(y), color=INK, linewidth=1.6, label=f"training (now {smooth(y)[-1]:.3f})")
+    for way, colour in (("carried", CARRIED), ("windowed", WINDOWED)):
+        points = [(r["step"], r["loss"]) for r in records if r["kind"] == "valid" and r.get("way") == way]
+        if points:
+            label = f"validation, state {way} (best {min(p[1] for p in points):.3f})"
+            axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=4, linewidth=1.6, label=label)
+    if steps:  # the first steps are as high as chance and say little
+        low, high = min(y), sorted(y)[int(0.99 * (len(y) - 1))]
+        axes.set_ylim(low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3)
+    axes.set(xlabel="training step", ylabel=f"loss ({unit})", title=title)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
+    with writing(path):
+        figure.savefig(path)
+
+
+def smooth(values: Sequence[float]) -> list[float]:
+    """A running mean over about a twentieth of the values, from the first value on.
+
+    >>> smooth([1.0, 1.0, 1.0])
+    [1.0, 1.0, 1.0]
+    """
+    weight = max(1, len(values) // 20)
+    out, mean = [], values[0] if values else 0.0
+    for number, value in enumerate(values, start=1):
+        mean += (value - mean) / min(number, weight)
+        out.append(mean)
+    return out

@@ -1,0 +1,80 @@
+"""A stack of cells."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.errors import ConfigError
+from unspool.nn.cell import Cell, cells
+from unspool.nn.core import Core, cores
+from unspool.nn.part import State
+from unspool.nn.unroll import unroll
+from unspool.registry import Count, Natural, Share
+
+
+@cores.register("recurrent")
+class Recurrent(Core):
+    """A stack of cells, unrolled over time.
+
+    `cell` is a kind or a table of a kind and its options. `dropout` acts between the layers (Zaremba et al. 2014,
+    arXiv:1409.2329), `residual` adds each layer's input to its output. A bidirectional core reads from both ends, each
+    way with half of the width; it is for encoders, since it cannot be streamed.
+    """
+
+    def __init__(
+        self,
+        width: Count,
+        input_width: Natural = 0,
+        cell: str | Mapping[str, Any] = "lstm",
+        layers: Count = 1,
+        dropout: Share = 0.0,
+        residual: bool = False,
+        bidirectional: bool = False,
+    ) -> None:
+        super().__init__(width, input_width)
+        if bidirectional and width % 2:
+            raise ConfigError(f"core.width = {width} cannot be halved", hint="a bidirectional core needs an even width")
+        self.causal, self.residual = not bidirectional, residual
+        ways = 2 if bidirectional else 1
+        sizes = [self.input_width] + [width] * (layers - 1)
+        self.layers = nn.ModuleList(
+            nn.ModuleList(
+                cells.build("core.cell", cell, input_size=size, hidden_size=width // ways) for _ in range(ways)
+            )
+            for size in sizes
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+        """Every cell's own start: a state for each way of each layer."""
+        return tuple(tuple(_cell(cell).start(like) for cell in ways) for ways in self._stack())
+
+    def forward(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], State]:
+        """Layer upon layer, each along the whole time."""
+        after = []
+        for number, (ways, before) in enumerate(zip(self._stack(), state, strict=True)):
+            x = self.dropout(x) if number else x
+            y, last = self._both_ways(ways, x, before, present)
+            x = x + y if self.residual and x.shape == y.shape else y
+            after.append(last)
+        return x, tuple(after)
+
+    def _stack(self) -> list[nn.ModuleList]:
+        return list(self.layers)  # type: ignore[arg-type]
+
+    def _both_ways(self, ways: nn.ModuleList, x: Tensor, before: State, present: Tensor | None) -> tuple[Tensor, State]:
+        y, last = unroll(_cell(ways[0]), x, before[0], present)
+        if self.causal:
+            return y, (last,)
+        flipped = None if present is None else present.flip(1)
+        behind, first = unroll(_cell(ways[1]), x.flip(1), before[1], flipped)
+        return torch.cat([y, behind.flip(1)], dim=-1), (last, first)
+
+
+def _cell(module: nn.Module) -> Cell:
+    return module  # type: ignore[return-value]

@@ -1,0 +1,71 @@
+"""Embed, think, predict: every model here."""
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.batch import Batch
+from unspool.errors import ConfigError
+from unspool.nn.core import Core
+from unspool.nn.ends import Head
+from unspool.nn.part import Part, State
+from unspool.registry import Share
+
+
+class SequenceModel(Part):
+    """A core between an embedding and a head.
+
+    `tied` makes the head's weights the embedding's (Press & Wolf 2017, arXiv:1608.05859; Inan et al. 2017,
+    arXiv:1611.01462); `dropout` acts on what goes into the core and on what comes out of it.
+
+    >>> import torch
+    >>> from unspool import Tokens, cores, embedding, head
+    >>> core = cores.build("core", "recurrent", width=8)
+    >>> model = SequenceModel(embedding(Tokens(5), 8), core, head(Tokens(5), 8))
+    >>> ids = torch.tensor([[1, 2, 3]])
+    >>> logits, state = model(ids, model.start(ids))
+    >>> logits.shape
+    torch.Size([1, 3, 5])
+    """
+
+    def __init__(
+        self, embedding: nn.Module, core: Core, head: Head, *, tied: bool = False, dropout: Share = 0.0
+    ) -> None:
+        super().__init__()
+        self.embedding, self.core, self.head = embedding, core, head
+        self.dropout = nn.Dropout(dropout)
+        if tied:
+            if not isinstance(embedding, nn.Embedding) or embedding.weight.shape != head.weight.shape:
+                raise ConfigError(
+                    f"model.tied needs an embedding and a head of one shape, they are {_shape(embedding)} and {_shape(head)}",
+                    hint="leave core.input_width out, so that it is core.width, or set model.tied=false",
+                )
+            embedding.weight = head.weight
+
+    def start(self, inputs: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+        """The state before the first input, for as many rows as `inputs` has."""
+        return self.core.start(self.embedding(inputs[:, :1]), source, source_present)
+
+    def think(
+        self, inputs: Tensor, state: State, present: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], State]:
+        """What the core makes of the inputs, before the head."""
+        y, state = self.core(self.dropout(self.embedding(inputs)), state, present)
+        return self.dropout(y), state
+
+    def forward(
+        self, inputs: Tensor, state: State, present: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T V"], State]:
+        """Predictions at every position, and the next state."""
+        y, state = self.think(inputs, state, present)
+        return self.head(y), state
+
+    def loss(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, ""], State]:
+        """The mean loss over the positions that count, in nats, and the next state."""
+        if state is None:
+            state = self.start(batch.inputs, batch.source, batch.source_present)
+        y, state = self.think(batch.inputs, state, batch.present)
+        return self.head.loss(y, batch.targets, batch.counts), state
+
+
+def _shape(module: nn.Module) -> str:
+    return " x ".join(str(size) for size in module.weight.shape)  # type: ignore[union-attr, arg-type]

@@ -1,0 +1,60 @@
+"""The simple recurrent network."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.nn.cell import Cell, cells
+from unspool.nn.part import State
+from unspool.nn.unroll import run_kernel
+from unspool.registry import Count
+
+
+@cells.register("elman")
+class Elman(Cell):
+    """The simple recurrent network (Elman 1990).
+
+    h' = g(W x + U h + b)      g = tanh or relu
+
+    `initial` is what U is before training: "orthogonal" keeps gradients alive (Saxe et al. 2014, arXiv:1312.6120),
+    "identity" with relu is the IRNN (Le et al. 2015, arXiv:1504.00941), "uniform" is what torch.nn.RNN does.
+    """
+
+    def __init__(
+        self,
+        input_size: Count,
+        hidden_size: Count,
+        activation: Literal["tanh", "relu"] = "tanh",
+        initial: Literal["orthogonal", "identity", "uniform"] = "orthogonal",
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.activation = activation
+        self.input = nn.Linear(input_size, hidden_size)
+        self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)
+        bound = hidden_size**-0.5
+        if initial == "uniform":
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -bound, bound)
+        else:
+            start = nn.init.orthogonal_ if initial == "orthogonal" else nn.init.eye_
+            start(self.recurrent.weight)
+
+    def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
+        """What the input says."""
+        return self.input(x)
+
+    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+        """The next hidden."""
+        (h,) = state
+        before = read + self.recurrent(h)  # (B, H)
+        return (self.tap("hidden", before.tanh() if self.activation == "tanh" else before.relu()),)
+
+    def fused(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        """Torch's own RNN; its second bias is zero here."""
+        weights = [self.input.weight, self.recurrent.weight, self.input.bias, torch.zeros_like(self.input.bias)]
+        kernel = torch.rnn_tanh if self.activation == "tanh" else torch.rnn_relu
+        return run_kernel(kernel, weights, x, state, present)

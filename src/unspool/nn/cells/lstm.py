@@ -1,0 +1,56 @@
+"""Long short-term memory."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.nn.cell import Cell, cells
+from unspool.nn.part import State
+from unspool.nn.unroll import run_kernel
+from unspool.registry import Count
+
+
+@cells.register("lstm")
+class LSTM(Cell):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997) with a forget gate (Gers et al. 2000).
+
+    i, f, o = sigmoid(W x + U h + b)      g = tanh(W_g x + U_g h + b_g)
+    c' = f * c + i * g                    h' = o * tanh(c')
+    """
+
+    def __init__(self, input_size: Count, hidden_size: Count, forget_bias: float = 1.0) -> None:
+        super().__init__(input_size, hidden_size)
+        self.input = nn.Linear(input_size, 4 * hidden_size)
+        self.recurrent = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
+        bound = hidden_size**-0.5  # as torch.nn.LSTM does
+        for weight in (self.input.weight, self.recurrent.weight):
+            nn.init.uniform_(weight, -bound, bound)
+        with torch.no_grad():  # remember by default: Jozefowicz et al. 2015
+            self.input.bias.zero_()
+            self.input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
+
+    def start(self, like: Tensor) -> State:
+        """Hidden and memory, zeros."""
+        return super().start(like) * 2
+
+    def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
+        """What the input says to the four gates."""
+        return self.input(x)
+
+    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+        """The next hidden and memory."""
+        h, c = state
+        i, f, g, o = (read + self.recurrent(h)).chunk(4, dim=-1)  # each (B, H)
+        write = self.tap("input", i.sigmoid())
+        keep = self.tap("forget", f.sigmoid())
+        show = self.tap("output", o.sigmoid())
+        c = self.tap("memory", keep * c + write * self.tap("candidate", g.tanh()))
+        h = self.tap("hidden", show * c.tanh())
+        return h, c
+
+    def fused(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        """Torch's own LSTM; its second bias is zero here."""
+        weights = [self.input.weight, self.recurrent.weight, self.input.bias, torch.zeros_like(self.input.bias)]
+        return run_kernel(torch.lstm, weights, x, state, present)

@@ -1,0 +1,48 @@
+"""The contract of a model's middle."""
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from unspool.nn.part import Part, State
+from unspool.registry import Registry
+
+
+class Core(Part):
+    """(B, T, input_width) and a state give (B, T, width) and the next state.
+
+    Training gives the whole sequence, truncated back-propagation chunks of it, generation one step at a time: the same
+    method, the same numbers. Where nothing is `present` the state does not move, and what comes out there is zero or
+    means nothing. What there is to look at (an encoded sentence, an image) is read once, into the first state.
+
+    >>> import torch
+    >>> core = cores.build("core", "recurrent", width=4)
+    >>> x = torch.zeros(2, 5, 4)
+    >>> y, state = core(x, core.start(x))
+    >>> y.shape
+    torch.Size([2, 5, 4])
+    """
+
+    causal: bool = True
+    """Whether the output at a time depends on that time and the times before it alone, so that it can be streamed."""
+
+    def __init__(self, width: int, input_width: int = 0) -> None:
+        super().__init__()
+        self.width, self.input_width = width, input_width or width
+
+    def start(
+        self,
+        like: Float[Tensor, "B T D"],
+        source: Float[Tensor, "B S D"] | None = None,
+        source_present: Bool[Tensor, "B S"] | None = None,
+    ) -> State:
+        """The state before the first input, for as many rows as `like` has."""
+        raise NotImplementedError
+
+    def forward(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], State]:
+        """What the core makes of the inputs, and what it remembers."""
+        raise NotImplementedError
+
+
+cores: Registry[Core] = Registry("core", "unspool.models")

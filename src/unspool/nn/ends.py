@@ -1,0 +1,85 @@
+"""The two ends of a model, one pair for each kind of thing."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.batch import Kind, Tokens
+from unspool.nn.part import Part
+
+
+class Head(Part):
+    """The last layer and its loss.
+
+    `forward` gives the scores, `loss` the mean over the positions that count, in nats.
+    """
+
+    weight: nn.Parameter
+
+    def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
+        """What the model predicts at every position."""
+        raise NotImplementedError
+
+    def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
+        """The mean loss over the positions that count; zero when none does."""
+        raise NotImplementedError
+
+
+class Categorical(Head):
+    """Which token comes next: scores are logits, the loss is the cross-entropy."""
+
+    def __init__(self, width: int, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(size, width))
+        self.bias = nn.Parameter(torch.zeros(size))
+        nn.init.uniform_(self.weight, -(width**-0.5), width**-0.5)
+
+    def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
+        """Logits."""
+        return self.tap("logits", F.linear(y, self.weight, self.bias))
+
+    def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
+        """Cross-entropy in nats, summed in float32."""
+        if not bool(counts.all()):
+            y, targets = y[counts], targets[counts]
+        logits = self(y).flatten(0, -2).float()
+        return F.cross_entropy(logits, targets.flatten(), reduction="sum") / max(1, targets.numel())
+
+
+class Gaussian(Head):
+    """Which numbers come next, as the mean of a Gaussian of unit variance: the loss is half the squared error."""
+
+    def __init__(self, width: int, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.weight = nn.Parameter(torch.empty(size, width))
+        self.bias = nn.Parameter(torch.zeros(size))
+        nn.init.uniform_(self.weight, -(width**-0.5), width**-0.5)
+
+    def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
+        """Means."""
+        return self.tap("means", F.linear(y, self.weight, self.bias))
+
+    def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
+        """Half the squared error, summed over the numbers of a position and averaged over positions."""
+        error = (self(y[counts]).float() - targets[counts]).square().sum() / 2
+        return error / max(1, int(counts.sum()))
+
+
+def embedding(kind: Kind, width: int) -> nn.Module:
+    """What turns a thing into a vector of that width.
+
+    >>> embedding(Tokens(5), 3).weight.shape
+    torch.Size([5, 3])
+    """
+    return nn.Embedding(kind.size, width) if isinstance(kind, Tokens) else nn.Linear(kind.size, width)
+
+
+def head(kind: Kind, width: int) -> Head:
+    """What turns a vector of that width into a prediction, and judges it.
+
+    >>> head(Tokens(5), 3)(torch.zeros(1, 3)).shape
+    torch.Size([1, 5])
+    """
+    return (Categorical if isinstance(kind, Tokens) else Gaussian)(width, kind.size)

@@ -1,0 +1,113 @@
+"""A cell along time: the readable loop, its fused twin, and rows of different lengths."""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from unspool.nn.cell import Cell
+from unspool.nn.part import State, map_state
+
+
+def unroll(
+    cell: Cell, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+) -> tuple[Float[Tensor, "B T H"], State]:
+    """The cell's outputs at every time and its last state.
+
+    Somebody who watches gets the loop, and so does a single step, which it does fastest. Everybody else gets the fused
+    twin where the cell has one. Where nothing is present the state stays as it is and the output is zero.
+    """
+    if present is not None and bool(present.all()):
+        present = None
+    if cell.watcher is None and x.shape[1] > 1:
+        result = cell.fused(x, state, present)
+        if result is not None:
+            return result
+    return loop(cell, x, state, present)
+
+
+def loop(
+    cell: Cell, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+) -> tuple[Float[Tensor, "B T H"], State]:
+    """Run the cell along time. Reading the inputs is one matrix product; only the ticks must wait."""
+    outputs = []
+    for t, read in enumerate(cell.read(x).unbind(dim=1)):  # (B, G) for each time
+        after = cell.tick(read, state)
+        state = after if present is None else hold(present[:, t], after, state)
+        outputs.append(state[0])
+    y = torch.stack(outputs, dim=1)  # (B, T, H)
+    return (y if present is None else y * present.unsqueeze(-1)), state
+
+
+def hold(moves: Bool[Tensor, " B"], after: State, before: State) -> State:
+    """The state after for the rows that move, the state before for those that do not."""
+    return tuple(
+        torch.where(moves.view(-1, *[1] * (a.dim() - 1)), a, b) if isinstance(a, Tensor) else hold(moves, a, b)
+        for a, b in zip(after, before, strict=True)
+    )
+
+
+Kernel = Callable[..., tuple[Tensor, ...]]
+"""One of torch's own recurrent kernels: (input, state, weights, ...) or (data, batch_sizes, state, weights, ...)."""
+
+
+def run_kernel(
+    kernel: Kernel,
+    weights: list[Tensor],
+    x: Float[Tensor, "B T D"],
+    state: State,
+    present: Bool[Tensor, "B T"] | None,
+) -> tuple[Float[Tensor, "B T H"], State]:
+    """One layer through torch's own kernel (oneDNN on a CPU, cuDNN on a GPU); the state stays in its own precision.
+
+    The weights are given as torch wants them: input, recurrent, input bias, recurrent bias.
+    """
+    was = state[0].dtype
+    if torch.is_autocast_enabled(x.device.type):
+        low = torch.get_autocast_dtype(x.device.type)
+        x, state, weights = x.to(low), map_state(lambda s: s.to(low), state), [w.to(low) for w in weights]
+    with warnings.catch_warnings():  # our weights are single tensors; cuDNN copies them into one block, which is cheap
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+        if present is None:
+            layers = tuple(s.unsqueeze(0) for s in state)  # torch counts layers first: (1, B, H)
+            hidden = layers if len(layers) > 1 else layers[0]
+            y, *last = kernel(x, hidden, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
+            after = tuple(s.squeeze(0) for s in last)
+        else:
+            y, after = _run_ragged(kernel, weights, x, state, present)
+    return y.to(was), map_state(lambda s: s.to(was), after)
+
+
+def _run_ragged(
+    kernel: Kernel, weights: list[Tensor], x: Tensor, state: State, present: Tensor
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Only what is present goes through the kernel, packed tick by tick, longest rows first, wherever the padding is."""
+    lengths = present.sum(dim=1)  # (B,)
+    order = lengths.argsort(descending=True, stable=True)
+    order = order[lengths[order] > 0]  # the rows that move at all
+    y, after = x.new_zeros(*x.shape[:2], state[0].shape[-1]), tuple(s.clone() for s in state)
+    if not len(order):
+        return y, after
+    place = torch.empty_like(lengths)
+    place[order] = torch.arange(len(order), device=x.device)
+    rows, times = present.nonzero(as_tuple=True)
+    ticks = (present.cumsum(dim=1) - 1)[rows, times]  # how many present positions came before
+    packed = (ticks * len(x) + place[rows]).argsort()
+    rows, times = rows[packed], times[packed]
+    batch_sizes = torch.bincount(ticks).cpu()
+    hidden = tuple(s[order].unsqueeze(0) for s in state)
+    data, *last = kernel(
+        x[rows, times],
+        batch_sizes,
+        hidden if len(hidden) > 1 else hidden[0],
+        weights,
+        True,
+        1,
+        0.0,
+        torch.is_grad_enabled(),
+        False,
+    )
+    moved = tuple(s.index_copy(0, order, new.squeeze(0)) for s, new in zip(after, last, strict=True))
+    return y.index_put((rows, times), data), moved

@@ -1,0 +1,132 @@
+"""Shows an experiment while it goes on: a line that moves on a terminal, plain lines elsewhere, JSON for programs."""
+
+import json
+import sys
+from dataclasses import asdict
+from math import log
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unspool.train.trainer import Step
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from unspool.experiment import Event, Experiment
+
+
+def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> dict[str, float]:
+    """Run the experiment to its end and show it on stderr (events as JSON lines on stdout if asked); its results."""
+    from rich.console import Console
+
+    from unspool.experiment import Finished
+
+    console = Console(stderr=True, highlight=False, quiet=quiet)
+    introduce(experiment, console)
+    results: dict[str, float] = {}
+    with Bar(experiment, console) as bar:
+        for event in experiment:
+            if as_json:
+                data = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(event).items()}
+                print(json.dumps({"event": type(event).__name__, **data}), flush=True)
+            bar.tell(event)
+            if isinstance(event, Finished):
+                results = event.results
+                finish = event
+    conclude(finish, experiment, console, as_json)
+    return results
+
+
+def introduce(experiment: "Experiment", console: "Console") -> None:
+    """What will be trained, on what, and with what precision and why."""
+    parameters = sum(p.numel() for p in experiment.model.parameters())
+    choice, task = experiment.choice, experiment.task
+    lengths = getattr(task, "ids", {})
+    sizes = ", ".join(f"{name} {len(ids):,}" for name, ids in lengths.items())
+    threads = f"{choice.threads} thread{'s' * (choice.threads > 1)}"
+    console.print(f"[bold]{experiment.folder}[/]: {parameters:,} parameters, tokens: {sizes}")
+    console.print(f"on {experiment.device} in {choice.precision}, {threads} ({choice.why})")
+
+
+class Bar:
+    """A moving line on a terminal; every so often a plain line elsewhere."""
+
+    def __init__(self, experiment: "Experiment", console: "Console") -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self.experiment, self.console = experiment, console
+        columns = (
+            TextColumn("{task.percentage:3.0f} %"),
+            BarColumn(24),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+        )
+        self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.line = self.progress.add_task("", total=1.0)
+        self.loss = 0.0
+        self.shown = -1.0
+
+    def __enter__(self) -> "Bar":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def tell(self, event: "Event") -> None:
+        """Show one event."""
+        from unspool.experiment import Evaluated, Sampled
+
+        if isinstance(event, Step):
+            self._step(event)
+        elif isinstance(event, Evaluated):
+            told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in event.figures.items())
+            mark = " [green](best)[/]" if event.best else ""
+            self.console.print(f"step {event.number:,}: validation, state {event.way}: {told}{mark}")
+        elif isinstance(event, Sampled):
+            text = (event.prompt + event.text).strip("\n")
+            self.console.print(f"[dim]step {event.number:,} writes:[/]")
+            self.console.print(text, markup=False, style="cyan")
+
+    def _step(self, step: Step) -> None:
+        self.loss = step.loss if step.number == 1 or not self.loss else 0.98 * self.loss + 0.02 * step.loss
+        progress = self.experiment.trainer.progress()
+        speed = step.positions / max(step.seconds, 1e-9)
+        spent = self.experiment.trainer.seconds
+        left = spent / progress - spent if progress else 0.0
+        told = f"step {step.number:,}  loss {self.loss:.3f}  {self.loss / log(2):.2f} bits  {speed:,.0f} tokens/s  {left:.0f} s left"
+        if self.console.is_terminal:
+            self.progress.update(self.line, completed=progress, description=told)
+        elif progress - self.shown >= 0.1 or self.shown < 0:
+            self.shown = progress
+            self.console.print(f"{100 * progress:3.0f} %  {told}")
+
+
+def conclude(event: "Event", experiment: "Experiment", console: "Console", as_json: bool) -> None:
+    """Where everything is, what came of it, and what to try next."""
+    from unspool.experiment import Finished
+
+    if not isinstance(event, Finished):
+        return
+    folder = experiment.folder
+    if event.why == "asked":
+        console.print(
+            f"stopped at step {event.number:,}; everything is saved. Go on with:\n  unspool resume {folder}",
+            highlight=False,
+        )
+        return
+    if event.why == "patience":
+        console.print(f"stopped at step {event.number:,}: the validation loss no longer improves")
+    seconds = event.results["train_seconds"]
+    console.print(f"\n[bold]done[/]: {event.number:,} steps in {seconds:.0f} s of training")
+    for way in ("carried", "windowed"):
+        if (loss := event.results.get(f"valid_{way}_loss")) is not None:
+            bits = event.results[f"valid_{way}_bits_per_character"]
+            console.print(f"  validation, state {way}: {loss:.4f} nats per token, {bits:.3f} bits per character")
+    console.print(f"  training loss over the last fifth: {event.results['train_loss']:.4f} nats per token")
+    console.print(f"  the model and its metrics: {folder}/   the curve: {folder / 'loss.png'}")
+    console.print(f"next:\n  unspool sample {folder} --prompt 'The '\n  unspool eval {folder}")
+    if as_json:
+        return
+    if sys.stdout.isatty():
+        sys.stdout.flush()

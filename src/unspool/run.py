@@ -1,0 +1,116 @@
+"""A trained model in its folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from unspool import build, config
+from unspool.batch import Batch
+from unspool.checkpoint import Checkpoint, find, read_json
+from unspool.config import Recipe
+from unspool.data.source import Splits
+from unspool.data.tokenizer import Tokenizer, load_text
+from unspool.errors import CheckpointError, UnspoolError
+from unspool.generate.sampling import Sampling
+from unspool.generate.text import Candidate, candidates, write
+from unspool.models.sequence import SequenceModel
+from unspool.tasks.task import Task
+from unspool.train.evaluate import Score, evaluate
+
+
+class Run:
+    """A trained model in its folder: `Run.load("runs/char-lm")`, then `.stream(prompt)`, `.score(batch)`.
+
+    Nothing in the folder is executed, and it loads on any device.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, recipe: Recipe, model: SequenceModel, tokenizer: Tokenizer | None
+    ) -> None:
+        self.checkpoint, self.recipe, self.model, self._tokenizer = checkpoint, recipe, model, tokenizer
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu", which: str = "best") -> "Run":
+        """The best (or the last) model of a run folder, or that of one checkpoint's folder.
+
+        Errors: CheckpointError when the folder is missing, damaged or needs a plug-in that was not given.
+        """
+        checkpoint = find(path, which)
+        recipe = config.parse((checkpoint.run / "recipe.toml").read_text(encoding="utf-8"), str(checkpoint.run))
+        about = read_json(checkpoint.run / "about.json")
+        saved = checkpoint.run / "tokenizer.json"
+        tokenizer = load_text(saved.read_text(encoding="utf-8")) if saved.exists() else None
+        try:
+            with torch.random.fork_rng(devices=[]):
+                model = build.model(recipe, build.kind(about["reads"]), build.kind(about["writes"]))
+            model.load_state_dict(checkpoint.weights())
+        except UnspoolError as error:
+            made_by = f"it was trained with --plugin {recipe['plugin']}" if recipe.get("plugin") else error.hint
+            raise CheckpointError(f"{checkpoint.run} cannot be loaded: {error}", hint=made_by) from error
+        except (KeyError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise CheckpointError(f"{checkpoint.run} is of another model: {reason}", hint="train anew") from error
+        return cls(checkpoint, recipe, model.to(device).eval(), tokenizer)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What turns text into ids and back."""
+        if self._tokenizer is None:
+            raise CheckpointError(f"{self.checkpoint.run} is not a model of text", hint="sample from a language model")
+        return self._tokenizer
+
+    @property
+    def device(self) -> str:
+        """Where the model is."""
+        return str(next(self.model.parameters()).device)
+
+    def stream(
+        self, prompt: str = "", length: int = 200, sampling: Sampling | None = None, seed: int | None = None
+    ) -> Iterator[str]:
+        """Yield what the model writes after the prompt, piece by piece; the same seed writes the same."""
+        return write(self.model, self.tokenizer, prompt, length, sampling or Sampling(), seed)
+
+    def candidates(
+        self,
+        prompt: str = "",
+        length: int = 200,
+        sampling: Sampling | None = None,
+        count: int = 5,
+        seed: int | None = None,
+    ) -> list[Candidate]:
+        """That many continuations of the prompt, the likeliest first."""
+        return candidates(self.model, self.tokenizer, prompt, length, sampling or Sampling(), count, seed)
+
+    @torch.no_grad()
+    def score(self, batch: Batch) -> Score:
+        """The mean loss on one batch from an empty state, in nats per counted position."""
+        loss, _ = self.model.loss(batch.to(self.device))
+        return Score(loss.item(), batch.positions)
+
+    def task(self) -> Task:
+        """The task with its data, read again from where the recipe says it is.
+
+        Errors: CheckpointError when the data is not what the model was trained on.
+        """
+        return build.task(self.recipe, data(self.recipe, self.checkpoint.run), self._tokenizer)
+
+    def evaluate(self, split: str = "valid") -> dict[str, dict[str, float]]:
+        """The figures of every way to evaluate on a split: nats, bits, perplexity. Empty when there is no such split."""
+        task = self.task()
+        return {
+            way: task.figures(split, evaluate(self.model, batches, self.device).loss)
+            for way, batches in task.exams(split).items()
+        }
+
+
+def data(recipe: Recipe, folder: Path) -> Splits:
+    """The data of a run, which must be what it was when the run began."""
+    splits = build.source(recipe).read()
+    was = read_json(folder / "about.json").get("fingerprint")
+    if was != splits.fingerprint:
+        where = recipe["data"].get("path") or recipe["data"].get("corpus")
+        raise CheckpointError(
+            f"the data {where} is not what {folder} was trained on", hint="restore the data, or train anew"
+        )
+    return splits

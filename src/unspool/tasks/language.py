@@ -1,0 +1,66 @@
+"""Which token comes next in a text."""
+
+from math import exp, log
+from typing import Literal
+
+import torch
+
+from unspool.batch import Batches, Tokens
+from unspool.data.batching import Cut, Lanes, Whole, Windows
+from unspool.data.source import Splits
+from unspool.data.tokenizer import Tokenizer
+from unspool.registry import Count
+from unspool.tasks.task import Task, tasks
+
+
+@tasks.register("language")
+class Language(Task):
+    """Which token comes next in a text.
+
+    `batching` is "lanes" (the text as `batch_size` long rows, read `length` at a time with the state carried over:
+    truncated back-propagation through time) or "windows" (random places, each from an empty state). Validation tells
+    two losses: "carried", in one pass over the split with the state carried, and "windowed", from an empty state every
+    `window` tokens. Carrying flatters models that remember; so compare like with like.
+    """
+
+    def __init__(
+        self,
+        splits: Splits,
+        tokenizer: Tokenizer,
+        seed: int = 0,
+        batching: Literal["lanes", "windows"] = "lanes",
+        batch_size: Count = 16,
+        length: Count = 64,
+        window: Count = 64,
+    ) -> None:
+        self.tokenizer, self.batching, self.batch_size = tokenizer, batching, batch_size
+        self.length, self.window, self.seed = length, window, seed
+        self.reads = self.writes = Tokens(tokenizer.size)
+        texts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
+        self.ids = {name: torch.from_numpy(tokenizer.encode(text)).long() for name, text in texts.items() if text}
+        self.sizes = {name: (len(texts[name]), len(texts[name].encode())) for name in self.ids}  # characters, bytes
+
+    def batches(self) -> Batches:
+        """The training split in lanes or in random windows."""
+        if self.batching == "lanes":
+            return Lanes(self.ids["train"], self.batch_size, self.length)
+        return Windows(self.ids["train"], self.batch_size, self.length, self.seed)
+
+    def exams(self, split: str) -> dict[str, Batches]:
+        """Every token but the first is predicted once: with the state carried, and in windows of a stated length."""
+        if split not in self.ids:
+            return {}
+        ids = self.ids[split]
+        lanes = max(1, min(16, len(ids) // 512))
+        return {"carried": Whole(ids, lanes, 256), "windowed": Cut(ids, self.window, max(1, 4096 // self.window))}
+
+    def figures(self, split: str, loss: float) -> dict[str, float]:
+        """Nats per token, bits per character and per byte of the text that the tokens stand for, perplexity."""
+        characters, bytes_ = self.sizes[split]
+        bits = loss * len(self.ids[split]) / log(2)
+        return {
+            "loss": loss,
+            "bits_per_character": bits / characters,
+            "bits_per_byte": bits / bytes_,
+            "perplexity": exp(min(loss, 700.0)),
+        }

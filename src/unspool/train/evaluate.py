@@ -1,0 +1,33 @@
+"""How well a model predicts a whole set, every position once."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from unspool.batch import Batches
+from unspool.nn.part import State
+
+
+@dataclass(frozen=True)
+class Score:
+    """The mean loss over a whole set."""
+
+    loss: float  # nats per counted position
+    positions: int
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, batches: Batches, device: str = "cpu") -> Score:
+    """The mean loss over one epoch of batches, in float32, the state carried where a batch `continues`."""
+    was_training = model.training
+    model.eval()
+    total, positions = 0.0, 0
+    state: State | None = None
+    for number in range(batches.epoch):
+        batch = batches[number].to(device)
+        loss, state = model.loss(batch, state if batch.continues else None)
+        total += loss.item() * batch.positions
+        positions += batch.positions
+    model.train(was_training)
+    return Score(total / max(1, positions), positions)

@@ -1,0 +1,71 @@
+"""The metrics of a run: one JSON object a line, and TensorBoard for those who want it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from unspool.checkpoint import write_text, writing
+from unspool.errors import ConfigError
+
+
+class Log:
+    """Appends records to `metrics.jsonl`; every record has the step it belongs to.
+
+    A run that goes on from step N first forgets what came after N: the file is that of a run that never stopped.
+    """
+
+    def __init__(self, folder: Path, after: int = 0, tensorboard: bool = False) -> None:
+        self.path = folder / "metrics.jsonl"
+        kept = [line for record, line in _lines(self.path) if record["step"] <= after]
+        write_text(self.path, "".join(kept))
+        with writing(self.path):
+            self.file: TextIO = self.path.open("a", encoding="utf-8")
+        self.board = _tensorboard(folder) if tensorboard else None
+
+    def write(self, kind: str, step: int, values: dict[str, Any]) -> None:
+        """Add one record."""
+        with writing(self.path):
+            self.file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
+        if self.board is not None:
+            for name, value in values.items():
+                if isinstance(value, int | float):
+                    self.board.add_scalar(f"{kind}/{name}", value, step)
+
+    def flush(self) -> None:
+        """Let readers see everything."""
+        with writing(self.path):
+            self.file.flush()
+
+    def close(self) -> None:
+        """No more records."""
+        with writing(self.path):
+            self.file.close()
+        if self.board is not None:
+            self.board.close()
+
+
+def records(folder: Path, kind: str = "") -> list[dict[str, Any]]:
+    """What a run has logged so far, of one kind or of all."""
+    return [record for record, _ in _lines(folder / "metrics.jsonl") if kind in ("", record["kind"])]
+
+
+def _lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    """Whole records with their lines; what a crash cut short is left out."""
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if line.endswith("\n") and isinstance(record, dict) and {"kind", "step"} <= record.keys():
+            yield record, line
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ConfigError("save.tensorboard needs tensorboard", hint="pip install 'unspool[logs]'") from None
+    return SummaryWriter(str(folder / "tensorboard"))

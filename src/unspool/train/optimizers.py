@@ -1,0 +1,99 @@
+"""Optimisers by name, and their states as plain tensors and plain data."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop", "muon"]
+
+
+def optimizers(
+    model: nn.Module,
+    name: OptimizerName,
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    betas: tuple[float, float] = (0.9, 0.95),
+    momentum: float = 0.0,
+) -> list[Optimizer]:
+    """The optimisers for a model's weights; each group remembers its own learning rate under "base".
+
+    Only matrices decay. "muon" orthogonalises the updates of the core's matrices (Jordan et al. 2024,
+    kellerjordan.github.io/posts/muon) and leaves embeddings, heads, norms and biases to AdamW; torch scales its updates
+    to the size of AdamW's, so that one learning rate serves both.
+
+    >>> [type(o).__name__ for o in optimizers(nn.Linear(2, 2), "adamw", 1e-3)]
+    ['AdamW']
+    """
+    matrices, others = _sort(model)
+    fused = {"fused": True} if all(p.device.type in ("cpu", "cuda", "mps") for p in model.parameters()) else {}
+    if name == "muon":
+        hidden = {id(p) for n, p in model.named_parameters() if n.startswith("core.") and p.dim() == 2}
+        turned = [p for p in matrices if id(p) in hidden]
+        rest = [p for p in matrices if id(p) not in hidden]
+        made: list[Optimizer] = []
+        if turned:
+            made.append(
+                torch.optim.Muon(
+                    turned, lr=learning_rate, weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+                )
+            )
+        made.append(torch.optim.AdamW(_groups(rest, others, weight_decay), lr=learning_rate, betas=betas, **fused))
+    elif name == "rmsprop":
+        made = [torch.optim.RMSprop(_groups(matrices, others, weight_decay), lr=learning_rate, momentum=momentum)]
+    elif name == "sgd":
+        groups = _groups(matrices, others, weight_decay)
+        made = [torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, **fused)]
+    else:
+        kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+        made = [kind(_groups(matrices, others, weight_decay), lr=learning_rate, betas=betas, **fused)]
+    for optimizer in made:
+        for group in optimizer.param_groups:
+            group["base"] = group["lr"]
+    return made
+
+
+def _sort(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Matrices that multiply, and all other weights (embeddings, biases, gains)."""
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    matrices, others = [], []
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            (matrices if parameter.dim() >= 2 and id(parameter) not in tables else others).append(parameter)
+    return matrices, others
+
+
+def _groups(
+    matrices: Sequence[nn.Parameter], others: Sequence[nn.Parameter], weight_decay: float
+) -> list[dict[str, Any]]:
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def pack(made: Sequence[Optimizer]) -> tuple[dict[str, Tensor], list[list[dict[str, Any]]]]:
+    """The tensors of all states by place, and the settings of all groups as plain data."""
+    tensors, settings = {}, []
+    for number, optimizer in enumerate(made):
+        state = optimizer.state_dict()
+        for index, values in state["state"].items():
+            for name, value in values.items():
+                if isinstance(value, Tensor):
+                    tensors[f"{number}.{index}.{name}"] = value
+        settings.append([{k: v for k, v in group.items() if k != "params"} for group in state["param_groups"]])
+    return tensors, settings
+
+
+def unpack(made: Sequence[Optimizer], tensors: dict[str, Tensor], settings: list[list[dict[str, Any]]]) -> None:
+    """Put the states back: undoes `pack`."""
+    for number, (optimizer, groups) in enumerate(zip(made, settings, strict=True)):
+        state = optimizer.state_dict()
+        for group, saved in zip(state["param_groups"], groups, strict=True):
+            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()})
+        values: dict[int, dict[str, Tensor]] = {}
+        for place, value in tensors.items():
+            owner, index, name = place.split(".", 2)
+            if int(owner) == number:
+                values.setdefault(int(index), {})[name] = value
+        optimizer.load_state_dict({"state": values, "param_groups": state["param_groups"]})

@@ -1,0 +1,100 @@
+"""Which precision and how many threads a model trains fastest with, measured, not guessed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal
+
+import torch
+from torch import nn
+
+from unspool.batch import Batch
+
+PrecisionName = Literal["float32", "bfloat16"]
+
+SECONDS = 2.0
+"""How long the whole measurement may take, about."""
+WORTH = 1.15
+"""More threads must be this much faster to be taken: they are not ours alone."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to train with, and why, in words for the user."""
+
+    precision: PrecisionName
+    threads: int
+    why: str
+
+
+def autocast(device: str, precision: PrecisionName) -> AbstractContextManager[object]:
+    """Matrix products in that precision inside the block; weights, sums and losses stay in float32."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+
+
+def choose(
+    model: nn.Module,
+    batch: Batch,
+    device: str,
+    precision: PrecisionName | Literal["auto"] = "auto",
+    threads: int = 0,
+) -> Choice:
+    """The fastest of what is not yet decided (precision "auto", threads 0), by forward and backward on one batch.
+
+    The model's weights, gradients and random numbers are left as they were.
+    """
+    names: list[PrecisionName] = ["float32", "bfloat16"] if precision == "auto" else [precision]
+    counts = [threads] if threads else _thread_counts(device)
+    if len(names) * len(counts) == 1:
+        return Choice(names[0], counts[0], "as the recipe says")
+    batch = batch.to(device)
+    model = model.to(device)
+    before = torch.get_num_threads()
+    with _untouched(model, device):
+        times: dict[tuple[PrecisionName, int], float] = {}
+        for count in counts:
+            torch.set_num_threads(count)
+            for name in names:
+                times[name, count] = _time(model, batch, device, name, SECONDS / len(names) / len(counts))
+    torch.set_num_threads(before)
+    best = min(times.values())
+    name, count = min((c for c in times if times[c] <= best * WORTH), key=lambda c: (c[1], times[c]))
+    table = ", ".join(f"{n} on {c} thread{'s' * (c > 1)} {1000 * t:.3g} ms" for (n, c), t in times.items())
+    return Choice(name, count, f"measured per batch: {table}")
+
+
+def _thread_counts(device: str) -> list[int]:
+    """One, and as many as there are cores that this process may use; the count matters little beside a GPU."""
+    if torch.device(device).type != "cpu":
+        return [torch.get_num_threads()]
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return sorted({1, min(available, torch.get_num_threads())})
+
+
+def _time(model: nn.Module, batch: Batch, device: str, name: PrecisionName, budget: float) -> float:
+    """Seconds of a forward and a backward pass: the least of a few, after one that does not count."""
+    taken: list[float] = []
+    began = perf_counter()
+    while not taken or (len(taken) < 8 and perf_counter() - began < budget):
+        start = perf_counter()
+        with autocast(device, name):
+            loss, _ = model.loss(batch)
+        loss.backward()
+        loss.item()  # waits for the device
+        taken.append(perf_counter() - start)
+    return min(taken[1:] or taken)
+
+
+@contextmanager
+def _untouched(model: nn.Module, device: str) -> Iterator[None]:
+    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    training = model.training
+    with torch.random.fork_rng(devices=devices):
+        model.train()
+        yield
+    model.train(training)
+    model.zero_grad()

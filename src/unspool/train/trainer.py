@@ -1,0 +1,201 @@
+"""One loop for every model and every task."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isfinite
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unspool.batch import Batch, Batches
+from unspool.errors import CheckpointError, ConfigError, TrainingError
+from unspool.nn.part import State, detach, fill, join, move, parts, tensors
+from unspool.registry import Count, Natural, NotNegative, Portion, Positive, Share
+from unspool.train import rng
+from unspool.train.optimizers import OptimizerName, optimizers, pack, unpack
+from unspool.train.precision import PrecisionName, autocast
+from unspool.train.schedules import Schedule, ScheduleName
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimiser step has to say."""
+
+    number: int  # how many steps are done, this one included
+    loss: float  # nats per counted position
+    grad_norm: float  # before clipping
+    learning_rate: float
+    positions: int  # how many the loss looked at
+    seconds: float
+
+
+class Trainer:
+    """Iterate over it: each turn is one optimiser step, and what to do about it is up to you.
+
+        for step in Trainer(model, batches, steps=1000):
+            print(step.number, step.loss)
+
+    The budget is in `steps`, `epochs` or `minutes`; with several, whichever ends first. A batch that `continues` gets
+    the state that the batch before left, detached: truncated back-propagation through time is a property of the data.
+    `accumulate` cuts each batch in that many parts of rows to save memory; the step stays the same. `ema` is the decay
+    of an exponential moving average of the weights, which `averaged()` puts in their place for a while; 0 is none.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Batches,
+        *,
+        steps: Natural = 0,
+        epochs: NotNegative = 0.0,
+        minutes: NotNegative = 0.0,
+        optimizer: OptimizerName = "adamw",
+        learning_rate: Positive = 3e-3,
+        betas: tuple[Share, Share] = (0.9, 0.95),
+        momentum: Share = 0.0,
+        weight_decay: NotNegative = 0.0,
+        schedule: ScheduleName = "warmup-stable-decay",
+        warmup: Share = 0.02,
+        decay: Portion = 0.5,
+        clip: NotNegative = 1.0,
+        accumulate: Count = 1,
+        ema: Share = 0.0,
+        precision: PrecisionName = "float32",
+        device: str = "cpu",
+    ) -> None:
+        if not (steps or epochs or minutes):
+            raise ConfigError("training needs a budget", hint="set train.steps, train.epochs or train.minutes")
+        if epochs and not batches.epoch:
+            raise ConfigError("train.epochs needs data with an end", hint="set train.steps or train.minutes")
+        self.model, self.batches, self.device = model.to(device), batches, device
+        by_epochs = max(1, round(epochs * batches.epoch)) if epochs else 0
+        self.steps = min(filter(None, (steps, by_epochs)), default=0)
+        self.minutes, self.clip, self.accumulate, self.precision = minutes, clip, accumulate, precision
+        self.optimizers = optimizers(model, optimizer, learning_rate, weight_decay, betas, momentum)
+        self.schedule = Schedule(schedule, warmup, decay)
+        self.ema = ema
+        self.average = [p.detach().clone() for p in model.parameters()] if ema else []
+        self.number = 0
+        self.seconds = 0.0
+        self.state: State | None = None
+
+    def __iter__(self) -> Iterator[Step]:
+        while not self.finished:
+            yield self.step()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the budget is used."""
+        return self.progress() >= 1
+
+    def progress(self, steps: int = 0, seconds: float = 0.0) -> float:
+        """The share of the budget that is used, or would be after that many more steps and seconds."""
+        by_steps = (self.number + steps) / self.steps if self.steps else 0.0
+        by_time = (self.seconds + seconds) / (60 * self.minutes) if self.minutes else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    def step(self) -> Step:
+        """One optimiser step on the next batch: forward, loss, backward, clip, update."""
+        began = perf_counter()
+        batch = self.batches[self.number].to(self.device)
+        if not batch.continues:
+            self.state = None
+        self.model.train()
+        loss = self._backward(batch)
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.clip or float("inf")))
+        if not (isfinite(loss) and isfinite(norm)):
+            raise TrainingError(
+                f"the loss is {loss} and the gradient norm {norm} at step {self.number + 1}",
+                hint="resume from the last good state with a lower train.learning_rate or train.clip",
+            )
+        rate = self._set_learning_rate()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        if self.average:
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.model.parameters()], 1 - self.ema)
+        self.number += 1
+        seconds = perf_counter() - began
+        self.seconds += seconds
+        return Step(self.number, loss, norm, rate, batch.positions, seconds)
+
+    def _backward(self, batch: Batch) -> float:
+        """Add the batch's gradients, part by part, each weighted by the positions it counts; the mean loss."""
+        total, loss_so_far, after = max(1, batch.positions), 0.0, []
+        states = parts(self.state, self.accumulate) if self.state is not None else None
+        for part in batch.parts(self.accumulate) if self.accumulate > 1 else (batch,):
+            with autocast(self.device, self.precision):
+                loss, state = self.model.loss(part, next(states) if states else None)
+            if self.accumulate > 1:
+                loss = loss * (part.positions / total)
+            loss.backward()
+            loss_so_far += loss.item()
+            after.append(detach(state))
+        self.state = join(after)
+        return loss_so_far
+
+    def _set_learning_rate(self) -> float:
+        last = self.seconds / self.number if self.number else 0.0
+        factor = self.schedule.factor(self.progress(1, last))
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["base"] * factor
+        return self.optimizers[0].param_groups[0]["lr"]
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside the block the model has its averaged weights, where there are any."""
+        if not self.average:
+            yield
+            return
+        parameters = [p.data for p in self.model.parameters()]
+        raw = [p.clone() for p in parameters]
+        torch._foreach_copy_(parameters, self.average)
+        try:
+            yield
+        finally:
+            torch._foreach_copy_(parameters, raw)
+
+    def save(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that a later `load` needs to go on as if nothing had happened: tensors, and plain data."""
+        moments, settings = pack(self.optimizers)
+        saved = {f"optimizer.{place}": value for place, value in moments.items()}
+        saved |= {f"weights.{name}": p.detach() for name, p in self.model.state_dict().items()}
+        saved |= {f"average.{index}": value for index, value in enumerate(self.average)}
+        saved |= {f"carried.{place}": value for place, value in tensors(self.state or ())}
+        saved |= {f"rng.{name}": value for name, value in rng.tensors().items()}
+        plain = {
+            "number": self.number,
+            "seconds": self.seconds,
+            "optimizers": settings,
+            "schedule": {"level": self.schedule.level, "best": self.schedule.best},
+            "rng": rng.plain(),
+        }
+        return saved, plain
+
+    def load(self, saved: dict[str, Tensor], plain: dict[str, Any]) -> None:
+        """Go on from what `save` gave, on whatever device this trainer uses."""
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, value in saved.items():
+            section, _, place = name.partition(".")
+            groups.setdefault(section, {})[place] = value
+        try:
+            self.model.load_state_dict(groups["weights"])
+            unpack(self.optimizers, groups.get("optimizer", {}), plain["optimizers"])
+            self.average = [groups["average"][str(i)].to(self.device) for i in range(len(self.average))]
+            self.number, self.seconds = plain["number"], plain["seconds"]
+            self.schedule.level, self.schedule.best = plain["schedule"]["level"], plain["schedule"]["best"]
+            self.state = self._carried(groups["carried"]) if "carried" in groups else None
+            rng.restore(groups["rng"], plain["rng"])
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            raise CheckpointError(f"the trainer's state is of another model: {error}", hint="train anew") from error
+
+    def _carried(self, values: dict[str, Tensor]) -> State:
+        batch = self.batches[self.number].to(self.device)
+        with torch.no_grad():
+            like = self.model.start(batch.inputs, batch.source, batch.source_present)
+        return move(fill(like, values), self.device)

@@ -1,0 +1,167 @@
+"""Batches by number: lanes, windows, and evaluation that sees every target once."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from unspool.batch import Batch, Batches
+from unspool.data.batching import Cut, Lanes, Whole, Windows
+from unspool.errors import DataError
+
+ALPHABET = torch.arange(26)
+SIZES = st.integers(2, 60)
+SMALL = st.integers(1, 9)
+
+
+def letters(ids: Tensor) -> list[str]:
+    """Time by time, as the lecture draws it."""
+    return ["".join(chr(97 + id) for id in row) for row in ids.T.tolist()]
+
+
+def epoch(batches: Batches) -> list[Batch]:
+    return [batches[number] for number in range(batches.epoch)]
+
+
+def counted(batches: Batches) -> list[tuple[int, int]]:
+    """What is predicted from what."""
+    return [
+        pair
+        for batch in epoch(batches)
+        for pair in zip(batch.inputs[batch.counts].tolist(), batch.targets[batch.counts].tolist(), strict=True)
+    ]
+
+
+def equal(one: Batch, other: Batch) -> bool:
+    return torch.equal(one.inputs, other.inputs) and torch.equal(one.targets, other.targets)
+
+
+def test_the_alphabet_of_the_lecture() -> None:
+    lanes = Lanes(ALPHABET, batch_size=4, length=3)
+    first, second = epoch(lanes)
+    assert letters(first.inputs) == ["agms", "bhnt", "ciou"]
+    assert letters(first.targets) == ["bhnt", "ciou", "djpv"]
+    assert letters(second.inputs) == ["djpv", "ekqw"]
+    assert letters(second.targets) == ["ekqw", "flrx"]
+
+
+def test_lanes_start_again_with_an_empty_memory() -> None:
+    lanes = Lanes(ALPHABET, batch_size=4, length=2)
+    assert [lanes[number].continues for number in range(7)] == [False, True, True, False, True, True, False]
+    assert equal(lanes[1], lanes[4])
+
+
+@given(SIZES, SMALL, SMALL)
+@settings(max_examples=100, deadline=None)
+def test_lanes_show_each_target_of_a_lane_once(size: int, batch_size: int, length: int) -> None:
+    width = size // batch_size
+    if width < 2:
+        with pytest.raises(DataError):
+            Lanes(torch.arange(size), batch_size, length)
+        return
+    lanes = Lanes(torch.arange(size), batch_size, length)
+    expected = [(lane * width + n, lane * width + n + 1) for lane in range(batch_size) for n in range(width - 1)]
+    assert sorted(counted(lanes)) == expected
+    assert all(batch.inputs.shape == (batch_size, length) for batch in epoch(lanes)[:-1])
+    assert all(batch.present is None for batch in epoch(lanes))
+
+
+def test_a_window_is_a_pure_function_of_its_number() -> None:
+    numbers = [0, 5, 10**9, 5, 0]
+    windows = Windows(torch.arange(1000), batch_size=4, length=7, seed=3)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    found = [windows[number] for number in numbers]
+    assert torch.equal(torch.get_rng_state(), before)
+    other = Windows(torch.arange(1000), batch_size=4, length=7, seed=3)
+    assert all(equal(other[number], batch) for number, batch in zip(numbers, found, strict=True))
+    assert not equal(found[0], found[1])
+    assert not equal(Windows(torch.arange(1000), 4, 7, seed=4)[5], found[1])
+
+
+def test_every_window_can_come_the_last_one_too() -> None:
+    windows = Windows(torch.arange(12), batch_size=50, length=4)
+    starts = torch.cat([windows[number].inputs[:, 0] for number in range(20)])
+    counts = torch.bincount(starts, minlength=8)
+    assert len(counts) == 8
+    assert counts.min() > 80 and counts.max() < 170  # 125 each, sd 10.5
+    batch = windows[0]
+    assert torch.equal(batch.targets, batch.inputs + 1)
+    assert torch.equal(batch.inputs - batch.inputs[:, :1], torch.arange(4).expand(50, 4))
+
+
+def test_a_text_of_one_window() -> None:
+    windows = Windows(torch.arange(5), batch_size=2, length=4)
+    assert windows.epoch == 1
+    assert windows[3].targets.tolist() == [[1, 2, 3, 4]] * 2
+    assert Windows(torch.arange(1000), 4, 10).epoch == 25
+
+
+def test_windows_and_lanes_count_everywhere() -> None:
+    for batch in (Windows(ALPHABET, 3, 5)[0], Lanes(ALPHABET, 3, 5)[0], Whole(ALPHABET[:25], 3, 4)[0]):
+        assert batch.present is None
+        assert batch.counts.dtype == torch.bool and batch.counts.shape == batch.inputs.shape
+        assert batch.positions == batch.inputs.numel()
+        assert [len(part.inputs) for part in batch.parts(3)] == [1, 1, 1]
+
+
+@given(SIZES, SMALL, SMALL)
+@settings(max_examples=150, deadline=None)
+def test_whole_predicts_every_target_once(size: int, lanes: int, length: int) -> None:
+    whole = Whole(torch.arange(size), lanes, length)
+    assert sorted(counted(whole)) == [(n, n + 1) for n in range(size - 1)]
+    batches = epoch(whole)
+    assert [batch.continues for batch in batches] == [False] + [True] * (len(batches) - 1)
+    assert not whole[whole.epoch].continues
+    assert all(len(batch.inputs) == len(batches[0].inputs) <= lanes for batch in batches)
+    joined = torch.cat([batch.inputs for batch in batches], 1)
+    there = torch.cat([batch.counts for batch in batches], 1)
+    assert there.any(1).all()  # no lane is empty
+    for lane, real in zip(joined, there, strict=True):
+        kept = lane[real]
+        assert torch.equal(kept, torch.arange(len(kept)) + kept[0])
+
+
+@given(SIZES, st.integers(1, 70), SMALL)
+@settings(max_examples=150, deadline=None)
+def test_cut_predicts_every_target_once(size: int, window: int, batch_size: int) -> None:
+    cut = Cut(torch.arange(size), window, batch_size)
+    assert counted(cut) == [(n, n + 1) for n in range(size - 1)]
+    for batch in epoch(cut):
+        assert not batch.continues
+        assert len(batch.inputs) <= batch_size and batch.inputs.shape[1] <= window
+        assert batch.counts[:, 0].all()  # no row is empty
+        assert (batch.inputs[:, 0] % min(window, size - 1) == 0).all()
+
+
+@given(SIZES, SMALL, SMALL)
+@settings(max_examples=60, deadline=None)
+def test_padding_is_marked_and_only_where_it_is(size: int, one: int, other: int) -> None:
+    for batches in (Whole(torch.arange(size), one, other), Cut(torch.arange(size), one, other)):
+        for batch in epoch(batches):
+            assert (batch.present is None) == bool(batch.counts.all())
+            assert batch.present is None or torch.equal(batch.present, batch.counts)
+            assert torch.equal(batch.targets[batch.counts], batch.inputs[batch.counts] + 1)
+
+
+def test_numbers_go_on_after_an_epoch() -> None:
+    for batches in (Whole(ALPHABET, 3, 4), Cut(ALPHABET, 4, 3)):
+        assert all(equal(batches[n], batches[n + batches.epoch]) for n in range(batches.epoch))
+
+
+@pytest.mark.parametrize(
+    ("make", "message", "hint"),
+    [
+        (lambda ids: Lanes(ids, 4, 3), "a text of 1 tokens is too short for 4 lanes: it takes 8", "task.batch_size"),
+        (lambda ids: Windows(ids, 4, 3), "too short for a window of 3 and its next one: it takes 4", "task.length"),
+        (lambda ids: Whole(ids, 4, 3), "too short for one prediction: it takes 2", "give more text"),
+        (lambda ids: Cut(ids, 4, 3), "too short for one prediction: it takes 2", "give more text"),
+    ],
+)
+def test_too_little_text(make: Callable[[Tensor], Batches], message: str, hint: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        make(torch.arange(1))
+    assert hint in caught.value.hint
