@@ -89,7 +89,6 @@ def test_the_fingerprint_knows_where_the_cuts_are() -> None:
     ("options", "message", "hint"),
     [
         ({}, "no text is given", "set data.path=FILE"),
-        ({"path": "a", "corpus": "python-docs"}, "data.path and data.corpus are set", "data.corpus="),
         ({"path": "a", "train_path": "b"}, "data.path and data.train_path are set", "data.train_path="),
         ({"path": "a", "valid": 0.5, "test": 0.5}, "leave nothing to train on", "data.valid=0.1"),
     ],

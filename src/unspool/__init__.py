@@ -1,1 +1,104 @@
-"""Train, sample, inspect and compare sequence models."""
+"""Train, sample, inspect and compare sequence models, from a character RNN to a transformer.
+
+    from unspool import Run
+    print("".join(Run.load("runs/char-lm").stream("The ", length=200)))
+
+Every name here is imported when it is first used, so that `import unspool` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unspool.batch import Batch, Batches, Kind, Numbers, Tokens
+    from unspool.data.source import Source, Splits
+    from unspool.data.tokenizer import Tokenizer, tokenizers
+    from unspool.errors import CheckpointError, ConfigError, DataError, TrainingError, UnspoolError
+    from unspool.experiment import Experiment
+    from unspool.generate.sampling import Drawn, Sampling, stream
+    from unspool.look.watch import watch
+    from unspool.models.sequence import SequenceModel
+    from unspool.nn.cell import Cell, cells
+    from unspool.nn.core import Core, cores
+    from unspool.nn.ends import Head, embedding, head
+    from unspool.nn.part import Part, State, detach, fork, move, select
+    from unspool.registry import Registry
+    from unspool.run import Run
+    from unspool.tasks.task import Task, tasks
+    from unspool.train.evaluate import Score, evaluate
+    from unspool.train.trainer import Step, Trainer
+
+_HOME = {
+    "batch": ("Batch", "Batches", "Kind", "Numbers", "Tokens"),
+    "data.source": ("Source", "Splits"),
+    "data.tokenizer": ("Tokenizer", "tokenizers"),
+    "errors": ("CheckpointError", "ConfigError", "DataError", "TrainingError", "UnspoolError"),
+    "experiment": ("Experiment",),
+    "generate.sampling": ("Drawn", "Sampling", "stream"),
+    "look.watch": ("watch",),
+    "models.sequence": ("SequenceModel",),
+    "nn.cell": ("Cell", "cells"),
+    "nn.core": ("Core", "cores"),
+    "nn.ends": ("Head", "embedding", "head"),
+    "nn.part": ("Part", "State", "detach", "fork", "move", "select"),
+    "registry": ("Registry",),
+    "run": ("Run",),
+    "tasks.task": ("Task", "tasks"),
+    "train.evaluate": ("Score", "evaluate"),
+    "train.trainer": ("Step", "Trainer"),
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "Cell",
+    "CheckpointError",
+    "ConfigError",
+    "Core",
+    "DataError",
+    "Drawn",
+    "Experiment",
+    "Head",
+    "Kind",
+    "Numbers",
+    "Part",
+    "Registry",
+    "Run",
+    "Sampling",
+    "Score",
+    "SequenceModel",
+    "Source",
+    "Splits",
+    "State",
+    "Step",
+    "Task",
+    "Tokenizer",
+    "Tokens",
+    "Trainer",
+    "TrainingError",
+    "UnspoolError",
+    "cells",
+    "cores",
+    "detach",
+    "embedding",
+    "evaluate",
+    "fork",
+    "head",
+    "move",
+    "select",
+    "stream",
+    "tasks",
+    "tokenizers",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module 'unspool' has no attribute {name!r}")
+    return getattr(import_module(f"unspool.{_MODULE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

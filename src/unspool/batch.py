@@ -5,7 +5,7 @@ Axes:  B batch   T time   S source time   D width   H hidden   V vocabulary
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -62,19 +62,21 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on another device."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Batch(
-            **{name: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for name, v in moved.items()}
-        )
+        moved: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved |= {n: v.to(device, non_blocking=True) for n, v in moved.items() if isinstance(v, Tensor)}
+        return Batch(**moved)
 
     def parts(self, number: int) -> Iterator["Batch"]:
         """The same rows in that many smaller batches (fewer when there are fewer rows), in order."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        pieces = {n: v.tensor_split(number) if isinstance(v, Tensor) else [v] * number for n, v in values.items()}
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        pieces: dict[str, Any] = {
+            n: v.tensor_split(number) if isinstance(v, Tensor) else [v] * number for n, v in values.items()
+        }
         for index in range(min(number, len(self.inputs))):
             yield Batch(**{name: split[index] for name, split in pieces.items()})
 
 
+@runtime_checkable
 class Batches(Protocol):
     """Batches by number: the same number always gives the same batch, so a data position is one integer.
 

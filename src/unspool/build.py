@@ -56,4 +56,5 @@ def kind(data: Mapping[str, Any]) -> Kind:
     >>> kind({"kind": "Tokens", "size": 65})
     Tokens(size=65)
     """
-    return {"Tokens": Tokens, "Numbers": Numbers}[data["kind"]](int(data["size"]))
+    kinds: dict[str, type[Tokens] | type[Numbers]] = {"Tokens": Tokens, "Numbers": Numbers}
+    return kinds[data["kind"]](int(data["size"]))

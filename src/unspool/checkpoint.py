@@ -62,7 +62,7 @@ class Checkpoint:
 
 
 def find(path: str | Path, which: str = "best") -> Checkpoint:
-    """The best or the last checkpoint of a run folder, or the very one whose folder is given; damaged ones are refused."""
+    """The best or the last checkpoint of a run folder, or the one whose folder is given; damaged ones are refused."""
     path = Path(path)
     if re.fullmatch(r"step-\d+", path.name) and path.is_dir():
         return check(Checkpoint(path.resolve()))
@@ -149,7 +149,7 @@ def save(
 
 
 def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Safetensors wants whole tensors that share nothing: tied weights are stored twice, and tied again by the model."""
+    """Safetensors wants whole tensors that share nothing; tied weights are stored twice and tied again by the model."""
     return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
 
 

@@ -1,4 +1,7 @@
-"""The command line: parse, call, print. Answers go to stdout, talk to stderr; nothing heavy is imported before it is needed."""
+"""The command line: parse, call, print.
+
+Answers go to stdout, talk to stderr; nothing heavy is imported before it is needed.
+"""
 
 import json
 import os
@@ -264,8 +267,7 @@ def follow(experiment: "Experiment", as_json: bool = False, quiet: bool = False)
     from unspool.progress import show
 
     with asked_to_stop(experiment.stop):
-        results = show(experiment, as_json, quiet)
-    return results
+        return show(experiment, as_json, quiet)
 
 
 @contextmanager
@@ -273,7 +275,7 @@ def asked_to_stop(stop: Callable[[], None]) -> Iterator[None]:
     """The first Ctrl-C (or SIGTERM) asks to stop; the second one means it."""
 
     def ask(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
         say("stopping after this step; once more to stop at once")
         stop()
 

@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -123,7 +123,7 @@ class Experiment:
         self.choice = self._choose(train)
         recipe["train"] = train | {"precision": self.choice.precision, "threads": self.choice.threads}
         options = {key: value for key, value in recipe["train"].items() if key not in ("threads", "device")}
-        given = {"model": self.model, "batches": batches, "device": self.device}
+        given: dict[str, Any] = {"model": self.model, "batches": batches, "device": self.device}
         self.trainer = Trainer(**given, **validated(Trainer, options, "train", "training", given))
         torch.set_num_threads(self.choice.threads)
         self.best, self.best_number, self.stale = float("inf"), 0, 0
@@ -149,12 +149,12 @@ class Experiment:
         return experiment
 
     @classmethod
-    def resume(cls, path: Path, overrides: Mapping[str, Any] | None = None) -> "Experiment":
+    def resume(cls, path: Path, overrides: Sequence[str] = ()) -> "Experiment":
         """An experiment that goes on from its last checkpoint, or from the one whose folder is given."""
         saved = checkpoint.find(path, "last")
         folder = saved.run
         recipe = config.parse((folder / "recipe.toml").read_text(encoding="utf-8"), str(folder / "recipe.toml"))
-        for text in overrides or ():
+        for text in overrides:
             config.override(recipe, text)
         config.check_sections(recipe)
         return cls(recipe, folder, data(recipe, folder), saved)
@@ -228,7 +228,7 @@ class Experiment:
         except TrainingError as error:
             raise TrainingError(
                 f"{error}; the last good state is that of step {max(0, self.saved_number)}", hint=error.hint
-            )
+            ) from error
         finally:
             log.close()
             if self.saved_number >= 0:

@@ -94,7 +94,8 @@ class Bar:
         speed = step.positions / max(step.seconds, 1e-9)
         spent = self.experiment.trainer.seconds
         left = spent / progress - spent if progress else 0.0
-        told = f"step {step.number:,}  loss {self.loss:.3f}  {self.loss / log(2):.2f} bits  {speed:,.0f} tokens/s  {left:.0f} s left"
+        loss = f"loss {self.loss:.3f}  {self.loss / log(2):.2f} bits"
+        told = f"step {step.number:,}  {loss}  {speed:,.0f} tokens/s  {left:.0f} s left"
         if self.console.is_terminal:
             self.progress.update(self.line, completed=progress, description=told)
         elif progress - self.shown >= 0.1 or self.shown < 0:

@@ -96,7 +96,7 @@ class Run:
         return build.task(self.recipe, data(self.recipe, self.checkpoint.run), self._tokenizer)
 
     def evaluate(self, split: str = "valid") -> dict[str, dict[str, float]]:
-        """The figures of every way to evaluate on a split: nats, bits, perplexity. Empty when there is no such split."""
+        """The figures of every way to evaluate on a split: nats, bits, perplexity. Empty without such a split."""
         task = self.task()
         return {
             way: task.figures(split, evaluate(self.model, batches, self.device).loss)

@@ -32,7 +32,9 @@ class Splits:
 
 
 class Source:
-    """A text from `path`, `corpus` or `train_path`, read as one string and cut in contiguous parts.
+    """A text from `path`, `train_path` or a `corpus` that needs no download, read as one string and cut in parts.
+
+    A file of yours goes before the corpus of a recipe: `data.path=FILE` is all it takes.
 
     The first characters are for training, then come `valid` and `test` as shares of the whole. A part that has a file
     of its own is that file instead: `valid_path`, `test_path`, or valid.txt and test.txt where `path` is a folder with
@@ -57,15 +59,13 @@ class Source:
         valid: Share = 0.1,
         test: Share = 0.0,
     ) -> None:
-        given = {"data.path": path, "data.corpus": corpus, "data.train_path": train_path}
-        named = [key for key, value in given.items() if value]
-        if not named:
+        if not (path or train_path or corpus):
             raise ConfigError("no text is given", hint="set data.path=FILE")
-        if len(named) > 1:
+        if path and train_path:
             raise ConfigError(
-                f"{' and '.join(named)} are set, and one text is wanted",
-                hint=f"set data.path=FILE and drop the other with {named[1]}=",
+                "data.path and data.train_path are set, and one text is wanted", hint="drop one with data.train_path="
             )
+        corpus = "" if path or train_path else corpus
         self.shares = Fraction(str(valid)), Fraction(str(test))  # as written: 1 - 0.05 - 0.05 is 0.9
         if sum(self.shares) >= 1:
             raise ConfigError(

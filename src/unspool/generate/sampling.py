@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from unspool.errors import ConfigError
+from unspool.models.sequence import SequenceModel
 
 Filter = Callable[[Tensor, Tensor], Tensor]
 """(B, V) logits, and (B, V) bool which ids were already said, give (B, V) logits."""
@@ -120,7 +121,7 @@ class Sampling:
 
 @torch.no_grad()
 def stream(
-    model: nn.Module,
+    model: SequenceModel,
     prompt: Int[Tensor, "B T"],
     *apply: Filter,
     source: Tensor | None = None,

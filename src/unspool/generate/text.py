@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.errors import DataError
 from unspool.generate.sampling import Sampling, stream
+from unspool.models.sequence import SequenceModel
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Candidate:
 
 
 def write(
-    model: nn.Module,
+    model: SequenceModel,
     tokenizer: Tokenizer,
     prompt: str,
     length: int,
@@ -38,7 +39,7 @@ def write(
 
 
 def candidates(
-    model: nn.Module,
+    model: SequenceModel,
     tokenizer: Tokenizer,
     prompt: str,
     length: int,
@@ -55,7 +56,7 @@ def candidates(
     return sorted(made, key=lambda candidate: -candidate.log_probability)
 
 
-def prime(model: nn.Module, tokenizer: Tokenizer, prompt: str) -> Tensor:
+def prime(model: SequenceModel, tokenizer: Tokenizer, prompt: str) -> Tensor:
     """The prompt's ids, (1, T). An empty prompt becomes a line break, the place where a text may begin."""
     device = next(model.parameters()).device
     ids = tokenizer.encode(prompt or "\n")

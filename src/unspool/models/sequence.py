@@ -36,7 +36,7 @@ class SequenceModel(Part):
         if tied:
             if not isinstance(embedding, nn.Embedding) or embedding.weight.shape != head.weight.shape:
                 raise ConfigError(
-                    f"model.tied needs an embedding and a head of one shape, they are {_shape(embedding)} and {_shape(head)}",
+                    f"model.tied needs ends of one shape, they are {_shape(embedding)} and {_shape(head)}",
                     hint="leave core.input_width out, so that it is core.width, or set model.tied=false",
                 )
             embedding.weight = head.weight
@@ -68,4 +68,4 @@ class SequenceModel(Part):
 
 
 def _shape(module: nn.Module) -> str:
-    return " x ".join(str(size) for size in module.weight.shape)  # type: ignore[union-attr, arg-type]
+    return " x ".join(str(size) for size in module.weight.shape)  # type: ignore[union-attr]

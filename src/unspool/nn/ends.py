@@ -43,7 +43,7 @@ class Categorical(Head):
         """Cross-entropy in nats, summed in float32."""
         if not bool(counts.all()):
             y, targets = y[counts], targets[counts]
-        logits = self(y).flatten(0, -2).float()
+        logits = in_full(self(y)).flatten(0, -2)
         return F.cross_entropy(logits, targets.flatten(), reduction="sum") / max(1, targets.numel())
 
 
@@ -63,8 +63,13 @@ class Gaussian(Head):
 
     def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
         """Half the squared error, summed over the numbers of a position and averaged over positions."""
-        error = (self(y[counts]).float() - targets[counts]).square().sum() / 2
+        error = (in_full(self(y[counts])) - targets[counts]).square().sum() / 2
         return error / max(1, int(counts.sum()))
+
+
+def in_full(value: Tensor) -> Tensor:
+    """At least float32: sums and losses are never taken in half precision."""
+    return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
 def embedding(kind: Kind, width: int) -> nn.Module:

@@ -83,7 +83,7 @@ def run_kernel(
 def _run_ragged(
     kernel: Kernel, weights: list[Tensor], x: Tensor, state: State, present: Tensor
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Only what is present goes through the kernel, packed tick by tick, longest rows first, wherever the padding is."""
+    """Only what is present goes through the kernel, tick by tick, longest rows first, wherever the padding is."""
     lengths = present.sum(dim=1)  # (B,)
     order = lengths.argsort(descending=True, stable=True)
     order = order[lengths[order] > 0]  # the rows that move at all

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from unspool.batch import Batches
+from unspool.models.sequence import SequenceModel
 from unspool.nn.part import State
 
 
@@ -18,7 +18,7 @@ class Score:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Batches, device: str = "cpu") -> Score:
+def evaluate(model: SequenceModel, batches: Batches, device: str = "cpu") -> Score:
     """The mean loss over one epoch of batches, in float32, the state carried where a batch `continues`."""
     was_training = model.training
     model.eval()

@@ -58,7 +58,8 @@ def optimizers(
 def _sort(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Matrices that multiply, and all other weights (embeddings, biases, gains)."""
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for parameter in model.parameters():
         if parameter.requires_grad:
             (matrices if parameter.dim() >= 2 and id(parameter) not in tables else others).append(parameter)

@@ -8,9 +8,9 @@ from time import perf_counter
 from typing import Literal
 
 import torch
-from torch import nn
 
 from unspool.batch import Batch
+from unspool.models.sequence import SequenceModel
 
 PrecisionName = Literal["float32", "bfloat16"]
 
@@ -37,7 +37,7 @@ def autocast(device: str, precision: PrecisionName) -> AbstractContextManager[ob
 
 
 def choose(
-    model: nn.Module,
+    model: SequenceModel,
     batch: Batch,
     device: str,
     precision: PrecisionName | Literal["auto"] = "auto",
@@ -75,7 +75,7 @@ def _thread_counts(device: str) -> list[int]:
     return sorted({1, min(available, torch.get_num_threads())})
 
 
-def _time(model: nn.Module, batch: Batch, device: str, name: PrecisionName, budget: float) -> float:
+def _time(model: SequenceModel, batch: Batch, device: str, name: PrecisionName, budget: float) -> float:
     """Seconds of a forward and a backward pass: the least of a few, after one that does not count."""
     taken: list[float] = []
     began = perf_counter()
@@ -90,7 +90,7 @@ def _time(model: nn.Module, batch: Batch, device: str, name: PrecisionName, budg
 
 
 @contextmanager
-def _untouched(model: nn.Module, device: str) -> Iterator[None]:
+def _untouched(model: SequenceModel, device: str) -> Iterator[None]:
     devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
     training = model.training
     with torch.random.fork_rng(devices=devices):

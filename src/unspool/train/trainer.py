@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unspool.batch import Batch, Batches
 from unspool.errors import CheckpointError, ConfigError, TrainingError
+from unspool.models.sequence import SequenceModel
 from unspool.nn.part import State, detach, fill, join, move, parts, tensors
 from unspool.registry import Count, Natural, NotNegative, Portion, Positive, Share
 from unspool.train import rng
@@ -46,7 +47,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: SequenceModel,
         batches: Batches,
         *,
         steps: Natural = 0,

@@ -1,0 +1,36 @@
+# On a fresh machine with Python 3.11 or newer and make: `make run`, then `make test`.
+PYTHON ?= python3
+BIN = .venv/bin
+PIP_OPTIONS = --disable-pip-version-check --quiet
+
+.PHONY: run test check reproduce docs clean
+
+run: .venv/ready  ## train a character model on text that comes with Python, sample from it, draw its pictures
+	$(BIN)/unspool train char-lm
+	@echo && echo "A sample, after the prompt 'The ':" && echo
+	@$(BIN)/unspool sample "$$(ls -td runs/char-lm* | head -1)" --prompt "The " --seed 1
+
+test: .venv/ready  ## run the tests
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --doctest-modules src/unspool -p no:cacheprovider
+
+check: .venv/ready  ## lint, types, architecture, docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py tests/test_docs.py
+
+reproduce: .venv/ready  ## run the slow tests and what every recipe claims (see also `unspool verify RECIPE`)
+	$(BIN)/python -m pytest -m slow -s
+
+docs: .venv/ready  ## write the pages that are generated
+	$(BIN)/python docs/generate.py
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Unspool needs Python 3.11 or newer: make PYTHON=python3.11')"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install $(PIP_OPTIONS) -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:  ## remove what was made, but no run
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

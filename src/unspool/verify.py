@@ -1,0 +1,191 @@
+"""Runs what a recipe claims: its [expect] section, and that a killed run ends in the same bits."""
+
+import hashlib
+import json
+import operator
+import random
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from unspool import checkpoint, config
+from unspool.config import Recipe
+from unspool.errors import ConfigError, unknown
+from unspool.experiment import Experiment
+from unspool.train.log import records
+
+COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One claim, and what came out for each seed."""
+
+    name: str
+    claim: str
+    values: list[float]
+    holds: bool
+
+    def told(self) -> str:
+        """One line: the claim, the mean, the spread."""
+        spread = f" ({min(self.values):.4f} to {max(self.values):.4f})" if len(self.values) > 1 else ""
+        mark = "holds" if self.holds else "FAILS"
+        return (
+            f"{mark}  {self.name} {self.claim}   measured {mean(self.values):.4f}{spread}, {len(self.values)} seed(s)"
+        )
+
+
+def verify(recipe: Recipe, seeds: int, follow: Callable[[Experiment], dict[str, float]]) -> list[Verdict]:
+    """Train the recipe for each seed in a folder that goes away, and judge every claim; it must hold for every seed."""
+    claims = dict(recipe.get("expect", {}))
+    seeds = seeds or int(claims.pop("seeds", 1))
+    claims.pop("seeds", None)
+    if not claims:
+        raise ConfigError(
+            "the recipe claims nothing", hint='write [expect] with, for example, valid_carried_loss = "<= 1.5"'
+        )
+    bounds = {name: _bound(name, claim) for name, claim in claims.items()}
+    results: list[dict[str, float]] = []
+    for number in range(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            one = deepcopy(recipe) | {"seed": recipe.get("seed", 0) + number}
+            results.append(follow(Experiment.new(one, Path(folder) / "run")))
+    verdicts = []
+    for name, (compare, bound) in bounds.items():
+        if name not in results[0]:
+            raise unknown("claim", name, results[0], prefix="expect.")
+        values = [result[name] for result in results]
+        verdicts.append(Verdict(name, str(claims[name]), values, all(compare(value, bound) for value in values)))
+    return verdicts
+
+
+def _bound(name: str, claim: Any) -> tuple[Callable[[float, float], bool], float]:
+    found = re.fullmatch(r"\s*(<=|>=|<|>)\s*([-+0-9.e]+)\s*", str(claim))
+    try:
+        return COMPARE[found[1]], float(found[2])  # type: ignore[index]
+    except (TypeError, ValueError):
+        raise ConfigError(f"cannot read expect.{name} = {claim!r}", hint='write it as "<= 1.5"') from None
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a straight run and a killed and resumed one have in common, file by file."""
+
+    steps: int
+    killed_after: list[int]  # the last step that was seen before each kill
+    same: list[str]
+    different: list[str]
+
+    def told(self) -> str:
+        """The proof in words."""
+        kills = ", ".join(map(str, self.killed_after))
+        lines = [f"{self.steps} steps straight, and killed (-9) after steps {kills} and resumed:"]
+        lines += [f"  same bits       {name}" for name in self.same]
+        lines += [f"  DIFFERENT bits  {name}" for name in self.different]
+        return "\n".join(lines)
+
+
+def verify_resume(
+    recipe: Recipe, steps: int, kills: int, seed: int, plugins: list[str], say: Callable[[str], None]
+) -> Proof:
+    """Train `steps` steps straight, again with that many kill -9 at random steps, and compare all that was saved."""
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        straight, broken = Path(folder) / "straight", Path(folder) / "broken"
+        recipe = _by_steps(recipe, steps, Path(folder), straight)
+        file = Path(folder) / "recipe.toml"
+        file.write_text(config.dump(recipe), encoding="utf-8")
+        extra = [word for path in plugins for word in ("--plugin", path)]
+        say(f"training {steps} steps straight")
+        _child(["train", str(file), "--run", str(straight), *extra])
+        killed: list[int] = []
+        for number in range(kills):
+            target = rng.randint(1, max(1, steps - 2))
+            begun = bool(checkpoint.checkpoints(broken))
+            verb = ["resume", str(broken)] if begun else ["train", str(file), "--run", str(broken)]
+            killed.append(_child([*verb, *extra], kill_at=target, linger=rng.random() * 0.05))
+            say(f"kill {number + 1} of {kills}: after step {killed[-1]}")
+            if not checkpoint.checkpoints(broken):
+                killed_early = broken
+                _forget(killed_early)
+        begun = bool(checkpoint.checkpoints(broken))
+        verb = ["resume", str(broken)] if begun else ["train", str(file), "--run", str(broken)]
+        _child([*verb, *extra])
+        ours, theirs = dict(_digests(straight)), dict(_digests(broken))
+        names = sorted(ours.keys() | theirs.keys())
+        same = [name for name in names if ours.get(name) == theirs.get(name)]
+        return Proof(steps, killed, same, [name for name in names if name not in same])
+
+
+def _by_steps(recipe: Recipe, steps: int, folder: Path, probe: Path) -> Recipe:
+    """The recipe with a budget in steps, many checkpoints, and the precision and threads of this machine fixed."""
+    recipe = deepcopy(recipe)
+    recipe["train"] = recipe.get("train", {}) | {"steps": steps, "minutes": 0.0, "epochs": 0.0}
+    recipe["save"] = recipe.get("save", {}) | {"every": max(1, steps // 13)}
+    recipe["evaluate"] = recipe.get("evaluate", {}) | {"times": 2}
+    recipe["sample"] = recipe.get("sample", {}) | {"times": 2, "length": 20}
+    choice = Experiment.new(deepcopy(recipe), folder / "probe").choice
+    recipe["train"] |= {"precision": choice.precision, "threads": choice.threads}
+    return recipe
+
+
+def _child(arguments: list[str], kill_at: int = 0, linger: float = 0.0) -> int:
+    """Run `unspool` in a process of its own and kill it when it has told `kill_at` steps (0: never); the last step."""
+    command = [sys.executable, "-m", "unspool", *arguments, "--json"]
+    last = 0
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        for line in process.stdout or ():
+            event = json.loads(line)
+            last = event.get("number", last)
+            if kill_at and last >= kill_at:
+                try:
+                    process.wait(linger)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                break
+        process.wait()
+        errors.seek(0)
+        if process.returncode > 0:
+            raise ConfigError(
+                f"training failed: {errors.read().strip().splitlines()[-1]}", hint="train the recipe alone"
+            )
+    return last
+
+
+def _forget(folder: Path) -> None:
+    """Nothing was saved yet: begin anew in the same place."""
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _digests(folder: Path) -> Iterator[tuple[str, str]]:
+    """The digest of every tensor, setting and record that a run left, apart from the time it took."""
+    last = checkpoint.find(folder, "last")
+    for kind, values in (("model", last.weights()), ("trainer", last.tensors())):
+        for name, value in values.items():
+            content = value.contiguous().view(-1).numpy().tobytes()
+            yield f"{kind}: {name}", hashlib.sha256(content).hexdigest()
+    plain = last.plain()
+    plain["trainer"].pop("seconds")
+    timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in records(folder)]
+    for name, data in (("trainer: plain", plain), ("metrics", timeless)):
+        yield name, hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    for name in ("recipe.toml", "tokenizer.json"):
+        if (folder / name).exists():
+            yield name, checkpoint.digest(folder / name)
