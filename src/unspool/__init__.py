@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from unspool.nn.part import Part, State, detach, fork, move, select
     from unspool.registry import Registry
     from unspool.run import Run
-    from unspool.tasks.task import Task, tasks
+    from unspool.tasks.task import Task
     from unspool.train.evaluate import Score, evaluate
     from unspool.train.trainer import Step, Trainer
 
@@ -43,7 +43,7 @@ _HOME = {
     "nn.part": ("Part", "State", "detach", "fork", "move", "select"),
     "registry": ("Registry",),
     "run": ("Run",),
-    "tasks.task": ("Task", "tasks"),
+    "tasks.task": ("Task",),
     "train.evaluate": ("Score", "evaluate"),
     "train.trainer": ("Step", "Trainer"),
 }
@@ -88,7 +88,6 @@ __all__ = [
     "move",
     "select",
     "stream",
-    "tasks",
     "tokenizers",
     "watch",
 ]
