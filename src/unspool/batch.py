@@ -68,11 +68,12 @@ class Batch:
 
     def parts(self, number: int) -> Iterator["Batch"]:
         """The same rows in that many smaller batches (fewer when there are fewer rows), in order."""
+        number = min(number, len(self.inputs))
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         pieces: dict[str, Any] = {
             n: v.tensor_split(number) if isinstance(v, Tensor) else [v] * number for n, v in values.items()
         }
-        for index in range(min(number, len(self.inputs))):
+        for index in range(number):
             yield Batch(**{name: split[index] for name, split in pieces.items()})
 
 

@@ -27,7 +27,8 @@ def source(recipe: Recipe) -> Source:
 def task(recipe: Recipe, splits: Any, tokenizer: Tokenizer | None = None) -> Task:
     """The recipe's task on that data; the tokenizer is fitted to the training text unless one is given."""
     if tokenizer is None:
-        tokenizer = tokenizers.build("tokenizer", recipe.get("tokenizer", "char")).fit(splits.train)
+        tokenizer = tokenizers.build("tokenizer", recipe.get("tokenizer", "char"))
+        tokenizer.fit(splits.train + splits.valid + splits.test if tokenizer.sees_all else splits.train)
     given = {"splits": splits, "tokenizer": tokenizer, "seed": recipe.get("seed", 0)}
     return tasks.build("task", recipe.get("task", "language"), **given)
 

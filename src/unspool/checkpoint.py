@@ -81,6 +81,17 @@ def find(path: str | Path, which: str = "best") -> Checkpoint:
     return check(next((c for c in found if c.number == best), last))
 
 
+def refuse_taken(run: Path) -> None:
+    """Raise where a new run would overwrite what is there."""
+    with writing(run):
+        if not run.exists() or (run.is_dir() and not any(run.iterdir())):
+            return
+    if checkpoints(run):
+        raise CheckpointError(f"{run} already holds a run", hint=f"`unspool resume {run}`, or choose another --run DIR")
+    what = "a folder with other files in it" if run.is_dir() else "a file"
+    raise CheckpointError(f"{run} is {what}", hint="choose another --run DIR: nothing is ever overwritten")
+
+
 def checkpoints(run: Path) -> list[Checkpoint]:
     """Every finished checkpoint of a run, oldest first."""
     folders = (run / "checkpoints").glob("step-*") if run.is_dir() else ()
@@ -106,13 +117,15 @@ def damage(checkpoint: Checkpoint) -> str:
     """What is wrong with a checkpoint's files, in words; empty when nothing is."""
     try:
         digests = read_json(checkpoint.path / "manifest.json")["sha256"]
+        if not digests.keys() >= {"model.safetensors", "trainer.safetensors", "trainer.json"}:
+            return f"{checkpoint.path / 'manifest.json'} does not name every file"
         for name, wanted in digests.items():
             file = (checkpoint.run if name in SHARED else checkpoint.path) / name
             if digest(file) != wanted:
                 return f"{file} was truncated or edited after it was written"
     except FileNotFoundError as error:
         return f"{error.filename} is missing"
-    except (OSError, KeyError, AttributeError, CheckpointError) as error:
+    except (OSError, KeyError, AttributeError, ValueError, CheckpointError) as error:
         return f"the checkpoint {checkpoint.path} is damaged: {error}"
     return ""
 
@@ -190,14 +203,23 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file."""
+def read_text(path: Path) -> str:
+    """The text in a file of a run."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing", hint="the folder is not a whole run") from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not readable: {error}", hint="restore it from a copy") from None
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path} is not readable: {reason}", hint="restore it from a copy") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file."""
+    try:
+        data = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not valid JSON: {error}", hint="restore it from a copy") from None
     if not isinstance(data, dict):
         raise CheckpointError(f"{path} should hold an object", hint="restore it from a copy")
     return data

@@ -5,16 +5,19 @@ Answers go to stdout, talk to stderr; nothing heavy is imported before it is nee
 
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
+from itertools import chain
 from itertools import count as count_up
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from unspool.errors import ConfigError, UnspoolError
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="unspool",
     help="Train, sample and inspect sequence models, from a character RNN to a transformer.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -43,20 +45,30 @@ Json = Annotated[bool, typer.Option("--json", help="Print data as JSON on stdout
 Plugins = Annotated[
     list[Path] | None, typer.Option("--plugin", help="A Python file that registers cells, cores, tasks.")
 ]
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
+"""Click's UsageError, which newer versions of typer carry inside."""
+OUT_OF_MEMORY = re.compile("out of memory|allocate memory|size calculation overflow")
+"""How torch says that there is not enough, or that there never could be."""
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")]
+
+
+def tell_version(wanted: bool) -> None:
+    """Print the version and stop, where that is wanted."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("unspool"))
+        raise typer.Exit
 
 
 @app.callback()
 def everything(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=tell_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Train, sample and inspect sequence models, from a character RNN to a transformer."""
-    if version:
-        from importlib.metadata import version as version_of
-
-        typer.echo(version_of("unspool"))
-        raise typer.Exit
 
 
 @app.command()
@@ -89,7 +101,11 @@ def resume(run: RunPath, overrides: Overrides = None, plugin: Plugins = None, as
     from unspool.experiment import Experiment
 
     load_plugins(plugin)
-    follow(Experiment.resume(run, overrides or ()), as_json)
+    experiment = Experiment.resume(run, overrides or ())
+    if experiment.trainer.finished:
+        budget = " and ".join(f"train.{k}" for k in ("steps", "epochs", "minutes") if experiment.recipe["train"].get(k))
+        say(f"{run} is finished. Go on with a larger budget: unspool resume {quote(str(run))} {budget}=N")
+    follow(experiment, as_json)
 
 
 @app.command()
@@ -102,7 +118,7 @@ def sample(
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest that reach P together; 1 is off.")] = 1.0,
     min_p: Annotated[float, typer.Option(help="Draw from what is P times as likely as the likeliest; 0 is off.")] = 0.0,
     repetition_penalty: Annotated[float, typer.Option(help="Over 1 repeats less; 1 is off.")] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.", min=0, max=2**63 - 1)] = None,
     count: Annotated[int, typer.Option(help="Write that many, and show the likeliest first.", min=1)] = 1,
     plugin: Plugins = None,
     device: Device = "cpu",
@@ -124,8 +140,9 @@ def sample(
             say(f"--- {number} of {count}, log-probability {candidate.log_probability:.1f} nats")
             typer.echo(prompt + candidate.text)
         return
-    sys.stdout.write(prompt)
-    for piece in loaded.stream(prompt, length, sampling, seed):
+    pieces = loaded.stream(prompt, length, sampling, seed)
+    first = next(pieces, "")  # a prompt that cannot be read is refused before it is printed
+    for piece in chain((prompt, first), pieces):
         sys.stdout.write(piece)
         sys.stdout.flush()
     sys.stdout.write("\n")
@@ -313,35 +330,52 @@ def say(text: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """The `unspool` command: 0 when all is well, 1 when a check failed, 2 with one clear sentence for an error."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    for talk in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows another
+        if isinstance(talk, TextIOWrapper):
+            talk.reconfigure(errors="replace")
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, prog_name="unspool", standalone_mode=False)
         sys.stdout.flush()
     except UnspoolError as error:
         if "--debug" in arguments:
             raise
         complain(str(error), error.hint)
         code = 2
-    except click.ClickException as error:
+    except USAGE_ERROR as error:
         complain(error.format_message().rstrip("."), "`unspool --help`, or `unspool VERB --help`")
         code = 2
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         complain("interrupted", "what was saved before is whole")
         code = 130
     except BrokenPipeError:  # the reader, `head` say, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go_of_stdout()
         code = 0
-    except MemoryError:
-        complain("not enough memory", "make core.width, task.batch_size or task.length smaller")
+    except OSError as error:
+        let_go_of_stdout()
+        complain(f"the system refuses: {error}", "look for a full disk or a missing permission")
+        code = 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
+            raise
+        complain("not enough memory", "make core.width, task.batch_size, task.length or --count smaller")
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def let_go_of_stdout() -> None:
+    """Where stdout takes nothing any more, let nothing be written to it when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def complain(message: str, hint: str) -> None:
     """One sentence about what is wrong, one about what to do."""
-    say(f"error: {message}")
-    if hint:
-        say(f"hint: {hint}")
+    for title, text in (("error", message), ("hint", hint)):
+        if text:
+            say(f"{title}: {' '.join(map(str.strip, text.splitlines()))}")
 
 
 if __name__ == "__main__":

@@ -70,8 +70,9 @@ def read(name: str) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"there is no recipe file {name}", hint="`unspool recipes` lists the named ones") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the recipe {name}: {error}", hint="a recipe is a TOML file in UTF-8") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot read the recipe {name}: {reason}", hint="a recipe is a TOML file in UTF-8") from None
 
 
 def parse(text: str, name: str) -> Recipe:
@@ -87,16 +88,17 @@ def parse(text: str, name: str) -> Recipe:
 def override(recipe: Recipe, text: str) -> None:
     """Apply one `section.key=value`; a value is read as TOML where it can be, and as a string where not."""
     key, equals, value = text.partition("=")
-    if not equals or not key:
+    if not equals or not all(key.split(".")):
         raise ConfigError(f"cannot read the override {text!r}", hint="write it as section.key=value")
     *sections, last = key.split(".")
     table = recipe
-    for section in sections:
+    for depth, section in enumerate(sections, start=1):
+        place = ".".join(sections[:depth])
         inner = table.setdefault(section, {})
         if isinstance(inner, str):  # core.cell.peephole=... after core.cell = "lstm"
             inner = table[section] = {"kind": inner}
         if not isinstance(inner, dict):
-            raise ConfigError(f"cannot set {key}: {section} is a value, not a section", hint=f"write {section}=value")
+            raise ConfigError(f"cannot set {key}: {section} is a value, not a section", hint=f"set {place}=VALUE")
         table = inner
     table[last] = value_of(value)
 
@@ -118,7 +120,8 @@ def check_sections(recipe: Recipe) -> None:
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
                 raise ConfigError(f"seed should be a whole number, zero or more, received {value!r}", hint="seed=0")
         elif name == "plugin":
-            continue
+            if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
+                raise ConfigError(f"plugin should be a list of files, received {value!r}", hint="--plugin FILE")
         elif not isinstance(value, dict):
             raise ConfigError(f"{name} should be a section, received {value!r}", hint=f"set {name}.KEY=VALUE")
 

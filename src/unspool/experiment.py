@@ -4,28 +4,28 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 
-from unspool import build, checkpoint, config
+from unspool import build, checkpoint, config, seeds
 from unspool.config import Recipe
-from unspool.data.source import Splits
+from unspool.data.source import Splits, located
 from unspool.data.tokenizer import load_text, save_text
 from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw_loss
 from unspool.registry import Natural, defaults, validated
-from unspool.run import Run, data
+from unspool.run import Run, data, plugin_wanted
 from unspool.tasks.task import kind_to_json
-from unspool.train import rng
 from unspool.train.evaluate import evaluate
 from unspool.train.log import Log, records
-from unspool.train.precision import Choice, PrecisionName, choose
+from unspool.train.precision import PrecisionName, choose, usable
 from unspool.train.trainer import Step, Trainer
 
 
@@ -95,6 +95,19 @@ class Saving:
     every: Natural = 0
     tensorboard: bool = False
 
+    def __post_init__(self) -> None:
+        if self.tensorboard and not find_spec("tensorboard"):
+            raise ConfigError("save.tensorboard needs tensorboard", hint="pip install 'unspool[logs]'")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the [train] section leaves to the machine, unless the recipe says: 0 threads are as many as pay."""
+
+    precision: Literal["auto", PrecisionName] = "auto"
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    device: str = "auto"
+
 
 class Experiment:
     """Iterate over it: a recipe becomes a run folder, event by event, and you show what you like.
@@ -112,39 +125,43 @@ class Experiment:
         self.evaluating = Evaluating(**validated(Evaluating, recipe.get("evaluate", {}), "evaluate", "evaluation"))
         self.showing = Showing(**validated(Showing, recipe.get("sample", {}), "sample", "sampling"))
         self.saving = Saving(**validated(Saving, recipe.get("save", {}), "save", "saving"))
-        rng.seed(recipe.get("seed", 0))
-        tokenizer = load_text((folder / "tokenizer.json").read_text(encoding="utf-8")) if saved else None
+        seeds.start(recipe.get("seed", 0))
+        tokenizer = load_text(checkpoint.read_text(folder / "tokenizer.json")) if saved else None
         self.task = build.task(recipe, splits, tokenizer)
         self.model = build.model(recipe, self.task.reads, self.task.writes)
         train = dict(recipe.get("train", {}))
-        self.device = _device(train.get("device", "auto"))
+        measured = {key: train[key] for key in defaults(Measured) if key in train}
+        machine = Measured(**validated(Measured, measured, "train", "training"))
+        self.device = usable(machine.device)
         batches = self.task.batches()
         batches[0]  # a text that is too short for its batches is refused before anything is written
-        self.choice = self._choose(train)
+        self.choice = choose(self.model, batches[0], self.device, machine.precision, machine.threads)
         recipe["train"] = train | {"precision": self.choice.precision, "threads": self.choice.threads}
         options = {key: value for key, value in recipe["train"].items() if key not in ("threads", "device")}
         given: dict[str, Any] = {"model": self.model, "batches": batches, "device": self.device}
+        given["seed"] = recipe.get("seed", 0)
         self.trainer = Trainer(**given, **validated(Trainer, options, "train", "training", given))
         torch.set_num_threads(self.choice.threads)
         self.best, self.best_number, self.stale = float("inf"), 0, 0
         self.saved_number = -1
         self.stopping = False
+        self.overrides: list[str] = []  # what `resume` was told beyond the recipe
         if saved:
             self._go_on(saved)
 
     @classmethod
     def new(cls, recipe: Recipe, folder: Path) -> "Experiment":
         """An experiment that begins, in a folder that holds no run yet."""
-        if checkpoint.checkpoints(folder) or (folder.exists() and not folder.is_dir()):
-            raise CheckpointError(
-                f"{folder} already holds a run", hint=f"`unspool resume {folder}`, or choose another --run DIR"
-            )
+        checkpoint.refuse_taken(folder)
         recipe = complete(recipe)
-        splits = build.source(recipe).read()
+        source = build.source(recipe)
+        splits = source.read()
+        recipe["data"] = located(recipe["data"], folder / "data.txt")
         experiment = cls(recipe, folder, splits)
         with checkpoint.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "metrics.jsonl").unlink(missing_ok=True)
+        if piped := source.piped(splits):
+            checkpoint.write_text(folder / "data.txt", piped)
         experiment._describe(splits)
         return experiment
 
@@ -153,24 +170,17 @@ class Experiment:
         """An experiment that goes on from its last checkpoint, or from the one whose folder is given."""
         saved = checkpoint.find(path, "last")
         folder = saved.run
-        recipe = config.parse((folder / "recipe.toml").read_text(encoding="utf-8"), str(folder / "recipe.toml"))
+        recipe = config.parse(checkpoint.read_text(folder / "recipe.toml"), str(folder / "recipe.toml"))
+        overrides = [*saved.plain().get("overrides", ()), *overrides]
         for text in overrides:
             config.override(recipe, text)
         config.check_sections(recipe)
-        return cls(recipe, folder, data(recipe, folder), saved)
-
-    def _choose(self, train: dict[str, Any]) -> Choice:
-        precision, threads = train.get("precision", "auto"), train.get("threads", 0)
-        names = ("auto", *get_args(PrecisionName))
-        if precision not in names:
-            raise ConfigError(
-                f"train.precision should be one of {', '.join(names)}, received {precision!r}", hint="auto"
-            )
-        if not isinstance(threads, int) or threads < 0:
-            raise ConfigError(
-                f"train.threads should be zero (measured) or more, received {threads!r}", hint="train.threads=0"
-            )
-        return choose(self.model, self.task.batches()[0], self.device, precision, threads)
+        try:
+            experiment = cls(recipe, folder, data(recipe, folder), saved)
+        except ConfigError as error:
+            raise ConfigError(str(error), hint=plugin_wanted(recipe) or error.hint) from error
+        experiment.overrides = overrides
+        return experiment
 
     def _describe(self, splits: Splits) -> None:
         """Write what the run is, before it begins."""
@@ -196,8 +206,11 @@ class Experiment:
 
     def _go_on(self, saved: checkpoint.Checkpoint) -> None:
         plain = saved.plain()
-        self.trainer.load(saved.tensors(), plain["trainer"])
-        self.best, self.best_number, self.stale = plain["best"], plain["best_number"], plain["stale"]
+        try:
+            self.best, self.best_number, self.stale = plain["best"], plain["best_number"], plain["stale"]
+            self.trainer.load(saved.tensors(), plain["trainer"])
+        except KeyError as error:
+            raise CheckpointError(f"{saved.path}/trainer.json has no {error}", hint="restore it from a copy") from error
         self.saved_number = saved.number
 
     def stop(self) -> None:
@@ -216,18 +229,16 @@ class Experiment:
                 step = self.trainer.step()
                 log.write("step", step.number, {k: v for k, v in asdict(step).items() if k != "number"})
                 yield step
-                for event in self._after(step.number, before, self.trainer.progress()):
-                    if isinstance(event, Evaluated):
-                        log.write("valid", event.number, {"way": event.way, **event.figures})
-                    elif isinstance(event, Sampled):
-                        log.write("sample", event.number, {"prompt": event.prompt, "text": event.text})
-                    log.flush()
-                    yield event
+                yield from self._after(log, step.number, before, self.trainer.progress())
             if self.saved_number != self.trainer.number:
+                log.flush()
                 yield self._save()
         except TrainingError as error:
+            if self.saved_number < 0:
+                raise
             raise TrainingError(
-                f"{error}; the last good state is that of step {max(0, self.saved_number)}", hint=error.hint
+                f"{error}; the state of step {self.saved_number} is saved",
+                hint=f"`unspool resume {self.folder}` with a lower train.learning_rate or train.clip",
             ) from error
         finally:
             log.close()
@@ -235,14 +246,19 @@ class Experiment:
                 self._draw()
         yield Finished(self.trainer.number, self.folder, {} if why == "asked" else self._results(), why)
 
-    def _after(self, number: int, before: float, now: float) -> Iterator[Event]:
+    def _after(self, log: Log, number: int, before: float, now: float) -> Iterator[Event]:
         """What is due when the progress has gone from `before` to `now`."""
         evaluates = _passed(self.evaluating.times, before, now) or self.trainer.finished
         if evaluates:
-            yield from self._evaluate(number)
+            for judged in self._evaluate(number):
+                log.write("valid", number, {"way": judged.way, **judged.figures})
+                yield judged
         if _passed(self.showing.times, before, now) and hasattr(self.task, "tokenizer"):
-            yield self._sample(number)
+            sampled = self._sample(number)
+            log.write("sample", number, {"prompt": sampled.prompt, "text": sampled.text})
+            yield sampled
         if evaluates or (self.saving.every and number % self.saving.every == 0):
+            log.flush()  # a checkpoint never knows of a step that the metrics do not tell
             yield self._save()
 
     def _evaluate(self, number: int) -> Iterator[Evaluated]:
@@ -262,9 +278,10 @@ class Experiment:
     def _sample(self, number: int) -> Sampled:
         run = Run(checkpoint.Checkpoint(self.folder), self.recipe, self.model, self.task.tokenizer)  # type: ignore[attr-defined]
         sampling = Sampling(temperature=self.showing.temperature)
+        prompt = "" if run.tokenizer.unknown(self.showing.prompt) else self.showing.prompt  # no reason to end a run
         with self.trainer.averaged():
-            text = "".join(run.stream(self.showing.prompt, self.showing.length, sampling, seed=number))
-        return Sampled(number, self.showing.prompt, text)
+            text = "".join(run.stream(prompt, self.showing.length, sampling, seed=number))
+        return Sampled(number, prompt, text)
 
     def _save(self) -> Saved:
         tensors, plain = self.trainer.save()
@@ -277,6 +294,7 @@ class Experiment:
             "best": self.best,
             "best_number": best if self.best_number else 0,
             "stale": self.stale,
+            "overrides": self.overrides,
         }
         checkpoint.save(self.folder, number, weights, tensors, state)
         last = {c.number for c in checkpoint.checkpoints(self.folder)[-2:]}
@@ -307,18 +325,6 @@ def _passed(times: int, before: float, now: float) -> bool:
     return int(before * times + 1e-9) < int(now * times + 1e-9)
 
 
-def _device(name: str) -> str:
-    """The device of that name; "auto" is the fastest there is."""
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"train.device = {name!r} is not usable here: {reason}", hint="train.device=auto") from None
-    return name
-
-
 def complete(recipe: Recipe) -> Recipe:
     """The recipe with every default written out, so that it means the same when a default changes.
 
@@ -346,15 +352,11 @@ def complete(recipe: Recipe) -> Recipe:
             cls = shelf.find(kind) if kind else None
             full[name] = {"kind": kind, **(defaults(cls, "seed") if cls else {}), **table} if kind else dict(table)
         else:
-            full[name] = {**defaults(sections[name]), **table}
-    full["train"] = full["train"] | {k: recipe.get("train", {}).get(k, v) for k, v in _MEASURED.items()}
+            full[name] = {**defaults(sections[name], "seed"), **table}
+    full["train"] |= defaults(Measured) | recipe.get("train", {})
     if "expect" in recipe:
         full["expect"] = recipe["expect"]
     return full
-
-
-_MEASURED = {"precision": "auto", "threads": 0, "device": "auto"}
-"""What is decided on the machine, unless the recipe says."""
 
 
 def _version() -> str:

@@ -5,7 +5,10 @@ import sys
 from dataclasses import asdict
 from math import log
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
+
+from rich.markup import escape
 
 from unspool.train.trainer import Step
 
@@ -21,7 +24,7 @@ def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -
 
     from unspool.experiment import Finished
 
-    console = Console(stderr=True, highlight=False, quiet=quiet)
+    console = Console(stderr=True, highlight=False, quiet=quiet, soft_wrap=True)
     introduce(experiment, console)
     results: dict[str, float] = {}
     with Bar(experiment, console) as bar:
@@ -44,7 +47,7 @@ def introduce(experiment: "Experiment", console: "Console") -> None:
     lengths = getattr(task, "ids", {})
     sizes = ", ".join(f"{name} {len(ids):,}" for name, ids in lengths.items())
     threads = f"{choice.threads} thread{'s' * (choice.threads > 1)}"
-    console.print(f"[bold]{experiment.folder}[/]: {parameters:,} parameters, tokens: {sizes}")
+    console.print(f"[bold]{escape(str(experiment.folder))}[/]: {parameters:,} parameters, tokens: {sizes}")
     console.print(f"on {experiment.device} in {choice.precision}, {threads} ({choice.why})")
 
 
@@ -109,10 +112,10 @@ def conclude(event: "Event", experiment: "Experiment", console: "Console", as_js
 
     if not isinstance(event, Finished):
         return
-    folder = experiment.folder
+    folder, quoted = escape(str(experiment.folder)), escape(quote(str(experiment.folder)))
     if event.why == "asked":
         console.print(
-            f"stopped at step {event.number:,}; everything is saved. Go on with:\n  unspool resume {folder}",
+            f"stopped at step {event.number:,}; everything is saved. Go on with:\n  unspool resume {quoted}",
             highlight=False,
         )
         return
@@ -125,8 +128,8 @@ def conclude(event: "Event", experiment: "Experiment", console: "Console", as_js
             bits = event.results[f"valid_{way}_bits_per_character"]
             console.print(f"  validation, state {way}: {loss:.4f} nats per token, {bits:.3f} bits per character")
     console.print(f"  training loss over the last fifth: {event.results['train_loss']:.4f} nats per token")
-    console.print(f"  the model and its metrics: {folder}/   the curve: {folder / 'loss.png'}")
-    console.print(f"next:\n  unspool sample {folder} --prompt 'The '\n  unspool eval {folder}")
+    console.print(f"  the model and its metrics: {folder}/   the curve: {folder}/loss.png")
+    console.print(f"next:\n  unspool sample {quoted}\n  unspool eval {quoted}")
     if as_json:
         return
     if sys.stdout.isatty():

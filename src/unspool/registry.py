@@ -7,12 +7,14 @@ values they take. Pydantic checks the values; nothing is written twice.
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar, get_type_hints
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -20,13 +22,13 @@ from unspool.errors import ConfigError, unknown
 
 T = TypeVar("T")
 
-Count = Annotated[int, Gt(0)]
+Count = Annotated[int, Gt(0), Le(10**12)]
 """A whole number, at least one."""
-Natural = Annotated[int, Ge(0)]
+Natural = Annotated[int, Ge(0), Le(10**12)]
 """A whole number, zero allowed."""
-Positive = Annotated[float, Gt(0)]
+Positive = Annotated[float, Gt(0), Le(1e30)]
 """A number above zero."""
-NotNegative = Annotated[float, Ge(0)]
+NotNegative = Annotated[float, Ge(0), Le(1e30)]
 """A number, zero allowed."""
 Share = Annotated[float, Ge(0), Lt(1)]
 """A part of a whole: zero allowed, one not."""
@@ -72,15 +74,16 @@ class Registry(Generic[T]):
         for module in pkgutil.iter_modules(package.__path__):
             import_module(f"{self.folder}.{module.name}")
         for point in entry_points(group=PLUGINS):
-            point.load()
+            with plugged_in(point.value):
+                point.load()
         return sorted(self._known)
 
-    def find(self, kind: str) -> type[T]:
+    def find(self, kind: object) -> type[T]:
         """The class of that name; the nearest right name is suggested when there is none."""
         kinds = self.kinds()
-        if kind not in self._known:
-            raise unknown(self.what, kind, kinds)
-        return self._known[kind]
+        if kind not in kinds:
+            raise unknown(self.what, str(kind), kinds)
+        return self._known[str(kind)]
 
     def build(self, key: str, options: str | Mapping[str, Any], **given: Any) -> T:
         """The thing that a recipe's section asks for.
@@ -118,14 +121,13 @@ def validated(
     for name, value in options.items():
         if name not in accepted:
             raise unknown(f"option for {what}:", name, accepted, prefix=f"{key}.")
-        try:
-            values[name] = TypeAdapter(hints.get(name, Any)).validate_python(value)
+        wanted = hints.get(name, Any)
+        try:  # true is not the number one
+            adapter = TypeAdapter(wanted, config={"allow_inf_nan": False})
+            values[name] = adapter.validate_python(value, strict=isinstance(value, bool))
         except ValidationError as error:
             complaint = error.errors(include_url=False)[-1]["msg"]
-            raise ConfigError(
-                f"{key}.{name}: {complaint[0].lower()}{complaint[1:]}, received {value!r}",
-                hint=f"set it with {key}.{name}=VALUE",
-            ) from None
+            raise unfit(f"{key}.{name}", complaint, value, wanted) from None
     missing = [
         n for n, p in accepted.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD and n not in values
     ]
@@ -135,9 +137,39 @@ def validated(
     return values
 
 
+def unfit(key: str, complaint: str, value: Any, wanted: Any) -> ConfigError:
+    """The error for a value that its option cannot take, with the nearest one that it can.
+
+    >>> print(unfit("train.steps", "Input should be greater than 0", -1, Count))
+    train.steps should be greater than 0, received -1
+    """
+    sentence = complaint.replace("Input", key, 1) if complaint.startswith("Input") else f"{key}: {complaint}"
+    close = get_close_matches(str(value), map(str, get_args(wanted)), n=1)
+    hint = f"did you mean {key}={close[0]}?" if close else f"set it with {key}=VALUE"
+    return ConfigError(f"{sentence}, received {value!r}", hint=hint)
+
+
+@contextmanager
+def plugged_in(name: object) -> Iterator[None]:
+    """Turns whatever somebody else's code raises while it is imported into one sentence."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError(
+            f"the plug-in {name} failed: {type(error).__name__}: {error}", hint="--debug shows where"
+        ) from error
+
+
+def module_of(plugin: str | Path) -> str:
+    """The name under which a plug-in file is imported."""
+    return f"unspool_plugin_{Path(plugin).stem}"
+
+
 def load_plugin(path: Path) -> None:
     """Import a user's file, so that what it registers can be named. The user asked for it: this runs the file."""
-    name = f"unspool_plugin_{path.stem}"
+    name = module_of(path)
     if not path.is_file():
         raise ConfigError(f"there is no plug-in file {path}", hint="--plugin takes the path of a Python file")
     spec = spec_from_file_location(name, path)
@@ -146,11 +178,11 @@ def load_plugin(path: Path) -> None:
     module = module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with plugged_in(path):
+            spec.loader.exec_module(module)
     except ConfigError:
+        del sys.modules[name]
         raise
-    except Exception as error:
-        raise ConfigError(f"the plug-in {path} failed: {type(error).__name__}: {error}", hint="run it alone") from error
 
 
 def defaults(function: Callable[..., Any], *without: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A trained model in its folder."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 
 from unspool import build, config
 from unspool.batch import Batch
-from unspool.checkpoint import Checkpoint, find, read_json
+from unspool.checkpoint import Checkpoint, find, read_json, read_text
 from unspool.config import Recipe
 from unspool.data.source import Splits
 from unspool.data.tokenizer import Tokenizer, load_text
@@ -15,8 +16,10 @@ from unspool.errors import CheckpointError, UnspoolError
 from unspool.generate.sampling import Sampling
 from unspool.generate.text import Candidate, candidates, write
 from unspool.models.sequence import SequenceModel
+from unspool.registry import module_of
 from unspool.tasks.task import Task
 from unspool.train.evaluate import Score, evaluate
+from unspool.train.precision import usable
 
 
 class Run:
@@ -36,19 +39,20 @@ class Run:
 
         Errors: CheckpointError when the folder is missing, damaged or needs a plug-in that was not given.
         """
+        device = usable(device)
         checkpoint = find(path, which)
-        recipe = config.parse((checkpoint.run / "recipe.toml").read_text(encoding="utf-8"), str(checkpoint.run))
+        recipe = config.parse(read_text(checkpoint.run / "recipe.toml"), str(checkpoint.run))
         about = read_json(checkpoint.run / "about.json")
         saved = checkpoint.run / "tokenizer.json"
-        tokenizer = load_text(saved.read_text(encoding="utf-8")) if saved.exists() else None
+        tokenizer = load_text(read_text(saved)) if saved.exists() else None
         try:
             with torch.random.fork_rng(devices=[]):
                 model = build.model(recipe, build.kind(about["reads"]), build.kind(about["writes"]))
             model.load_state_dict(checkpoint.weights())
         except UnspoolError as error:
-            made_by = f"it was trained with --plugin {recipe['plugin']}" if recipe.get("plugin") else error.hint
-            raise CheckpointError(f"{checkpoint.run} cannot be loaded: {error}", hint=made_by) from error
-        except (KeyError, RuntimeError) as error:
+            hint = plugin_wanted(recipe) or error.hint
+            raise CheckpointError(f"{checkpoint.run} cannot be loaded: {error}", hint=hint) from error
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise CheckpointError(f"{checkpoint.run} is of another model: {reason}", hint="train anew") from error
         return cls(checkpoint, recipe, model.to(device).eval(), tokenizer)
@@ -102,6 +106,12 @@ class Run:
             way: task.figures(split, evaluate(self.model, batches, self.device).loss)
             for way, batches in task.exams(split).items()
         }
+
+
+def plugin_wanted(recipe: Recipe) -> str:
+    """The hint for a run that was trained with a plug-in that is not here; "" when none is missing."""
+    missing = [path for path in recipe.get("plugin", ()) if module_of(path) not in sys.modules]
+    return f"it was trained with --plugin {missing[0]}" if missing else ""
 
 
 def data(recipe: Recipe, folder: Path) -> Splits:

@@ -22,6 +22,7 @@ from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
 from unspool.nn.part import State, detach, fork, select, tensors
 from unspool.registry import load_plugin
+from unspool.train.precision import usable
 from unspool.train.trainer import Trainer
 
 SIZE, WIDTH, ROWS, TIME = 11, 8, 3, 9  # small enough to be quick, uneven enough to betray a swapped axis
@@ -78,7 +79,7 @@ class Subject:
 
 def run_all(cell: str = "", core: str = "", device: str = "cpu") -> Iterator[Result]:
     """Every promise for every cell and core on the shelves, or for the one that is named."""
-    for subject in subjects(cell, core, device):
+    for subject in subjects(cell, core, usable(device)):
         yield from run(subject)
 
 

@@ -50,8 +50,10 @@ class Verdict:
 def verify(recipe: Recipe, seeds: int, follow: Callable[[Experiment], dict[str, float]]) -> list[Verdict]:
     """Train the recipe for each seed in a folder that goes away, and judge every claim; it must hold for every seed."""
     claims = dict(recipe.get("expect", {}))
-    seeds = seeds or int(claims.pop("seeds", 1))
+    seeds = claims.pop("seeds", 1) if seeds == 0 else seeds
     claims.pop("seeds", None)
+    if not isinstance(seeds, int) or seeds < 1:
+        raise ConfigError(f"expect.seeds should be a whole number above zero, received {seeds!r}", hint="seeds = 3")
     if not claims:
         raise ConfigError(
             "the recipe claims nothing", hint='write [expect] with, for example, valid_carried_loss = "<= 1.5"'

@@ -1,7 +1,5 @@
 """One long text of ids as batches by number: for training in lanes or windows, for evaluation every target once."""
 
-import hashlib
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Int64
@@ -10,6 +8,7 @@ from torch import Tensor
 from unspool.batch import Batch
 from unspool.errors import DataError
 from unspool.registry import Count
+from unspool.seeds import mix
 
 
 class Lanes:
@@ -60,8 +59,7 @@ class Windows:
 
     def __getitem__(self, number: int) -> Batch:
         """Batch `number`; every window of the text is equally likely, the last one too."""
-        digest = hashlib.blake2b(f"{self.seed} {number}".encode(), digest_size=8).digest()
-        random = torch.Generator().manual_seed(int.from_bytes(digest))
+        random = torch.Generator().manual_seed(mix(self.seed, number))
         starts = torch.randint(len(self.windows), (self.batch_size,), generator=random)
         return pairs(self.windows[starts.to(self.windows.device)])
 

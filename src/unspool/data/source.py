@@ -1,12 +1,15 @@
 """The recipe's [data] section: which text, and which part of it is for training, validation and test."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 from unspool.data.corpora import corpus
-from unspool.data.text import Text, clean, fingerprint, read_text
+from unspool.data.text import Text, absolute, clean, fingerprint, read_text
 from unspool.errors import ConfigError, DataError
 from unspool.registry import Natural, Share
 
@@ -65,6 +68,8 @@ class Source:
             raise ConfigError(
                 "data.path and data.train_path are set, and one text is wanted", hint="drop one with data.train_path="
             )
+        if "-" in (valid_path, test_path):
+            raise ConfigError("data.valid_path and data.test_path cannot be standard input", hint="set data.path=-")
         corpus = "" if path or train_path else corpus
         self.shares = Fraction(str(valid)), Fraction(str(test))  # as written: 1 - 0.05 - 0.05 is 0.9
         if sum(self.shares) >= 1:
@@ -97,6 +102,12 @@ class Source:
         files = tuple(file for text in texts for file in text.files)
         return Splits(train, valid, test, files, tuple(note for text in texts for note in text.notes))
 
+    def piped(self, splits: Splits) -> str:
+        """What of the splits came from standard input, to be kept; "" when it was not read."""
+        if "-" not in (self.path, self.train_path):
+            return ""
+        return splits.train + ("" if self.valid_path else splits.valid) + ("" if self.test_path else splits.test)
+
     def paths(self) -> tuple[str, str, str]:
         """Where training, validation and test text are read from; "" for a part without a file of its own."""
         folder = os.path.expanduser(self.path)
@@ -110,3 +121,14 @@ class Source:
         """The text as the options want it."""
         kept = clean(text.text, self.ascii, self.squeeze)[: self.limit or None]
         return Text(kept, text.files, text.notes)
+
+
+def located(options: Mapping[str, Any], kept: Path) -> dict[str, Any]:
+    """The [data] options with paths that hold from every working directory; standard input is where it was kept."""
+    found = dict(options)
+    for key in ("path", "train_path", "valid_path", "test_path"):
+        if found[key] == "-":
+            found |= {key: os.path.abspath(kept), "encoding": "utf-8"}
+        elif found[key]:
+            found[key] = absolute(found[key])
+    return found

@@ -92,6 +92,12 @@ def matches(pattern: str) -> list[str]:
     return found
 
 
+def absolute(path: str) -> str:
+    """The same path or pattern, from whatever working directory it is read."""
+    place = os.path.expanduser(path)
+    return os.path.abspath(place) if os.path.exists(place) else os.path.join(glob.escape(os.getcwd()), place)
+
+
 def read_bytes(name: str) -> bytes:
     """What is in the file, or on standard input for "-"."""
     try:

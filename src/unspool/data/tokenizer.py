@@ -24,6 +24,8 @@ class Tokenizer(ABC):
     """
 
     pieces: list[bytes]
+    sees_all = False
+    """Whether it is fitted to all splits: one that cannot read what it never saw has to know every symbol there is."""
 
     @property
     def size(self) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
+from unspool.nn.part import State
 
 Filter = Callable[[Tensor, Tensor], Tensor]
 """(B, V) logits, and (B, V) bool which ids were already said, give (B, V) logits."""
@@ -110,7 +111,7 @@ class Sampling:
     def filters(self) -> list[Filter]:
         """What to apply to the logits, in the order that everybody applies it."""
         made = [repetition_penalty(self.repetition_penalty)] if self.repetition_penalty != 1 else []
-        if self.temperature == 0:
+        if self.temperature < 1e-6:  # colder than float32 can tell from zero
             return [*made, greedy]
         made += [temperature(self.temperature)] if self.temperature != 1 else []
         made += [top_k(self.top_k)] if self.top_k else []
@@ -119,7 +120,6 @@ class Sampling:
         return made
 
 
-@torch.no_grad()
 def stream(
     model: SequenceModel,
     prompt: Int[Tensor, "B T"],
@@ -135,7 +135,7 @@ def stream(
     rng = torch.Generator(prompt.device)
     rng.manual_seed(seed) if seed is not None else rng.seed()
     model.eval()
-    logits, state = model(prompt, model.start(prompt, source, source_present))
+    logits, state = _read(model, prompt, source, source_present)
     said = torch.zeros_like(logits[:, -1], dtype=torch.bool).scatter(-1, prompt, True)
     while True:
         scores = logits[:, -1].float()
@@ -145,4 +145,10 @@ def stream(
         ids = torch.multinomial(scores.softmax(dim=-1), 1, generator=rng)
         yield Drawn(ids, log_probabilities.gather(-1, ids).squeeze(-1))
         said.scatter_(-1, ids, True)
-        logits, state = model(ids, state)
+        with torch.no_grad():
+            logits, state = model(ids, state)
+
+
+@torch.no_grad()
+def _read(model: SequenceModel, prompt: Tensor, source: Tensor | None, present: Tensor | None) -> tuple[Tensor, State]:
+    return model(prompt, model.start(prompt, source, present))

@@ -57,9 +57,9 @@ def candidates(
 
 
 def prime(model: SequenceModel, tokenizer: Tokenizer, prompt: str) -> Tensor:
-    """The prompt's ids, (1, T). An empty prompt becomes a line break, the place where a text may begin."""
+    """The prompt's ids, (1, T). An empty one becomes a line break, where a text may begin, or the first token."""
     device = next(model.parameters()).device
-    ids = tokenizer.encode(prompt or "\n")
+    ids = [0] if not prompt and tokenizer.unknown("\n") else tokenizer.encode(prompt or "\n")
     if not len(ids):
         raise DataError(f"the prompt {prompt!r} holds no token", hint="begin with a word")
     return torch.as_tensor(ids, dtype=torch.long, device=device)[None]

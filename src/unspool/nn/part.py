@@ -60,7 +60,7 @@ def fork(state: State) -> State:
 def parts(state: State, number: int) -> Iterator[State]:
     """The rows of a state cut as `Batch.parts` cuts a batch."""
     rows = next(tensors(state))[1].shape[0]
-    for piece in torch.arange(rows).tensor_split(number)[: min(number, rows)]:
+    for piece in torch.arange(rows).tensor_split(min(number, rows)):
         yield map_state(lambda s, p=piece: s[p[0] : p[-1] + 1], state)  # type: ignore[misc]
 
 

@@ -1,6 +1,7 @@
 """The metrics of a run: one JSON object a line, and TensorBoard for those who want it."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -33,9 +34,10 @@ class Log:
                     self.board.add_scalar(f"{kind}/{name}", value, step)
 
     def flush(self) -> None:
-        """Let readers see everything."""
+        """Let everything reach the disk."""
         with writing(self.path):
             self.file.flush()
+            os.fsync(self.file.fileno())
 
     def close(self) -> None:
         """No more records."""

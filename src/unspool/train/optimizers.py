@@ -87,11 +87,13 @@ def pack(made: Sequence[Optimizer]) -> tuple[dict[str, Tensor], list[list[dict[s
 
 
 def unpack(made: Sequence[Optimizer], tensors: dict[str, Tensor], settings: list[list[dict[str, Any]]]) -> None:
-    """Put the states back: undoes `pack`."""
+    """Put the states back; the settings stay those of the recipe, which may have changed."""
     for number, (optimizer, groups) in enumerate(zip(made, settings, strict=True)):
         state = optimizer.state_dict()
-        for group, saved in zip(state["param_groups"], groups, strict=True):
-            group.update({k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()})
+        if len(state["param_groups"]) != len(groups):
+            raise ValueError(
+                f"the optimizer has {len(state['param_groups'])} groups of weights, saved were {len(groups)}"
+            )
         values: dict[int, dict[str, Tensor]] = {}
         for place, value in tensors.items():
             owner, index, name = place.split(".", 2)

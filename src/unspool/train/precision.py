@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from unspool.batch import Batch
+from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
 
 PrecisionName = Literal["float32", "bfloat16"]
@@ -27,6 +28,23 @@ class Choice:
     precision: PrecisionName
     threads: int
     why: str
+
+
+def usable(name: str) -> str:
+    """The device of that name, when there is one here; "auto" is the fastest there is.
+
+    >>> usable("cpu")
+    'cpu'
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.ones(1, device=name).cpu()
+    except (RuntimeError, AssertionError, ImportError):
+        raise ConfigError(
+            f"there is no device {name!r} here", hint="`unspool doctor` tells what there is; auto takes the fastest"
+        ) from None
+    return name
 
 
 def autocast(device: str, precision: PrecisionName) -> AbstractContextManager[object]:

@@ -15,7 +15,7 @@ from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import State, detach, fill, join, move, parts, tensors
 from unspool.registry import Count, Natural, NotNegative, Portion, Positive, Share
-from unspool.train import rng
+from unspool.seeds import mix, start
 from unspool.train.optimizers import OptimizerName, optimizers, pack, unpack
 from unspool.train.precision import PrecisionName, autocast
 from unspool.train.schedules import Schedule, ScheduleName
@@ -43,6 +43,10 @@ class Trainer:
     the state that the batch before left, detached: truncated back-propagation through time is a property of the data.
     `accumulate` cuts each batch in that many parts of rows to save memory; the step stays the same. `ema` is the decay
     of an exponential moving average of the weights, which `averaged()` puts in their place for a while; 0 is none.
+
+    A step follows from the weights, the moments, the carried state and its number: every random number generator is
+    started anew from `seed` and that number. So nothing that anybody draws between two steps can change a run, and a
+    run that is loaded again has no generator to restore.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Trainer:
         ema: Share = 0.0,
         precision: PrecisionName = "float32",
         device: str = "cpu",
+        seed: int = 0,
     ) -> None:
         if not (steps or epochs or minutes):
             raise ConfigError("training needs a budget", hint="set train.steps, train.epochs or train.minutes")
@@ -77,7 +82,7 @@ class Trainer:
         self.minutes, self.clip, self.accumulate, self.precision = minutes, clip, accumulate, precision
         self.optimizers = optimizers(model, optimizer, learning_rate, weight_decay, betas, momentum)
         self.schedule = Schedule(schedule, warmup, decay)
-        self.ema = ema
+        self.ema, self.seed = ema, seed
         self.average = [p.detach().clone() for p in model.parameters()] if ema else []
         self.number = 0
         self.seconds = 0.0
@@ -105,12 +110,13 @@ class Trainer:
         if not batch.continues:
             self.state = None
         self.model.train()
+        start(mix(self.seed, self.number), self.device)
         loss = self._backward(batch)
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.clip or float("inf")))
         if not (isfinite(loss) and isfinite(norm)):
             raise TrainingError(
                 f"the loss is {loss} and the gradient norm {norm} at step {self.number + 1}",
-                hint="resume from the last good state with a lower train.learning_rate or train.clip",
+                hint="train with a lower train.learning_rate or train.clip",
             )
         rate = self._set_learning_rate()
         for optimizer in self.optimizers:
@@ -140,7 +146,7 @@ class Trainer:
         return loss_so_far
 
     def _set_learning_rate(self) -> float:
-        last = self.seconds / self.number if self.number else 0.0
+        last = self.seconds / self.number if self.number else 0.06 * self.minutes  # the first step is a guess
         factor = self.schedule.factor(self.progress(1, last))
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -168,13 +174,11 @@ class Trainer:
         saved |= {f"weights.{name}": p.detach() for name, p in self.model.state_dict().items()}
         saved |= {f"average.{index}": value for index, value in enumerate(self.average)}
         saved |= {f"carried.{place}": value for place, value in tensors(self.state or ())}
-        saved |= {f"rng.{name}": value for name, value in rng.tensors().items()}
         plain = {
             "number": self.number,
             "seconds": self.seconds,
             "optimizers": settings,
             "schedule": {"level": self.schedule.level, "best": self.schedule.best},
-            "rng": rng.plain(),
         }
         return saved, plain
 
@@ -191,9 +195,12 @@ class Trainer:
             self.number, self.seconds = plain["number"], plain["seconds"]
             self.schedule.level, self.schedule.best = plain["schedule"]["level"], plain["schedule"]["best"]
             self.state = self._carried(groups["carried"]) if "carried" in groups else None
-            rng.restore(groups["rng"], plain["rng"])
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
-            raise CheckpointError(f"the trainer's state is of another model: {error}", hint="train anew") from error
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise CheckpointError(
+                f"the saved state is not that of this model and optimizer: {reason}",
+                hint="leave out what changes [core], [model] or the optimizer, or train anew",
+            ) from error
 
     def _carried(self, values: dict[str, Tensor]) -> State:
         batch = self.batches[self.number].to(self.device)

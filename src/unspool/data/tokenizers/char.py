@@ -35,6 +35,8 @@ class Char(Tokenizer):
         )  # the last place stands for everything beyond
         self.table[codes] = np.arange(len(codes))
 
+    sees_all = True
+
     def fit(self, text: str) -> "Char":
         """Learn the characters of the text; the printable alphabet has nothing to learn."""
         if self.alphabet == "text":

@@ -1,0 +1,269 @@
+"""Every verb on a good day, and the bad days that are not the user's fault: Ctrl-C, a full disk, a closed pipe."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unspool import checkpoint, cli
+from unspool.checkpoint import checkpoints
+
+TINY = (
+    "core.width=8 train.steps=2 data.path=good.txt task.batch_size=2 task.length=8"
+    " train.precision=float32 train.threads=1 evaluate.times=1 sample.times=0"
+).split()
+TEXT = "the cat sat on the mat.\n" * 100
+MY_CELL = Path(__file__).with_name("my_cell.py")
+VERBS = "train resume sample eval recipes verify verify-resume selftest doctor".split()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a text and a small trained run."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "good.txt").write_text(TEXT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run("train", "char-lm", *TINY, "--run", "run")
+    return folder
+
+
+@pytest.fixture
+def place(trained, tmp_path, monkeypatch):
+    """A folder of the test's own, and the run to play with in it."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words):
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(word) for word in words])
+    return end.value.code
+
+
+@pytest.fixture
+def told(capsys):
+    """A command's stdout; it must end well."""
+
+    def tell(*words):
+        capsys.readouterr()
+        assert run(*words) == 0
+        return capsys.readouterr().out
+
+    return tell
+
+
+def command(*words, **options):
+    """The command in a process of its own."""
+    every = {"capture_output": True, "text": True, "timeout": 120, **options}
+    return subprocess.run([sys.executable, "-m", "unspool", *map(str, words)], **every)
+
+
+def test_train_tells_its_events_as_json(place, told):
+    events = [json.loads(line) for line in told("train", "char-lm", *TINY, "--run", "new", "--json").splitlines()]
+    assert [event["event"] for event in events] == ["Step", "Step", "Evaluated", "Saved", "Finished"]
+    assert events[-1]["results"]["valid_carried_loss"] > 0
+
+
+def test_train_counts_its_folders(place, told):
+    for _ in range(2):
+        told("train", "char-lm", *TINY)
+    assert sorted(p.name for p in Path("runs").iterdir()) == ["char-lm", "char-lm-2"]
+
+
+def test_resume_goes_on_and_a_finished_run_says_how(place, capsys):
+    assert run("resume", "run") == 0
+    assert "unspool resume run train.steps" in capsys.readouterr().err
+    assert run("resume", "run", "train.steps=4", "train.minutes=0", "--json") == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["number"] for event in events if event["event"] == "Step"] == [3, 4]
+    assert run("resume", "run") == 0  # the larger budget is remembered
+    assert "is finished" in capsys.readouterr().err
+    assert checkpoints(Path("run"))[-1].plain()["overrides"] == ["train.steps=4", "train.minutes=0"]
+
+
+def test_resume_takes_another_learning_rate(place, told):
+    told("resume", "run", "train.steps=4", "train.learning_rate=0.5", "train.schedule=constant")
+    records = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert [r["learning_rate"] for r in records if r["kind"] == "step"][-1] == 0.5
+
+
+def test_resume_from_another_folder(place, told, monkeypatch):
+    os.mkdir("elsewhere")
+    monkeypatch.chdir("elsewhere")
+    told("resume", "../run", "train.steps=3")
+    told("eval", "../run")
+
+
+def test_patterns_hold_from_every_folder(place, told, monkeypatch):
+    told("train", "char-lm", *TINY, "data.path=go*.txt", "--run", "new")
+    monkeypatch.chdir("/")
+    told("eval", place / "new")
+
+
+def test_the_same_seed_writes_the_same(place, told):
+    one, again, other = (told("sample", "run", "--length", 40, "--seed", seed) for seed in (1, 1, 2))
+    assert one == again != other
+
+
+def test_streamed_text_is_the_whole_text(place, told):
+    options = ("sample", "run", "--prompt", "the ", "--length", 40, "--seed", 3)
+    assert told(*options) == json.loads(told(*options, "--json"))[0]["text"] + "\n"
+
+
+def test_the_likeliest_comes_first(place, told):
+    made = json.loads(told("sample", "run", "--count", 4, "--length", 10, "--seed", 1, "--json"))
+    scores = [one["log_probability"] for one in made]
+    assert len(made) == 4 and scores == sorted(scores, reverse=True)
+
+
+def test_a_text_without_line_breaks_can_be_continued(place, told):
+    Path("flat.txt").write_text(TEXT.replace("\n", " "))
+    told("train", "char-lm", *TINY, "data.path=flat.txt", "sample.times=1", "sample.length=5", "--run", "flat")
+    assert len(told("sample", "flat", "--length", 5)) == 6
+
+
+def test_eval_as_json(place, told):
+    figures = json.loads(told("eval", "run", "--json"))
+    assert set(figures) == {"carried", "windowed"} and figures["carried"]["bits_per_character"] > 0
+    assert "bits per character" in told("eval", "run", "--split", "train")
+
+
+def test_recipes_and_doctor_as_json(told):
+    assert "char-lm" in json.loads(told("recipes", "--json")) and "char-lm" in told("recipes")
+    assert "device" in json.loads(told("doctor", "--json")) and "torch" in told("doctor")
+
+
+def test_selftest_of_a_cell_as_json(told):
+    results = json.loads(told("selftest", "--cell", "lstm", "--json"))
+    assert len(results) > 8 and all(result["subject"] == "cell lstm" for result in results)
+
+
+def test_a_cell_of_ones_own(place):
+    trained = command("train", "char-lm", *TINY, "core.cell=mgu", "--plugin", MY_CELL, "--run", "mgu")
+    assert trained.returncode == 0, trained.stderr
+    sampled = command("sample", "mgu", "--length", 5, "--plugin", MY_CELL)
+    assert sampled.returncode == 0 and len(sampled.stdout) >= 6, sampled.stderr
+    tested = command("selftest", "--cell", f"{MY_CELL}:MinimalGated")
+    assert tested.returncode == 0 and "cell mgu" in tested.stdout, tested.stdout + tested.stderr
+
+
+def test_a_cell_from_an_installed_package(place):
+    site = place / "site"
+    info = site / "mgu-1.0.dist-info"
+    info.mkdir(parents=True)
+    shutil.copy(MY_CELL, site / "mgu_cell.py")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mgu\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[unspool.plugins]\nmgu = mgu_cell\n")
+    tested = command("train", "char-lm", *TINY, "core.cell=mgu", "--run", "mgu", env={**os.environ, "PYTHONPATH": site})
+    assert tested.returncode == 0, tested.stderr
+    (site / "mgu_cell.py").write_text("import nothing_of_that_name")
+    failed = command("sample", "run", env={**os.environ, "PYTHONPATH": site})
+    assert failed.returncode == 2 and "error: the plug-in mgu_cell failed" in failed.stderr
+
+
+def test_standard_input_is_kept(place):
+    made = command("train", "char-lm", *TINY, "data.path=-", "--run", "piped", input=TEXT)
+    assert made.returncode == 0, made.stderr
+    assert (place / "piped/data.txt").read_text() == TEXT
+    assert f'path = "{place}/piped/data.txt"' in (place / "piped/recipe.toml").read_text()
+    assert run("resume", "piped", "train.steps=3") == 0
+    assert run("eval", "piped") == 0
+    assert command("train", "char-lm", *TINY, "data.path=-", "--run", "none", input="").returncode == 2
+    assert not (place / "none").exists()
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(place):
+    words = ["train", "char-lm", *TINY, "train.steps=1000000", "train.minutes=0", "--run", "long", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "unspool", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(3):
+            process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and "unspool resume long" in err and "Traceback" not in err
+    last = json.loads(out.splitlines()[-1])
+    assert last["why"] == "asked" and checkpoints(Path("long"))[-1].number == last["number"]
+    assert run("resume", "long", f"train.steps={last['number'] + 2}") == 0
+
+
+def test_the_second_ctrl_c_means_it(capsys):
+    with pytest.raises(KeyboardInterrupt), cli.asked_to_stop(lambda: None):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert "once more" in capsys.readouterr().err
+
+
+def test_a_full_disk_loses_nothing(place, monkeypatch, capsys):
+    write = checkpoint._write_through
+
+    def refuse(path, content):
+        if path.name == "trainer.safetensors":
+            path.write_bytes(content[:100])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_write_through", refuse)
+        assert run("resume", "run", "train.steps=4") == 2
+    err = capsys.readouterr().err
+    assert "error: no space left" in err and "hint: free some space" in err and "Traceback" not in err
+    assert [c.number for c in checkpoints(Path("run"))] == [2] and not list(Path("run").rglob(".draft-*"))
+    assert run("sample", "run", "--length", 3) == 0
+    assert run("resume", "run", "train.steps=4") == 0
+    assert checkpoints(Path("run"))[-1].number == 4
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_stdout_that_is_full_or_closed(place):
+    with open("/dev/full", "w") as full:
+        made = command("sample", "run", "--length", 5, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert made.returncode == 2 and "error: " in made.stderr and "Traceback" not in made.stderr
+    piped = f"{sys.executable} -m unspool sample run --length 3000 | head -c 5"
+    made = subprocess.run(piped, shell=True, capture_output=True, text=True, timeout=60)
+    assert len(made.stdout) == 5 and made.stderr == ""
+
+
+def test_a_terminal_without_the_letter(place):
+    Path("letters.txt").write_text("héé àü ß " * 300, encoding="utf-8")
+    words = ("train", "char-lm", *TINY, "data.path=letters.txt", "--run", "letters")
+    assert command(*words, env={**os.environ, "PYTHONIOENCODING": "ascii"}).returncode == 0
+    made = command("sample", "letters", "--prompt", "é", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert made.returncode == 0 and made.stdout.startswith("?"), made.stderr
+
+
+def test_a_folder_with_strange_letters(place, capsys):
+    assert run("train", "char-lm", *TINY, "--run", "a [b] 'c' [/]") == 0
+    assert "a [b] 'c' [/]/" in capsys.readouterr().err
+    assert run("sample", "a [b] 'c' [/]", "--length", 3) == 0
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb, told):
+    page = told(verb, "--help")
+    assert page.startswith(f"Usage: unspool {verb}") and "--json" in page
+
+
+def test_the_list_of_verbs_is_whole(told):
+    page = told("--help")
+    assert sorted(VERBS) == sorted(c.name or c.callback.__name__.replace("_", "-") for c in cli.app.registered_commands)
+    assert all(verb in page for verb in VERBS) and told() == page
+    assert told("--version").strip()
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from unspool import cli\n"
+        "try: cli.main(['train', '--help'])\n"
+        "except SystemExit: sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0

@@ -1,0 +1,67 @@
+"""Every recipe runs, and says only what is checked."""
+
+import pytest
+
+from unspool import config
+from unspool.experiment import Experiment, Finished, complete
+from unspool.train.trainer import Step
+from unspool.verify import Verdict, verify, verify_resume
+
+QUICK = [
+    "train.steps=2", "train.minutes=0", "train.epochs=0", "train.precision=float32", "train.threads=1",
+    "evaluate.times=1", "sample.times=1", "sample.length=5",
+]  # fmt: skip
+TEXT = "It was the best of times, it was the worst of times,\n" * 400
+
+
+def quick(name, tmp_path):
+    """The recipe with two steps, on text made here where it wants a file of the user's."""
+    overrides = list(QUICK)
+    if not config.load(name).get("data", {}).get("corpus"):
+        (tmp_path / "text.txt").write_text(TEXT + "Things")
+        overrides.append(f"data.path={tmp_path / 'text.txt'}")
+    return config.load(name, overrides)
+
+
+@pytest.mark.parametrize("name", config.names())
+def test_a_recipe_runs_two_steps(name, tmp_path):
+    events = list(Experiment.new(quick(name, tmp_path), tmp_path / "run"))
+    assert [e.number for e in events if isinstance(e, Step)] == [1, 2]
+    assert isinstance(events[-1], Finished)
+    if "expect" in config.load(name):
+        claims = set(config.load(name)["expect"]) - {"seeds"}
+        assert claims <= set(events[-1].results), "a claim that is never measured"
+
+
+@pytest.mark.parametrize("name", config.names())
+def test_a_recipe_says_what_it_is(name):
+    assert len(config.names()[name]) > 20
+
+
+@pytest.mark.parametrize("name", config.names())
+def test_a_resolved_recipe_reads_back_the_same(name):
+    full = complete(config.load(name))
+    assert config.parse(config.dump(full), name) == full
+    assert complete(full) == full
+
+
+def test_a_claim_is_judged(tmp_path):
+    recipe = config.load("char-lm", [*QUICK, "data.limit=3000", "core.width=8", "task.batch_size=2"])
+    recipe["expect"] = {"valid_carried_loss": "<= 5.0", "train_loss": "< 1.0", "seeds": 2}
+
+    def follow(experiment):
+        return list(experiment)[-1].results
+
+    good, bad = verify(recipe, 0, follow)
+    assert good.holds and not bad.holds and len(good.values) == 2
+    assert good.values[0] != good.values[1]
+    assert good.told().startswith("holds") and bad.told().startswith("FAILS")
+    assert isinstance(good, Verdict)
+
+
+def test_killed_and_resumed_ends_in_the_same_bits():
+    recipe = config.load(
+        "char-lm", [*QUICK, "data.limit=3000", "core.width=8", "core.input_width=0", "task.batch_size=2"]
+    )
+    proof = verify_resume(recipe, steps=60, kills=2, seed=1, plugins=[], say=lambda text: None)
+    assert proof.different == [] and len(proof.same) > 15 and len(proof.killed_after) == 2
