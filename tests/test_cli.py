@@ -14,13 +14,20 @@ import pytest
 from unspool import checkpoint, cli
 from unspool.checkpoint import checkpoints
 
-TINY = (
-    "core.width=8 train.steps=2 data.path=good.txt task.batch_size=2 task.length=8"
-    " train.precision=float32 train.threads=1 evaluate.times=1 sample.times=0"
-).split()
+TINY = [
+    "core.width=8",
+    "train.steps=2",
+    "data.path=good.txt",
+    "task.batch_size=2",
+    "task.length=8",
+    "train.precision=float32",
+    "train.threads=1",
+    "evaluate.times=1",
+    "sample.times=0",
+]
 TEXT = "the cat sat on the mat.\n" * 100
 MY_CELL = Path(__file__).with_name("my_cell.py")
-VERBS = "train resume sample eval recipes verify verify-resume selftest doctor".split()
+VERBS = ["train", "resume", "sample", "eval", "recipes", "verify", "verify-resume", "selftest", "doctor"]
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +228,16 @@ def test_a_full_disk_loses_nothing(place, monkeypatch, capsys):
     assert run("sample", "run", "--length", 3) == 0
     assert run("resume", "run", "train.steps=4") == 0
     assert checkpoints(Path("run"))[-1].number == 4
+
+
+def test_a_disk_full_from_the_start_leaves_no_folder(place, monkeypatch, capsys):
+    def refuse(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_write_through", refuse)
+    assert run("train", "char-lm", *TINY, "--run", "new") == 2
+    assert "error: no space left" in capsys.readouterr().err
+    assert not Path("new").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

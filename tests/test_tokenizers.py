@@ -186,7 +186,7 @@ def test_cutting_a_text_into_lines_changes_no_id(text: str) -> None:
 
 
 def test_a_vocabulary_smaller_than_the_bytes() -> None:
-    with pytest.raises(ConfigError, match=r"tokenizer\.vocabulary: input should be greater than or equal to 256"):
+    with pytest.raises(ConfigError, match=r"tokenizer\.vocabulary should be greater than or equal to 256"):
         tokenizers.build("tokenizer", {"kind": "bpe", "vocabulary": 255})
 
 

@@ -92,6 +92,18 @@ def refuse_taken(run: Path) -> None:
     raise CheckpointError(f"{run} is {what}", hint="choose another --run DIR: nothing is ever overwritten")
 
 
+@contextmanager
+def begun(run: Path) -> Iterator[None]:
+    """A new folder, filled inside the block; where that fails, it is as if it had never been."""
+    with writing(run):
+        run.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(run, ignore_errors=True)
+        raise
+
+
 def checkpoints(run: Path) -> list[Checkpoint]:
     """Every finished checkpoint of a run, oldest first."""
     folders = (run / "checkpoints").glob("step-*") if run.is_dir() else ()
@@ -196,7 +208,7 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CheckpointError(
                 f"no space left on the disk for {path}; what was saved before is whole",
-                hint="free some space, then go on with `unspool resume RUN`",
+                hint="free some space; `unspool resume RUN` goes on from its last checkpoint",
             ) from error
         raise CheckpointError(
             f"cannot write {path}: {error.strerror or error}", hint="choose another --run DIR"

@@ -52,13 +52,14 @@ OUT_OF_MEMORY = re.compile("out of memory|allocate memory|size calculation overf
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")]
 
 
-def tell_version(wanted: bool) -> None:
+def tell_version(wanted: bool) -> bool:
     """Print the version and stop, where that is wanted."""
     if wanted:
         from importlib.metadata import version
 
         typer.echo(version("unspool"))
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

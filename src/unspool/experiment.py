@@ -158,11 +158,10 @@ class Experiment:
         splits = source.read()
         recipe["data"] = located(recipe["data"], folder / "data.txt")
         experiment = cls(recipe, folder, splits)
-        with checkpoint.writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        if piped := source.piped(splits):
-            checkpoint.write_text(folder / "data.txt", piped)
-        experiment._describe(splits)
+        with checkpoint.begun(folder):
+            if piped := source.piped(splits):
+                checkpoint.write_text(folder / "data.txt", piped)
+            experiment._describe(splits)
         return experiment
 
     @classmethod

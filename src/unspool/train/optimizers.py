@@ -69,6 +69,8 @@ def _sort(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
 def _groups(
     matrices: Sequence[nn.Parameter], others: Sequence[nn.Parameter], weight_decay: float
 ) -> list[dict[str, Any]]:
+    if not weight_decay:
+        return [{"params": [*matrices, *others], "weight_decay": 0.0}]
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from math import inf
+from statistics import median
 from time import perf_counter
 from typing import Literal
 
@@ -17,8 +19,8 @@ PrecisionName = Literal["float32", "bfloat16"]
 
 SECONDS = 2.0
 """How long the whole measurement may take, about."""
-WORTH = 1.15
-"""More threads must be this much faster to be taken: they are not ours alone."""
+WORTH = 1.3
+"""More threads must be this much faster: they wait for each other whenever somebody else wants a core."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def choose(
         for count in counts:
             torch.set_num_threads(count)
             for name in names:
-                times[name, count] = _time(model, batch, device, name, SECONDS / len(names) / len(counts))
+                limit = min(times.values(), default=inf)
+                times[name, count] = _time(model, batch, device, name, SECONDS / len(names) / len(counts), limit)
     torch.set_num_threads(before)
     best = min(times.values())
     name, count = min((c for c in times if times[c] <= best * WORTH), key=lambda c: (c[1], times[c]))
@@ -93,18 +96,21 @@ def _thread_counts(device: str) -> list[int]:
     return sorted({1, min(available, torch.get_num_threads())})
 
 
-def _time(model: SequenceModel, batch: Batch, device: str, name: PrecisionName, budget: float) -> float:
-    """Seconds of a forward and a backward pass: the least of a few, after one that does not count."""
+def _time(model: SequenceModel, batch: Batch, device: str, name: PrecisionName, budget: float, limit: float) -> float:
+    """Seconds of a forward and a backward pass: the median of a few, after one that does not count.
+
+    Whoever begins at four times the limit has lost already.
+    """
     taken: list[float] = []
     began = perf_counter()
-    while not taken or (len(taken) < 8 and perf_counter() - began < budget):
+    while not taken or (len(taken) < 12 and perf_counter() - began < budget and taken[0] < 4 * limit):
         start = perf_counter()
         with autocast(device, name):
             loss, _ = model.loss(batch)
         loss.backward()
         loss.item()  # waits for the device
         taken.append(perf_counter() - start)
-    return min(taken[1:] or taken)
+    return median(taken[1:] or taken)
 
 
 @contextmanager

@@ -109,10 +109,11 @@ class Trainer:
         batch = self.batches[self.number].to(self.device)
         if not batch.continues:
             self.state = None
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         start(mix(self.seed, self.number), self.device)
         loss = self._backward(batch)
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.clip or float("inf")))
+        norm = self._clip()
         if not (isfinite(loss) and isfinite(norm)):
             raise TrainingError(
                 f"the loss is {loss} and the gradient norm {norm} at step {self.number + 1}",
@@ -144,6 +145,14 @@ class Trainer:
             after.append(detach(state))
         self.state = join(after)
         return loss_so_far
+
+    def _clip(self) -> float:
+        """The norm of all gradients together; where it is above `clip` they are scaled down to it."""
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if self.clip:
+            torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+        return float(norm)
 
     def _set_learning_rate(self) -> float:
         last = self.seconds / self.number if self.number else 0.06 * self.minutes  # the first step is a guess
