@@ -19,11 +19,11 @@ from unspool import config
 from unspool.cli import app
 from unspool.data.source import Source
 from unspool.data.tokenizer import tokenizers
-from unspool.experiment import Evaluating, Saving, Showing
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
 from unspool.registry import Registry
+from unspool.settings import Evaluating, Saving, Showing
 from unspool.tasks.task import tasks
 from unspool.train.optimizers import optimizers
 from unspool.train.precision import PrecisionName

@@ -3,7 +3,8 @@
 import pytest
 
 from unspool import config
-from unspool.experiment import Experiment, Finished, complete
+from unspool.experiment import Experiment, Finished
+from unspool.settings import complete
 from unspool.train.trainer import Step
 from unspool.verify import Verdict, verify, verify_resume
 

@@ -4,14 +4,11 @@ import platform
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from unspool import build, checkpoint, config, seeds
 from unspool.config import Recipe
@@ -20,12 +17,13 @@ from unspool.data.tokenizer import load_text, save_text
 from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw_loss
-from unspool.registry import Natural, defaults, validated
+from unspool.registry import defaults, validated
 from unspool.run import Run, data, plugin_wanted
+from unspool.settings import Evaluating, Measured, Saving, Showing, complete
 from unspool.tasks.task import kind_to_json
 from unspool.train.evaluate import evaluate
 from unspool.train.log import Log, records
-from unspool.train.precision import PrecisionName, choose, usable
+from unspool.train.precision import choose, usable
 from unspool.train.trainer import Step, Trainer
 
 
@@ -70,45 +68,6 @@ Event = Step | Evaluated | Sampled | Saved | Finished
 """What an experiment has to say while it goes on."""
 
 
-@dataclass(frozen=True)
-class Evaluating:
-    """The [evaluate] section: how often over the budget, and after how many disappointments to stop (0: never)."""
-
-    times: Natural = 10
-    patience: Natural = 0
-
-
-@dataclass(frozen=True)
-class Showing:
-    """The [sample] section: how often over the budget to let the model write, and how."""
-
-    times: Natural = 4
-    prompt: str = "\n"
-    length: Natural = 200
-    temperature: Annotated[float, Field(ge=0)] = 0.8
-
-
-@dataclass(frozen=True)
-class Saving:
-    """The [save] section: a checkpoint every so many steps besides those at evaluations (0: none), and logs."""
-
-    every: Natural = 0
-    tensorboard: bool = False
-
-    def __post_init__(self) -> None:
-        if self.tensorboard and not find_spec("tensorboard"):
-            raise ConfigError("save.tensorboard needs tensorboard", hint="pip install 'unspool[logs]'")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What the [train] section leaves to the machine, unless the recipe says: 0 threads are as many as pay."""
-
-    precision: Literal["auto", PrecisionName] = "auto"
-    threads: Annotated[int, Field(ge=0, le=1024)] = 0
-    device: str = "auto"
-
-
 class Experiment:
     """Iterate over it: a recipe becomes a run folder, event by event, and you show what you like.
 
@@ -129,6 +88,10 @@ class Experiment:
         tokenizer = load_text(checkpoint.read_text(folder / "tokenizer.json")) if saved else None
         self.task = build.task(recipe, splits, tokenizer)
         self.model = build.model(recipe, self.task.reads, self.task.writes)
+        if self.task.causal and not self.model.core.causal:
+            raise ConfigError(
+                "this core sees the future, and the task is to predict it", hint="set core.bidirectional=false"
+            )
         train = dict(recipe.get("train", {}))
         measured = {key: train[key] for key in defaults(Measured) if key in train}
         machine = Measured(**validated(Measured, measured, "train", "training"))
@@ -322,40 +285,6 @@ class Experiment:
 def _passed(times: int, before: float, now: float) -> bool:
     """Whether one of so many equal marks of the budget lies between."""
     return int(before * times + 1e-9) < int(now * times + 1e-9)
-
-
-def complete(recipe: Recipe) -> Recipe:
-    """The recipe with every default written out, so that it means the same when a default changes.
-
-    >>> complete({"core": {"kind": "recurrent", "width": 8}})["core"]["cell"]
-    'lstm'
-    """
-    from unspool.data.source import Source
-    from unspool.data.tokenizer import tokenizers
-    from unspool.models.sequence import SequenceModel
-    from unspool.nn.core import cores
-    from unspool.tasks.task import tasks
-
-    sections: dict[str, Any] = {"data": Source, "model": SequenceModel, "train": Trainer}
-    sections |= {"evaluate": Evaluating, "sample": Showing, "save": Saving}
-    shelves: dict[str, Any] = {"tokenizer": (tokenizers, "char"), "task": (tasks, "language"), "core": (cores, "")}
-    full: Recipe = {"seed": recipe.get("seed", 0)}
-    if "plugin" in recipe:
-        full["plugin"] = recipe["plugin"]
-    for name in chain(("data",), shelves, (n for n in sections if n != "data")):
-        table = recipe.get(name, {})
-        table = {"kind": table} if isinstance(table, str) else table
-        if name in shelves:
-            shelf, usual = shelves[name]
-            kind = table.get("kind", usual)
-            cls = shelf.find(kind) if kind else None
-            full[name] = {"kind": kind, **(defaults(cls, "seed") if cls else {}), **table} if kind else dict(table)
-        else:
-            full[name] = {**defaults(sections[name], "seed"), **table}
-    full["train"] |= defaults(Measured) | recipe.get("train", {})
-    if "expect" in recipe:
-        full["expect"] = recipe["expect"]
-    return full
 
 
 def _version() -> str:

@@ -21,7 +21,7 @@ class Lanes:
     'agmsbhntciou'
     """
 
-    def __init__(self, ids: Int64[Tensor, "N"], batch_size: Count, length: Count) -> None:
+    def __init__(self, ids: Int64[Tensor, " N"], batch_size: Count, length: Count) -> None:
         width = len(ids) // batch_size
         need(ids, 2 * batch_size, f"{batch_size} lanes", "task.batch_size")
         self.rows = ids[: batch_size * width].view(batch_size, width)
@@ -47,7 +47,7 @@ class Windows:
     (True, False)
     """
 
-    def __init__(self, ids: Int64[Tensor, "N"], batch_size: Count, length: Count, seed: int = 0) -> None:
+    def __init__(self, ids: Int64[Tensor, " N"], batch_size: Count, length: Count, seed: int = 0) -> None:
         need(ids, length + 1, f"a window of {length} and its next one", "task.length")
         self.windows = ids.unfold(0, length + 1, 1)  # (N - length, length + 1), a view
         self.batch_size, self.length, self.seed, self.size = batch_size, length, seed, len(ids)
@@ -74,7 +74,7 @@ class Whole:
     [[[1, 2, 3], [5, 6, 7]], [[4], [0]]]
     """
 
-    def __init__(self, ids: Int64[Tensor, "N"], lanes: Count, length: Count) -> None:
+    def __init__(self, ids: Int64[Tensor, " N"], lanes: Count, length: Count) -> None:
         need(ids, 2, "one prediction", "")
         self.rows, self.present = cut(ids, -(-(len(ids) - 1) // lanes))
         self.full = int(self.present[-1].sum())  # columns where no lane is padded
@@ -101,7 +101,7 @@ class Cut:
     [[[1, 2], [3, 4]], [[5, 0]]]
     """
 
-    def __init__(self, ids: Int64[Tensor, "N"], window: Count, batch_size: Count) -> None:
+    def __init__(self, ids: Int64[Tensor, " N"], window: Count, batch_size: Count) -> None:
         need(ids, 2, "one prediction", "")
         self.rows, self.present = cut(ids, min(window, len(ids) - 1))
         self.ragged = not bool(self.present[-1].all())
@@ -128,7 +128,7 @@ def pairs(
     return Batch(inputs, targets, every if present is None else present, present, continues=continues)
 
 
-def cut(ids: Int64[Tensor, "N"], width: int) -> tuple[Int64[Tensor, "R {width}+1"], Bool[Tensor, "R {width}"]]:
+def cut(ids: Int64[Tensor, " N"], width: int) -> tuple[Int64[Tensor, "R {width}+1"], Bool[Tensor, "R {width}"]]:
     """Rows of `width` targets, each row after the id before them, and which are there: the last row is padded."""
     targets = len(ids) - 1
     rows = -(-targets // width)
@@ -137,7 +137,7 @@ def cut(ids: Int64[Tensor, "N"], width: int) -> tuple[Int64[Tensor, "R {width}+1
     return padded.unfold(0, width + 1, width), present
 
 
-def need(ids: Int64[Tensor, "N"], least: int, what: str, key: str) -> None:
+def need(ids: Int64[Tensor, " N"], least: int, what: str, key: str) -> None:
     """Raise where a text is too short for what is asked of it."""
     if len(ids) < least:
         remedy = f"set {key} to a smaller number, or give more text" if key else "give more text"

@@ -37,7 +37,7 @@ class Tokenizer(ABC):
         """Learn the vocabulary from the training text; the tokenizer itself comes back."""
 
     @abstractmethod
-    def encode(self, text: str) -> Int64[np.ndarray, "T"]:
+    def encode(self, text: str) -> Int64[np.ndarray, " T"]:
         """The ids of a text."""
 
     def unknown(self, text: str) -> list[str]:

@@ -15,6 +15,8 @@ class Task:
 
     reads: Kind
     writes: Kind
+    causal: bool = True
+    """Whether a model that sees what comes after would be cheating."""
 
     def batches(self) -> Batches:
         """What to train on."""

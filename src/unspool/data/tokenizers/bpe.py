@@ -69,7 +69,7 @@ class BytePair(Tokenizer):
         self.know(self.engine)
         return self
 
-    def encode(self, text: str) -> Int64[np.ndarray, "T"]:
+    def encode(self, text: str) -> Int64[np.ndarray, " T"]:
         """The ids of the text, line by line on all cores."""
         encoded = self.engine.encode_batch(lines(text))
         return np.array([id for line in encoded for id in line.ids], dtype=np.int64)

@@ -24,7 +24,7 @@ class Byte(Tokenizer):
         """Nothing to learn."""
         return self
 
-    def encode(self, text: str) -> Int64[np.ndarray, "T"]:
+    def encode(self, text: str) -> Int64[np.ndarray, " T"]:
         """The bytes of the text in UTF-8."""
         return np.frombuffer(text.encode("utf-8", "replace"), dtype=np.uint8).astype(np.int64)
 

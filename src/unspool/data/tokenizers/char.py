@@ -43,7 +43,7 @@ class Char(Tokenizer):
             self.know(sorted(set(text)))
         return self
 
-    def encode(self, text: str) -> Int64[np.ndarray, "T"]:
+    def encode(self, text: str) -> Int64[np.ndarray, " T"]:
         """One id for each character, or a DataError that names those without one."""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
         ids = self.table[np.minimum(codes, len(self.table) - 1)]

@@ -50,7 +50,7 @@ class Word(Tokenizer):
         self.know([UNKNOWN, *frequent][: self.max_size or None])
         return self
 
-    def encode(self, text: str) -> Int64[np.ndarray, "T"]:
+    def encode(self, text: str) -> Int64[np.ndarray, " T"]:
         """One id for each word, and 0 for a word that is not known."""
         words = self.split(text)
         return np.fromiter((self.ids.get(word, 0) for word in words), np.int64, len(words))
