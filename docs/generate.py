@@ -23,10 +23,9 @@ from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
 from unspool.registry import Registry
-from unspool.settings import Evaluating, Saving, Showing
+from unspool.settings import Evaluating, Measured, Saving, Showing
 from unspool.tasks.task import tasks
 from unspool.train.optimizers import optimizers
-from unspool.train.precision import PrecisionName
 from unspool.train.schedules import Schedule
 from unspool.train.trainer import Trainer
 
@@ -38,15 +37,6 @@ ENDLESS = 1e9
 
 GIVEN = {"self", "splits", "tokenizer", "seed", "embedding", "core", "head", "model", "batches"}
 """Arguments that the surrounding code decides, not the recipe."""
-MEASURED = {
-    "precision": (
-        f'`"auto"`, {" or ".join(f"`{name!r}`" for name in get_args(PrecisionName))}'.replace("'", '"'),
-        "auto",
-    ),
-    "threads": ("whole number, 0 or more; 0 measures which is fastest", 0),
-    "device": ('`"auto"`, `"cpu"`, `"cuda"` or `"mps"`', "auto"),
-}
-"""Keys of [train] that are settled on the machine before the trainer is made."""
 
 
 def main() -> None:
@@ -119,7 +109,7 @@ def key_tables() -> str:
     """Every section with its keys."""
     parts = ["\n## [data]", *described(Source), *shelf("tokenizer", tokenizers), *shelf("task", tasks)]
     parts += [*shelf("core", cores), *shelf("core.cell", cells, without=("input_size", "hidden_size"))]
-    parts += ["## [model]", *described(SequenceModel), "## [train]", *described(Trainer, MEASURED)]
+    parts += ["## [model]", *described(SequenceModel), "## [train]", *described(Trainer, Measured)]
     parts += ["### train.optimizer", prose(optimizers), "### train.schedule", prose(Schedule)]
     for section, cls in (("evaluate", Evaluating), ("sample", Showing), ("save", Saving)):
         parts += [f"## [{section}]", *described(cls)]
@@ -137,17 +127,18 @@ def shelf(section: str, registry: Registry[Any], without: tuple[str, ...] = ()) 
         yield from described(registry.find(kind), without=without)
 
 
-def described(
-    cls: type, more: dict[str, tuple[str, Any]] | None = None, without: tuple[str, ...] = ()
-) -> Iterator[str]:
-    """A class by its own words, and the table of its keys."""
+def described(cls: type, *more: type, without: tuple[str, ...] = ()) -> Iterator[str]:
+    """A class by its own words, and the table of its keys; what further classes say goes before what it says."""
     yield prose(cls)
-    hints = get_type_hints(cls.__init__, include_extras=True)
-    rows = {}
-    for name, parameter in inspect.signature(cls).parameters.items():
-        if name not in GIVEN and name not in without and parameter.kind is not parameter.VAR_KEYWORD:
-            rows[name] = (takes(hints[name]), parameter.default)
-    rows |= more or {}
+    rows: dict[str, tuple[str, Any]] = {}
+    for source in (cls, *more):
+        hints = get_type_hints(source.__init__, include_extras=True)
+        for name, parameter in inspect.signature(source).parameters.items():
+            if name not in GIVEN and name not in without and parameter.kind is not parameter.VAR_KEYWORD:
+                rows[name] = (takes(hints[name]), parameter.default)
+    for extra in more:
+        names, said = ", ".join(f"`{name}`" for name in inspect.signature(extra).parameters), prose(extra)
+        yield f"{names}: {said[0].lower()}{said[1:]}"
     if not rows:
         yield "It has no keys."
         return

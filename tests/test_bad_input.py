@@ -128,7 +128,6 @@ BAD = [  # id, arguments, a part of the error, a part of the hint
     ("recipe broken", train(recipe="broken.toml"), "not valid TOML", "quotes"),
     ("recipe binary", train(recipe="binary.toml"), "cannot read the recipe", "UTF-8"),
     ("recipe folder", train(recipe="folder.toml"), "directory", "TOML file"),
-    ("recipe empty", train(recipe="empty.toml"), "core names no core", "core.kind"),
     ("recipe zero", train(recipe="a\0b.toml"), "cannot read the recipe", "TOML file"),
     ("plug-in missing", train("--plugin", "nope.py"), "no plug-in file nope.py", "--plugin"),
     ("plug-in syntax", train("--plugin", "syntax.py"), "SyntaxError", "--debug"),
