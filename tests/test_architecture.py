@@ -19,7 +19,7 @@ ROWS = [  # a file may import from its own group and from rows above it, never s
     ["build"],
     ["checkpoint"],
     ["train", "generate", "look", "export"],
-    ["run", "settings"],
+    ["run", "settings", "subjects"],
     ["experiment", "compare", "selftest", "doctor"],
     ["verify", "progress"],
     ["cli", "serve", "bench"],

@@ -5,27 +5,20 @@ Each check answers with the largest difference it saw between two things that sh
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from unspool.batch import Batch, Tokens
-from unspool.errors import ConfigError, UnspoolError
+from unspool.batch import Batch
+from unspool.errors import UnspoolError
 from unspool.generate.sampling import greedy, stream
 from unspool.look.watch import watch
-from unspool.models.sequence import SequenceModel
-from unspool.nn.cell import Cell, cells
-from unspool.nn.core import cores
-from unspool.nn.ends import embedding, head
 from unspool.nn.part import State, detach, fork, select, tensors
-from unspool.registry import load_plugin
-from unspool.train.precision import usable
+from unspool.subjects import ROWS, SIZE, TIME, Subject, subjects
+from unspool.train.precision import autocast, usable
 from unspool.train.trainer import Trainer
-
-SIZE, WIDTH, ROWS, TIME = 11, 8, 3, 9  # small enough to be quick, uneven enough to betray a swapped axis
 
 
 @dataclass(frozen=True)
@@ -50,33 +43,6 @@ class Result:
         return f"{mark}  {self.subject:<24} {self.promise:<44} {self.difference:9.2e} of {self.tolerance:.0e}{why}"
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is tested: a name, and a way to make the same small model again and again."""
-
-    name: str
-    options: dict[str, object]
-    device: str = "cpu"
-
-    def model(self, dtype: torch.dtype = torch.float32) -> SequenceModel:
-        """A small language model around the subject, the same weights every time."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(1)
-            core = cores.build("core", self.options, width=WIDTH)
-            made = SequenceModel(embedding(Tokens(SIZE), core.input_width), core, head(Tokens(SIZE), core.width))
-        return made.to(self.device, dtype).eval()
-
-    def ids(self, rows: int = ROWS, time: int = TIME, seed: int = 2) -> Tensor:
-        """Some tokens, (rows, time), the same every time."""
-        rng = torch.Generator().manual_seed(seed)
-        return torch.randint(SIZE, (rows, time), generator=rng).to(self.device)
-
-    @property
-    def streams(self) -> bool:
-        """Whether the core can go step by step."""
-        return self.model().core.causal
-
-
 def run_all(cell: str = "", core: str = "", device: str = "cpu") -> Iterator[Result]:
     """Every promise for every cell and core on the shelves, or for the one that is named."""
     for subject in subjects(cell, core, usable(device)):
@@ -95,48 +61,28 @@ def run(subject: Subject) -> Iterator[Result]:
         yield Result(subject.name, check, difference, tolerance, problem)
 
 
-def subjects(cell: str = "", core: str = "", device: str = "cpu") -> list[Subject]:
-    """What to test: one cell (a name or FILE.py:Class), one core, or all there are."""
-    if cell:
-        return [_cell(cell_kind(cell), device)]
-    if core:
-        cores.find(core)
-    names = [core] if core else cores.kinds()
-    found = [_cell(kind, device) for kind in cells.kinds()] if "recurrent" in names else []
-    found += [Subject(name, {"kind": name}, device) for name in names if name != "recurrent"]
-    both = {"kind": "recurrent", "cell": "lstm", "layers": 2, "residual": True, "bidirectional": True}
-    return [*found, Subject("recurrent both ways", both, device)] if "recurrent" in names else found
-
-
-def _cell(kind: str, device: str) -> Subject:
-    return Subject(f"cell {kind}", {"kind": "recurrent", "cell": kind, "layers": 2}, device)
-
-
-def cell_kind(name: str) -> str:
-    """The shelf name of a cell given as such, or as FILE.py:Class."""
-    file, colon, wanted = name.rpartition(":")
-    if not colon:
-        cells.find(name)
-        return name
-    before = set(Cell.__subclasses__())
-    load_plugin(Path(file))
-    made = [c for c in set(Cell.__subclasses__()) - before if c.__name__ == wanted]
-    if not made:
-        raise ConfigError(f"{file} defines no Cell named {wanted!r}", hint="give it as FILE.py:Class")
-    known = [kind for kind in cells.kinds() if cells.find(kind) is made[0]]
-    if not known:
-        cells.register(wanted)(made[0])
-    return (known or [wanted])[0]
-
-
 def furthest(ours: Tensor | State, theirs: Tensor | State) -> float:
-    """The largest difference between two tensors or two states; NaN anywhere makes it NaN."""
+    """The largest difference between two tensors or two states; NaN anywhere makes it NaN.
+
+    In states a tensor that is not yet filled may be shorter: what the other has more must be zeros.
+    """
     if isinstance(ours, Tensor) and isinstance(theirs, Tensor):
         if ours.shape != theirs.shape:
             raise ValueError(f"shapes differ: {tuple(ours.shape)} and {tuple(theirs.shape)}")
         return float((ours.detach().double() - theirs.detach().double()).abs().max()) if ours.numel() else 0.0
     pairs = zip(tensors(ours), tensors(theirs), strict=True)  # type: ignore[arg-type]
-    return largest(*(furthest(a, b) for (_, a), (_, b) in pairs))
+    return largest(*(furthest(*_as_long(a, b)) for (_, a), (_, b) in pairs))
+
+
+def _as_long(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    shape = [max(sizes) for sizes in zip(a.shape, b.shape, strict=True)]
+    return _filled(a, shape), _filled(b, shape)
+
+
+def _filled(short: Tensor, shape: list[int]) -> Tensor:
+    filled = short.new_zeros(shape)
+    filled[tuple(slice(size) for size in short.shape)] = short
+    return filled
 
 
 def largest(*differences: float) -> float:
@@ -150,10 +96,10 @@ def whole_equals_steps(subject: Subject) -> float:
     if not subject.streams:
         return 0.0
     model, ids = subject.model(), subject.ids()
-    whole, last = model(ids, model.start(ids))
+    whole, last = model(ids, subject.start(model, ids))
     worst = 0.0
     for sizes in ([1] * TIME, [4, 1, TIME - 5]):
-        state, outputs = model.start(ids), []
+        state, outputs = subject.start(model, ids), []
         for chunk in ids.split(sizes, dim=1):
             logits, state = model(chunk, state)
             outputs.append(logits)
@@ -167,12 +113,12 @@ def future_stays_away(subject: Subject) -> float:
     if not subject.streams:
         return 0.0
     model, ids = subject.model(), subject.ids()
-    before, _ = model(ids, model.start(ids))
+    before, _ = model(ids, subject.start(model, ids))
     worst = 0.0
     for t in range(1, TIME):
         changed = ids.clone()
         changed[:, t:] = (changed[:, t:] + 1) % SIZE
-        worst = largest(worst, furthest(before[:, :t], model(changed, model.start(changed))[0][:, :t]))
+        worst = largest(worst, furthest(before[:, :t], model(changed, subject.start(model, changed))[0][:, :t]))
     return worst
 
 
@@ -182,12 +128,12 @@ def padding_is_nothing(subject: Subject) -> float:
     model, worst = subject.model(), 0.0
     for mask in _masks(subject.device):
         ids = subject.ids(rows=len(mask))
-        padded, last = model.think(ids, model.start(ids), mask)
+        padded, last = model.think(ids, subject.start(model, ids), mask)
         if not all(bool(value.isfinite().all()) for value in (padded, *(s for _, s in tensors(last)))):
             return float("nan")
         for row, there in enumerate(mask):
             alone = ids[row : row + 1, there]
-            state = model.start(ids[row : row + 1])
+            state = subject.start(model, ids[row : row + 1], [row])
             if alone.shape[1]:
                 y, state = model.think(alone, state)
                 worst = largest(worst, furthest(y[0], padded[row, there]))
@@ -209,8 +155,7 @@ def fast_equals_readable(subject: Subject) -> float:
     model, worst = subject.model(), 0.0
     for mask in (None, *_masks(subject.device)):
         ids = subject.ids(rows=4)
-        counts = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask
-        batch = Batch(ids, ids.roll(1, 1), counts, mask)
+        batch = subject.batch(ids, mask, mask)
         grads = []
         for watched in (False, True):
             model.zero_grad()
@@ -226,9 +171,9 @@ def watching_changes_nothing(subject: Subject) -> float:
     """With a watcher and without: the same outputs; and the watcher saw something."""
     model, ids = subject.model(), subject.ids()
     with torch.no_grad():
-        unseen, _ = model(ids, model.start(ids))
+        unseen, _ = model(ids, subject.start(model, ids))
         with watch(model) as trace:
-            seen, _ = model(ids, model.start(ids))
+            seen, _ = model(ids, subject.start(model, ids))
     inside = [name for name in trace if name.startswith("core")]
     return furthest(unseen, seen) if inside else float("nan")
 
@@ -237,7 +182,7 @@ def carried_state_has_no_past(subject: Subject) -> float:
     """A detached state passes values on, and gradients not."""
     model, ids = subject.model(), subject.ids()
     model.zero_grad()
-    _, state = model(ids, model.start(ids))
+    _, state = model(ids, subject.start(model, ids))
     cut = detach(state)
     if any(value.requires_grad for _, value in tensors(cut)):
         return float("nan")
@@ -251,9 +196,9 @@ def rows_can_be_chosen(subject: Subject) -> float:
     if not subject.streams:
         return 0.0
     rows = torch.tensor([2, 0, 0, 1], device=subject.device)
-    _, state = model(ids, model.start(ids))
+    _, state = model(ids, subject.start(model, ids))
     chosen, _ = model(more[rows], select(fork(state), rows))
-    _, again = model(ids[rows], model.start(ids[rows]))
+    _, again = model(ids[rows], subject.start(model, ids[rows], rows.tolist()))
     return furthest(chosen, model(more[rows], again)[0])
 
 
@@ -261,12 +206,15 @@ def rows_are_strangers(subject: Subject) -> float:
     """Several rows at once = each row alone, when reading and when writing."""
     model, ids = subject.model(), subject.ids()
     with torch.no_grad():
-        together, _ = model(ids, model.start(ids))
-        alone = torch.cat([model(row[None], model.start(row[None]))[0] for row in ids])
+        together, _ = model(ids, subject.start(model, ids))
+        alone = torch.cat(
+            [model(row[None], subject.start(model, row[None], [index]))[0] for index, row in enumerate(ids)]
+        )
     if not subject.streams:
         return furthest(together, alone)
-    one = [d.ids for d in islice(stream(model, ids[:1], greedy), 6)]
-    three = [d.ids[:1] for d in islice(stream(model, ids, greedy), 6)]
+    looks = subject.looks(range(ROWS))
+    one = [d.ids for d in islice(stream(model, ids[:1], greedy, **subject.looks([0])), 6)]
+    three = [d.ids[:1] for d in islice(stream(model, ids, greedy, **looks), 6)]
     return largest(furthest(together, alone), furthest(torch.cat(one), torch.cat(three)))
 
 
@@ -275,7 +223,8 @@ def writing_repeats_itself(subject: Subject) -> float:
     if not subject.streams:
         return 0.0
     model, ids = subject.model(), subject.ids()
-    once, again = (torch.cat([d.ids for d in islice(stream(model, ids, seed=1), 6)]) for _ in range(2))
+    looks = subject.looks(range(ROWS))
+    once, again = (torch.cat([d.ids for d in islice(stream(model, ids, seed=1, **looks), 6)]) for _ in range(2))
     return furthest(once, again)
 
 
@@ -283,7 +232,7 @@ def gradients_are_true(subject: Subject) -> float:
     """Back-propagation = finite differences along a random direction for every weight, in float64."""
     model = subject.model(torch.float64 if subject.device != "mps" else torch.float32)
     ids, step = subject.ids(), 1e-6
-    batch = Batch(ids, ids.roll(1, 1), torch.ones_like(ids, dtype=torch.bool))
+    batch = subject.batch(ids, **subject.looks(range(ROWS), torch.float64))
     with watch(model, keep=False):  # the plain code: kernels do not all know float64
         model.loss(batch)[0].backward()
         worst = 0.0
@@ -304,7 +253,7 @@ def gradients_are_true(subject: Subject) -> float:
 def every_weight_learns(subject: Subject) -> float:
     """How many weights the loss does not reach: none."""
     model, ids = subject.model(), subject.ids()
-    model.loss(Batch(ids, ids.roll(1, 1), torch.ones_like(ids, dtype=torch.bool)))[0].backward()
+    model.loss(subject.batch(ids))[0].backward()
     return float(sum(p.grad is None or not bool(p.grad.any()) for p in model.parameters()))
 
 
@@ -327,7 +276,7 @@ def parts_equal_the_whole(subject: Subject) -> float:
     after = []
     for accumulate in (1, 3):
         model = subject.model()
-        batch = Batch(ids, ids.roll(1, 1), counts, continues=subject.streams)
+        batch = subject.batch(ids, counts, continues=subject.streams)
         trainer = Trainer(
             model, _Repeat(batch), steps=2, optimizer="sgd", schedule="constant", warmup=0.0, accumulate=accumulate,
             learning_rate=0.1, device=subject.device,
@@ -342,12 +291,21 @@ def devices_agree(subject: Subject) -> float:
     """This device and the CPU: the same outputs."""
     if subject.device == "cpu":
         return 0.0
-    here, there = subject, Subject(subject.name, subject.options)
     outputs = []
-    for one in (here, there):
+    for one in (subject, replace(subject, device="cpu")):
         model, ids = one.model(), one.ids()
-        outputs.append(model(ids, model.start(ids))[0].cpu())
+        outputs.append(model(ids, one.start(model, ids))[0].cpu())
     return furthest(*outputs)
+
+
+@torch.no_grad()
+def half_precision_is_close(subject: Subject) -> float:
+    """Matrix products in bfloat16 and in float32: how far the outputs differ, as a share of the largest."""
+    model, ids = subject.model(), subject.ids()
+    full = model.think(ids, subject.start(model, ids))[0]
+    with autocast(subject.device, "bfloat16"):
+        half = model.think(ids, subject.start(model, ids))[0]
+    return furthest(half, full) / float(full.abs().max())
 
 
 CHECKS: dict[str, tuple[Callable[[Subject], float], float]] = {
@@ -363,6 +321,7 @@ CHECKS: dict[str, tuple[Callable[[Subject], float], float]] = {
     "gradients = finite differences (float64)": (gradients_are_true, 1e-7),
     "every weight learns": (every_weight_learns, 0.0),
     "accumulated parts = one batch": (parts_equal_the_whole, 1e-5),
+    "bfloat16 is close to float32": (half_precision_is_close, 5e-2),
     "devices agree": (devices_agree, 1e-4),
 }
 """Every promise with its tolerance; a new check is tested on everything by standing here."""

@@ -130,12 +130,15 @@ def stream(
 ) -> Iterator[Drawn]:
     """Yield the next ids for as long as they are asked for: the same for every architecture.
 
-    The same seed draws the same ids; without one, every call draws others.
+    The same seed draws the same ids; without one, every call draws others. A core that reads no more than `longest`
+    tokens goes on for ever too: whenever it is full, the last half of what it read is read anew.
     """
     rng = torch.Generator(prompt.device)
     rng.manual_seed(seed) if seed is not None else rng.seed()
     model.eval()
-    logits, state = _read(model, prompt, source, source_present)
+    longest = model.core.longest
+    recent = prompt if longest is None else prompt[:, -longest:]  # what the state knows, where that is limited
+    logits, state = _read(model, recent, source, source_present)
     said = torch.zeros_like(logits[:, -1], dtype=torch.bool).scatter(-1, prompt, True)
     while True:
         scores = logits[:, -1].float()
@@ -145,6 +148,11 @@ def stream(
         ids = torch.multinomial(scores.softmax(dim=-1), 1, generator=rng)
         yield Drawn(ids, log_probabilities.gather(-1, ids).squeeze(-1))
         said.scatter_(-1, ids, True)
+        if longest is not None and recent.shape[1] == longest:
+            recent = torch.cat([recent, ids], dim=1)[:, -max(1, longest // 2) :]
+            logits, state = _read(model, recent, source, source_present)
+            continue
+        recent = recent if longest is None else torch.cat([recent, ids], dim=1)
         with torch.no_grad():
             logits, state = model(ids, state)
 

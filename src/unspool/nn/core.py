@@ -24,6 +24,10 @@ class Core(Part):
 
     causal: bool = True
     """Whether the output at a time depends on that time and the times before it alone, so that it can be streamed."""
+    needs_source: bool = False
+    """Whether there must be something to look at."""
+    longest: int | None = None
+    """How many tokens it can read from its start on; None: as many as there are."""
 
     def __init__(self, width: int, input_width: int = 0) -> None:
         super().__init__()

@@ -1,0 +1,76 @@
+"""A recurrent net that looks at a source before every tick."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.errors import ConfigError
+from unspool.nn.attention import LookName, build_look
+from unspool.nn.cell import cells
+from unspool.nn.core import Core, cores
+from unspool.nn.part import State
+from unspool.nn.unroll import hold
+from unspool.registry import Count, Natural
+
+
+@cores.register("attention-rnn")
+class AttentionRNN(Core):
+    """A cell that looks at a source with what it remembers, before every tick (Bahdanau et al. 2015, arXiv:1409.0473).
+
+    seen = look(h, source)      h' = cell([x; seen], h)      y = tanh(W [h'; seen])
+
+    The last line is Luong's (Luong et al. 2015, arXiv:1508.04025). `look` is "additive", "dot" or "general", `cell` a
+    kind or a table of a kind and its options. There must be a source, (B, S, source_width); it is read once, into the
+    state: ((cell), (source, keys, source_present)).
+    """
+
+    needs_source = True
+
+    def __init__(
+        self,
+        width: Count,
+        input_width: Natural = 0,
+        source_width: Natural = 0,
+        cell: str | Mapping[str, Any] = "gru",
+        look: LookName = "additive",
+    ) -> None:
+        super().__init__(width, input_width)
+        self.source_width = source_width or width
+        self.look = build_look(look, width, self.source_width)
+        self.cell = cells.build("core.cell", cell, input_size=self.input_width + self.source_width, hidden_size=width)
+        self.combine = nn.Linear(width + self.source_width, width)
+
+    def start(
+        self,
+        like: Float[Tensor, "B T D"],
+        source: Float[Tensor, "B S D"] | None = None,
+        source_present: Bool[Tensor, "B S"] | None = None,
+    ) -> State:
+        """The cell's own start, and the source, read once. Errors: ConfigError without a source."""
+        if source is None:
+            raise ConfigError(
+                "the core attention-rnn looks at a source, and there is none",
+                hint='train it on a task that has a source, or set core.kind="recurrent"',
+            )
+        if source_present is None:
+            source_present = source.new_ones(source.shape[:2], dtype=torch.bool)
+        return self.cell.start(like), (source, self.look.keys(source), source_present)
+
+    def forward(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], State]:
+        """Look, tick, look, tick."""
+        memory, source = state
+        outputs, sights = [], []
+        for t, now in enumerate(x.unbind(dim=1)):  # (B, D) for each time
+            seen = self.look(memory[0], *source)  # (B, D of the source)
+            after = self.cell.tick(self.cell.read(torch.cat([now, seen], dim=-1)), memory)
+            memory = after if present is None else hold(present[:, t], after, memory)
+            outputs.append(memory[0])
+            sights.append(seen)
+        y = torch.cat([torch.stack(outputs, dim=1), torch.stack(sights, dim=1)], dim=-1)
+        y = self.tap("hidden", torch.tanh(self.combine(y)))
+        return (y if present is None else y * present.unsqueeze(-1)), (memory, source)

@@ -1,0 +1,94 @@
+"""Convolutions that look back only."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from unspool.nn.core import Core, cores
+from unspool.nn.pack import order, pack, tail, unpack
+from unspool.nn.part import Part, State
+from unspool.registry import Count, Natural, Share
+
+
+class CausalConvolution(Part):
+    """One layer that looks `kernel` times back, `dilation` tokens apart, and adds what it sees.
+
+    a, b = W * norm(x)      y = x + W_o (tanh(a) * sigmoid(b))
+
+    The state is the last (kernel - 1) * dilation inputs of the convolution.
+    """
+
+    def __init__(self, width: Count, kernel: Count, dilation: Count, dropout: Share = 0.0) -> None:
+        super().__init__()
+        self.width, self.past = width, (kernel - 1) * dilation
+        self.norm = nn.RMSNorm(width, eps=1e-5)
+        self.convolution = nn.Conv1d(width, 2 * width, kernel, dilation=dilation)
+        self.output = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def start(self, like: Tensor) -> State:
+        """Zeros, as many as it looks back."""
+        return (like.new_zeros(like.shape[0], self.past, self.width),)
+
+    def forward(
+        self, x: Float[Tensor, "B T D"], state: State, lengths: Int[Tensor, " B"] | None = None
+    ) -> tuple[Float[Tensor, "B T D"], State]:
+        """What it adds up to; the first `lengths` tokens of every row are present."""
+        every = torch.cat([state[0], self.norm(x).to(state[0].dtype)], dim=1)  # (B, past + T, D)
+        filter_, gate = self.convolution(every.transpose(1, 2)).transpose(1, 2).chunk(2, dim=-1)
+        gate = self.tap("gate", gate.sigmoid())
+        y = x + self.dropout(self.output(self.tap("filter", filter_.tanh()) * gate))
+        return self.tap("hidden", y), (tail(every, self.past, lengths),)
+
+
+@cores.register("convolutional")
+class Convolutional(Core):
+    """Causal convolutions whose reach doubles with every layer.
+
+    WaveNet (van den Oord et al. 2016, arXiv:1609.03499), temporal convolutional networks (Bai et al. 2018,
+    arXiv:1803.01271). The dilations are 1, 2, 4 ... 2^(cycle - 1), and again. `reach` tells how many tokens an
+    output sees.
+    """
+
+    def __init__(
+        self,
+        width: Count,
+        input_width: Natural = 0,
+        layers: Count = 6,
+        kernel: Count = 3,
+        cycle: Count = 10,
+        dropout: Share = 0.0,
+    ) -> None:
+        super().__init__(width, input_width)
+        self.enter = nn.Linear(self.input_width, width) if self.input_width != width else nn.Identity()
+        dilations = [2 ** (number % cycle) for number in range(layers)]
+        self.layers = nn.ModuleList(CausalConvolution(width, kernel, dilation, dropout) for dilation in dilations)
+        self.norm = nn.RMSNorm(width, eps=1e-5)
+
+    @property
+    def reach(self) -> int:
+        """How many tokens an output sees, its own among them."""
+        return 1 + sum(layer.past for layer in self._stack())
+
+    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+        """The last inputs of every layer: zeros."""
+        return tuple(layer.start(like) for layer in self._stack())
+
+    def forward(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], State]:
+        """Layer upon layer; padding is moved out of the way and its outputs are zero."""
+        places = None if present is None else order(present)
+        lengths = None if present is None else present.sum(dim=1)
+        x = self.enter(x if places is None else pack(x, places))
+        after = []
+        for layer, before in zip(self._stack(), state, strict=True):
+            x, last = layer(x, before, lengths)
+            after.append(last)
+        x = self.norm(x)
+        if places is not None and present is not None:
+            x = unpack(x, places) * present.unsqueeze(-1)
+        return x, tuple(after)
+
+    def _stack(self) -> list[CausalConvolution]:
+        return list(self.layers)  # type: ignore[arg-type]

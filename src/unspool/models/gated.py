@@ -1,0 +1,114 @@
+"""A deep stack in which a cell mixes the times and a feed-forward net mixes the numbers."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.nn.blocks import FeedForward, FeedForwardName, make_norm
+from unspool.nn.cell import cells
+from unspool.nn.convolution import Glance
+from unspool.nn.core import Core, cores
+from unspool.nn.part import Part, State
+from unspool.nn.unroll import unroll
+from unspool.registry import Count, Natural, Share
+
+
+class CellBlock(Part):
+    """Lets a cell run along time, then thinks about every time by itself, and adds both to what it was given.
+
+    x' = x + W cell(glance(norm(x)))      y = x' + feed_forward(norm(x'))
+    """
+
+    def __init__(
+        self,
+        width: Count,
+        cell: str | Mapping[str, Any],
+        hidden_size: Count,
+        convolution: Natural,
+        feed_forward: FeedForwardName | Literal["none"],
+        dropout: Share,
+    ) -> None:
+        super().__init__()
+        self.cell_norm = make_norm("rms", width)
+        self.glance = Glance(width, convolution) if convolution else None
+        self.cell = cells.build("core.cell", cell, input_size=width, hidden_size=hidden_size)
+        self.project = nn.Linear(hidden_size, width, bias=False)
+        self.feed_forward_norm, self.feed_forward = None, None
+        if feed_forward != "none":
+            self.feed_forward_norm, self.feed_forward = make_norm("rms", width), FeedForward(width, feed_forward)
+        self.dropout = nn.Dropout(dropout)
+
+    def start(self, like: Tensor) -> State:
+        """What the glance has seen, and the cell's own state."""
+        return () if self.glance is None else self.glance.start(like), self.cell.start(like)
+
+    def forward(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T D"], State]:
+        """What it makes of the inputs, and what it remembers."""
+        seen, before = state
+        y = self.cell_norm(x)
+        if self.glance is not None:
+            y, seen = self.glance(y, seen, present)
+        y, after = unroll(self.cell, y, before, present)
+        x = x + self.dropout(self.project(y))
+        if self.feed_forward is not None and self.feed_forward_norm is not None:
+            x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+        return self.tap("hidden", x), (seen, after)
+
+
+@cores.register("blocks")
+class Blocks(Core):
+    """A pre-norm residual stack in which a cell mixes time, as in Griffin and Mamba (De et al. 2024, arXiv:2402.19427).
+
+    `cell` is a kind or a table of a kind and its options; it is `expand` times as wide as the stack. `convolution` is
+    how many of the last inputs each cell is shown mixed together (0: only the present one), `feed_forward` what follows
+    the cell. `dropout` acts on what is added.
+    """
+
+    def __init__(
+        self,
+        width: Count,
+        input_width: Natural = 0,
+        cell: str | Mapping[str, Any] = "mingru",
+        layers: Count = 2,
+        convolution: Natural = 4,
+        feed_forward: FeedForwardName | Literal["none"] = "relu-squared",
+        expand: Count = 1,
+        dropout: Share = 0.0,
+    ) -> None:
+        super().__init__(width, input_width)
+        same = self.input_width == width
+        self.enter = nn.Identity() if same else nn.Linear(self.input_width, width, bias=False)
+        self.layers = nn.ModuleList(
+            CellBlock(width, cell, expand * width, convolution, feed_forward, dropout) for _ in range(layers)
+        )
+        self.norm = make_norm("rms", width)
+        with torch.no_grad():  # the deeper the stack, the less each branch adds at first (GPT-2)
+            for name, weight in self.named_parameters():
+                if name.endswith(("project.weight", "feed_forward.down.weight")):
+                    weight.mul_((2 * layers) ** -0.5)
+
+    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+        """Every layer's own start."""
+        x = self.enter(like)
+        return tuple(_block(layer).start(x) for layer in self.layers)
+
+    def forward(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], State]:
+        """Layer upon layer, each along the whole time."""
+        if present is not None and bool(present.all()):
+            present = None
+        x, after = self.enter(x), []
+        for layer, before in zip(self.layers, state, strict=True):
+            x, last = _block(layer)(x, before, present)
+            after.append(last)
+        return self.norm(x), tuple(after)
+
+
+def _block(module: nn.Module) -> CellBlock:
+    return module  # type: ignore[return-value]

@@ -1,0 +1,130 @@
+"""Attention without a recurrence."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.errors import DataError
+from unspool.nn.attention import MultiHead
+from unspool.nn.blocks import Block, FeedForward, FeedForwardName, NormName, Sight, make_norm
+from unspool.nn.cache import read
+from unspool.nn.core import Core, cores
+from unspool.nn.part import State
+from unspool.nn.positions import PositionsName, build
+from unspool.registry import Count, Natural, Positive, Share
+
+
+@cores.register("transformer")
+class Transformer(Core):
+    """A stack of blocks that look and think (Vaswani et al. 2017, arXiv:1706.03762).
+
+    `context` is how many tokens it can see, `window` how many each token of each layer does (0: all of them). What
+    happens at the end of the context depends on `positions`: where only distances matter ("rotary", "alibi", "none") it
+    slides and the text may go on for ever, each layer looking at the last `context` tokens, as Transformer-XL carries
+    its memory (Dai et al. 2019, arXiv:1901.02860). "learned" and "sinusoidal" positions end there: reading more is a
+    DataError, and `generate.stream` then goes on by reading the last half anew.
+
+    GPT-2    positions="learned", norm="layer", feed_forward="gelu-tanh", bias=true
+    Llama    the defaults, with kv_heads
+    2017     positions="sinusoidal", norm="layer", post_norm=true, feed_forward="relu", bias=true, scale_embedding=true
+
+    `causal=false` makes an encoder: every token sees both sides, and nothing is remembered between readings.
+    """
+
+    def __init__(
+        self,
+        width: Count,
+        input_width: Natural = 0,
+        layers: Count = 4,
+        heads: Count = 4,
+        kv_heads: Natural = 0,
+        context: Count = 256,
+        window: Natural = 0,
+        positions: PositionsName = "rotary",
+        rotary_base: Positive = 10_000.0,
+        norm: NormName = "rms",
+        epsilon: Positive = 1e-5,
+        post_norm: bool = False,
+        feed_forward: FeedForwardName = "swiglu",
+        feed_width: Natural = 0,
+        bias: bool = False,
+        query_key_norm: bool = False,
+        dropout: Share = 0.0,
+        scale_embedding: bool = False,
+        zero_outputs: bool = False,
+        causal: bool = True,
+    ) -> None:
+        super().__init__(width, input_width)
+        self.causal = causal
+        self.enter = nn.Linear(self.input_width, width, bias=bias) if self.input_width != width else nn.Identity()
+        self.scale = width**0.5 if scale_embedding else 1.0
+        self.positions = build(positions, width, heads, context, rotary_base)
+        self.longest, self.context = self.positions.longest, context
+        self.window = window or context
+        self.layers = nn.ModuleList(
+            Block(
+                width,
+                MultiHead(width, heads, kv_heads, bias, query_key_norm, dropout),
+                FeedForward(width, feed_forward, feed_width, bias),
+                norm,
+                post_norm,
+                bias,
+                epsilon,
+                dropout,
+            )
+            for _ in range(layers)
+        )
+        self.norm = nn.Identity() if post_norm else make_norm(norm, width, bias, epsilon)
+        self.dropout = nn.Dropout(dropout)
+        self._begin(zero_outputs)
+
+    def _begin(self, zero_outputs: bool) -> None:
+        """Weights that keep what flows through the layers at its size (GPT-2), or layers that begin as nothing."""
+        for block in self._stack():
+            for linear in (block.attention.read, block.feed_forward.up):
+                nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
+            for linear in (block.attention.output, block.feed_forward.down):
+                shrink = 0.0 if zero_outputs else (2 * len(self.layers)) ** -0.5
+                nn.init.normal_(linear.weight, std=shrink * linear.in_features**-0.5)
+            for linear in (m for m in block.modules() if isinstance(m, nn.Linear) and m.bias is not None):
+                nn.init.zeros_(linear.bias)
+
+    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+        """How many tokens each row has read (none), then the keys and values of each layer (none)."""
+        length = like.new_zeros(like.shape[0], dtype=torch.long)
+        return length, *(block.attention.start(like) for block in self._stack())
+
+    def forward(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], State]:
+        """Layer upon layer. Errors: DataError where there are more tokens than positions."""
+        if present is not None and bool(present.all()):
+            present = None
+        length, *caches = state
+        slots, capacity = caches[0][0].shape[2], min(self.context, self.window)
+        reading = read(length, slots, x.shape[1], present, capacity=capacity, window=self.window, causal=self.causal)
+        self._check(reading.length)
+        x = self.dropout(self.positions.add(self.enter(x) * self.scale, reading.positions))
+        sight = Sight(
+            reading,
+            self.positions.turns(reading.positions, like=x),
+            self.positions.bias(reading.positions, reading.keys, like=x),
+        )
+        after = []
+        for block, cache in zip(self._stack(), caches, strict=True):
+            x, kept = block(x, cache, sight)
+            after.append(kept)
+        x = self.norm(x)
+        return x if present is None else x * present.unsqueeze(-1), (reading.length, *after) if self.causal else state
+
+    def _check(self, length: Tensor) -> None:
+        if self.longest is None or torch.compiler.is_compiling() or int(length.max()) <= self.longest:
+            return
+        raise DataError(
+            f"this model reads at most {self.longest} tokens; this would be {int(length.max())}",
+            hint="read less at a time from an empty state, train with a longer core.context, or with "
+            'core.positions="rotary", which slides along',
+        )
+
+    def _stack(self) -> list[Block]:
+        return list(self.layers)  # type: ignore[arg-type]

@@ -1,0 +1,52 @@
+"""The naive way to see the past: all of it in one vector."""
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.nn.core import Core, cores
+from unspool.nn.pack import order, pack, tail, unpack
+from unspool.nn.part import State
+from unspool.registry import Count, Natural
+
+
+@cores.register("window-mlp")
+class WindowMLP(Core):
+    """The last `window` inputs, side by side in one vector, through a network that has no idea of order or time.
+
+    y[t] = W_n relu(... relu(W_1 [x[t - window + 1]; ...; x[t]]))
+
+    The neural language model of Bengio et al. 2003, and the lecture's baseline: it needs a weight for every place, and
+    what is further back does not exist for it. Before the first input there are zeros.
+    """
+
+    def __init__(
+        self, width: Count, input_width: Natural = 0, window: Count = 8, layers: Count = 2, inner: Natural = 0
+    ) -> None:
+        super().__init__(width, input_width)
+        self.window = window
+        inner = inner or 4 * width
+        sizes = [window * self.input_width, *[inner] * (layers - 1), width]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+
+    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+        """The last inputs: zeros."""
+        return (like.new_zeros(like.shape[0], self.window - 1, self.input_width),)
+
+    def forward(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], State]:
+        """What the network makes of each window, and the last inputs."""
+        places = None if present is None else order(present)
+        packed = x if places is None else pack(x, places)
+        every = torch.cat([state[0], packed.to(state[0].dtype)], dim=1)  # (B, window - 1 + T, D)
+        y = every.unfold(1, self.window, 1).transpose(2, 3).flatten(2)  # (B, T, window * D), the oldest first
+        for number, layer in enumerate(self.layers):
+            y = layer(y.relu() if number else y)
+            y = self.tap(f"layer{number}", y)
+        lengths = None if present is None else present.sum(dim=1)
+        if places is not None and present is not None:
+            y = unpack(y, places) * present.unsqueeze(-1)
+        return y, (tail(every, self.window - 1, lengths),)

@@ -1,0 +1,142 @@
+"""Keys and values as state: who sees whom, and which slot keeps what.
+
+Axes besides those of `unspool.batch`:  K heads   C what there is to look at
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from unspool.nn.pack import order
+
+ROUND = 64
+"""Only so many slots as are in use are looked at, in steps of this many."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """T tokens read after those that a cache holds; worked out once, the same for every layer.
+
+    The cache is keys and values, (B, K, slots, D) each, and a length (B,): how many tokens each row has read. Token p
+    stands in slot p modulo `capacity`, so a full cache forgets the oldest, and the length says what every slot holds.
+    Padding takes no slot. A cache has no slots at the start, as many as tokens after the first reading (training makes
+    no more), and all of them ever after. Where no gradient is wanted a single token is written in place: who wants to
+    come back to a state takes a copy, `fork`.
+    """
+
+    length: Int[Tensor, " B"]  # how many tokens each row has read when this is done
+    positions: Int[Tensor, "#B T"]  # how many came before each
+    keys: Int[Tensor, "#B C"]  # the positions of what there is to look at
+    visible: Bool[Tensor, "#B 1 T C"] | None  # who sees whom; None: all see all, or all that came before
+    causal: bool
+    capacity: int
+    fresh: bool  # nothing was read before
+    slot: Int[Tensor, "B 1"] | None = None  # where a single token goes
+    moves: Bool[Tensor, "B 1"] | None = None  # whether that token is there at all
+    kept: Int[Tensor, "B _"] | None = None  # for every slot which of the old slots and new tokens it keeps; -1: none
+
+    def extend(
+        self, old: Float[Tensor, "B K _ D"], new: Float[Tensor, "B K T D"]
+    ) -> tuple[Float[Tensor, "B K C D"], Float[Tensor, "B K _ D"]]:
+        """What there is to look at, and what is kept for the next reading."""
+        if not self.fresh and old.shape[2] < self.capacity:
+            old = F.pad(old, (0, 0, 0, self.capacity - old.shape[2]))  # nothing has wrapped around yet
+        if self.slot is not None:
+            kept = self._write(old, new)
+            return kept[:, :, : self.keys.shape[1]], kept
+        seen = new if self.fresh else torch.cat([old, new], dim=2)
+        if self.kept is None:
+            return seen, seen
+        index = self.kept[:, None, :, None]  # (B, 1, C, 1)
+        kept = seen.gather(2, index.clamp(min=0).expand(-1, seen.shape[1], -1, seen.shape[3]))
+        return seen, kept.masked_fill(index < 0, 0)
+
+    def _write(self, old: Tensor, new: Tensor) -> Tensor:
+        """Put one token into its slot; whoever was there is out of sight."""
+        index = self.slot[:, None, :, None].expand_as(new)  # type: ignore[index]
+        if self.moves is not None:
+            new = torch.where(self.moves[:, None, :, None], new, old.gather(2, index))
+        return old.scatter(2, index, new) if torch.is_grad_enabled() else old.scatter_(2, index, new)
+
+    def mask(self) -> Bool[Tensor, "#B 1 T C"] | None:
+        """Who sees whom, written out; None where all see all."""
+        if self.visible is not None or not self.causal:
+            return self.visible
+        return (self.keys.unsqueeze(1) <= self.positions.unsqueeze(2)).unsqueeze(1)
+
+
+def read(
+    length: Int[Tensor, " B"],
+    slots: int,
+    time: int,
+    present: Bool[Tensor, "B T"] | None = None,
+    *,
+    capacity: int,
+    window: int | None = None,
+    causal: bool = True,
+) -> Reading:
+    """How to read so many tokens with a cache that has so many slots now.
+
+    Each token sees the last `window` ones, itself among them; without a window all that the cache holds. A reading that
+    is not causal sees both sides and keeps nothing.
+
+    >>> read(torch.tensor([0]), 0, 3, capacity=8).positions.tolist()
+    [[0, 1, 2]]
+    """
+    window, fresh = window or capacity, slots == 0
+    if present is None:
+        steps = torch.arange(time, device=length.device).unsqueeze(0)
+        positions, after = steps if fresh else length.unsqueeze(1) + steps, length + time
+        if fresh and time <= min(window, capacity if causal else window):
+            return Reading(after, positions, positions, None, causal, capacity, fresh)
+    else:
+        positions, after = length.unsqueeze(1) + present.cumsum(dim=1) - 1, length + present.sum(dim=1)
+    if time == 1 and not fresh:
+        keys = _held(after, capacity)[:, : _in_use(after, capacity)]
+        visible = _visible(positions, keys, keys >= 0, present, window, causal)
+        return Reading(after, positions, keys, visible, causal, capacity, fresh, positions % capacity, present)
+    there = torch.ones_like(positions, dtype=torch.bool) if present is None else present
+    keys = positions
+    if not fresh:
+        held = _held(length, capacity)
+        keys, there = torch.cat([held, positions], dim=1), torch.cat([held >= 0, there.expand(len(held), -1)], dim=1)
+    kept = _kept(length, after, slots, time, present, capacity) if causal else None
+    visible = _visible(positions, keys, there, present, window, causal)
+    return Reading(after, positions, keys, visible, causal, capacity, fresh, kept=kept)
+
+
+def _held(length: Tensor, slots: int) -> Tensor:
+    """The position of the token in every slot, (B, slots); below zero where there is none."""
+    last = length.unsqueeze(1) - 1
+    return last - (last - torch.arange(slots, device=length.device)).remainder(slots)
+
+
+def _in_use(length: Tensor, capacity: int) -> int:
+    """How many slots are worth looking at; a graph that is being recorded cannot depend on it."""
+    if torch.compiler.is_compiling():
+        return capacity
+    return min(capacity, ROUND * (1 + int(length.max()) // ROUND))
+
+
+def _visible(
+    positions: Tensor, keys: Tensor, there: Tensor, present: Tensor | None, window: int, causal: bool
+) -> Tensor:
+    """Who sees whom, (B, 1, T, C): what is there, near enough and, where causal, not later."""
+    distance = positions.unsqueeze(2) - keys.unsqueeze(1)  # (B, T, C)
+    near = (distance < window) & ((distance >= 0) if causal else (distance > -window))
+    near = near & there.unsqueeze(1)
+    return (near if present is None else near & present.unsqueeze(2)).unsqueeze(1)
+
+
+def _kept(length: Tensor, after: Tensor, slots: int, time: int, present: Tensor | None, capacity: int) -> Tensor:
+    """For every slot the index, among old slots and new tokens, of what it keeps; -1 for nothing."""
+    old = capacity if slots else 0
+    held = _held(after, capacity if slots else min(time, capacity))
+    number = (held - length.unsqueeze(1)).clamp(0, time - 1)  # which of the new tokens
+    if present is not None:  # the n-th of those that are there
+        number = order(present).gather(1, number)
+    same = torch.arange(held.shape[1], device=held.device).expand_as(held)
+    return torch.where(held < 0, -1, torch.where(held < length.unsqueeze(1), same, old + number))

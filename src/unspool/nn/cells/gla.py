@@ -1,0 +1,73 @@
+"""Gated linear attention."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.nn.cell import Cell, cells
+from unspool.nn.ends import in_full
+from unspool.nn.linear_attention import FADE, norm_heads, recall, recall_all, split_heads
+from unspool.nn.part import State
+from unspool.nn.scan import settle
+from unspool.registry import Count, Natural, Positive
+
+
+@cells.register("gla")
+class GLA(Cell):
+    """Linear attention whose every key fades on its own (Yang et al. 2023, arXiv:2312.06635).
+
+    q, k, v = W x + b (q divided by the root of its size)      a = sigmoid(W_a V_a x + b_a) ^ (1 / slowness)
+    S' = a * S + k v^T      h' = silu(W_o x + b_o) * norm(S'^T q)
+
+    Keys are half as many as values; a is at least exp(-4), so that its inverse is a float32 for some steps. The state
+    is (h, S). `heads` = 0: four where the width allows it.
+    """
+
+    def __init__(
+        self,
+        input_size: Count,
+        hidden_size: Count,
+        heads: Natural = 0,
+        rank: Count = 16,
+        slowness: Positive = 16.0,
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.heads, self.slowness = split_heads(hidden_size, heads), slowness
+        self.size = hidden_size // self.heads
+        self.keys = max(1, self.size // 2)
+        self.input = nn.Linear(input_size, 2 * self.heads * self.keys + 2 * hidden_size)
+        self.narrow = nn.Linear(input_size, rank, bias=False)
+        self.decay = nn.Linear(rank, self.heads * self.keys)
+
+    def start(self, like: Tensor) -> State:
+        """Hidden and memory, zeros."""
+        return *super().start(like), like.new_zeros(like.shape[0], self.heads, self.keys, self.size)
+
+    def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
+        """What the input asks, names and says, what it lets out, and how fast each key fades."""
+        return torch.cat([self.input(x), self.decay(self.narrow(x))], dim=-1)
+
+    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+        """The next hidden and memory."""
+        _, memory = state
+        q, k, v, o, g = self._parts(read)
+        y, memory = recall(q, k, v, self.tap("keep", g.exp()), memory)
+        return self.tap("hidden", norm_heads(y) * o), self.tap("memory", memory)
+
+    def fused(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        """All pairs in chunks."""
+        h, memory = state
+        q, k, v, o, g = self._parts(self.read(x))
+        y, memory = recall_all(q, k, v, g, memory, present)
+        y, h = settle(norm_heads(y) * o, h, present)
+        return y, (h, memory)
+
+    def _parts(self, read: Tensor) -> tuple[Tensor, ...]:
+        keys = self.heads * self.keys
+        q, k, v, o, decay = in_full(read).split([keys, keys, self.hidden_size, self.hidden_size, keys], dim=-1)
+        q, k, v, decay = (part.unflatten(-1, (self.heads, -1)) for part in (q, k, v, decay))
+        g = (F.logsigmoid(decay) / self.slowness).clamp(min=FADE)
+        return q * self.keys**-0.5, k, v, self.tap("output", F.silu(o)), g

@@ -1,0 +1,56 @@
+"""The smallest gated recurrent unit."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.nn.cell import Cell, cells
+from unspool.nn.ends import in_full
+from unspool.nn.part import State
+from unspool.nn.scan import scan, settle, where_present
+from unspool.registry import Count
+
+
+@cells.register("mingru")
+class MinGRU(Cell):
+    """A GRU whose gate looks at the input alone, so that no tick must wait (Feng et al. 2024, arXiv:2410.01201).
+
+    z = sigmoid(W x + b)      n = positive(W_n x + b_n)      positive(x) = x + 1/2 above zero, sigmoid(x) below
+    h' = (1 - z) * h + z * n
+    """
+
+    def __init__(self, input_size: Count, hidden_size: Count) -> None:
+        super().__init__(input_size, hidden_size)
+        self.input = nn.Linear(input_size, 2 * hidden_size)
+
+    def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
+        """What the input says to gate and candidate."""
+        return self.input(x)
+
+    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+        """The next hidden."""
+        (h,) = state
+        update, candidate = self._gates(read)
+        return (self.tap("hidden", (1 - update) * h + update * candidate),)
+
+    def fused(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        """A scan over time."""
+        update, candidate = self._gates(self.read(x))
+        update = where_present(present, update, 0.0)
+        y, h = settle(scan(1 - update, update * candidate, state[0]), state[0], present)
+        return y, (h,)
+
+    def _gates(self, read: Tensor) -> tuple[Tensor, Tensor]:
+        z, n = in_full(read).chunk(2, dim=-1)  # each (..., H)
+        return self.tap("update", z.sigmoid()), self.tap("candidate", positive(n))
+
+
+def positive(x: Tensor) -> Tensor:
+    """Above zero everywhere, and continuous.
+
+    >>> positive(torch.tensor([-100.0, 0.0, 1.0]))
+    tensor([0.0000, 0.5000, 1.5000])
+    """
+    return torch.where(x >= 0, x + 0.5, x.sigmoid())

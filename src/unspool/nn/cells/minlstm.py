@@ -1,0 +1,52 @@
+"""The smallest LSTM."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.nn.cell import Cell, cells
+from unspool.nn.cells.mingru import positive
+from unspool.nn.ends import in_full
+from unspool.nn.part import State
+from unspool.nn.scan import scan, settle, where_present
+from unspool.registry import Count
+
+
+@cells.register("minlstm")
+class MinLSTM(Cell):
+    """An LSTM whose gates look at the input alone and sum up to one (Feng et al. 2024, arXiv:2410.01201).
+
+    i, f = sigmoid(W x + b)      n = positive(W_n x + b_n)      positive(x) = x + 1/2 above zero, sigmoid(x) below
+    h' = f / (f + i) * h + i / (f + i) * n
+    """
+
+    def __init__(self, input_size: Count, hidden_size: Count, forget_bias: float = 1.0) -> None:
+        super().__init__(input_size, hidden_size)
+        self.input = nn.Linear(input_size, 3 * hidden_size)
+        with torch.no_grad():
+            self.input.bias[hidden_size : 2 * hidden_size].add_(forget_bias)
+
+    def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
+        """What the input says to gates and candidate."""
+        return self.input(x)
+
+    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+        """The next hidden."""
+        (h,) = state
+        keep, candidate = self._gates(read)
+        return (self.tap("hidden", keep * h + (1 - keep) * candidate),)
+
+    def fused(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        """A scan over time."""
+        keep, candidate = self._gates(self.read(x))
+        keep = where_present(present, keep, 1.0)
+        y, h = settle(scan(keep, (1 - keep) * candidate, state[0]), state[0], present)
+        return y, (h,)
+
+    def _gates(self, read: Tensor) -> tuple[Tensor, Tensor]:
+        i, f, n = in_full(read).chunk(3, dim=-1)  # each (..., H)
+        keep = torch.sigmoid(F.logsigmoid(f) - F.logsigmoid(i))  # f / (f + i), also where both gates are shut
+        return self.tap("forget", keep), self.tap("candidate", positive(n))

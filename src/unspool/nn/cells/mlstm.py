@@ -1,0 +1,76 @@
+"""The LSTM whose memory is a matrix."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.nn.cell import Cell, cells
+from unspool.nn.ends import in_full
+from unspool.nn.linear_attention import norm_heads, recall, recall_all, split_heads
+from unspool.nn.part import State
+from unspool.nn.scan import scan_of_maxima, settle, where_present
+from unspool.registry import Count, Natural
+
+
+@cells.register("mlstm")
+class MLSTM(Cell):
+    """The LSTM whose memory is a matrix for each of its heads (xLSTM: Beck et al. 2024, arXiv:2405.04517).
+
+    q, k, v = W x + b (k divided by the root of its size)      i = exp(W_i x + b_i)      f, o = sigmoid(W x + b)
+    C' = f * C + i * k v^T      n' = f * n + i * k      h' = o * norm(C'^T q / max(|n' . q|, 1))
+
+    C and n are kept divided by exp(m), m' = max(log f + m, log i), so that nothing overflows; h does not depend on m.
+    The state is (h, (C n), m). `heads` = 0: four where the width allows it.
+    """
+
+    def __init__(self, input_size: Count, hidden_size: Count, heads: Natural = 0, forget_bias: float = 3.0) -> None:
+        super().__init__(input_size, hidden_size)
+        self.heads = split_heads(hidden_size, heads)
+        self.size = hidden_size // self.heads
+        self.input = nn.Linear(input_size, 4 * hidden_size + 2 * self.heads)
+        with torch.no_grad():
+            self.input.bias[-self.heads :].add_(forget_bias)
+
+    def start(self, like: Tensor) -> State:
+        """Hidden, memory with its normaliser as a last column, and stabiliser: zeros."""
+        rows = like.shape[0]
+        memory = like.new_zeros(rows, self.heads, self.size, self.size + 1)
+        return *super().start(like), memory, like.new_zeros(rows, self.heads)
+
+    def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
+        """What the input asks, names and says, and what it says to the three gates."""
+        return self.input(x)
+
+    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+        """The next hidden, memory and stabiliser."""
+        _, memory, m = state
+        q, k, v, show, i, log_f = self._parts(read)
+        stable = torch.maximum(log_f + m, i).detach()  # whatever it is, h is the same: so it has no gradient
+        keep, write = self.tap("forget", (log_f + m - stable).exp()), self.tap("input", (i - stable).exp())
+        y, memory = recall(q, write.unsqueeze(-1) * k, v, keep.unsqueeze(-1), memory)
+        return self.tap("hidden", self._shown(y, stable, show)), self.tap("memory", memory), stable
+
+    def fused(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        """The stabilisers first, then all pairs in chunks."""
+        h, memory, m = state
+        q, k, v, show, i, log_f = self._parts(self.read(x))
+        i, log_f = where_present(present, i, -torch.inf), where_present(present, log_f, 0.0)
+        stable = scan_of_maxima(log_f.detach(), i.detach(), m.detach())  # (B, T, heads)
+        keep = log_f + torch.cat([m.unsqueeze(1), stable[:, :-1]], dim=1) - stable
+        y, memory = recall_all(q, (i - stable).exp().unsqueeze(-1) * k, v, keep.unsqueeze(-1), memory, present)
+        y, h = settle(self._shown(y, stable, show), h, present)
+        return y, (h, memory, stable[:, -1])
+
+    def _parts(self, read: Tensor) -> tuple[Tensor, ...]:
+        wide, i, f = in_full(read).split([4 * self.hidden_size, self.heads, self.heads], dim=-1)
+        q, k, v, o = wide.unflatten(-1, (4, self.heads, self.size)).unbind(-3)  # each (..., heads, size)
+        v = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1)  # the normaliser is the memory of ones
+        return q, k * self.size**-0.5, v, self.tap("output", o.sigmoid()), i, F.logsigmoid(f)
+
+    def _shown(self, y: Tensor, stable: Tensor, show: Tensor) -> Tensor:
+        value, normalizer = y[..., :-1], y[..., -1:]
+        least = (-stable).exp().unsqueeze(-1)
+        return norm_heads(value / (torch.maximum(normalizer.abs(), least) + 1e-6)) * show.flatten(-2)

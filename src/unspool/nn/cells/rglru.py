@@ -1,0 +1,63 @@
+"""The real-gated linear recurrent unit."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.nn.cell import Cell, cells
+from unspool.nn.ends import in_full
+from unspool.nn.part import State
+from unspool.nn.scan import scan, settle, where_present
+from unspool.registry import Count, Positive
+
+
+@cells.register("rglru")
+class RGLRU(Cell):
+    """The real-gated linear recurrent unit of Griffin (De et al. 2024, arXiv:2402.19427).
+
+    r, i = sigmoid(W x + b)      a = sigmoid(p) ^ (c * r)      v = W_v x + b_v
+    h' = a * h + sqrt(1 - a^2) * i * v
+
+    At the start a unit keeps between `shortest` and `longest` of what it holds, with its gate r open.
+    """
+
+    def __init__(
+        self,
+        input_size: Count,
+        hidden_size: Count,
+        sharpness: Positive = 8.0,
+        shortest: Positive = 0.9,
+        longest: Positive = 0.999,
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.sharpness = sharpness
+        self.input = nn.Linear(input_size, 3 * hidden_size)
+        share = torch.empty(hidden_size).uniform_(shortest, longest) ** (1 / sharpness)
+        self.decay = nn.Parameter(share.logit())
+
+    def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
+        """What the input says to the two gates, and what it would write."""
+        return self.input(x)
+
+    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+        """The next hidden."""
+        (h,) = state
+        keep, write = self._gates(read)
+        return (self.tap("hidden", keep * h + write),)
+
+    def fused(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        """A scan over time."""
+        keep, write = self._gates(self.read(x))
+        keep, write = where_present(present, keep, 1.0), where_present(present, write, 0.0)
+        y, h = settle(scan(keep, write, state[0]), state[0], present)
+        return y, (h,)
+
+    def _gates(self, read: Tensor) -> tuple[Tensor, Tensor]:
+        r, i, v = in_full(read).chunk(3, dim=-1)  # each (..., H)
+        log_a = self.sharpness * self.tap("recurrence", r.sigmoid()) * F.logsigmoid(self.decay)
+        rest = -torch.expm1(2 * log_a)  # 1 - a^2
+        scale = rest.clamp(min=1e-8).sqrt()  # the root has no slope at zero
+        return self.tap("keep", log_a.exp()), self.tap("write", scale * self.tap("input", i.sigmoid()) * v)

@@ -1,0 +1,123 @@
+"""Recurrences that are linear in their state, for all times at once.
+
+What the state is multiplied with and what is added to it come from the input alone, so nothing must wait for the state
+but a product and a sum. The readable form of the same is the loop over a cell's `tick`.
+"""
+
+from math import isqrt
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+BUSY = {"cpu": 16384}
+"""How many numbers keep a device busy in one operation; with fewer, chunks of time run side by side."""
+
+
+def scan(a: Float[Tensor, "B T H"], b: Float[Tensor, "B T H"], h: Float[Tensor, "B H"]) -> Float[Tensor, "B T H"]:
+    """All h_t = a_t * h_{t-1} + b_t from the h before the first.
+
+    Nothing is divided and no logarithm taken, so a may be 0 or 1 and b of any sign; products of many a below 1 fade to
+    0, as they should.
+
+    >>> scan(torch.full((1, 3, 1), 0.5), torch.ones(1, 3, 1), torch.zeros(1, 1)).flatten()
+    tensor([1.0000, 1.5000, 1.7500])
+    """
+    y: Tensor = _Scan.apply(a, b, h)
+    return y
+
+
+class _Scan(torch.autograd.Function):
+    """The gradient of a scan is a scan from the other end, with a of the step after: g_t = dy_t + a_{t+1} g_{t+1}."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+        """The scan."""
+        y = _forward(a, b, h)
+        ctx.save_for_backward(a, y, h)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: torch.autograd.function.FunctionCtx, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What reaches a, b and the first h."""
+        a, y, h = ctx.saved_tensors  # type: ignore[attr-defined]
+        before = torch.cat([h.unsqueeze(1), y[:, :-1]], dim=1)
+        after = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], dim=1).flip(1)
+        g = _forward(after, dy.flip(1), torch.zeros_like(h)).flip(1)
+        return g * before, g, a[:, 0] * g[:, 0]
+
+
+def _forward(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+    """Time in chunks side by side, each from zero; then the true starts, one chunk after the other, are added."""
+    rows, time, width = b.shape
+    chunks = min(isqrt(time), BUSY.get(b.device.type, 2**20) // (rows * width))
+    if chunks < 8:  # side by side there is three times as much to do
+        return _loop(a, b, h)
+    size = -(-time // chunks)
+    a, b = (F.pad(v, (0, 0, 0, -time % size)).view(-1, size, width) for v in (a, b))  # (B chunks, size, H)
+    local, fade = _loop(a, b, b.new_zeros(len(b), width)), _loop(a, torch.zeros_like(b), b.new_ones(len(b), width))
+    local, fade = (v.view(rows, -1, size, width) for v in (local, fade))
+    starts = _loop(fade[:, :-1, -1], local[:, :-1, -1], h)
+    starts = torch.cat([h.unsqueeze(1), starts], dim=1).unsqueeze(2)  # (B, chunks, 1, H)
+    return local.addcmul_(fade, starts).view(rows, -1, width)[:, :time]
+
+
+def _loop(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
+    y = torch.empty_like(b)
+    for a_t, b_t, y_t in zip(a.unbind(1), b.unbind(1), y.unbind(1), strict=True):
+        h = torch.addcmul(b_t, a_t, h, out=y_t)
+    return y
+
+
+def scan_of_logarithms(
+    log_a: Float[Tensor, "B T H"], log_b: Float[Tensor, "B T H"], log_h: Float[Tensor, "B H"]
+) -> Float[Tensor, "B T H"]:
+    """The same from the logarithms, where a, b and h are positive (Heinsen 2023, arXiv:2311.06281).
+
+    h_t = exp(A_t + logcumsumexp(log b_t - A_t))      A_t = cumsum(log a_t)
+
+    This is how the papers on minGRU and minLSTM write it. A grows with time and takes the precision with it, and the
+    logarithms cost time, so the cells here use `scan`; the tests hold one against the other.
+    """
+    fade = log_a.cumsum(dim=1)
+    inside = torch.cat([log_h.unsqueeze(1), log_b - fade], dim=1)
+    return (fade + inside.logcumsumexp(dim=1)[:, 1:]).exp()
+
+
+def scan_of_maxima(
+    g: Float[Tensor, "B T heads"], i: Float[Tensor, "B T heads"], m: Float[Tensor, "B heads"]
+) -> Float[Tensor, "B T heads"]:
+    """All m_t = max(g_t + m_{t-1}, i_t) from the m before the first, in log T steps that each look twice as far back.
+
+    >>> one = torch.ones(1, 3, 1)
+    >>> scan_of_maxima(-one, 0 * one, torch.tensor([[5.0]])).flatten()
+    tensor([4., 3., 2.])
+    """
+    i = torch.cat([torch.maximum(i[:, :1], g[:, :1] + m.unsqueeze(1)), i[:, 1:]], dim=1)
+    step = 1
+    while step < i.shape[1]:
+        i = torch.cat([i[:, :step], torch.maximum(i[:, step:], i[:, :-step] + g[:, step:])], dim=1)
+        g = torch.cat([g[:, :step], g[:, step:] + g[:, :-step]], dim=1)
+        step *= 2
+    return i
+
+
+def where_present(present: Bool[Tensor, "B T"] | None, value: Tensor, otherwise: float) -> Tensor:
+    """The value (B, T, ...) where something is present, the number elsewhere: what leaves a state as it is."""
+    if present is None:
+        return value
+    return value.masked_fill(~present.view(*present.shape, *[1] * (value.dim() - 2)), otherwise)
+
+
+def settle(
+    y: Float[Tensor, "B T H"], h: Float[Tensor, "B H"], present: Bool[Tensor, "B T"] | None
+) -> tuple[Float[Tensor, "B T H"], Float[Tensor, "B H"]]:
+    """The outputs, zero where nothing is present, and the last that is: h, the one before the first, where none is."""
+    if present is None:
+        return y, y[:, -1]
+    times = torch.arange(1, y.shape[1] + 1, device=y.device)
+    last = (present * times).amax(dim=1)  # (B,)
+    both = torch.cat([h.unsqueeze(1), y], dim=1)
+    return y * present.unsqueeze(-1), both[torch.arange(len(y), device=y.device), last]
