@@ -171,7 +171,7 @@ BAD = [  # id, arguments, a part of the error, a part of the hint
     ("cell file missing", ["selftest", "--cell", "nope.py:X"], "no plug-in file", "Python file"),
     ("cell file broken", ["selftest", "--cell", "syntax.py:X"], "SyntaxError", "--debug"),
     ("core unknown", ["selftest", "--core", "nope"], "unknown core", "choose"),
-    ("no claim", ["verify", "char-lm", *TINY], "claims nothing", "[expect]"),
+    ("no claim", ["verify", "empty.toml", *TINY], "claims nothing", "[expect]"),
     ("claim unreadable", ["verify", "char-lm", *TINY, "expect.x=5"], "expect.x = 5", "<= 1.5"),
     ("claim seeds", ["verify", "char-lm", *TINY, "expect.seeds=x"], "expect.seeds", "seeds = 3"),
 ]  # fmt: skip
