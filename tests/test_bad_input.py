@@ -67,6 +67,7 @@ def sample(*words):
 
 
 BAD = [  # id, arguments, a part of the error, a part of the hint
+    ("core that sees the future", train("core.bidirectional=true"), "sees the future", "core.bidirectional=false"),
     ("data missing", train("data.path=nope.txt"), "no file 'nope.txt'", "looked up from"),
     ("data pattern", train("data.path=no*.md"), "no file matches no*.md", "looked up from"),
     ("data empty", train("data.path=empty.txt"), "empty.txt", "data.path"),
@@ -163,14 +164,16 @@ BAD = [  # id, arguments, a part of the error, a part of the hint
     ("no run", ["sample", "nope"], "nope does not exist", "--run"),
     ("run is a file", ["eval", "notes.txt"], "is a file, not a run folder", "unspool train"),
     ("run without checkpoint", ["resume", "folder"], "no finished checkpoint", "--run"),
-    ("resume other width", ["resume", "run", "core.width=16"], "not that of this model", "leave out"),
+    ("resume other width", ["resume", "run", "core.width=16"], "cannot change core.width", "train anew"),
+    ("resume other batches", ["resume", "run", "task.batch_size=3"], "cannot change task.batch_size", "train anew"),
+    ("resume other tokenizer", ["resume", "run", "tokenizer.kind=byte"], "cannot change tokenizer.kind", "train anew"),
     ("resume other data", ["resume", "run", "data.path=other.txt"], "not what", "restore the data"),
     ("resume steps", ["resume", "run", "train.steps=-1"], "train.steps", "train.steps=VALUE"),
     ("cell unknown", ["selftest", "--cell", "lstn"], "unknown cell", "'lstm'"),
     ("cell file missing", ["selftest", "--cell", "nope.py:X"], "no plug-in file", "Python file"),
     ("cell file broken", ["selftest", "--cell", "syntax.py:X"], "SyntaxError", "--debug"),
     ("core unknown", ["selftest", "--core", "nope"], "unknown core", "choose"),
-    ("no claim", ["verify", "char-lm", *TINY], "claims nothing", "[expect]"),
+    ("no claim", ["verify", "empty.toml", *TINY], "claims nothing", "[expect]"),
     ("claim unreadable", ["verify", "char-lm", *TINY, "expect.x=5"], "expect.x = 5", "<= 1.5"),
     ("claim seeds", ["verify", "char-lm", *TINY, "expect.seeds=x"], "expect.seeds", "seeds = 3"),
 ]  # fmt: skip

@@ -54,6 +54,16 @@ def test_lanes_start_again_with_an_empty_memory() -> None:
     assert equal(lanes[1], lanes[4])
 
 
+def test_some_batches_begin_with_an_empty_state() -> None:
+    ids = torch.arange(20_002)
+    lanes, never = Lanes(ids, 2, 5, forget=0.1, seed=3), Lanes(ids, 2, 5)
+    anew = [not lanes[number].continues for number in range(1, lanes.epoch)]
+    assert 0.08 < sum(anew) / len(anew) < 0.12
+    assert anew == [not lanes[number].continues for number in range(1, lanes.epoch)]
+    assert all(never[number].continues for number in range(1, 100))
+    assert torch.equal(lanes[7].inputs, never[7].inputs)
+
+
 @given(SIZES, SMALL, SMALL)
 @settings(max_examples=100, deadline=None)
 def test_lanes_show_each_target_of_a_lane_once(size: int, batch_size: int, length: int) -> None:

@@ -3,8 +3,10 @@
     recipe.toml              what was asked for, resolved
     tokenizer.json           text to ids and back
     about.json               kinds, versions, data fingerprint, size of the model
-    metrics.jsonl            one line for each step and each evaluation
-    samples.jsonl            what it wrote while it learned
+    metrics.jsonl            one line for each step, each evaluation and each sample of its writing
+    results.json             the figures of the best model, at the end
+    loss.png                 the curve
+    data.txt                 the text, where it came through a pipe
     checkpoints/step-N/      model.safetensors, trainer.safetensors, trainer.json, manifest.json
 
 A checkpoint is written beside its place, flushed to the disk and renamed, so it is there whole or not at all. Its

@@ -248,8 +248,11 @@ def selftest(
     as_json: Json = False,
 ) -> None:
     """Check the promises on this machine, for everything registered or for your own cell."""
+    import torch
+
     from unspool.selftest import run_all
 
+    torch.set_num_threads(1)  # the models are tiny, and threads would wait for each other
     load_plugins(plugin)
     failed = 0
     told = []

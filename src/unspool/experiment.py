@@ -135,6 +135,11 @@ class Experiment:
         recipe = config.parse(checkpoint.read_text(folder / "recipe.toml"), str(folder / "recipe.toml"))
         overrides = [*saved.plain().get("overrides", ()), *overrides]
         for text in overrides:
+            key = text.partition("=")[0]
+            if key.partition(".")[0] in ("seed", "tokenizer", "task", "model", "core"):
+                raise ConfigError(
+                    f"a resumed run cannot change {key}: its state belongs to it", hint="train anew with it"
+                )
             config.override(recipe, text)
         config.check_sections(recipe)
         try:
@@ -224,10 +229,11 @@ class Experiment:
             yield self._save()
 
     def _evaluate(self, number: int) -> Iterator[Evaluated]:
-        """Judge the model by the first way of its task; a better model than ever resets the patience."""
+        """Judge the model by the first way of its task, as fast as it trains; a new best resets the patience."""
         for way, batches in list(self.task.exams("valid").items())[:1]:
             with self.trainer.averaged():
-                figures = self.task.figures("valid", evaluate(self.model, batches, self.device).loss)
+                score = evaluate(self.model, batches, self.device, self.choice.precision)
+                figures = self.task.figures("valid", score.loss)
             self.trainer.schedule.report(figures["loss"])
             better = figures["loss"] < self.best
             self.best, self.best_number = (figures["loss"], number) if better else (self.best, self.best_number)

@@ -92,7 +92,7 @@ class Bar:
             self.console.print(text, markup=False, style="cyan")
 
     def _step(self, step: Step) -> None:
-        self.loss = step.loss if step.number == 1 or not self.loss else 0.98 * self.loss + 0.02 * step.loss
+        self.loss = step.loss if step.number == 1 or not self.loss else 0.9 * self.loss + 0.1 * step.loss
         progress = self.experiment.trainer.progress()
         speed = step.positions / max(step.seconds, 1e-9)
         spent = self.experiment.trainer.seconds

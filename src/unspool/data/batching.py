@@ -7,25 +7,29 @@ from torch import Tensor
 
 from unspool.batch import Batch
 from unspool.errors import DataError
-from unspool.registry import Count
+from unspool.registry import Count, Share
 from unspool.seeds import mix
 
 
 class Lanes:
     """The text side by side in `batch_size` lanes, read `length` ids at a time: truncated backpropagation through time.
 
-    Lane b goes on from chunk to chunk, so the state is carried; a remainder that fills no column is dropped.
+    Lane b goes on from chunk to chunk, so the state is carried; a remainder that fills no column is dropped. A share
+    `forget` of the batches begins with an empty state all the same, drawn by seed and number: a model that was never
+    shown one learns to need its long memory, and fails where a text begins.
 
     >>> batch = Lanes(torch.arange(26), batch_size=4, length=3)[0]
     >>> "".join(chr(97 + id) for id in batch.inputs.T.flatten())
     'agmsbhntciou'
     """
 
-    def __init__(self, ids: Int64[Tensor, " N"], batch_size: Count, length: Count) -> None:
+    def __init__(
+        self, ids: Int64[Tensor, " N"], batch_size: Count, length: Count, forget: Share = 0.0, seed: int = 0
+    ) -> None:
         width = len(ids) // batch_size
         need(ids, 2 * batch_size, f"{batch_size} lanes", "task.batch_size")
         self.rows = ids[: batch_size * width].view(batch_size, width)
-        self.length = length
+        self.length, self.forget, self.seed = length, forget, seed
 
     @property
     def epoch(self) -> int:
@@ -36,7 +40,8 @@ class Lanes:
         """Batch `number`; the last of an epoch may be shorter, because the last id of a lane has no target."""
         index = number % self.epoch
         chunk = self.rows[:, index * self.length : (index + 1) * self.length + 1]
-        return pairs(chunk, continues=index > 0)
+        forgets = mix(self.seed, number) < self.forget * 2**63
+        return pairs(chunk, continues=index > 0 and not forgets)
 
 
 class Windows:

@@ -28,13 +28,20 @@ SKIPPED = {
 
 
 def python_docs() -> str:
-    """The help pages of the Python language, in the order of their names: about 460,000 characters."""
+    """The help pages of the Python language, in the order of their names: about 420,000 characters."""
     try:
         topics = importlib.import_module("pydoc_data.topics").topics
     except ImportError:
         raise DataError("this Python comes without its help pages", hint="set data.path=FILE") from None
-    pages = ("\n".join(line.rstrip() for line in topics[name].splitlines()).strip("\n") for name in sorted(topics))
+    pages = ("\n".join(prose(topics[name])).strip("\n") for name in sorted(topics))
     return "\n\n\n".join(pages) + "\n"
+
+
+def prose(page: str) -> Iterator[str]:
+    """The lines of a page without the frames of its tables: a character model would spend itself on their blanks."""
+    for line in page.splitlines():
+        if not line.lstrip().startswith(("|", "+-", "+=", "====", "----")):
+            yield line.rstrip()
 
 
 def python_source() -> str:

@@ -1,7 +1,9 @@
 """Draws what was measured: the only file that imports matplotlib."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from unspool.checkpoint import writing
@@ -19,7 +21,8 @@ def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "",
     x, y = [record["step"] for record in steps], [record["loss"] for record in steps]
     if steps:
         axes.plot(x, y, color=TRAIN, alpha=0.5, linewidth=0.7)
-        axes.plot(x, smooth(y), color=INK, linewidth=1.6, label=f"training (now {smooth(y)[-1]:.3f})")
+        now = mean(y[-max(1, len(y) // 50) :])
+        axes.plot(x, smooth(y), color=INK, linewidth=1.6, label=f"training (now {now:.3f})")
     for way, colour in (("carried", CARRIED), ("windowed", WINDOWED)):
         points = [(r["step"], r["loss"]) for r in records if r["kind"] == "valid" and r.get("way") == way]
         if points:
@@ -38,14 +41,14 @@ def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "",
 
 
 def smooth(values: Sequence[float]) -> list[float]:
-    """A running mean over about a twentieth of the values, from the first value on.
+    """The mean around each value, over about a fiftieth of them all; narrower towards the ends, so that it never lags.
 
-    >>> smooth([1.0, 1.0, 1.0])
-    [1.0, 1.0, 1.0]
+    >>> smooth([1.0, 2.0, 6.0])
+    [1.0, 2.0, 6.0]
     """
-    weight = max(1, len(values) // 20)
-    out, mean = [], values[0] if values else 0.0
-    for number, value in enumerate(values, start=1):
-        mean += (value - mean) / min(number, weight)
-        out.append(mean)
+    reach, sums = len(values) // 100, [0.0, *accumulate(values)]
+    out = []
+    for index in range(len(values)):
+        near = min(reach, index, len(values) - 1 - index)
+        out.append((sums[index + near + 1] - sums[index - near]) / (2 * near + 1))
     return out

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.batch import Kind, Tokens
+from unspool.nn.cross_entropy import LARGE, cross_entropy
 from unspool.nn.part import Part
 
 
@@ -43,8 +44,10 @@ class Categorical(Head):
         """Cross-entropy in nats, summed in float32."""
         if not bool(counts.all()):
             y, targets = y[counts], targets[counts]
-        logits = in_full(self(y)).flatten(0, -2)
-        return F.cross_entropy(logits, targets.flatten(), reduction="sum") / max(1, targets.numel())
+        y, targets, number = y.flatten(0, -2), targets.flatten(), max(1, targets.numel())
+        if self.watcher is None and len(self.weight) >= LARGE:
+            return cross_entropy(y, self.weight, self.bias, targets) / number
+        return F.cross_entropy(in_full(self(y)), targets, reduction="sum") / number
 
 
 class Gaussian(Head):

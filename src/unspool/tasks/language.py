@@ -9,7 +9,7 @@ from unspool.batch import Batches, Tokens
 from unspool.data.batching import Cut, Lanes, Whole, Windows
 from unspool.data.source import Splits
 from unspool.data.tokenizer import Tokenizer
-from unspool.registry import Count
+from unspool.registry import Count, Share
 from unspool.tasks.task import Task, tasks
 
 
@@ -18,9 +18,11 @@ class Language(Task):
     """Which token comes next in a text.
 
     `batching` is "lanes" (the text as `batch_size` long rows, read `length` at a time with the state carried over:
-    truncated back-propagation through time) or "windows" (random places, each from an empty state). Validation tells
-    two losses: "carried", in one pass over the split with the state carried, and "windowed", from an empty state every
-    `window` tokens. Carrying flatters models that remember; so compare like with like.
+    truncated back-propagation through time; a share `forget` of the batches begins anew) or "windows" (random places,
+    each from an empty state).
+
+    Validation tells two losses: "carried", in one pass over the split with the state carried, and "windowed", from an
+    empty state every `window` tokens. Carrying flatters models that remember; so compare like with like.
     """
 
     def __init__(
@@ -32,9 +34,10 @@ class Language(Task):
         batch_size: Count = 16,
         length: Count = 64,
         window: Count = 64,
+        forget: Share = 0.0,
     ) -> None:
         self.tokenizer, self.batching, self.batch_size = tokenizer, batching, batch_size
-        self.length, self.window, self.seed = length, window, seed
+        self.length, self.window, self.forget, self.seed = length, window, forget, seed
         self.reads = self.writes = Tokens(tokenizer.size)
         texts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
         self.ids = {name: torch.from_numpy(tokenizer.encode(text)).long() for name, text in texts.items() if text}
@@ -43,7 +46,7 @@ class Language(Task):
     def batches(self) -> Batches:
         """The training split in lanes or in random windows."""
         if self.batching == "lanes":
-            return Lanes(self.ids["train"], self.batch_size, self.length)
+            return Lanes(self.ids["train"], self.batch_size, self.length, self.forget, self.seed)
         return Windows(self.ids["train"], self.batch_size, self.length, self.seed)
 
     def exams(self, split: str) -> dict[str, Batches]:

@@ -65,6 +65,7 @@ class Trainer:
         schedule: ScheduleName = "warmup-stable-decay",
         warmup: Share = 0.02,
         decay: Portion = 0.5,
+        drop: Share = 0.25,
         clip: NotNegative = 1.0,
         accumulate: Count = 1,
         ema: Share = 0.0,
@@ -81,7 +82,7 @@ class Trainer:
         self.steps = min(filter(None, (steps, by_epochs)), default=0)
         self.minutes, self.clip, self.accumulate, self.precision = minutes, clip, accumulate, precision
         self.optimizers = optimizers(model, optimizer, learning_rate, weight_decay, betas, momentum)
-        self.schedule = Schedule(schedule, warmup, decay)
+        self.schedule = Schedule(schedule, warmup, decay, drop)
         self.ema, self.seed = ema, seed
         self.average = [p.detach().clone() for p in model.parameters()] if ema else []
         self.number = 0
