@@ -60,8 +60,12 @@ class SequenceModel(Part):
         return self.head(y), state
 
     def loss(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, ""], State]:
-        """The mean loss over the positions that count, in nats, and the next state."""
-        if state is None:
+        """The mean loss over the positions that count, in nats, and the next state.
+
+        A state behind which the batch does not fit is left for an empty one.
+        """
+        room = None if state is None else self.core.room(state)
+        if state is None or (room is not None and room < batch.inputs.shape[1]):
             state = self.start(batch.inputs, batch.source, batch.source_present)
         y, state = self.think(batch.inputs, state, batch.present)
         return self.head.loss(y, batch.targets, batch.counts), state

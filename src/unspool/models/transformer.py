@@ -117,6 +117,10 @@ class Transformer(Core):
         x = self.norm(x)
         return x if present is None else x * present.unsqueeze(-1), (reading.length, *after) if self.causal else state
 
+    def room(self, state: State) -> int | None:
+        """What is left of `longest` for the row that has read the most."""
+        return None if self.longest is None else self.longest - int(state[0].max())
+
     def _check(self, length: Tensor) -> None:
         if self.longest is None or torch.compiler.is_compiling() or int(length.max()) <= self.longest:
             return

@@ -42,6 +42,10 @@ class Core(Part):
         """The state before the first input, for as many rows as `like` has."""
         raise NotImplementedError
 
+    def room(self, state: State) -> int | None:
+        """How many more tokens fit behind this state; None: any number."""
+        return None
+
     def forward(
         self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:

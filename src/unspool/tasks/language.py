@@ -22,7 +22,8 @@ class Language(Task):
     each from an empty state).
 
     Validation tells two losses: "carried", in one pass over the split with the state carried, and "windowed", from an
-    empty state every `window` tokens. Carrying flatters models that remember; so compare like with like.
+    empty state every `window` tokens. A core that can read no more than so many tokens begins anew when it is full.
+    Carrying flatters models that remember; so compare like with like.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Language(Task):
             return {}
         ids = self.ids[split]
         lanes = max(1, min(16, len(ids) // 512))
-        return {"carried": Whole(ids, lanes, 256), "windowed": Cut(ids, self.window, max(1, 4096 // self.window))}
+        return {"carried": Whole(ids, lanes, self.length), "windowed": Cut(ids, self.window, max(1, 4096 // self.window))}
 
     def figures(self, split: str, loss: float) -> dict[str, float]:
         """Nats per token, bits per character and per byte of the text that the tokens stand for, perplexity."""
