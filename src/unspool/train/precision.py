@@ -17,7 +17,7 @@ from unspool.models.sequence import SequenceModel
 
 PrecisionName = Literal["float32", "bfloat16"]
 
-SECONDS = 2.0
+SECONDS = 1.0
 """How long the whole measurement may take, about."""
 WORTH = 1.3
 """More threads must be this much faster: they wait for each other whenever somebody else wants a core."""
