@@ -66,6 +66,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "attention-rnn general lstm": {"kind": "attention-rnn", "look": "general", "cell": "lstm"},
     "convolutional cycled": {"kind": "convolutional", "layers": 4, "kernel": 2, "cycle": 2},
     "window-mlp of one": {"kind": "window-mlp", "window": 1, "layers": 1},
+    "blocks mlstm": {"kind": "blocks", "cell": "mlstm", "layers": 2},
 }
 """Options that a core should be tested with, besides none; a kind that is here only is tested here only."""
 
