@@ -61,7 +61,9 @@ class Batch:
         return int(self.counts.sum())
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on another device."""
+        """The same batch on that device."""
+        if self.inputs.device == torch.device(device):
+            return self
         moved: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         moved |= {n: v.to(device, non_blocking=True) for n, v in moved.items() if isinstance(v, Tensor)}
         return Batch(**moved)

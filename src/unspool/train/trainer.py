@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unspool.batch import Batch, Batches
 from unspool.errors import CheckpointError, ConfigError, TrainingError
@@ -84,7 +84,8 @@ class Trainer:
         self.optimizers = optimizers(model, optimizer, learning_rate, weight_decay, betas, momentum)
         self.schedule = Schedule(schedule, warmup, decay, drop)
         self.ema, self.seed = ema, seed
-        self.average = [p.detach().clone() for p in model.parameters()] if ema else []
+        self.parameters = list(model.parameters())  # walking through the modules takes longer than many a step
+        self.average = [p.detach().clone() for p in self.parameters] if ema else []
         self.number = 0
         self.seconds = 0.0
         self.state: State | None = None
@@ -123,10 +124,10 @@ class Trainer:
         rate = self._set_learning_rate()
         for optimizer in self.optimizers:
             optimizer.step()
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
+        for parameter in self.parameters:
+            parameter.grad = None
         if self.average:
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.model.parameters()], 1 - self.ema)
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - self.ema)
         self.number += 1
         seconds = perf_counter() - began
         self.seconds += seconds
@@ -149,8 +150,8 @@ class Trainer:
 
     def _clip(self) -> float:
         """The norm of all gradients together; where it is above `clip` they are scaled down to it."""
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         if self.clip:
             torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
         return float(norm)
@@ -169,7 +170,7 @@ class Trainer:
         if not self.average:
             yield
             return
-        parameters = [p.data for p in self.model.parameters()]
+        parameters = [p.data for p in self.parameters]
         raw = [p.clone() for p in parameters]
         torch._foreach_copy_(parameters, self.average)
         try:
