@@ -56,7 +56,8 @@ class Language(Task):
             return {}
         ids = self.ids[split]
         lanes = max(1, min(16, len(ids) // 512))
-        return {"carried": Whole(ids, lanes, self.length), "windowed": Cut(ids, self.window, max(1, 4096 // self.window))}
+        rows = max(1, 4096 // self.window)
+        return {"carried": Whole(ids, lanes, self.length), "windowed": Cut(ids, self.window, rows)}
 
     def figures(self, split: str, loss: float) -> dict[str, float]:
         """Nats per token, bits per character and per byte of the text that the tokens stand for, perplexity."""
