@@ -3,6 +3,20 @@
 import pytest
 import torch
 
+# The smallest training that a command can do, and its text.
+TINY = [
+    "core.width=8",
+    "train.steps=2",
+    "data.path=good.txt",
+    "task.batch_size=2",
+    "task.length=8",
+    "train.precision=float32",
+    "train.threads=1",
+    "evaluate.times=1",
+    "sample.times=0",
+]
+TEXT = "the cat sat on the mat.\n" * 100
+
 torch.set_num_threads(1)  # the models here are tiny, and the machine may be shared: threads would wait for each other
 
 

@@ -8,20 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from conftest import TEXT, TINY
 from unspool import cli
 
-TINY = [
-    "core.width=8",
-    "train.steps=2",
-    "data.path=good.txt",
-    "task.batch_size=2",
-    "task.length=8",
-    "train.precision=float32",
-    "train.threads=1",
-    "evaluate.times=1",
-    "sample.times=0",
-]
-TEXT = "the cat sat on the mat.\n" * 100
 STEP = "checkpoints/step-00000002"
 FILES = {
     "empty.txt": b"",

@@ -11,21 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from conftest import TEXT, TINY
 from unspool import checkpoint, cli
 from unspool.checkpoint import checkpoints
 
-TINY = [
-    "core.width=8",
-    "train.steps=2",
-    "data.path=good.txt",
-    "task.batch_size=2",
-    "task.length=8",
-    "train.precision=float32",
-    "train.threads=1",
-    "evaluate.times=1",
-    "sample.times=0",
-]
-TEXT = "the cat sat on the mat.\n" * 100
 MY_CELL = Path(__file__).with_name("my_cell.py")
 VERBS = ["train", "resume", "sample", "eval", "recipes", "verify", "verify-resume", "selftest", "doctor"]
 

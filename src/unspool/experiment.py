@@ -1,5 +1,6 @@
 """The whole story, top to bottom: what a recipe becomes."""
 
+import json
 import platform
 import sys
 from collections.abc import Iterator, Sequence
@@ -167,7 +168,7 @@ class Experiment:
             "fingerprint": splits.fingerprint,
         }
         checkpoint.write_text(self.folder / "recipe.toml", config.dump(self.recipe))
-        checkpoint.write_text(self.folder / "about.json", checkpoint.json.dumps(about, indent=1))
+        checkpoint.write_text(self.folder / "about.json", json.dumps(about, indent=1))
         if tokenizer is not None:
             checkpoint.write_text(self.folder / "tokenizer.json", save_text(tokenizer))
 
@@ -280,7 +281,7 @@ class Experiment:
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]
         results |= {"train_loss": sum(tail) / len(tail), "train_seconds": self.trainer.seconds}
-        checkpoint.write_text(self.folder / "results.json", checkpoint.json.dumps(results, indent=1))
+        checkpoint.write_text(self.folder / "results.json", json.dumps(results, indent=1))
         return results
 
     def _draw(self) -> None:

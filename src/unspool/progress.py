@@ -1,7 +1,6 @@
 """Shows an experiment while it goes on: a line that moves on a terminal, plain lines elsewhere, JSON for programs."""
 
 import json
-import sys
 from dataclasses import asdict
 from math import log
 from pathlib import Path
@@ -15,7 +14,7 @@ from unspool.train.trainer import Step
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from unspool.experiment import Event, Experiment
+    from unspool.experiment import Event, Experiment, Finished
 
 
 def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> dict[str, float]:
@@ -26,7 +25,6 @@ def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -
 
     console = Console(stderr=True, highlight=False, quiet=quiet, soft_wrap=True)
     introduce(experiment, console)
-    results: dict[str, float] = {}
     with Bar(experiment, console) as bar:
         for event in experiment:
             if as_json:
@@ -34,10 +32,9 @@ def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -
                 print(json.dumps({"event": type(event).__name__, **data}), flush=True)
             bar.tell(event)
             if isinstance(event, Finished):
-                results = event.results
-                finish = event
-    conclude(finish, experiment, console, as_json)
-    return results
+                finished = event  # always the last
+    conclude(finished, console)
+    return finished.results
 
 
 def introduce(experiment: "Experiment", console: "Console") -> None:
@@ -106,13 +103,9 @@ class Bar:
             self.console.print(f"{100 * progress:3.0f} %  {told}")
 
 
-def conclude(event: "Event", experiment: "Experiment", console: "Console", as_json: bool) -> None:
+def conclude(event: "Finished", console: "Console") -> None:
     """Where everything is, what came of it, and what to try next."""
-    from unspool.experiment import Finished
-
-    if not isinstance(event, Finished):
-        return
-    folder, quoted = escape(str(experiment.folder)), escape(quote(str(experiment.folder)))
+    folder, quoted = escape(str(event.folder)), escape(quote(str(event.folder)))
     if event.why == "asked":
         console.print(
             f"stopped at step {event.number:,}; everything is saved. Go on with:\n  unspool resume {quoted}",
@@ -130,7 +123,3 @@ def conclude(event: "Event", experiment: "Experiment", console: "Console", as_js
     console.print(f"  training loss over the last fifth: {event.results['train_loss']:.4f} nats per token")
     console.print(f"  the model and its metrics: {folder}/   the curve: {folder}/loss.png")
     console.print(f"next:\n  unspool sample {quoted}\n  unspool eval {quoted}")
-    if as_json:
-        return
-    if sys.stdout.isatty():
-        sys.stdout.flush()

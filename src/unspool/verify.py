@@ -5,6 +5,7 @@ import json
 import operator
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -106,7 +107,7 @@ def verify_resume(
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         straight, broken = Path(folder) / "straight", Path(folder) / "broken"
-        recipe = _by_steps(recipe, steps, Path(folder), straight)
+        recipe = _by_steps(recipe, steps, Path(folder))
         file = Path(folder) / "recipe.toml"
         file.write_text(config.dump(recipe), encoding="utf-8")
         extra = [word for path in plugins for word in ("--plugin", path)]
@@ -115,23 +116,16 @@ def verify_resume(
         killed: list[int] = []
         for number in range(kills):
             target = rng.randint(1, max(1, steps - 2))
-            begun = bool(checkpoint.checkpoints(broken))
-            verb = ["resume", str(broken)] if begun else ["train", str(file), "--run", str(broken)]
-            killed.append(_child([*verb, *extra], kill_at=target, linger=rng.random() * 0.05))
+            killed.append(_child([*_next(file, broken), *extra], kill_at=target, linger=rng.random() * 0.05))
             say(f"kill {number + 1} of {kills}: after step {killed[-1]}")
-            if not checkpoint.checkpoints(broken):
-                killed_early = broken
-                _forget(killed_early)
-        begun = bool(checkpoint.checkpoints(broken))
-        verb = ["resume", str(broken)] if begun else ["train", str(file), "--run", str(broken)]
-        _child([*verb, *extra])
+        _child([*_next(file, broken), *extra])
         ours, theirs = dict(_digests(straight)), dict(_digests(broken))
         names = sorted(ours.keys() | theirs.keys())
         same = [name for name in names if ours.get(name) == theirs.get(name)]
         return Proof(steps, killed, same, [name for name in names if name not in same])
 
 
-def _by_steps(recipe: Recipe, steps: int, folder: Path, probe: Path) -> Recipe:
+def _by_steps(recipe: Recipe, steps: int, folder: Path) -> Recipe:
     """The recipe with a budget in steps, many checkpoints, and the precision and threads of this machine fixed."""
     recipe = deepcopy(recipe)
     recipe["train"] = recipe.get("train", {}) | {"steps": steps, "minutes": 0.0, "epochs": 0.0}
@@ -169,11 +163,12 @@ def _child(arguments: list[str], kill_at: int = 0, linger: float = 0.0) -> int:
     return last
 
 
-def _forget(folder: Path) -> None:
-    """Nothing was saved yet: begin anew in the same place."""
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
+def _next(recipe: Path, run: Path) -> list[str]:
+    """How to go on with a run that was killed: resume it, or begin anew where nothing was saved yet."""
+    if checkpoint.checkpoints(run):
+        return ["resume", str(run)]
+    shutil.rmtree(run, ignore_errors=True)
+    return ["train", str(recipe), "--run", str(run)]
 
 
 def _digests(folder: Path) -> Iterator[tuple[str, str]]:
