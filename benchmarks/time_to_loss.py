@@ -5,7 +5,8 @@
 
 Both train in a child process whose whole CPU time counts, start-up, evaluations and checkpoints included. nanoGPT sees
 64 characters at most; ours carries its state along the text. So there are two figures: carried, which is what a
-recurrent model gives its user, and windowed, with an empty state every 64 characters, which compares like with like.
+recurrent model gives its user, and windowed, with an empty state every task.window characters (64, unless the recipe
+says otherwise), which compares like with like. The curve is in the way that is most like the recipe's training.
 --nanogpt may be the JSON that nanogpt.py printed, so that the peer need not run again; without it ours runs alone.
 """
 
@@ -55,7 +56,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peer-threads", type=int, default=1, help="nanoGPT's threads; 0: as torch likes")
     parser.add_argument("--recipe", default="shakespeare-lstm", help="a recipe's name or a .toml file")
     parser.add_argument("--seeds", type=int, default=1, help="how often ours runs; figures are medians")
-    parser.add_argument("--target", type=float, default=1.88, help="the carried loss to wait for, nats per character")
+    parser.add_argument("--target", type=float, default=1.88, help="the loss to wait for, nats per character")
     parser.add_argument("--plot", type=Path, help="a PNG of both curves")
     parser.add_argument("overrides", nargs="*", help="settings of the recipe, section.key=value")
     return parser.parse_intermixed_args()
@@ -73,7 +74,7 @@ def peer_figures(options: argparse.Namespace) -> dict | None:
 def run_ours(options: argparse.Namespace, seed: int) -> dict:
     """One training of the recipe by the command line: its curve, its cost and its final losses."""
     overrides = [f"data.path={options.data.resolve()}", "data.valid=0.1", *options.overrides, f"seed={seed}"]
-    curve, results, first_step = [], {}, None
+    curve, results, steps, first_step, way = [], {}, 0, None, ""
     with TemporaryDirectory(prefix="time-to-loss-") as folder:
         verb = [sys.executable, "-m", "unspool", "train", options.recipe, *overrides]
         child = Child([*verb, "--run", f"{folder}/run", "--json"])
@@ -83,8 +84,9 @@ def run_ours(options: argparse.Namespace, seed: int) -> dict:
                 first_step = first_step or line.cpu_seconds
             elif event["event"] == "Evaluated":
                 curve.append(point(event, line.cpu_seconds, line.wall_seconds))
+                way = event["way"]
             elif event["event"] == "Finished":
-                results = event["results"]
+                results, steps = event["results"], event["number"]
         about = json.loads(Path(folder, "run/about.json").read_text())
     carried, windowed = results["valid_carried_loss"], results["valid_windowed_loss"]
     say(f"ours, seed {seed}: {child.cpu_seconds:.1f} CPU s, carried {carried:.4f}, windowed {windowed:.4f} nats")
@@ -97,6 +99,8 @@ def run_ours(options: argparse.Namespace, seed: int) -> dict:
         "cpu_seconds_to_first_step": round(first_step, 2),
         "wall_seconds": round(child.wall_seconds, 2),
         "train_wall_seconds": round(results["train_seconds"], 2),
+        "steps": steps,
+        "curve_is": way,
         "best_carried_validation_loss_nats": round(carried, 5),
         "best_windowed_validation_loss_nats": round(windowed, 5),
         "curve": curve,
@@ -108,7 +112,7 @@ def point(event: dict, cpu_seconds: float, wall_seconds: float) -> dict:
         "step": event["number"],
         "cpu_seconds": round(cpu_seconds, 2),
         "wall_seconds": round(wall_seconds, 2),
-        "carried_validation_loss_nats": round(event["figures"]["loss"], 5),
+        "validation_loss_nats": round(event["figures"]["loss"], 5),
     }
 
 
@@ -117,6 +121,7 @@ def summarise(runs: list[dict], peer: dict | None, target: float) -> dict:
     times = [first_time(run["curve"], target) for run in runs]
     reached = [time for time in times if time is not None]
     summary = {
+        "curve_is": runs[0]["curve_is"],
         "target_loss_nats": target,
         "cpu_seconds_to_target": median(reached) if len(reached) == len(runs) else None,
         "cpu_seconds_to_target_for_each_seed": times,
@@ -133,7 +138,7 @@ def against(summary: dict, runs: list[dict], peer: dict) -> dict:
     """Our figures beside the peer's cost and final loss."""
     to_target, budget = summary["cpu_seconds_to_target"], peer["cpu_seconds"]
     within = [
-        min((p["carried_validation_loss_nats"] for p in run["curve"] if p["cpu_seconds"] <= budget), default=None)
+        min((p["validation_loss_nats"] for p in run["curve"] if p["cpu_seconds"] <= budget), default=None)
         for run in runs
     ]
     return {
@@ -141,20 +146,20 @@ def against(summary: dict, runs: list[dict], peer: dict) -> dict:
         "nanogpt_final_loss_windows_of_64_nats": round(peer["final"]["loss"], 5),
         "share_of_nanogpt_cpu_seconds_to_target": round(to_target / budget, 4) if to_target else None,
         "times_less_cpu_time_to_target": round(budget / to_target, 2) if to_target else None,
-        "carried_loss_within_nanogpt_cpu_seconds_nats": None if None in within else median(within),
+        "loss_within_nanogpt_cpu_seconds_nats": None if None in within else median(within),
         "windowed_loss_below_nanogpt": summary["best_windowed_validation_loss_nats"] <= peer["final"]["loss"],
     }
 
 
 def first_time(curve: list[dict], target: float) -> float | None:
     """CPU seconds at the first evaluation at or below the target."""
-    return next((p["cpu_seconds"] for p in curve if p["carried_validation_loss_nats"] <= target), None)
+    return next((p["cpu_seconds"] for p in curve if p["validation_loss_nats"] <= target), None)
 
 
 def tell(summary: dict, peer: dict | None) -> None:
     """The summary in words."""
-    target, seconds = summary["target_loss_nats"], summary["cpu_seconds_to_target"]
-    when = f"reaches {target} (carried) after {seconds:.1f} CPU s" if seconds else f"NEVER reaches {target} (carried)"
+    target, seconds, way = summary["target_loss_nats"], summary["cpu_seconds_to_target"], summary["curve_is"]
+    when = f"reaches {target} ({way}) after {seconds:.1f} CPU s" if seconds else f"NEVER reaches {target} ({way})"
     say(f"ours {when}")
     say(
         f"ours ends after {summary['cpu_seconds']:.1f} CPU s: best model carried "
@@ -167,11 +172,9 @@ def tell(summary: dict, peer: dict | None) -> None:
     if seconds:
         share = summary["share_of_nanogpt_cpu_seconds_to_target"]
         say(f"that is {100 * share:.1f} % of its CPU time, {summary['times_less_cpu_time_to_target']:.1f} times less")
-    within = summary["carried_loss_within_nanogpt_cpu_seconds_nats"]
+    within = summary["loss_within_nanogpt_cpu_seconds_nats"]
     say(
-        f"within its CPU time ours reaches {within:.4f} (carried)"
-        if within
-        else "ours has no evaluation in its CPU time"
+        f"within its CPU time ours reaches {within:.4f} ({way})" if within else "ours has no evaluation in its CPU time"
     )
 
 
@@ -182,8 +185,8 @@ def draw(runs: list[dict], peer: dict | None, options: argparse.Namespace) -> No
     figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
     axes = figure.subplots()
     for number, run in enumerate(runs):
-        x, y = columns(run["curve"], "carried_validation_loss_nats")
-        label = f"Unspool {Path(options.recipe).stem}, state carried" if not number else None
+        x, y = columns(run["curve"], "validation_loss_nats")
+        label = f"Unspool {Path(options.recipe).stem}, {run['curve_is']}" if not number else None
         axes.plot(x, y, color=OURS, marker="o", markersize=4, label=label)
     ends = [(run["cpu_seconds"], run["best_windowed_validation_loss_nats"]) for run in runs]
     axes.plot(*zip(*ends, strict=True), color=OURS, marker="s", linestyle="", label="the same, windows of 64")

@@ -1,0 +1,152 @@
+"""Every core on tinyshakespeare: as many weights, as much wall-clock time as nanoGPT's CPU command takes.
+
+    python benchmarks/cores.py --data input.txt --nanogpt CHECKOUT [--minutes 1.5] [--seeds 3] [--only lstm,transformer]
+        [--plot FILE.png] [section.key=value ...]
+
+Each run is `unspool train` in a process of its own, with the seed's runs one after the other and nanoGPT among them, so
+that a busy hour meets them all. Two figures for each: carried (a recurrence remembers the whole text, attention as much
+as its context) and windowed (an empty state every 64 characters, which is all that nanoGPT has). A run's whole time,
+with its start and its evaluations, is told beside the time that it was given for training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from statistics import mean, stdev
+
+from common import environment, report, say
+from nanogpt import run_nanogpt
+from time_to_loss import run_ours
+
+CORES = {  # the recipe, and what gives it 0.8 million weights, within five hundredths
+    "lstm": ("shakespeare-lstm", ["core.width=408", "train.steps=0"]),
+    "gru": ("shakespeare-lstm", ["core.cell=gru", "core.width=472", "train.steps=0"]),
+    "mingru": ("shakespeare-mingru", ["core.width=184"]),
+    "minlstm": ("shakespeare-minlstm", ["core.width=176"]),
+    "rglru": ("shakespeare-rglru", ["core.width=176"]),
+    "mlstm": ("shakespeare-mlstm", ["core.width=176"]),
+    "ssd": ("shakespeare-ssd", ["core.width=184"]),
+    "gla": ("shakespeare-gla", ["core.width=176"]),
+    "transformer": ("shakespeare-transformer", ["task.window=64"]),
+}
+PEER, WEIGHTS, TOLERANCE = "nanoGPT", 804_000, 0.05
+
+
+def main() -> None:
+    options = arguments()
+    names = [*CORES, PEER] if not options.only else options.only.split(",")
+    runs: dict[str, list[dict]] = {name: [] for name in names if name != PEER or options.nanogpt}
+    for seed in range(options.seeds):
+        for name, made in runs.items():
+            made.append(peer(options, seed) if name == PEER else ours(name, options, seed))
+            say(f"{name}, seed {seed}: {told(made[-1])}")
+            if options.keep:
+                options.keep.write_text(json.dumps(runs))
+    table = {name: summarise(made) for name, made in runs.items()}
+    for name, row in sorted(table.items(), key=lambda item: item[1]["carried"]["mean"]):
+        say(f"{name:<12} {row['parameters']:>9,}  carried {figure(row['carried'])}  windowed {figure(row['windowed'])}")
+    if options.plot:
+        draw(table, options.plot)
+    report(
+        {
+            "benchmark": "cores",
+            **environment(),
+            "data": f"{options.data.name}, the last tenth for validation",
+            "unit_of_losses": "nats per character",
+            "minutes_of_training": options.minutes,
+            "overrides": options.overrides,
+            "table": table,
+            "runs": runs,
+        }
+    )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="tinyshakespeare's input.txt")
+    parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT; without it ours run alone")
+    parser.add_argument("--minutes", type=float, default=1.5, help="how long each of ours trains, wall-clock")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", default="", help=f"some of {', '.join([*CORES, PEER])}")
+    parser.add_argument("--keep", type=Path, help="a file for the runs so far, as JSON, after each of them")
+    parser.add_argument("--plot", type=Path, help="a PNG of the table")
+    parser.add_argument("overrides", nargs="*", help="settings of all recipes, section.key=value")
+    return parser.parse_intermixed_args()
+
+
+def ours(name: str, options: argparse.Namespace, seed: int) -> dict:
+    """One training run, and its figures under the names that the table uses."""
+    recipe, sizes = CORES[name]
+    overrides = [*sizes, f"train.minutes={options.minutes}", "evaluate.times=1", "sample.times=0", *options.overrides]
+    given = argparse.Namespace(data=options.data, recipe=recipe, overrides=overrides)
+    run = run_ours(given, seed)
+    if abs(run["parameters"] / WEIGHTS - 1) > TOLERANCE:
+        sys.exit(f"{name} has {run['parameters']:,} weights, which is not within 5 % of {WEIGHTS:,}")
+    losses = {way: run[f"best_{way}_validation_loss_nats"] for way in ("carried", "windowed")}
+    return {**run, **losses}
+
+
+def peer(options: argparse.Namespace, seed: int) -> dict:
+    """nanoGPT has no state to carry: its one figure stands for both."""
+    run = run_nanogpt(options.nanogpt, options.data, 0, seed)
+    loss = run["final"]["loss"]
+    return {**run, "seed": seed, "parameters": WEIGHTS, "carried": loss, "windowed": loss}
+
+
+def told(run: dict) -> str:
+    wall, cpu = run["wall_seconds"], run["cpu_seconds"]
+    return f"carried {run['carried']:.4f}, windowed {run['windowed']:.4f}, {wall:.0f} s wall, {cpu:.0f} CPU s in all"
+
+
+def summarise(made: list[dict]) -> dict:
+    """Mean and spread over the seeds."""
+    return {
+        "parameters": made[0]["parameters"],
+        "wall_seconds": round(mean(run["wall_seconds"] for run in made), 1),
+        "cpu_seconds": round(mean(run["cpu_seconds"] for run in made), 1),
+        **{way: spread([run[way] for run in made]) for way in ("carried", "windowed")},
+    }
+
+
+def spread(values: list[float]) -> dict:
+    return {
+        "mean": round(mean(values), 4),
+        "low": round(min(values), 4),
+        "high": round(max(values), 4),
+        "deviation": round(stdev(values), 4) if len(values) > 1 else None,
+    }
+
+
+def figure(row: dict) -> str:
+    return f"{row['mean']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+
+
+def draw(table: dict, path: Path) -> None:
+    """A row for each core: the mean of its seeds, and how far they lie apart."""
+    from matplotlib.figure import Figure
+
+    names = sorted(table, key=lambda name: -table[name]["carried"]["mean"])
+    drawing = Figure(figsize=(8, 0.6 + 0.42 * len(names)), dpi=120, layout="constrained")
+    axes = drawing.subplots()
+    for way, colour, marker in (("carried", "#0072b2", "o"), ("windowed", "#d55e00", "s")):
+        shown = [name for name in names if way == "windowed" or name != PEER]  # nanoGPT carries nothing
+        rows = [table[name][way] for name in shown]
+        means = [row["mean"] for row in rows]
+        reach = [[row["mean"] - row["low"] for row in rows], [row["high"] - row["mean"] for row in rows]]
+        label = "state carried" if way == "carried" else "windows of 64"
+        axes.errorbar(means, shown, xerr=reach, color=colour, marker=marker, linestyle="", capsize=3, label=label)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="validation loss (nats per character), mean and range of the seeds")
+    axes.set(title="tinyshakespeare: 0.8 million weights, equal wall-clock time")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="x", alpha=0.25)
+    axes.legend(frameon=False)
+    drawing.savefig(path)
+    say(f"picture: {path}")
+
+
+if __name__ == "__main__":
+    main()
