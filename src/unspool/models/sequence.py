@@ -8,14 +8,15 @@ from unspool.errors import ConfigError
 from unspool.nn.core import Core
 from unspool.nn.ends import Head
 from unspool.nn.part import Part, State
-from unspool.registry import Share
+from unspool.registry import NotNegative, Share
 
 
 class SequenceModel(Part):
     """A core between an embedding and a head.
 
     `tied` makes the head's weights the embedding's (Press & Wolf 2017, arXiv:1608.05859; Inan et al. 2017,
-    arXiv:1611.01462); `dropout` acts on what goes into the core and on what comes out of it.
+    arXiv:1611.01462); `dropout` acts on what goes into the core and on what comes out of it. The ends begin uniform
+    within plus and minus `init_range`, as Zaremba et al. 2014 do (arXiv:1409.2329); 0 leaves them as their classes do.
 
     >>> import torch
     >>> from unspool import Tokens, cores, embedding, head
@@ -28,7 +29,14 @@ class SequenceModel(Part):
     """
 
     def __init__(
-        self, embedding: nn.Module, core: Core, head: Head, *, tied: bool = False, dropout: Share = 0.0
+        self,
+        embedding: nn.Module,
+        core: Core,
+        head: Head,
+        *,
+        tied: bool = False,
+        init_range: NotNegative = 0.0,
+        dropout: Share = 0.0,
     ) -> None:
         super().__init__()
         self.embedding, self.core, self.head = embedding, core, head
@@ -40,6 +48,9 @@ class SequenceModel(Part):
                     hint="leave core.input_width out, so that it is core.width, or set model.tied=false",
                 )
             embedding.weight = head.weight
+        if init_range:
+            for weight in (embedding.weight, head.weight):
+                nn.init.uniform_(weight, -init_range, init_range)  # type: ignore[arg-type]
 
     def start(self, inputs: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
         """The state before the first input, for as many rows as `inputs` has."""
