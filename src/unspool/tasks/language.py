@@ -60,8 +60,10 @@ class Language(Task):
         ids = self.ids[split]
         lanes = max(1, min(16, len(ids) // 512))
         rows = max(1, 4096 // self.window)
-        ways = {"carried": Whole(ids, lanes, self.length), "windowed": Cut(ids, self.window, rows)}
-        return ways if self.batching == "lanes" else dict(reversed(ways.items()))
+        carried, windowed = Whole(ids, lanes, self.length), Cut(ids, self.window, rows)
+        if self.batching == "windows":
+            return {"windowed": windowed, "carried": carried}
+        return {"carried": carried, "windowed": windowed}
 
     def figures(self, split: str, loss: float) -> dict[str, float]:
         """Nats per token, bits per character and per byte of the text that the tokens stand for, perplexity."""
