@@ -3,8 +3,8 @@
     python benchmarks/cores.py --data input.txt --nanogpt CHECKOUT [--minutes 1.5] [--seeds 3] [--only lstm,transformer]
         [--plot FILE.png] [section.key=value ...]
 
-Each run is `unspool train` in a process of its own, with the seed's runs one after the other and nanoGPT among them, so
-that a busy hour meets them all. Two figures for each: carried (a recurrence remembers the whole text, attention as much
+Each run is `unspool train` in a process of its own; a seed's runs follow one another, nanoGPT's among them, so that a
+busy hour meets them all. Two figures for each: carried (a recurrence remembers the whole text, attention as much
 as its context) and windowed (an empty state every 64 characters, which is all that nanoGPT has). A run's whole time,
 with its start and its evaluations, is told beside the time that it was given for training.
 """
@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -39,12 +41,9 @@ def main() -> None:
     options = arguments()
     names = [*CORES, PEER] if not options.only else options.only.split(",")
     runs: dict[str, list[dict]] = {name: [] for name in names if name != PEER or options.nanogpt}
-    for seed in range(options.seeds):
-        for name, made in runs.items():
-            made.append(peer(options, seed) if name == PEER else ours(name, options, seed))
-            say(f"{name}, seed {seed}: {told(made[-1])}")
-            if options.keep:
-                options.keep.write_text(json.dumps(runs))
+    with ThreadPoolExecutor(options.together) as pool:
+        train_one = partial(one_run, options=options, runs=runs)
+        list(pool.map(train_one, [(name, seed) for seed in range(options.seeds) for name in runs]))
     table = {name: summarise(made) for name, made in runs.items()}
     for name, row in sorted(table.items(), key=lambda item: item[1]["carried"]["mean"]):
         say(f"{name:<12} {row['parameters']:>9,}  carried {figure(row['carried'])}  windowed {figure(row['windowed'])}")
@@ -57,11 +56,23 @@ def main() -> None:
             "data": f"{options.data.name}, the last tenth for validation",
             "unit_of_losses": "nats per character",
             "minutes_of_training": options.minutes,
+            "threads_of_each_run": options.threads,
+            "runs_at_a_time": options.together,
             "overrides": options.overrides,
             "table": table,
             "runs": runs,
         }
     )
+
+
+def one_run(which: tuple[str, int], options: argparse.Namespace, runs: dict[str, list[dict]]) -> None:
+    """Train, and tell and keep what came of it."""
+    name, seed = which
+    made = peer(options, seed) if name == PEER else ours(name, options, seed)
+    runs[name].append(made)
+    say(f"{name}, seed {seed}: {told(made)}")
+    if options.keep:
+        options.keep.write_text(json.dumps(runs))
 
 
 def arguments() -> argparse.Namespace:
@@ -70,6 +81,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT; without it ours run alone")
     parser.add_argument("--minutes", type=float, default=1.5, help="how long each of ours trains, wall-clock")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1, help="of each run; two wait for each other on a busy machine")
+    parser.add_argument("--together", type=int, default=1, help="how many runs at a time, nanoGPT's too")
     parser.add_argument("--only", default="", help=f"some of {', '.join([*CORES, PEER])}")
     parser.add_argument("--keep", type=Path, help="a file for the runs so far, as JSON, after each of them")
     parser.add_argument("--plot", type=Path, help="a PNG of the table")
@@ -80,7 +93,8 @@ def arguments() -> argparse.Namespace:
 def ours(name: str, options: argparse.Namespace, seed: int) -> dict:
     """One training run, and its figures under the names that the table uses."""
     recipe, sizes = CORES[name]
-    overrides = [*sizes, f"train.minutes={options.minutes}", "evaluate.times=1", "sample.times=0", *options.overrides]
+    budget = [f"train.minutes={options.minutes}", f"train.threads={options.threads}"]
+    overrides = [*sizes, *budget, "evaluate.times=1", "sample.times=0", *options.overrides]
     given = argparse.Namespace(data=options.data, recipe=recipe, overrides=overrides)
     run = run_ours(given, seed)
     if abs(run["parameters"] / WEIGHTS - 1) > TOLERANCE:
@@ -91,7 +105,7 @@ def ours(name: str, options: argparse.Namespace, seed: int) -> dict:
 
 def peer(options: argparse.Namespace, seed: int) -> dict:
     """nanoGPT has no state to carry: its one figure stands for both."""
-    run = run_nanogpt(options.nanogpt, options.data, 0, seed)
+    run = run_nanogpt(options.nanogpt, options.data, options.threads, seed)
     loss = run["final"]["loss"]
     return {**run, "seed": seed, "parameters": WEIGHTS, "carried": loss, "windowed": loss}
 
