@@ -13,7 +13,7 @@ from unspool.batch import Batch
 from unspool.look.watch import watch
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell
-from unspool.nn.part import Part, State, detach, select, tensors
+from unspool.nn.part import Part, State, detach, fork, select, tensors
 from unspool.nn.unroll import unroll
 from unspool.promises.differences import furthest, largest
 from unspool.promises.states import LONG
@@ -23,9 +23,10 @@ from unspool.train.trainer import Trainer
 
 
 def padding_is_nothing(subject: Subject) -> float:
-    """A row alone = the same row padded right, padded left, with holes, beside an empty row, read first or later.
+    """A row alone = the same row padded right, left or with holes, beside an empty row, at once or in ticks.
 
-    That goes for its outputs, what it remembers, its loss and its gradients. Nothing is ever NaN.
+    It holds from the start and from a later state, for outputs, what is remembered, the loss and its gradients. Nothing
+    is ever NaN.
     """
     model, mask = subject.model(), _masks(subject.device)
     ids = subject.ids(rows=len(mask))
@@ -37,6 +38,9 @@ def padding_is_nothing(subject: Subject) -> float:
         together, (padded,), (last,) = _learned(model, [(batch, began)])
         if not all(bool(value.isfinite().all()) for value in (padded, *(s for _, s in tensors(last)))):
             raise ValueError("beside padding there are numbers that are none")
+        if subject.streams:
+            ticked, end = _ticked(model, ids, fork(began or subject.start(model, ids)), mask)
+            worst = largest(worst, furthest(ticked[mask], padded[mask]), furthest(end, last))
         rows = [row for row, there in enumerate(mask) if there.any()]
         singles = [(_alone(subject, batch, row), began and _row(began, row)) for row in rows]
         alone, outputs, states = _learned(model, singles)
@@ -48,6 +52,15 @@ def padding_is_nothing(subject: Subject) -> float:
             with torch.no_grad():
                 worst = largest(worst, furthest(*(model(following, state)[0] for state in (end, _row(last, row)))))
     return worst
+
+
+@torch.no_grad()
+def _ticked(model: SequenceModel, ids: Tensor, state: State, mask: Tensor) -> tuple[Tensor, State]:
+    outputs = []
+    for one, there in zip(ids.split(1, dim=1), mask.split(1, dim=1), strict=True):
+        y, state = model.think(one, state, there)
+        outputs.append(y)
+    return torch.cat(outputs, dim=1), state
 
 
 def _alone(subject: Subject, batch: Batch, row: int) -> Batch:
