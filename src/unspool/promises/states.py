@@ -13,7 +13,7 @@ from unspool.nn.part import detach, fork, select, tensors
 from unspool.promises.differences import furthest, largest
 from unspool.subjects import ROWS, SIZE, TIME, Subject
 
-LONG = 140  # tokens: more than two chunks of any fused twin, and than two steps in which a cache is looked at
+LONG = 80  # tokens: more than fit in a chunk of any fused twin, and than a cache looks at in its first step
 
 
 @torch.no_grad()
@@ -23,8 +23,7 @@ def whole_equals_steps(subject: Subject) -> float:
         return 0.0
     model, worst = subject.model(), 0.0
     longest, many = subject.core.longest, min(LONG, subject.core.longest or LONG)
-    few = many * 4 // 9
-    for time, sizes in ((TIME, [1] * TIME), (TIME, [4, 1, TIME - 5]), (many, [few, 1, 1, 1, 1, 1, many - few - 5])):
+    for time, sizes in ((TIME, [1] * TIME), (TIME, [4, 1, TIME - 5]), (many, [many - 12, 1, 1, 1, 1, 1, 7])):
         ids = subject.ids(time=time)
         whole, last = model(ids, subject.start(model, ids))
         if longest and subject.core.room(last) != longest - time:
