@@ -20,8 +20,8 @@ ROWS = [  # a file may import from its own group and from rows above it, never s
     ["checkpoint"],
     ["train", "generate", "look", "export"],
     ["run", "settings", "subjects"],
-    ["experiment", "compare", "selftest", "doctor"],
-    ["verify", "progress"],
+    ["experiment", "compare", "promises", "doctor"],
+    ["verify", "progress", "selftest"],
     ["cli", "serve", "bench"],
     ["__main__"],
 ]

@@ -27,8 +27,9 @@ from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
 from unspool.nn.part import Part, fork, tensors
 from unspool.nn.unroll import loop, unroll
+from unspool.promises.differences import largest
 from unspool.run import Run
-from unspool.selftest import Result, largest
+from unspool.selftest import Result
 from unspool.train.evaluate import evaluate
 from unspool.train.log import Log, records
 from unspool.train.optimizers import optimizers

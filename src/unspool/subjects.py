@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from unspool.batch import Batch, Tokens
 from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell, cells
-from unspool.nn.core import cores
+from unspool.nn.core import Core, cores
 from unspool.nn.ends import embedding, head
 from unspool.nn.part import State
 from unspool.registry import load_plugin
@@ -93,15 +94,19 @@ class Subject:
         return torch.randint(SIZE, (rows, time), generator=rng).to(self.device)
 
     def looks(self, rows: Sequence[int], dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-        """What these rows look at, as `start`, `stream` and `Batch` take it; nothing where nothing is needed."""
-        core = self.model().core
-        if not core.needs_source:
+        """What these rows look at, as `start`, `stream` and `Batch` take it; nothing where nothing is needed.
+
+        The sources are as long as the longest of these rows', so that a row alone has no padding to look at.
+        """
+        if not self.core.needs_source:
             return {}
         rng = torch.Generator().manual_seed(8)
         source = torch.randn(len(LOOKS), max(LOOKS), WIDTH, generator=rng)
         there = torch.arange(max(LOOKS)) < torch.tensor(LOOKS).unsqueeze(1)
         chosen = torch.tensor(rows) % len(LOOKS)
-        return {"source": source[chosen].to(self.device, dtype), "source_present": there[chosen].to(self.device)}
+        longest = int(there[chosen].sum(dim=1).max())
+        source, there = source[chosen, :longest], there[chosen, :longest]
+        return {"source": source.to(self.device, dtype), "source_present": there.to(self.device)}
 
     def start(self, model: SequenceModel, ids: Tensor, rows: Sequence[int] | None = None) -> State:
         """The model's first state for these rows, the first ones if none are named, with what they look at."""
@@ -116,7 +121,12 @@ class Subject:
     @property
     def streams(self) -> bool:
         """Whether the core can go step by step."""
-        return self.model().core.causal
+        return self.core.causal
+
+    @cached_property
+    def core(self) -> Core:
+        """The core of such a model, to ask what it can do."""
+        return self.model().core
 
 
 def subjects(cell: str = "", core: str = "", device: str = "cpu") -> list[Subject]:

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
+from unspool.nn.ends import in_full
 from unspool.nn.part import State
 from unspool.nn.unroll import run_kernel
 from unspool.registry import Count
@@ -48,7 +49,7 @@ class Elman(Cell):
     def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
         """The next hidden."""
         (h,) = state
-        before = read + self.recurrent(h)  # (B, H)
+        before = in_full(read + self.recurrent(h))  # (B, H)
         return (self.tap("hidden", before.tanh() if self.activation == "tanh" else before.relu()),)
 
     def fused(

@@ -1,0 +1,251 @@
+"""Promises about losses and gradients: neither padding, nor watching, nor how it is computed changes what is learned.
+
+Each check answers with the largest difference it saw between two things that should be equal.
+"""
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from unspool.batch import Batch
+from unspool.look.watch import watch
+from unspool.models.sequence import SequenceModel
+from unspool.nn.cell import Cell
+from unspool.nn.part import Part, State, detach, fork, select, tensors
+from unspool.nn.unroll import unroll
+from unspool.promises.differences import furthest, largest
+from unspool.promises.states import LONG
+from unspool.subjects import ROWS, TIME, Subject
+from unspool.train.precision import autocast
+from unspool.train.trainer import Trainer
+
+
+def padding_is_nothing(subject: Subject) -> float:
+    """A row alone = the same row padded right, left or with holes, beside an empty row, at once or in ticks.
+
+    It holds from the start and from a later state, for outputs, what is remembered, the loss and its gradients. Nothing
+    is ever NaN.
+    """
+    model, mask = subject.model(), _masks(subject.device)
+    ids = subject.ids(rows=len(mask))
+    batch, worst = subject.batch(ids, mask, mask), _noise(model, mask)
+    with torch.no_grad():
+        _, later = model(subject.ids(rows=len(mask), time=4, seed=9), subject.start(model, ids))
+    following = subject.ids(rows=1, time=2, seed=5)  # what a row remembers shows in what comes next
+    for began in (None, later):
+        together, (padded,), (last,) = _learned(model, [(batch, began)])
+        if not all(bool(value.isfinite().all()) for value in (padded, *(s for _, s in tensors(last)))):
+            raise ValueError("beside padding there are numbers that are none")
+        if subject.streams:
+            ticked, end = _ticked(model, ids, fork(began or subject.start(model, ids)), mask)
+            worst = largest(worst, furthest(ticked[mask], padded[mask]), furthest(end, last))
+        rows = [row for row, there in enumerate(mask) if there.any()]
+        singles = [(_alone(subject, batch, row), began and _row(began, row)) for row in rows]
+        alone, outputs, states = _learned(model, singles)
+        worst = largest(worst, furthest(together, alone))
+        worst = largest(worst, *(furthest(y[0], padded[row, mask[row]]) for row, y in zip(rows, outputs, strict=True)))
+        ends = dict(zip(rows, states, strict=True))
+        for row in range(len(mask)):  # an empty one remembers what it did before
+            end = ends.get(row, began and _row(began, row)) or subject.start(model, following, [row])
+            with torch.no_grad():
+                worst = largest(worst, furthest(*(model(following, state)[0] for state in (end, _row(last, row)))))
+    return worst
+
+
+@torch.no_grad()
+def _ticked(model: SequenceModel, ids: Tensor, state: State, mask: Tensor) -> tuple[Tensor, State]:
+    outputs = []
+    for one, there in zip(ids.split(1, dim=1), mask.split(1, dim=1), strict=True):
+        y, state = model.think(one, state, there)
+        outputs.append(y)
+    return torch.cat(outputs, dim=1), state
+
+
+def _alone(subject: Subject, batch: Batch, row: int) -> Batch:
+    there = batch.counts[row]
+    ids, targets = (value[row : row + 1, there] for value in (batch.inputs, batch.targets))
+    return replace(subject.batch(ids, **subject.looks([row])), targets=targets)
+
+
+def _masks(device: str) -> Tensor:
+    lengths = torch.tensor([TIME, 4, 0, 1])[:, None]
+    right = torch.arange(TIME) < lengths
+    holes = torch.rand(4, TIME, generator=torch.Generator().manual_seed(3)) < 0.5
+    return torch.cat([right, right.flip(1), holes]).to(device)
+
+
+def _row(state: State, row: int) -> State:
+    return select(state, torch.tensor([row], device=next(tensors(state))[1].device))
+
+
+def _noise(model: SequenceModel, mask: Tensor) -> float:
+    """The largest output of a cell where nothing is present."""
+    worst = 0.0
+    for cell in (module for module in model.modules() if isinstance(module, Cell)):
+        x = torch.randn(*mask.shape, cell.input_size, generator=torch.Generator().manual_seed(8)).to(mask.device)
+        y, _ = unroll(cell, x, cell.start(x), mask)
+        worst = largest(worst, furthest(y[~mask], torch.zeros_like(y[~mask])))
+    return worst
+
+
+def fast_equals_readable(subject: Subject) -> float:
+    """The fused twin and the plain loop: the same losses, last states and gradients, which go back into a first chunk.
+
+    From the start and from a later state, with padding and without, and where a text is long.
+    """
+    model, worst, mask = subject.model(), 0.0, _masks(subject.device)
+    short, long = subject.ids(rows=len(mask)), subject.ids(rows=2, time=_long(subject) - 4)
+    for ids, there, goes_on in ((short, None, False), (short, mask, True), (long, None, True)):
+        ways = []
+        for watched in (False, True):
+            with watch(model, keep=False) if watched else nullcontext():
+                state = subject.start(model, ids)
+                if goes_on:
+                    _, state = model(subject.ids(rows=len(ids), time=4, seed=9), state)
+                ways.append(_learned(model, [(subject.batch(ids, there, there), state)]))
+        worst = largest(worst, *(furthest(*both) for both in zip(*ways, strict=True)))
+    return worst
+
+
+def watching_changes_nothing(subject: Subject) -> float:
+    """With a watcher and without, and after it: the same outputs; it saw something, and it leaves, come what may."""
+    model, ids = subject.model(), subject.ids()
+    with torch.no_grad():
+        unseen, _ = model(ids, subject.start(model, ids))
+        with watch(model) as trace:
+            seen, _ = model(ids, subject.start(model, ids))
+        try:
+            with watch(model):
+                raise InterruptedError
+        except InterruptedError:
+            after, _ = model(ids, subject.start(model, ids))
+    inside = [name for name in trace if name.startswith("core")]
+    if not inside:
+        raise ValueError("nothing in the core is tapped")
+    if any(part.watcher for part in model.modules() if isinstance(part, Part)):
+        raise ValueError("the watcher is still there")
+    return largest(furthest(unseen, seen), furthest(unseen, after))
+
+
+def gradients_are_true(subject: Subject) -> float:
+    """Back-propagation = finite differences along a random direction for every weight, in float64."""
+    model = subject.model(torch.float64 if subject.device != "mps" else torch.float32)
+    ids, step = subject.ids(), 1e-6
+    batch = subject.batch(ids, **subject.looks(range(ROWS), torch.float64))
+    with watch(model, keep=False):  # the plain code: kernels do not all know float64
+        model.loss(batch)[0].backward()
+        worst = 0.0
+        for parameter in model.parameters():
+            direction = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+            direction = (direction / direction.norm()).to(parameter)
+            losses = []
+            with torch.no_grad():
+                for sign in (1, -1):
+                    parameter.add_(direction, alpha=sign * step)
+                    losses.append(model.loss(batch)[0].double())
+                    parameter.sub_(direction, alpha=sign * step)
+            grad = parameter.grad if parameter.grad is not None else torch.zeros_like(parameter)
+            worst = largest(worst, abs(float((losses[0] - losses[1]) / (2 * step) - (grad * direction).sum())))
+    return worst
+
+
+def every_weight_learns(subject: Subject) -> float:
+    """How many weights the loss does not reach: none."""
+    model, ids = subject.model(), subject.ids()
+    model.loss(subject.batch(ids))[0].backward()
+    return float(sum(p.grad is None or not bool(p.grad.any()) for p in model.parameters()))
+
+
+class _Repeat:
+    """The same batch again and again, carried on."""
+
+    epoch = 0
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def __getitem__(self, number: int) -> Batch:
+        return Batch(**{**self.batch.__dict__, "continues": number > 0 and self.batch.continues})
+
+
+def parts_equal_the_whole(subject: Subject) -> float:
+    """Two steps on a batch in one piece = in three parts whose rows count differently many positions."""
+    ids = subject.ids(rows=7)
+    counts = torch.rand(ids.shape, generator=torch.Generator().manual_seed(7)).to(ids.device) < 0.6
+    after = []
+    for accumulate in (1, 3):
+        model = subject.model()
+        batch = subject.batch(ids, counts, continues=subject.streams)
+        trainer = Trainer(
+            model, _Repeat(batch), steps=2, optimizer="sgd", schedule="constant", warmup=0.0, accumulate=accumulate,
+            learning_rate=0.1, device=subject.device,
+        )  # fmt: skip
+        list(trainer)
+        after.append(nn.utils.parameters_to_vector(model.parameters()).detach())
+    return furthest(*after)
+
+
+@torch.no_grad()
+def devices_agree(subject: Subject) -> float:
+    """This device and the CPU: the same outputs."""
+    if subject.device == "cpu":
+        return 0.0
+    outputs = []
+    for one in (subject, replace(subject, device="cpu")):
+        model, ids = one.model(), one.ids()
+        outputs.append(model(ids, one.start(model, ids))[0].cpu())
+    return furthest(*outputs)
+
+
+def large_numbers_stay_numbers(subject: Subject) -> float:
+    """How many losses, gradients and outputs are not finite where inputs are a thousand times as large."""
+    model, ids, worst = subject.model(), subject.ids(rows=1, time=_long(subject) // 2), 0.0
+    with torch.no_grad():
+        next(model.embedding.parameters()).mul_(1000)
+    for watched in (False, True):
+        with watch(model, keep=False) if watched else nullcontext():
+            learned, outputs, _ = _learned(model, [(subject.batch(ids), subject.start(model, ids))])
+        worst += float(sum((~value.isfinite()).sum() for value in (learned, *outputs)))
+    return worst
+
+
+@torch.no_grad()
+def half_precision_is_close(subject: Subject) -> float:
+    """Matrix products in bfloat16 and in float32: how far the outputs differ, as a share of their size.
+
+    The state stays as precise as it was, whichever way it is computed.
+    """
+    model, worst = subject.model(), 0.0
+    ids = subject.ids(time=_long(subject))
+    full, _ = model.think(ids, subject.start(model, ids))
+    for watched in (False, True):
+        with autocast(subject.device, "bfloat16"), watch(model, keep=False) if watched else nullcontext():
+            began = subject.start(model, ids)
+            half, state = model.think(ids, began)
+        if [s.dtype for _, s in tensors(state)] != [s.dtype for _, s in tensors(began)]:
+            raise ValueError("under autocast the state is not in the precision that it began with")
+        worst = largest(worst, float((half - full).norm() / full.norm()))
+    return worst
+
+
+def _learned(model: SequenceModel, batches: list[tuple[Batch, State | None]]) -> tuple[Tensor, State, State]:
+    """The mean loss over all positions of all batches followed by its gradients, the outputs, and the last states."""
+    model.zero_grad()
+    number, total = sum(batch.positions for batch, _ in batches), torch.zeros(())
+    outputs, states = [], []
+    for batch, state in batches:
+        state = state or model.start(batch.inputs, batch.source, batch.source_present)
+        loss, last = model.loss(batch, state)
+        (loss * (batch.positions / number)).backward()
+        total = total + loss.detach().cpu() * batch.positions / number
+        with torch.no_grad():
+            outputs.append(model.think(batch.inputs, state, batch.present)[0])
+        states.append(detach(last))
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters()]
+    return torch.cat([total.view(1), *(grad.flatten().cpu() for grad in grads)]), tuple(outputs), tuple(states)
+
+
+def _long(subject: Subject) -> int:
+    return min(LONG, subject.core.longest or LONG)
