@@ -1,12 +1,12 @@
 """Every core on tinyshakespeare: as many weights, as much wall-clock time as nanoGPT's CPU command takes.
 
-    python benchmarks/cores.py --data input.txt --nanogpt CHECKOUT [--minutes 1.5] [--seeds 3] [--only lstm,transformer]
-        [--plot FILE.png] [section.key=value ...]
+    python benchmarks/cores.py --data input.txt --nanogpt CHECKOUT [--minutes 1.95] [--seeds 3]
+        [--only lstm,transformer] [--steps lstm=980,...] [--plot FILE.png] [section.key=value ...]
 
-Each run is `unspool train` in a process of its own; a seed's runs follow one another, nanoGPT's among them, so that a
-busy hour meets them all. Two figures for each: carried (a recurrence remembers the whole text, attention as much
-as its context) and windowed (an empty state every 64 characters, which is all that nanoGPT has). A run's whole time,
-with its start and its evaluations, is told beside the time that it was given for training.
+Every core gets the steps that fit in the minutes at the speed that it has on a quiet machine: that speed is measured
+first, in turns, or known from before (--steps). So a busy moment during the training itself changes no result. Each run
+is `unspool train` in a process of its own. Two figures for each: carried (a recurrence remembers the whole text,
+attention as much as its context) and windowed (an empty state every 64 characters, which is all that nanoGPT has).
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
+from tempfile import TemporaryDirectory
 
+import torch
 from common import environment, report, say
 from nanogpt import run_nanogpt
 from time_to_loss import run_ours
 
+from unspool import config
+from unspool.experiment import Experiment
+
 CORES = {  # the recipe, and what else it takes for 0.8 million weights, within five hundredths
-    "lstm": ("shakespeare-lstm", ["core.width=408", "train.steps=0"]),
-    "gru": ("shakespeare-lstm", ["core.cell=gru", "core.width=472", "train.steps=0"]),
+    "lstm": ("shakespeare-lstm", ["core.width=408"]),
+    "gru": ("shakespeare-lstm", ["core.cell=gru", "core.width=472"]),
     "mingru": ("shakespeare-mingru", []),
     "minlstm": ("shakespeare-minlstm", []),
     "rglru": ("shakespeare-rglru", []),
@@ -41,6 +46,7 @@ def main() -> None:
     options = arguments()
     names = [*CORES, PEER] if not options.only else options.only.split(",")
     runs: dict[str, list[dict]] = {name: [] for name in names if name != PEER or options.nanogpt}
+    options.steps = fitting(options, [name for name in runs if name != PEER])
     with ThreadPoolExecutor(options.together) as pool:
         train_one = partial(one_run, options=options, runs=runs)
         list(pool.map(train_one, [(name, seed) for seed in range(options.seeds) for name in runs]))
@@ -56,6 +62,7 @@ def main() -> None:
             "data": f"{options.data.name}, the last tenth for validation",
             "unit_of_losses": "nats per character",
             "minutes_of_training": options.minutes,
+            "steps": options.steps,
             "threads_of_each_run": options.threads,
             "runs_at_a_time": options.together,
             "overrides": options.overrides,
@@ -79,7 +86,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="tinyshakespeare's input.txt")
     parser.add_argument("--nanogpt", type=Path, help="a checkout of nanoGPT; without it ours run alone")
-    parser.add_argument("--minutes", type=float, default=1.5, help="how long each of ours trains, wall-clock")
+    parser.add_argument("--minutes", type=float, default=1.95, help="how long each of ours trains, wall-clock")
+    parser.add_argument("--steps", default="", help="how many steps fit, where that is known, as lstm=980,gru=660")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of each run; two wait for each other on a busy machine")
     parser.add_argument("--together", type=int, default=1, help="how many runs at a time, nanoGPT's too")
@@ -90,10 +98,32 @@ def arguments() -> argparse.Namespace:
     return parser.parse_intermixed_args()
 
 
+def fitting(options: argparse.Namespace, names: list[str]) -> dict[str, int]:
+    """How many steps of each core fit in the minutes: the median of a few, in three rounds."""
+    steps = {
+        name: int(number) for name, _, number in (pair.partition("=") for pair in options.steps.split(",") if pair)
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in names if name not in steps}
+    torch.set_num_threads(options.threads)
+    with TemporaryDirectory(prefix="cores-") as folder:
+        data = [f"data.path={options.data.resolve()}", f"train.threads={options.threads}"]
+        made = {}
+        for name in seconds:
+            recipe = config.load(CORES[name][0], [*data, *CORES[name][1], "train.steps=1000", *options.overrides])
+            made[name] = Experiment.new(recipe, Path(folder) / name).trainer
+            made[name].step()
+        for _ in range(3):
+            for name, trainer in made.items():
+                seconds[name] += [trainer.step().seconds for _ in range(6)]
+    steps |= {name: round(60 * options.minutes / median(taken)) for name, taken in seconds.items()}
+    say(f"steps that fit in {options.minutes} minutes: {steps}")
+    return steps
+
+
 def ours(name: str, options: argparse.Namespace, seed: int) -> dict:
     """One training run, and its figures under the names that the table uses."""
     recipe, sizes = CORES[name]
-    budget = [f"train.minutes={options.minutes}", f"train.threads={options.threads}"]
+    budget = ["train.minutes=0", f"train.steps={options.steps[name]}", f"train.threads={options.threads}"]
     overrides = [*sizes, *budget, "evaluate.times=1", "sample.times=0", *options.overrides]
     given = argparse.Namespace(data=options.data, recipe=recipe, overrides=overrides)
     run = run_ours(given, seed)
