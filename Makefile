@@ -11,7 +11,7 @@ run: .venv/ready  ## train a character model on text that comes with Python, sam
 	@$(BIN)/unspool sample "$$(ls -td runs/char-lm* | head -1)" --prompt "The " --seed 1 --temperature 0.6
 
 test: .venv/ready  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/python -m pytest --doctest-modules src/unspool -p no:cacheprovider
 
 check: .venv/ready  ## lint, types, architecture, docs
