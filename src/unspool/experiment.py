@@ -233,8 +233,8 @@ class Experiment:
         """Judge the model by the first way of its task, as fast as it trains; a new best resets the patience."""
         for way, batches in list(self.task.exams("valid").items())[:1]:
             with self.trainer.averaged():
-                score = evaluate(self.model, batches, self.device, self.choice.precision)
-                figures = self.task.figures("valid", score.loss)
+                score = evaluate(self.model, batches, self.device, self.choice.precision, self.task.mark)
+                figures = self.task.figures("valid", score.loss, score.marks)
             self.trainer.schedule.report(figures["loss"])
             better = figures["loss"] < self.best
             self.best, self.best_number = (figures["loss"], number) if better else (self.best, self.best_number)
@@ -276,7 +276,8 @@ class Experiment:
         results: dict[str, float] = {}
         run = Run.load(self.folder, self.device)
         for way, batches in self.task.exams("valid").items():
-            figures = self.task.figures("valid", evaluate(run.model, batches, self.device).loss)
+            score = evaluate(run.model, batches, self.device, mark=self.task.mark)
+            figures = self.task.figures("valid", score.loss, score.marks)
             results |= {f"valid_{way}_{name}": value for name, value in figures.items()}
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]

@@ -101,11 +101,11 @@ class Run:
 
     def evaluate(self, split: str = "valid") -> dict[str, dict[str, float]]:
         """The figures of every way to evaluate on a split: nats, bits, perplexity. Empty without such a split."""
-        task = self.task()
-        return {
-            way: task.figures(split, evaluate(self.model, batches, self.device).loss)
-            for way, batches in task.exams(split).items()
-        }
+        task, figures = self.task(), {}
+        for way, batches in task.exams(split).items():
+            score = evaluate(self.model, batches, self.device, mark=task.mark)
+            figures[way] = task.figures(split, score.loss, score.marks)
+        return figures
 
 
 def plugin_wanted(recipe: Recipe) -> str:

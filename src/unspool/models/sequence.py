@@ -71,15 +71,19 @@ class SequenceModel(Part):
         return self.head(y), state
 
     def loss(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, ""], State]:
-        """The mean loss over the positions that count, in nats, and the next state.
+        """The mean loss over the positions that count, in nats, and the next state."""
+        y, state = self.read(batch, state)
+        return self.head.loss(y, batch.targets, batch.counts), state
+
+    def read(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, "B T W"], State]:
+        """What the core makes of a batch, and the next state.
 
         A state behind which the batch does not fit is left for an empty one.
         """
         room = None if state is None else self.core.room(state)
         if state is None or (room is not None and room < batch.inputs.shape[1]):
             state = self.start(batch.inputs, batch.source, batch.source_present)
-        y, state = self.think(batch.inputs, state, batch.present)
-        return self.head.loss(y, batch.targets, batch.counts), state
+        return self.think(batch.inputs, state, batch.present)
 
 
 def _shape(module: nn.Module) -> str:

@@ -1,5 +1,6 @@
 """Which token comes next in a text."""
 
+from collections.abc import Mapping
 from math import exp, log
 from typing import Literal
 
@@ -65,7 +66,7 @@ class Language(Task):
             return {"windowed": windowed, "carried": carried}
         return {"carried": carried, "windowed": windowed}
 
-    def figures(self, split: str, loss: float) -> dict[str, float]:
+    def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
         """Nats per token, bits per character and per byte of the text that the tokens stand for, perplexity."""
         characters, bytes_ = self.sizes[split]
         bits = loss * len(self.ids[split]) / log(2)

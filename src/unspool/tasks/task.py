@@ -1,22 +1,35 @@
 """The contract of a task: what the problem is, apart from any model."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
-from unspool.batch import Batches, Kind
+from torch import Tensor
+
+from unspool.batch import Batch, Batches, Kind
+from unspool.data.source import Source
 from unspool.registry import Registry
+
+Marks = dict[str, tuple[float, float]]
+"""Sums, and over how many: an accuracy is the right ones and all of them."""
 
 
 class Task:
-    """What is read, what is predicted, the batches of each split, and how a loss is told.
+    """What is read, what is predicted, the batches of each split, and how a result is told.
 
-    >>> sorted(Task.figures(None, "valid", 1.0))
-    ['loss']
+    >>> Task.figures(None, "valid", 1.0, {"accuracy": 0.5})
+    {'loss': 1.0, 'accuracy': 0.5}
     """
+
+    material: ClassVar[Callable[..., Any]] = Source
+    """What reads the [data] section: the constructor of something with `read()`."""
 
     reads: Kind
     writes: Kind
     causal: bool = True
     """Whether a model that sees what comes after would be cheating."""
+
+    mark: Callable[[Tensor, Batch], Marks] | None = None
+    """From the predictions (B, T, V) of a batch to sums that are told beside the loss; None where the loss says all."""
 
     def batches(self) -> Batches:
         """What to train on."""
@@ -26,9 +39,9 @@ class Task:
         """What to evaluate on, by the name of the way: every position of the split once. Empty without that split."""
         raise NotImplementedError
 
-    def figures(self, split: str, loss: float) -> dict[str, float]:
-        """The loss, in nats per position, in the units that people compare."""
-        return {"loss": loss}
+    def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
+        """The loss, in nats per position, and the means of all marks, in the units that people compare."""
+        return {"loss": loss, **marks}
 
 
 tasks: Registry[Task] = Registry("task", "unspool.tasks")
