@@ -11,8 +11,21 @@ from unspool.nn.part import Part, State
 from unspool.registry import NotNegative, Share
 
 
+class Encoder(Part):
+    """Reads a source, so that a core can look at it: a core of its own behind an embedding of its own."""
+
+    def __init__(self, embedding: nn.Module, core: Core) -> None:
+        super().__init__()
+        self.embedding, self.core = embedding, core
+
+    def forward(self, source: Tensor, present: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B S W"]:
+        """What it makes of every place of the source."""
+        x = self.embedding(source)
+        return self.core(x, self.core.start(x), present)[0]
+
+
 class SequenceModel(Part):
-    """A core between an embedding and a head.
+    """A core between an embedding and a head, and an encoder for what there is to look at.
 
     `tied` makes the head's weights the embedding's (Press & Wolf 2017, arXiv:1608.05859; Inan et al. 2017,
     arXiv:1611.01462); `dropout` acts on what goes into the core and on what comes out of it. The ends begin uniform
@@ -33,13 +46,14 @@ class SequenceModel(Part):
         embedding: nn.Module,
         core: Core,
         head: Head,
+        encoder: "Encoder | None" = None,
         *,
         tied: bool = False,
         init_range: NotNegative = 0.0,
         dropout: Share = 0.0,
     ) -> None:
         super().__init__()
-        self.embedding, self.core, self.head = embedding, core, head
+        self.embedding, self.core, self.head, self.encoder = embedding, core, head, encoder
         self.dropout = nn.Dropout(dropout)
         if tied:
             if not isinstance(embedding, nn.Embedding) or embedding.weight.shape != head.weight.shape:
@@ -53,7 +67,9 @@ class SequenceModel(Part):
                 nn.init.uniform_(weight, -init_range, init_range)  # type: ignore[arg-type]
 
     def start(self, inputs: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
-        """The state before the first input, for as many rows as `inputs` has."""
+        """The state before the first input, for as many rows as `inputs` has; a source is read here, once."""
+        if self.encoder is not None and source is not None:
+            source = self.encoder(source, source_present)
         return self.core.start(self.embedding(inputs[:, :1]), source, source_present)
 
     def think(

@@ -22,14 +22,25 @@ class Task:
 
     material: ClassVar[Callable[..., Any]] = Source
     """What reads the [data] section: the constructor of something with `read()`."""
+    tokenizers: ClassVar[Mapping[str, str]] = {}
+    """The recipe's sections for tokenizers, and the usual kind of each; the constructor takes them by these names."""
+    speaks: ClassVar[bool] = False
+    """Whether what is learned is to go on with a text, so that a model of it can be sampled from."""
 
     reads: Kind
     writes: Kind
+    looks_at: Kind | None = None
+    """What the source of a batch is made of, where there is one."""
     causal: bool = True
     """Whether a model that sees what comes after would be cheating."""
 
     mark: Callable[[Tensor, Batch], Marks] | None = None
     """From the predictions (B, T, V) of a batch to sums that are told beside the loss; None where the loss says all."""
+
+    @classmethod
+    def texts(cls, part: Any) -> dict[str, str]:
+        """The text of one part of the data that each tokenizer is fitted to."""
+        return {}
 
     def batches(self) -> Batches:
         """What to train on."""
@@ -38,6 +49,10 @@ class Task:
     def exams(self, split: str) -> dict[str, Batches]:
         """What to evaluate on, by the name of the way: every position of the split once. Empty without that split."""
         raise NotImplementedError
+
+    def told(self) -> str:
+        """What there is to learn from, to be put behind the number of weights."""
+        return ""
 
     def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
         """The loss, in nats per position, and the means of all marks, in the units that people compare."""
