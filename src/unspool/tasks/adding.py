@@ -42,7 +42,7 @@ class Adding(Generated):
         counts = (torch.arange(self.length) == self.length - 1).expand(rows, -1)
         return Batch(torch.stack([values, marks], dim=-1), targets, counts)
 
-    def mark(self, scores: Tensor, batch: Batch) -> Marks:  # type: ignore[override]
+    def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """The squared error, and how many sums are within 0.04."""
         error = (scores - batch.targets)[batch.counts].float()
         number = float(len(error))

@@ -39,7 +39,7 @@ class Echo(Task):
         """A series that training never sees, from an empty state to its end."""
         return {"carried": Series(self, mix(self.seed, -SPLITS[split]))}
 
-    def mark(self, scores: torch.Tensor, batch: Batch) -> Marks:  # type: ignore[override]
+    def mark(self, scores: torch.Tensor, batch: Batch) -> Marks:
         """How many bits are right."""
         right = scores.argmax(dim=-1) == batch.targets
         return {"accuracy": (float(right.sum()), float(right.numel()))}

@@ -47,7 +47,7 @@ class FlipFlop(Generated):
         inputs = torch.where(acts, 2 - data, 0) if self.logic == "sr" else 2 * acts + data
         return Batch(inputs, held, torch.ones_like(inputs, dtype=torch.bool))
 
-    def mark(self, scores: torch.Tensor, batch: Batch) -> Marks:  # type: ignore[override]
+    def mark(self, scores: torch.Tensor, batch: Batch) -> Marks:
         """How many are right, and how many of those where nothing happens."""
         quiet = batch.inputs == 0 if self.logic == "sr" else batch.inputs < 2
         right = scores.argmax(dim=-1) == batch.targets

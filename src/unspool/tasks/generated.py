@@ -41,7 +41,7 @@ class Generated(Task):
     def _drawn(self, split: str) -> Batches:
         return Drawn(self.draw, mix(self.seed, -SPLITS[split]) if split != "train" else self.seed, self.epoch)
 
-    def mark(self, scores: Tensor, batch: Batch) -> Marks:  # type: ignore[override]
+    def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many positions that count are right, and how many rows are right in all of them."""
         right = (scores.argmax(dim=-1) == batch.targets) | ~batch.counts
         return {
