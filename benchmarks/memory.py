@@ -3,9 +3,9 @@
     python benchmarks/memory.py order [--level easy] [--seeds 10] [--cells rnn,lstm,rnn-matched] [section.key=value ...]
     python benchmarks/memory.py echo [--delays 1,2,3,5,...] [--seeds 3] [--plot FILE.png] [section.key=value ...]
 
-`order` trains the recipe of that level and tells the accuracy on fresh sequences at ten marks of the budget. The lecture
-compares an RNN and an LSTM of as many units; but an LSTM's unit has four times the weights, so a third row has an RNN of
-as many weights. `echo` trains the same number of steps for every delay: chunks are 20 ticks long, so that the gradient
+`order` trains the recipe of that level and tells the accuracy on fresh sequences at ten marks of the budget. The
+lecture compares an RNN and an LSTM of as many units; but such an LSTM has four times the weights, so a third row has
+an RNN of as many weights. `echo` trains the same number of steps for every delay: chunks are 20 ticks long, so that the gradient
 reaches no further, and what is older comes only from the carried state.
 """
 
