@@ -1,10 +1,16 @@
 """Each generated task against its definition, worked out again in plain Python for every row."""
 
+from contextlib import redirect_stdout
+from io import StringIO
+from random import Random
+
 import pytest
 import torch
 
 from unspool.batch import Tokens
+from unspool.data.programs import Code, condition, pair, program, variable
 from unspool.errors import ConfigError
+from unspool.tasks.execute import SYMBOLS as SYMBOLS_OF_PROGRAMS
 from unspool.tasks.task import tasks
 from unspool.tasks.temporal_order import LEVELS, SYMBOLS, THREE
 
@@ -16,6 +22,7 @@ GENERATED = {
     "parity": {},
     "flip-flop": {},
     "recall": {},
+    "execute": {"length": 2, "batch_size": 8},
 }
 
 
@@ -128,3 +135,75 @@ def test_recall():
         assert sorted(ids[10:]) == sorted(pairs) and target[10:] == [pairs[key] for key in ids[10:]]
     with pytest.raises(ConfigError, match="8 pairs need as many keys"):
         made("recall", size=7, pairs=8)
+
+
+def printed_by_python(text):
+    out = StringIO()
+    with redirect_stdout(out):
+        exec(text, {})
+    return out.getvalue().strip()
+
+
+def test_programs_print_what_python_prints():
+    for seed in range(600):
+        length, nesting = 1 + seed % 6, 1 + seed % 4
+        text, printed = program(Random(seed), length, nesting)
+        assert printed_by_python(text) == printed
+        assert set(text + printed) <= set(SYMBOLS_OF_PROGRAMS) - {"#"}
+
+
+def test_the_programs_of_the_slides_are_of_this_kind():
+    """Each operation in turn, with the choices of chance written down, gives the lecture's two programs."""
+    first = Code(("j=8584", "for x in range(8):j+=920"), "j", 8584 + 8 * 920)
+    first = pair(Chosen([4, 1500, 0.9, 0.1]), first, 4, "")
+    first = variable(Chosen([4, 7567, 0.1, 0.1]), first, 4, "b")
+    assert first.program() == "j=8584\nfor x in range(8):j+=920\nb=(1500+j)\nprint((b+7567))"
+    second = variable(Chosen([4, 5347, 0.1, 0.9]), Code((), "8827", 8827), 4, "i")
+    second = variable(Chosen([4, 8704, 0.1, 0.1]), second, 4, "c")
+    second = condition(Chosen([4, 2641, 4, 8500, 4, 5308]), second, 4, "")
+    assert second.program() == "i=8827\nc=(i-5347)\nprint((c+8704) if 2641<8500 else 5308)"
+    for code, answer in ((first, 25011), (second, 12184)):
+        assert printed_by_python(code.program()) == str(code.value) == str(answer)
+
+
+class Chosen(Random):
+    """Chance whose every answer is known."""
+
+    def __init__(self, answers):
+        super().__init__()
+        self.answers = iter(answers)
+
+    def next(self, *between):
+        return next(self.answers)
+
+    random = randint = randrange = next
+
+
+def test_execute_asks_for_the_answer_alone():
+    batch = made("execute", length=2, nesting=2, batch_size=20).batches()[0]
+    for ids, there, target, counts in zip(batch.inputs, batch.present, batch.targets, batch.counts, strict=True):
+        text, _, begun = "".join(SYMBOLS_OF_PROGRAMS[i] for i in ids[there]).partition("#")
+        answer = "".join(SYMBOLS_OF_PROGRAMS[i] for i in target[counts])
+        assert answer == printed_by_python(text) + "." and answer.startswith(begun)
+
+
+@pytest.mark.parametrize(
+    ("curriculum", "number", "expected"),
+    [
+        ("none", 0, {(3, 2)}),
+        ("naive", 0, {(1, 1)}),
+        ("naive", 10, {(2, 1)}),
+        ("naive", 35, {(1, 2)}),
+        ("naive", 1000, {(3, 2)}),
+        ("mix", 0, {(a, b) for a in (1, 2, 3) for b in (1, 2)}),
+    ],
+)
+def test_a_curriculum(curriculum, number, expected):
+    task = made("execute", length=3, nesting=2, curriculum=curriculum, growth=10)
+    assert set(task.levels(number, torch.Generator().manual_seed(1))) == expected
+
+
+def test_the_combined_curriculum_is_half_of_each():
+    task = made("execute", length=3, nesting=2, curriculum="combined", growth=10)
+    levels = task.levels(1000, torch.Generator().manual_seed(1))
+    assert set(levels[::2]) == {(3, 2)} and len(set(levels[1::2])) == 6
