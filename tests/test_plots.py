@@ -25,6 +25,6 @@ def test_a_curve_tells_every_step_and_every_way(tmp_path, monkeypatch):
     assert list(carried.get_ydata()) == [3.0, 2.0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
         "training (now 3.015)",
-        "validation, state carried (best 2.000)",
+        "validation, carried (best 2.000)",
     ]
     assert axes.get_xlabel() == "training step" and "nats" in axes.get_ylabel() and axes.get_title() == "a run"

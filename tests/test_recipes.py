@@ -3,6 +3,8 @@
 import pytest
 
 from unspool import config
+from unspool.build import task_class
+from unspool.data.source import Source
 from unspool.experiment import Experiment, Finished
 from unspool.settings import complete
 from unspool.train.trainer import Step
@@ -18,7 +20,8 @@ TEXT = "It was the best of times, it was the worst of times,\n" * 400
 def quick(name, tmp_path):
     """The recipe with two steps, on text made here where it wants a file of the user's."""
     overrides = list(QUICK)
-    if not config.load(name).get("data", {}).get("corpus"):
+    recipe = config.load(name)
+    if task_class(recipe).material is Source and not recipe["data"].get("corpus"):
         (tmp_path / "text.txt").write_text(TEXT + "Things")
         overrides.append(f"data.path={tmp_path / 'text.txt'}")
     return config.load(name, overrides)

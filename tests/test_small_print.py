@@ -374,7 +374,7 @@ def test_a_character_of_another_split_is_known():
 def test_the_figures_of_a_split_are_those_of_its_own_text():
     splits = Splits("née " * 100, "née à née à née", "né")
     task = build.task({"tokenizer": "word", "task": {"kind": "language", "window": 3, "length": 5}}, splits)
-    figures = task.figures("valid", 1.0)  # 5 words, 15 characters, 20 bytes
+    figures = task.figures("valid", 1.0, {})  # 5 words, 15 characters, 20 bytes
     assert figures["bits_per_character"] == pytest.approx(5 / math.log(2) / 15)
     assert figures["bits_per_byte"] == pytest.approx(5 / math.log(2) / 20)
     assert figures["perplexity"] == pytest.approx(math.e)

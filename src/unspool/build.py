@@ -1,40 +1,63 @@
 """From a recipe to the things it names."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from unspool.batch import Kind, Numbers, Tokens
 from unspool.config import Recipe
-from unspool.data.source import Source
+from unspool.data.source import Nothing, Source
 from unspool.data.tokenizer import Tokenizer, tokenizers
 from unspool.errors import ConfigError
-from unspool.models.sequence import SequenceModel
+from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
 from unspool.registry import validated
 from unspool.tasks.task import Task, tasks
 
 
-def source(recipe: Recipe) -> Source:
-    """Where the recipe's data is.
+def source(recipe: Recipe) -> Source | Nothing:
+    """Where the recipe's data is, read as its task wants it.
 
     >>> source({"data": {"corpus": "python-docs"}}).corpus
     'python-docs'
     """
-    return Source(**validated(Source, recipe.get("data", {}), "data", "the data"))
+    material = task_class(recipe).material
+    return material(**validated(material, recipe.get("data", {}), "data", "the data"))
 
 
-def task(recipe: Recipe, splits: Any, tokenizer: Tokenizer | None = None) -> Task:
-    """The recipe's task on that data; the tokenizer is fitted to the training text unless one is given."""
-    if tokenizer is None:
-        tokenizer = tokenizers.build("tokenizer", recipe.get("tokenizer", "char"))
-        tokenizer.fit(splits.train + splits.valid + splits.test if tokenizer.sees_all else splits.train)
-    given = {"splits": splits, "tokenizer": tokenizer, "seed": recipe.get("seed", 0)}
+def task_class(recipe: Recipe) -> type[Task]:
+    """The class of the recipe's task.
+
+    >>> task_class({}).__name__
+    'Language'
+    """
+    asked = recipe.get("task", {})
+    return tasks.find(asked if isinstance(asked, str) else asked.get("kind", "language"))
+
+
+def task(recipe: Recipe, splits: Any, saved: Mapping[str, Tokenizer] | None = None) -> Task:
+    """The recipe's task on that data; its tokenizers are fitted to the training text unless they are given."""
+    made = task_class(recipe)
+    given: dict[str, Any] = {"seed": recipe.get("seed", 0)}
+    if made.material is not Nothing:
+        given["splits"] = splits
+    given |= saved or {
+        name: _fitted(name, recipe.get(name, usual), splits, made) for name, usual in made.tokenizers.items()
+    }
     return tasks.build("task", recipe.get("task", "language"), **given)
 
 
-def model(recipe: Recipe, reads: Kind, writes: Kind) -> SequenceModel:
+def _fitted(name: str, options: str | Mapping[str, Any], splits: Any, task: type[Task]) -> Tokenizer:
+    tokenizer = tokenizers.build(name, options)
+    parts = (splits.train, splits.valid, splits.test) if tokenizer.sees_all else (splits.train,)
+    return tokenizer.fit("".join(task.texts(part).get(name, "") for part in parts))
+
+
+def model(recipe: Recipe, reads: Kind, writes: Kind, looks_at: Kind | None = None) -> SequenceModel:
     """The recipe's model for things of these kinds, with weights drawn from torch's generator.
+
+    Where there is something to look at, the [encoder] reads it: a core of any kind, and better one that sees both ways.
 
     >>> recipe = {"core": {"kind": "recurrent", "cell": "gru", "width": 8}}
     >>> sum(p.numel() for p in model(recipe, Tokens(5), Tokens(5)).parameters())
@@ -42,13 +65,44 @@ def model(recipe: Recipe, reads: Kind, writes: Kind) -> SequenceModel:
     """
     if "core" not in recipe:
         raise ConfigError("the recipe has no [core]", hint=f"set core.kind to one of {', '.join(cores.kinds())}")
-    core = cores.build("core", recipe["core"])
-    ends = embedding(reads, core.input_width), core, head(writes, core.width)
-    options = validated(SequenceModel, recipe.get("model", {}), "model", "the model", _GIVEN)
-    return SequenceModel(*ends, **options)
+    options = dict(recipe.get("model", {}))
+    embeds = Entrance(**validated(Entrance, _taken(options, "embed"), "model", "the model")).embed
+    core_options = {"kind": recipe["core"]} if isinstance(recipe["core"], str) else dict(recipe["core"])
+    if not embeds:
+        core_options["input_width"] = core_options.get("input_width") or reads.size
+    encoder = _encoder(recipe.get("encoder", {}), looks_at) if looks_at else None
+    if encoder is not None:
+        core_options.setdefault("source_width", encoder.core.width)
+    core = cores.build("core", core_options)
+    if not embeds and core.input_width != reads.size:
+        raise ConfigError(
+            f"model.embed=false shows the core {reads.size} numbers, and core.input_width is {core.input_width}",
+            hint="leave core.input_width out",
+        )
+    ends = embedding(reads, core.input_width, embeds), core, head(writes, core.width)
+    return SequenceModel(*ends, encoder, **validated(SequenceModel, options, "model", "the model", _GIVEN))
 
 
-_GIVEN = dict.fromkeys(("embedding", "core", "head"))
+def _encoder(options: str | Mapping[str, Any], kind: Kind) -> Encoder:
+    if not options:
+        raise ConfigError("this task has a source, and the recipe has no [encoder]", hint="set encoder.kind=recurrent")
+    core = cores.build("encoder", options)
+    return Encoder(embedding(kind, core.input_width), core)
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """What of the [model] section decides how things enter: embedded, or as one-hot vectors and plain numbers."""
+
+    embed: bool = True
+
+
+_GIVEN = dict.fromkeys(("embedding", "core", "head", "encoder"))
+
+
+def _taken(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    """These options, which are gone from the rest afterwards."""
+    return {name: options.pop(name) for name in names if name in options}
 
 
 def kind(data: Mapping[str, Any]) -> Kind:

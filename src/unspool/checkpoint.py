@@ -1,7 +1,7 @@
 """A run is a folder of data: TOML, JSON, safetensors. Nothing in it is ever executed.
 
     recipe.toml              what was asked for, resolved
-    tokenizer.json           text to ids and back
+    tokenizer.json           text to ids and back; also source_tokenizer.json and labels.json, where there are any
     about.json               kinds, versions, data fingerprint, size of the model
     metrics.jsonl            one line for each step, each evaluation and each sample of its writing
     results.json             the figures of the best model, at the end
@@ -28,9 +28,10 @@ from typing import Any
 
 from torch import Tensor
 
+from unspool.config import TOKENIZERS
 from unspool.errors import CheckpointError
 
-SHARED = ("recipe.toml", "tokenizer.json", "about.json")
+SHARED = ("recipe.toml", "about.json", *(f"{name}.json" for name in TOKENIZERS))
 """Files of a run that every checkpoint depends on."""
 
 

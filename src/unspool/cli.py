@@ -174,7 +174,7 @@ def evaluate(
         return
     for way, values in figures.items():
         told = "   ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in values.items())
-        typer.echo(f"{split}, state {way}:   {told}")
+        typer.echo(f"{split}, {way}:   {told}")
 
 
 @app.command()

@@ -20,9 +20,12 @@ SECTIONS = (
     "plugin",
     "data",
     "tokenizer",
+    "source_tokenizer",
+    "labels",
     "task",
     "model",
     "core",
+    "encoder",
     "train",
     "evaluate",
     "sample",
@@ -30,6 +33,8 @@ SECTIONS = (
     "expect",
 )
 """What may stand at the top of a recipe."""
+TOKENIZERS = ("tokenizer", "source_tokenizer", "labels")
+"""Sections that turn text into ids, each kept in a file of its name."""
 
 
 def names() -> dict[str, str]:

@@ -14,12 +14,12 @@ import torch
 from unspool import build, checkpoint, config, seeds
 from unspool.config import Recipe
 from unspool.data.source import Splits, located
-from unspool.data.tokenizer import load_text, save_text
+from unspool.data.tokenizer import save_text
 from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw_loss
 from unspool.registry import defaults, validated
-from unspool.run import Run, data, plugin_wanted
+from unspool.run import Run, data, load_tokenizers, plugin_wanted
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
 from unspool.tasks.task import kind_to_json
 from unspool.train.evaluate import evaluate
@@ -86,9 +86,8 @@ class Experiment:
         self.showing = Showing(**validated(Showing, recipe.get("sample", {}), "sample", "sampling"))
         self.saving = Saving(**validated(Saving, recipe.get("save", {}), "save", "saving"))
         seeds.start(recipe.get("seed", 0))
-        tokenizer = load_text(checkpoint.read_text(folder / "tokenizer.json")) if saved else None
-        self.task = build.task(recipe, splits, tokenizer)
-        self.model = build.model(recipe, self.task.reads, self.task.writes)
+        self.task = build.task(recipe, splits, load_tokenizers(folder) if saved else None)
+        self.model = build.model(recipe, self.task.reads, self.task.writes, self.task.looks_at)
         if self.task.causal and not self.model.core.causal:
             raise ConfigError(
                 "this core sees the future, and the task is to predict it", hint="set core.bidirectional=false"
@@ -137,7 +136,7 @@ class Experiment:
         overrides = [*saved.plain().get("overrides", ()), *overrides]
         for text in overrides:
             key = text.partition("=")[0]
-            if key.partition(".")[0] in ("seed", "tokenizer", "task", "model", "core"):
+            if key.partition(".")[0] in ("seed", *config.TOKENIZERS, "task", "model", "core", "encoder"):
                 raise ConfigError(
                     f"a resumed run cannot change {key}: its state belongs to it", hint="train anew with it"
                 )
@@ -152,7 +151,7 @@ class Experiment:
 
     def _describe(self, splits: Splits) -> None:
         """Write what the run is, before it begins."""
-        tokenizer = getattr(self.task, "tokenizer", None)
+        looks_at = self.task.looks_at
         about = {
             "unspool": _version(),
             "torch": torch.__version__,
@@ -162,6 +161,7 @@ class Experiment:
             "command": sys.argv[1:],
             "reads": kind_to_json(self.task.reads),
             "writes": kind_to_json(self.task.writes),
+            "looks_at": kind_to_json(looks_at) if looks_at else None,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "precision": asdict(self.choice),
             "data": list(splits.files),
@@ -169,8 +169,8 @@ class Experiment:
         }
         checkpoint.write_text(self.folder / "recipe.toml", config.dump(self.recipe))
         checkpoint.write_text(self.folder / "about.json", json.dumps(about, indent=1))
-        if tokenizer is not None:
-            checkpoint.write_text(self.folder / "tokenizer.json", save_text(tokenizer))
+        for name in self.task.tokenizers:
+            checkpoint.write_text(self.folder / f"{name}.json", save_text(getattr(self.task, name)))
 
     def _go_on(self, saved: checkpoint.Checkpoint) -> None:
         plain = saved.plain()
@@ -221,7 +221,7 @@ class Experiment:
             for judged in self._evaluate(number):
                 log.write("valid", number, {"way": judged.way, **judged.figures})
                 yield judged
-        if _passed(self.showing.times, before, now) and hasattr(self.task, "tokenizer"):
+        if _passed(self.showing.times, before, now) and self.task.speaks:
             sampled = self._sample(number)
             log.write("sample", number, {"prompt": sampled.prompt, "text": sampled.text})
             yield sampled
@@ -233,8 +233,8 @@ class Experiment:
         """Judge the model by the first way of its task, as fast as it trains; a new best resets the patience."""
         for way, batches in list(self.task.exams("valid").items())[:1]:
             with self.trainer.averaged():
-                score = evaluate(self.model, batches, self.device, self.choice.precision)
-                figures = self.task.figures("valid", score.loss)
+                score = evaluate(self.model, batches, self.device, self.choice.precision, self.task.mark)
+                figures = self.task.figures("valid", score.loss, score.marks)
             self.trainer.schedule.report(figures["loss"])
             better = figures["loss"] < self.best
             self.best, self.best_number = (figures["loss"], number) if better else (self.best, self.best_number)
@@ -245,7 +245,8 @@ class Experiment:
         return bool(self.evaluating.patience) and self.stale >= self.evaluating.patience
 
     def _sample(self, number: int) -> Sampled:
-        run = Run(checkpoint.Checkpoint(self.folder), self.recipe, self.model, self.task.tokenizer)  # type: ignore[attr-defined]
+        tokenizers = {name: getattr(self.task, name) for name in self.task.tokenizers}
+        run = Run(checkpoint.Checkpoint(self.folder), self.recipe, self.model, tokenizers)
         sampling = Sampling(temperature=self.showing.temperature)
         prompt = "" if run.tokenizer.unknown(self.showing.prompt) else self.showing.prompt  # no reason to end a run
         with self.trainer.averaged():
@@ -276,7 +277,8 @@ class Experiment:
         results: dict[str, float] = {}
         run = Run.load(self.folder, self.device)
         for way, batches in self.task.exams("valid").items():
-            figures = self.task.figures("valid", evaluate(run.model, batches, self.device).loss)
+            score = evaluate(run.model, batches, self.device, mark=self.task.mark)
+            figures = self.task.figures("valid", score.loss, score.marks)
             results |= {f"valid_{way}_{name}": value for name, value in figures.items()}
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]

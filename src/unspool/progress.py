@@ -12,6 +12,8 @@ from rich.markup import escape
 from unspool.train.trainer import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from unspool.experiment import Event, Experiment, Finished
@@ -41,10 +43,8 @@ def introduce(experiment: "Experiment", console: "Console") -> None:
     """What will be trained, on what, and with what precision and why."""
     parameters = sum(p.numel() for p in experiment.model.parameters())
     choice, task = experiment.choice, experiment.task
-    lengths = getattr(task, "ids", {})
-    sizes = ", ".join(f"{name} {len(ids):,}" for name, ids in lengths.items())
     threads = f"{choice.threads} thread{'s' * (choice.threads > 1)}"
-    console.print(f"[bold]{escape(str(experiment.folder))}[/]: {parameters:,} parameters, tokens: {sizes}")
+    console.print(f"[bold]{escape(str(experiment.folder))}[/]: {parameters:,} parameters{task.told()}")
     console.print(f"on {experiment.device} in {choice.precision}, {threads} ({choice.why})")
 
 
@@ -82,7 +82,7 @@ class Bar:
         elif isinstance(event, Evaluated):
             told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in event.figures.items())
             mark = " [green](best)[/]" if event.best else ""
-            self.console.print(f"step {event.number:,}: validation, state {event.way}: {told}{mark}")
+            self.console.print(f"step {event.number:,}: validation, {event.way}: {told}{mark}")
         elif isinstance(event, Sampled):
             text = (event.prompt + event.text).strip("\n")
             self.console.print(f"[dim]step {event.number:,} writes:[/]")
@@ -116,10 +116,24 @@ def conclude(event: "Finished", console: "Console") -> None:
         console.print(f"stopped at step {event.number:,}: the validation loss no longer improves")
     seconds = event.results["train_seconds"]
     console.print(f"\n[bold]done[/]: {event.number:,} steps in {seconds:.0f} s of training")
-    for way in ("carried", "windowed"):
-        if (loss := event.results.get(f"valid_{way}_loss")) is not None:
-            bits = event.results[f"valid_{way}_bits_per_character"]
-            console.print(f"  validation, state {way}: {loss:.4f} nats per token, {bits:.3f} bits per character")
+    for way, figures in by_way(event.results).items():
+        told = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
+        console.print(f"  validation, {way}: {told}")
     console.print(f"  training loss over the last fifth: {event.results['train_loss']:.4f} nats per token")
     console.print(f"  the model and its metrics: {folder}/   the curve: {folder}/loss.png")
     console.print(f"next:\n  unspool sample {quoted}\n  unspool eval {quoted}")
+
+
+def by_way(results: "Mapping[str, float]") -> dict[str, dict[str, float]]:
+    """The results on the validation split, sorted by the way of judging.
+
+    >>> by_way({"valid_carried_loss": 1.5, "train_loss": 1.4})
+    {'carried': {'loss': 1.5}}
+    """
+    found: dict[str, dict[str, float]] = {}
+    for key, value in results.items():
+        split, _, rest = key.partition("_")
+        way, _, name = rest.partition("_")
+        if split == "valid":
+            found.setdefault(way, {})[name] = value
+    return found

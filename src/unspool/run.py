@@ -1,7 +1,7 @@
 """A trained model in its folder."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -29,9 +29,9 @@ class Run:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, recipe: Recipe, model: SequenceModel, tokenizer: Tokenizer | None
+        self, checkpoint: Checkpoint, recipe: Recipe, model: SequenceModel, tokenizers: Mapping[str, Tokenizer]
     ) -> None:
-        self.checkpoint, self.recipe, self.model, self._tokenizer = checkpoint, recipe, model, tokenizer
+        self.checkpoint, self.recipe, self.model, self.tokenizers = checkpoint, recipe, model, tokenizers
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu", which: str = "best") -> "Run":
@@ -43,11 +43,10 @@ class Run:
         checkpoint = find(path, which)
         recipe = config.parse(read_text(checkpoint.run / "recipe.toml"), str(checkpoint.run))
         about = read_json(checkpoint.run / "about.json")
-        saved = checkpoint.run / "tokenizer.json"
-        tokenizer = load_text(read_text(saved)) if saved.exists() else None
         try:
             with torch.random.fork_rng(devices=[]):
-                model = build.model(recipe, build.kind(about["reads"]), build.kind(about["writes"]))
+                kinds = (build.kind(about[name]) for name in ("reads", "writes", "looks_at") if about.get(name))
+                model = build.model(recipe, *kinds)
             model.load_state_dict(checkpoint.weights())
         except UnspoolError as error:
             hint = plugin_wanted(recipe) or error.hint
@@ -55,14 +54,14 @@ class Run:
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise CheckpointError(f"{checkpoint.run} is of another model: {reason}", hint="train anew") from error
-        return cls(checkpoint, recipe, model.to(device).eval(), tokenizer)
+        return cls(checkpoint, recipe, model.to(device).eval(), load_tokenizers(checkpoint.run))
 
     @property
     def tokenizer(self) -> Tokenizer:
         """What turns text into ids and back."""
-        if self._tokenizer is None:
+        if not build.task_class(self.recipe).speaks:
             raise CheckpointError(f"{self.checkpoint.run} is not a model of text", hint="sample from a language model")
-        return self._tokenizer
+        return self.tokenizers["tokenizer"]
 
     @property
     def device(self) -> str:
@@ -97,15 +96,21 @@ class Run:
 
         Errors: CheckpointError when the data is not what the model was trained on.
         """
-        return build.task(self.recipe, data(self.recipe, self.checkpoint.run), self._tokenizer)
+        return build.task(self.recipe, data(self.recipe, self.checkpoint.run), self.tokenizers)
 
     def evaluate(self, split: str = "valid") -> dict[str, dict[str, float]]:
         """The figures of every way to evaluate on a split: nats, bits, perplexity. Empty without such a split."""
-        task = self.task()
-        return {
-            way: task.figures(split, evaluate(self.model, batches, self.device).loss)
-            for way, batches in task.exams(split).items()
-        }
+        task, figures = self.task(), {}
+        for way, batches in task.exams(split).items():
+            score = evaluate(self.model, batches, self.device, mark=task.mark)
+            figures[way] = task.figures(split, score.loss, score.marks)
+        return figures
+
+
+def load_tokenizers(folder: Path) -> dict[str, Tokenizer]:
+    """The tokenizers of a run by their names, as they were fitted when it began."""
+    files = {name: folder / f"{name}.json" for name in config.TOKENIZERS}
+    return {name: load_text(read_text(file)) for name, file in files.items() if file.exists()}
 
 
 def plugin_wanted(recipe: Recipe) -> str:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from unspool.config import Recipe
-from unspool.data.source import Source
+from unspool.build import Entrance, task_class
+from unspool.config import TOKENIZERS, Recipe
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
@@ -58,14 +58,12 @@ class Measured:
 
 
 SHELVES: dict[str, tuple[Registry[Any], str]] = {
-    "tokenizer": (tokenizers, "char"),
     "task": (tasks, "language"),
     "core": (cores, "recurrent"),
 }
 """Sections that name a thing on a shelf, and the usual one."""
 
 SECTIONS: dict[str, Any] = {
-    "data": Source,
     "model": SequenceModel,
     "train": Trainer,
     "evaluate": Evaluating,
@@ -83,11 +81,19 @@ def complete(recipe: Recipe) -> Recipe:
     """
     full: Recipe = {name: recipe[name] for name in ("seed", "plugin", "expect") if name in recipe}
     full.setdefault("seed", 0)
-    for name, (shelf, usual) in SHELVES.items():
+    task = task_class(recipe)
+    shelves = {name: (tokenizers, usual) for name, usual in task.tokenizers.items()} | SHELVES
+    if "encoder" in recipe:
+        shelves["encoder"] = (cores, "recurrent")
+    for name in TOKENIZERS:
+        if name in recipe and name not in task.tokenizers:
+            raise ConfigError(f"this task has no use for [{name}]", hint=f"leave [{name}] out")
+    for name, (shelf, usual) in shelves.items():
         asked = recipe.get(name, {})
         table = {"kind": usual} | ({"kind": asked} if isinstance(asked, str) else asked)
         full[name] = defaults(shelf.find(table["kind"]), "seed") | table
-    for name, constructor in SECTIONS.items():
+    for name, constructor in (("data", task.material), *SECTIONS.items()):
         full[name] = defaults(constructor, "seed") | recipe.get(name, {})
+    full["model"] = defaults(Entrance) | full["model"]
     full["train"] |= defaults(Measured) | recipe.get("train", {})
     return full

@@ -183,6 +183,6 @@ def _digests(folder: Path) -> Iterator[tuple[str, str]]:
     timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in records(folder)]
     for name, data in (("trainer: plain", plain), ("metrics", timeless)):
         yield name, hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-    for name in ("recipe.toml", "tokenizer.json"):
+    for name in ("recipe.toml", *(f"{name}.json" for name in config.TOKENIZERS)):
         if (folder / name).exists():
             yield name, checkpoint.digest(folder / name)

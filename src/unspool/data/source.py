@@ -123,12 +123,28 @@ class Source:
         return Text(kept, text.files, text.notes)
 
 
+class Nothing:
+    """The [data] section of a task that makes its own data: it has no options.
+
+    >>> Nothing().read().train
+    ''
+    """
+
+    def read(self) -> Splits:
+        """No text at all."""
+        return Splits("")
+
+    def piped(self, splits: Splits) -> str:
+        """Nothing came from standard input."""
+        return ""
+
+
 def located(options: Mapping[str, Any], kept: Path) -> dict[str, Any]:
     """The [data] options with paths that hold from every working directory; standard input is where it was kept."""
     found = dict(options)
     for key in ("path", "train_path", "valid_path", "test_path"):
-        if found[key] == "-":
+        if found.get(key) == "-":
             found |= {key: os.path.abspath(kept), "encoding": "utf-8"}
-        elif found[key]:
+        elif found.get(key):
             found[key] = absolute(found[key])
     return found

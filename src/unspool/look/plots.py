@@ -8,7 +8,8 @@ from typing import Any
 
 from unspool.checkpoint import writing
 
-INK, TRAIN, CARRIED, WINDOWED = "#333333", "#9fb8d0", "#0072b2", "#d55e00"  # Okabe & Ito: safe for the colour-blind
+INK, TRAIN = "#333333", "#9fb8d0"
+WAYS = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # Okabe & Ito: safe for the colour-blind
 
 
 def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "", unit: str = "nats per token") -> None:
@@ -23,11 +24,11 @@ def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "",
         axes.plot(x, y, color=TRAIN, alpha=0.5, linewidth=0.7)
         now = mean(y[-max(1, len(y) // 50) :])
         axes.plot(x, smooth(y), color=INK, linewidth=1.6, label=f"training (now {now:.3f})")
-    for way, colour in (("carried", CARRIED), ("windowed", WINDOWED)):
-        points = [(r["step"], r["loss"]) for r in records if r["kind"] == "valid" and r.get("way") == way]
-        if points:
-            label = f"validation, state {way} (best {min(p[1] for p in points):.3f})"
-            axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=4, linewidth=1.6, label=label)
+    judged = [record for record in records if record["kind"] == "valid"]
+    for way, colour in zip(dict.fromkeys(record["way"] for record in judged), WAYS, strict=False):
+        points = [(record["step"], record["loss"]) for record in judged if record["way"] == way]
+        label = f"validation, {way} (best {min(p[1] for p in points):.3f})"
+        axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=4, linewidth=1.6, label=label)
     if steps:  # the first steps are as high as chance and say little
         low, high = min(y), sorted(y)[int(0.99 * (len(y) - 1))]
         axes.set_ylim(low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3)

@@ -11,8 +11,21 @@ from unspool.nn.part import Part, State
 from unspool.registry import NotNegative, Share
 
 
+class Encoder(Part):
+    """Reads a source, so that a core can look at it: a core of its own behind an embedding of its own."""
+
+    def __init__(self, embedding: nn.Module, core: Core) -> None:
+        super().__init__()
+        self.embedding, self.core = embedding, core
+
+    def forward(self, source: Tensor, present: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B S W"]:
+        """What it makes of every place of the source."""
+        x = self.embedding(source)
+        return self.core(x, self.core.start(x), present)[0]
+
+
 class SequenceModel(Part):
-    """A core between an embedding and a head.
+    """A core between an embedding and a head, and an encoder for what there is to look at.
 
     `tied` makes the head's weights the embedding's (Press & Wolf 2017, arXiv:1608.05859; Inan et al. 2017,
     arXiv:1611.01462); `dropout` acts on what goes into the core and on what comes out of it. The ends begin uniform
@@ -33,13 +46,14 @@ class SequenceModel(Part):
         embedding: nn.Module,
         core: Core,
         head: Head,
+        encoder: "Encoder | None" = None,
         *,
         tied: bool = False,
         init_range: NotNegative = 0.0,
         dropout: Share = 0.0,
     ) -> None:
         super().__init__()
-        self.embedding, self.core, self.head = embedding, core, head
+        self.embedding, self.core, self.head, self.encoder = embedding, core, head, encoder
         self.dropout = nn.Dropout(dropout)
         if tied:
             if not isinstance(embedding, nn.Embedding) or embedding.weight.shape != head.weight.shape:
@@ -53,7 +67,9 @@ class SequenceModel(Part):
                 nn.init.uniform_(weight, -init_range, init_range)  # type: ignore[arg-type]
 
     def start(self, inputs: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
-        """The state before the first input, for as many rows as `inputs` has."""
+        """The state before the first input, for as many rows as `inputs` has; a source is read here, once."""
+        if self.encoder is not None and source is not None:
+            source = self.encoder(source, source_present)
         return self.core.start(self.embedding(inputs[:, :1]), source, source_present)
 
     def think(
@@ -71,15 +87,19 @@ class SequenceModel(Part):
         return self.head(y), state
 
     def loss(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, ""], State]:
-        """The mean loss over the positions that count, in nats, and the next state.
+        """The mean loss over the positions that count, in nats, and the next state."""
+        y, state = self.read(batch, state)
+        return self.head.loss(y, batch.targets, batch.counts), state
+
+    def read(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, "B T W"], State]:
+        """What the core makes of a batch, and the next state.
 
         A state behind which the batch does not fit is left for an empty one.
         """
         room = None if state is None else self.core.room(state)
         if state is None or (room is not None and room < batch.inputs.shape[1]):
             state = self.start(batch.inputs, batch.source, batch.source_present)
-        y, state = self.think(batch.inputs, state, batch.present)
-        return self.head.loss(y, batch.targets, batch.counts), state
+        return self.think(batch.inputs, state, batch.present)
 
 
 def _shape(module: nn.Module) -> str:

@@ -75,12 +75,28 @@ def in_full(value: Tensor) -> Tensor:
     return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
-def embedding(kind: Kind, width: int) -> nn.Module:
-    """What turns a thing into a vector of that width.
+class OneHot(nn.Module):
+    """A token as a vector of zeros and a one."""
+
+    table: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.eye(size), persistent=False)
+
+    def forward(self, ids: Tensor) -> Float[Tensor, "*B V"]:
+        """The rows of the unit matrix."""
+        return F.embedding(ids, self.table)
+
+
+def embedding(kind: Kind, width: int, learned: bool = True) -> nn.Module:
+    """What turns a thing into a vector of that width: learned, or one-hot tokens, and numbers as they are.
 
     >>> embedding(Tokens(5), 3).weight.shape
     torch.Size([5, 3])
     """
+    if not learned:
+        return OneHot(kind.size) if isinstance(kind, Tokens) else nn.Identity()
     return nn.Embedding(kind.size, width) if isinstance(kind, Tokens) else nn.Linear(kind.size, width)
 
 

@@ -1,7 +1,8 @@
 """Which token comes next in a text."""
 
+from collections.abc import Mapping
 from math import exp, log
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
@@ -26,6 +27,9 @@ class Language(Task):
     Carrying flatters models that remember; so compare like with like.
     """
 
+    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "char"}
+    speaks: ClassVar[bool] = True
+
     def __init__(
         self,
         splits: Splits,
@@ -43,6 +47,11 @@ class Language(Task):
         texts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
         self.ids = {name: torch.from_numpy(tokenizer.encode(text)).long() for name, text in texts.items() if text}
         self.sizes = {name: (len(texts[name]), len(texts[name].encode())) for name in self.ids}  # characters, bytes
+
+    @classmethod
+    def texts(cls, part: str) -> dict[str, str]:
+        """The text itself."""
+        return {"tokenizer": part}
 
     def batches(self) -> Batches:
         """The training split in lanes or in random windows."""
@@ -65,7 +74,11 @@ class Language(Task):
             return {"windowed": windowed, "carried": carried}
         return {"carried": carried, "windowed": windowed}
 
-    def figures(self, split: str, loss: float) -> dict[str, float]:
+    def told(self) -> str:
+        """How many tokens each split has."""
+        return ", tokens: " + ", ".join(f"{name} {len(ids):,}" for name, ids in self.ids.items())
+
+    def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
         """Nats per token, bits per character and per byte of the text that the tokens stand for, perplexity."""
         characters, bytes_ = self.sizes[split]
         bits = loss * len(self.ids[split]) / log(2)

@@ -1,22 +1,46 @@
 """The contract of a task: what the problem is, apart from any model."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
-from unspool.batch import Batches, Kind
+from torch import Tensor
+
+from unspool.batch import Batch, Batches, Kind
+from unspool.data.source import Source
 from unspool.registry import Registry
+
+Marks = dict[str, tuple[float, float]]
+"""Sums, and over how many: an accuracy is the right ones and all of them."""
 
 
 class Task:
-    """What is read, what is predicted, the batches of each split, and how a loss is told.
+    """What is read, what is predicted, the batches of each split, and how a result is told.
 
-    >>> sorted(Task.figures(None, "valid", 1.0))
-    ['loss']
+    >>> Task.figures(None, "valid", 1.0, {"accuracy": 0.5})
+    {'loss': 1.0, 'accuracy': 0.5}
     """
+
+    material: ClassVar[Callable[..., Any]] = Source
+    """What reads the [data] section: the constructor of something with `read()`."""
+    tokenizers: ClassVar[Mapping[str, str]] = {}
+    """The recipe's sections for tokenizers, and the usual kind of each; the constructor takes them by these names."""
+    speaks: ClassVar[bool] = False
+    """Whether what is learned is to go on with a text, so that a model of it can be sampled from."""
 
     reads: Kind
     writes: Kind
+    looks_at: Kind | None = None
+    """What the source of a batch is made of, where there is one."""
     causal: bool = True
     """Whether a model that sees what comes after would be cheating."""
+
+    mark: Callable[[Tensor, Batch], Marks] | None = None
+    """From the predictions (B, T, V) of a batch to sums that are told beside the loss; None where the loss says all."""
+
+    @classmethod
+    def texts(cls, part: Any) -> dict[str, str]:
+        """The text of one part of the data that each tokenizer is fitted to."""
+        return {}
 
     def batches(self) -> Batches:
         """What to train on."""
@@ -26,9 +50,13 @@ class Task:
         """What to evaluate on, by the name of the way: every position of the split once. Empty without that split."""
         raise NotImplementedError
 
-    def figures(self, split: str, loss: float) -> dict[str, float]:
-        """The loss, in nats per position, in the units that people compare."""
-        return {"loss": loss}
+    def told(self) -> str:
+        """What there is to learn from, to be put behind the number of weights."""
+        return ""
+
+    def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
+        """The loss, in nats per position, and the means of all marks, in the units that people compare."""
+        return {"loss": loss, **marks}
 
 
 tasks: Registry[Task] = Registry("task", "unspool.tasks")

@@ -1,0 +1,92 @@
+"""Small Python programs that print one number."""
+
+from random import Random
+from typing import NamedTuple
+
+NAMES = "abcdefghijklmnopqrstuvw"  # x counts the loops
+
+
+class Code(NamedTuple):
+    """Lines to run first, an expression, and its value."""
+
+    lines: tuple[str, ...]
+    expression: str
+    value: int
+
+    def program(self) -> str:
+        """All of it as Python reads it."""
+        return "\n".join((*self.lines, f"print({self.expression})"))
+
+
+def program(random: Random, length: int, nesting: int) -> tuple[str, str]:
+    """A program whose numbers have up to `length` digits and whose operations are `nesting` deep, and what it prints.
+
+    >>> text, printed = program(Random(3), length=4, nesting=3)
+    >>> print(text)
+    r=75
+    for x in range(16):r+=9
+    e=r
+    l=(e-564)
+    print((6506+l))
+    >>> printed
+    '6161'
+    """
+    code = number(random, length)
+    names = random.sample(NAMES, nesting)
+    for depth in range(nesting):
+        code = random.choice(OPERATIONS)(random, code, length, names[depth])
+    return code.program(), str(code.value)
+
+
+def number(random: Random, length: int) -> Code:
+    """A number of up to that many digits, each number of digits as likely as the others."""
+    value = random.randrange(10 ** random.randint(1, length))
+    return Code((), str(value), value)
+
+
+def pair(random: Random, inner: Code, length: int, name: str) -> Code:
+    """The sum or the difference of the inner expression and a number, either first."""
+    other, inner = number(random, length), nested(inner)
+    first, second = (inner, other) if random.random() < 0.5 else (other, inner)
+    plus = random.random() < 0.5
+    value = first.value + second.value if plus else first.value - second.value
+    return Code(inner.lines, f"({first.expression}{'+' if plus else '-'}{second.expression})", value)
+
+
+def multiply(random: Random, inner: Code, length: int, name: str) -> Code:
+    """The inner expression times a small number."""
+    times, inner = random.randint(2, 4 * length), nested(inner)
+    return Code(inner.lines, f"({inner.expression}*{times})", inner.value * times)
+
+
+def condition(random: Random, inner: Code, length: int, name: str) -> Code:
+    """The inner expression or a number, as one number is less than another or not."""
+    low, high, other = (number(random, length) for _ in range(3))
+    inner = nested(inner)
+    value = inner.value if low.value < high.value else other.value
+    return Code(inner.lines, f"{inner.expression} if {low.expression}<{high.expression} else {other.expression}", value)
+
+
+def variable(random: Random, inner: Code, length: int, name: str) -> Code:
+    """The inner expression under a name, and the name with a number."""
+    lines = (*inner.lines, f"{name}={inner.expression}")
+    return pair(random, Code(lines, name, inner.value), length, name)
+
+
+def loop(random: Random, inner: Code, length: int, name: str) -> Code:
+    """The inner expression under a name, and a number added to it or taken away a few times."""
+    times, step, plus = random.randint(1, 4 * length), number(random, length), random.random() < 0.5
+    lines = (
+        *inner.lines,
+        f"{name}={inner.expression}",
+        f"for x in range({times}):{name}{'+' if plus else '-'}={step.value}",
+    )
+    return Code(lines, name, inner.value + times * (step.value if plus else -step.value))
+
+
+OPERATIONS = (pair, multiply, condition, variable, loop)
+
+
+def nested(code: Code) -> Code:
+    """The same, to be put into another expression."""
+    return code._replace(expression=f"({code.expression})") if " " in code.expression else code

@@ -1,0 +1,52 @@
+"""The sum of the two that were marked."""
+
+from typing import Annotated
+
+import torch
+from annotated_types import Ge
+from torch import Tensor
+
+from unspool.batch import Batch, Numbers
+from unspool.registry import Count
+from unspool.tasks.generated import Generated
+from unspool.tasks.task import Marks, tasks
+
+
+@tasks.register("adding")
+class Adding(Generated):
+    """Numbers between 0 and 1 go by, two of them marked, one in each half: what is their sum?
+
+    Asked at the end (Hochreiter & Schmidhuber 1997, experiment 4; as in Le et al. 2015, arXiv:1504.00941). Always
+    saying 1 has a squared error of 1/6; an answer within 0.04 of the truth is called right.
+
+    >>> batch = Adding(length=6, batch_size=1).batches()[0]
+    >>> values, marks = batch.inputs[0].unbind(dim=1)
+    >>> bool(torch.isclose(batch.targets[0, -1, 0], (values * marks).sum())), int(marks.sum())
+    (True, 2)
+    """
+
+    def __init__(
+        self, length: Annotated[int, Ge(2)] = 50, batch_size: Count = 32, epoch: Count = 30, seed: int = 0
+    ) -> None:
+        super().__init__(batch_size, epoch, seed)
+        self.length = length
+        self.reads, self.writes = Numbers(2), Numbers(1)
+
+    def draw(self, random: torch.Generator) -> Batch:
+        """Rows of (value, mark) pairs."""
+        rows, half = self.batch_size, self.length // 2
+        values, marks = torch.rand(rows, self.length, generator=random), torch.zeros(rows, self.length)
+        for first, many in ((0, half), (half, self.length - half)):
+            marks.scatter_(1, first + torch.randint(many, (rows, 1), generator=random), 1.0)
+        targets = (values * marks).sum(dim=1)[:, None, None].expand(rows, self.length, 1)
+        counts = (torch.arange(self.length) == self.length - 1).expand(rows, -1)
+        return Batch(torch.stack([values, marks], dim=-1), targets, counts)
+
+    def mark(self, scores: Tensor, batch: Batch) -> Marks:
+        """The squared error, and how many sums are within 0.04."""
+        error = (scores - batch.targets)[batch.counts].float()
+        number = float(len(error))
+        return {
+            "squared_error": (float(error.square().sum()), number),
+            "accuracy": (float((error.abs() < 0.04).sum()), number),
+        }

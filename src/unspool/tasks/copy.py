@@ -1,0 +1,45 @@
+"""Remember all of it, wait, and say it back."""
+
+import torch
+
+from unspool.batch import Batch, Tokens
+from unspool.registry import Count, Natural
+from unspool.tasks.generated import Generated
+from unspool.tasks.task import tasks
+
+
+@tasks.register("copy")
+class Copy(Generated):
+    """Read `length` symbols, wait `wait` ticks, and at the signal say them back (Hochreiter & Schmidhuber 1997).
+
+    Of `size` symbols; two more are the silence and the signal. Only the answer counts; chance is one in `size`.
+
+    >>> batch = Copy(size=8, length=3, wait=2, batch_size=1).batches()[0]
+    >>> batch.inputs.tolist(), batch.targets[batch.counts].tolist()
+    ([[7, 1, 3, 8, 8, 9, 8, 8]], [7, 1, 3])
+    """
+
+    def __init__(
+        self,
+        size: Count = 8,
+        length: Count = 5,
+        wait: Natural = 10,
+        batch_size: Count = 32,
+        epoch: Count = 30,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, epoch, seed)
+        self.size, self.length, self.wait = size, length, wait
+        self.reads, self.writes = Tokens(size + 2), Tokens(size)
+
+    def draw(self, random: torch.Generator) -> Batch:
+        """Rows of symbols, silence, the signal, and silence while the answer is said."""
+        symbols = torch.randint(self.size, (self.batch_size, self.length), generator=random)
+        total = self.length + self.wait + self.length
+        inputs = torch.full((self.batch_size, total), self.size)
+        inputs[:, : self.length] = symbols
+        inputs[:, self.length + self.wait] = self.size + 1
+        targets = torch.zeros_like(inputs)
+        targets[:, -self.length :] = symbols
+        counts = (torch.arange(total) >= total - self.length).expand(self.batch_size, -1)
+        return Batch(inputs, targets, counts)

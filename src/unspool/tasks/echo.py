@@ -1,0 +1,75 @@
+"""Say again what you heard a while ago."""
+
+import torch
+
+from unspool.batch import Batch, Batches, Tokens
+from unspool.data.source import Nothing
+from unspool.registry import Count, Natural
+from unspool.seeds import mix
+from unspool.tasks.generated import SPLITS, bits
+from unspool.tasks.task import Marks, Task, tasks
+
+
+@tasks.register("echo")
+class Echo(Task):
+    """Random bits come in, and go out again `delay` ticks later; until then, zeros.
+
+    The series is `series` long in each of `batch_size` rows and is read `length` ticks at a time, the state carried
+    over: truncated back-propagation through time must carry what it cannot differentiate. A pass is one series, and the
+    next pass has a new one (Canziani, NYU Deep Learning 2020, practicum 6).
+
+    >>> batch = Echo(delay=2, batch_size=1, length=6).batches()[0]
+    >>> batch.inputs.tolist(), batch.targets.tolist()
+    ([[1, 1, 1, 0, 0, 0]], [[0, 0, 1, 1, 1, 0]])
+    """
+
+    material = Nothing
+
+    def __init__(
+        self, delay: Natural = 3, batch_size: Count = 5, length: Count = 20, series: Count = 20_000, seed: int = 0
+    ) -> None:
+        self.delay, self.batch_size, self.length, self.series, self.seed = delay, batch_size, length, series, seed
+        self.reads = self.writes = Tokens(2)
+
+    def batches(self) -> Batches:
+        """Series after series."""
+        return Series(self, self.seed)
+
+    def exams(self, split: str) -> dict[str, Batches]:
+        """A series that training never sees, from an empty state to its end."""
+        return {"carried": Series(self, mix(self.seed, -SPLITS[split]))}
+
+    def mark(self, scores: torch.Tensor, batch: Batch) -> Marks:
+        """How many bits are right."""
+        right = scores.argmax(dim=-1) == batch.targets
+        return {"accuracy": (float(right.sum()), float(right.numel()))}
+
+
+class Series:
+    """The chunks of one series after another, by number."""
+
+    def __init__(self, echo: Echo, seed: int) -> None:
+        self.echo, self.seed = echo, seed
+        self.number, self.bits = -1, torch.zeros(0)
+
+    @property
+    def epoch(self) -> int:
+        """How many chunks a series has."""
+        return -(-self.echo.series // self.echo.length)
+
+    def __getitem__(self, number: int) -> Batch:
+        """A chunk; the first of a series begins from an empty state."""
+        series, index = divmod(number, self.epoch)
+        heard, first = self._series(series), index * self.echo.length
+        last = min(first + self.echo.length, self.echo.series)
+        inputs = heard[:, first + self.echo.delay : last + self.echo.delay]
+        every = torch.ones((), dtype=torch.bool).expand(inputs.shape)
+        return Batch(inputs, heard[:, first:last], every, continues=index > 0)
+
+    def _series(self, number: int) -> torch.Tensor:
+        """The bits of a series after `delay` zeros; the last series is kept, for its chunks follow one another."""
+        if number != self.number:
+            random = torch.Generator().manual_seed(mix(self.seed, number))
+            heard = bits((self.echo.batch_size, self.echo.series), random)
+            self.number, self.bits = number, torch.nn.functional.pad(heard, (self.echo.delay, 0))
+        return self.bits

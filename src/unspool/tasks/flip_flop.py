@@ -1,0 +1,54 @@
+"""One bit of memory, as in hardware."""
+
+from typing import Literal
+
+import torch
+
+from unspool.batch import Batch, Tokens
+from unspool.registry import Count, Portion
+from unspool.tasks.generated import Generated
+from unspool.tasks.task import Marks, tasks
+
+
+@tasks.register("flip-flop")
+class FlipFlop(Generated):
+    """What a flip-flop holds after every tick: combinational logic cannot know, sequential logic must.
+
+    "sr" reads nothing (0), set (1) or reset (2); "d" reads two bits as one number, 2 * clock + data, and takes the data
+    when the clock is up. Something happens with probability `busy`. The accuracy where nothing happens ("held") is what
+    tells memory from its absence: without one it is at chance.
+
+    >>> batch = FlipFlop(length=6, batch_size=1).batches()[0]
+    >>> batch.inputs.tolist(), batch.targets.tolist()
+    ([[1, 1, 2, 0, 0, 2]], [[1, 1, 0, 0, 0, 0]])
+    """
+
+    def __init__(
+        self,
+        logic: Literal["sr", "d"] = "sr",
+        length: Count = 40,
+        busy: Portion = 0.3,
+        batch_size: Count = 32,
+        epoch: Count = 30,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, epoch, seed)
+        self.logic, self.length, self.busy = logic, length, busy
+        self.reads, self.writes = Tokens(3 if logic == "sr" else 4), Tokens(2)
+
+    def draw(self, random: torch.Generator) -> Batch:
+        """Rows of inputs, and what is held after each."""
+        shape = self.batch_size, self.length
+        acts = torch.rand(shape, generator=random) < self.busy
+        acts[:, 0] = True  # so that there is something to hold
+        data = torch.randint(2, shape, generator=random)
+        last = torch.where(acts, torch.arange(self.length), 0).cummax(dim=1).values  # when it last took something
+        held = data.gather(1, last)
+        inputs = torch.where(acts, 2 - data, 0) if self.logic == "sr" else 2 * acts + data
+        return Batch(inputs, held, torch.ones_like(inputs, dtype=torch.bool))
+
+    def mark(self, scores: torch.Tensor, batch: Batch) -> Marks:
+        """How many are right, and how many of those where nothing happens."""
+        quiet = batch.inputs == 0 if self.logic == "sr" else batch.inputs < 2
+        right = scores.argmax(dim=-1) == batch.targets
+        return {**super().mark(scores, batch), "held": (float((right & quiet).sum()), float(quiet.sum()))}

@@ -1,0 +1,28 @@
+"""Odd or even?"""
+
+import torch
+
+from unspool.batch import Batch, Tokens
+from unspool.registry import Count
+from unspool.tasks.generated import Generated, bits
+from unspool.tasks.task import tasks
+
+
+@tasks.register("parity")
+class Parity(Generated):
+    """Whether the number of ones so far is odd, asked after every bit: one bit of memory that every input may turn.
+
+    >>> batch = Parity(length=5, batch_size=1).batches()[0]
+    >>> batch.inputs.tolist(), batch.targets.tolist()
+    ([[1, 1, 1, 0, 0]], [[1, 0, 1, 1, 1]])
+    """
+
+    def __init__(self, length: Count = 40, batch_size: Count = 32, epoch: Count = 30, seed: int = 0) -> None:
+        super().__init__(batch_size, epoch, seed)
+        self.length = length
+        self.reads = self.writes = Tokens(2)
+
+    def draw(self, random: torch.Generator) -> Batch:
+        """Rows of bits, and the parity of each beginning of them."""
+        inputs = bits((self.batch_size, self.length), random)
+        return Batch(inputs, inputs.cumsum(dim=1) % 2, torch.ones_like(inputs, dtype=torch.bool))

@@ -1,0 +1,44 @@
+"""What belonged to it?"""
+
+import torch
+
+from unspool.batch import Batch, Tokens
+from unspool.errors import ConfigError
+from unspool.registry import Count
+from unspool.tasks.generated import Generated
+from unspool.tasks.task import tasks
+
+
+@tasks.register("recall")
+class Recall(Generated):
+    """Pairs of a key and a value go by; then the keys come again in another order, and each wants its value.
+
+    Associative recall (Ba et al. 2016, arXiv:1610.06258; in this form Arora et al. 2023, arXiv:2312.04927): a state of
+    constant size holds only so many pairs, attention any number. Of `size` keys and as many values; chance is one in
+    `size`.
+
+    >>> batch = Recall(size=4, pairs=2, batch_size=1, seed=3).batches()[0]
+    >>> batch.inputs.tolist(), batch.targets[batch.counts].tolist()
+    ([[3, 5, 1, 5, 3, 1]], [1, 1])
+    """
+
+    def __init__(
+        self, size: Count = 16, pairs: Count = 4, batch_size: Count = 32, epoch: Count = 30, seed: int = 0
+    ) -> None:
+        super().__init__(batch_size, epoch, seed)
+        if pairs > size:
+            raise ConfigError(f"{pairs} pairs need as many keys, and there are {size}", hint=f"task.pairs={size}")
+        self.size, self.pairs = size, pairs
+        self.reads, self.writes = Tokens(2 * size), Tokens(size)
+
+    def draw(self, random: torch.Generator) -> Batch:
+        """Rows of key, value, key, value, and the keys again."""
+        rows = self.batch_size
+        keys = torch.rand(rows, self.size, generator=random).argsort(dim=1)[:, : self.pairs]
+        values = torch.randint(self.size, (rows, self.pairs), generator=random)
+        asked = torch.rand(rows, self.pairs, generator=random).argsort(dim=1)
+        shown = torch.stack([keys, self.size + values], dim=-1).flatten(1)
+        inputs = torch.cat([shown, keys.gather(1, asked)], dim=1)
+        targets = torch.cat([torch.zeros_like(shown), values.gather(1, asked)], dim=1)
+        counts = (torch.arange(3 * self.pairs) >= 2 * self.pairs).expand(rows, -1)
+        return Batch(inputs, targets, counts)

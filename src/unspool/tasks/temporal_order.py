@@ -1,0 +1,67 @@
+"""In which order did they come?"""
+
+from typing import Literal
+
+import torch
+
+from unspool.batch import Batch, Tokens
+from unspool.registry import Count
+from unspool.tasks.generated import Generated
+from unspool.tasks.task import tasks
+
+Level = Literal["easy", "normal", "moderate", "hard", "nightmare"]
+
+LEVELS: dict[str, tuple[tuple[int, int], ...]] = {  # how long, and where the first and the second trigger stand
+    "easy": ((7, 8), (1, 2), (4, 5)),
+    "normal": ((30, 40), (2, 5), (20, 27)),
+    "moderate": ((60, 80), (10, 20), (45, 54)),
+    "hard": ((100, 110), (10, 20), (50, 60)),
+    "nightmare": ((300, 500), (10, 80), (250, 290)),
+}
+THREE = ((100, 110), (10, 20), (33, 43), (66, 76))  # experiment 6b
+SYMBOLS = "XYabcdBE"
+
+
+@tasks.register("temporal-order")
+class TemporalOrder(Generated):
+    """Two triggers, X or Y each, stand somewhere among a b c d, between B and E: which were they, in order?
+
+    Four answers, XX XY YX YY, asked for at the end; chance is 0.25. "hard" is experiment 6a of Hochreiter & Schmidhuber
+    1997, and `triggers=3` its experiment 6b, with eight answers. Shorter rows are padded in front, so that all end
+    together; all ranges are inclusive.
+
+    >>> task = TemporalOrder(batch_size=1)
+    >>> batch = task.batches()[0]
+    >>> "".join(SYMBOLS[i] for i in batch.inputs[0][batch.present[0]]), "Q R S U".split()[batch.targets[0, -1]]
+    ('BdYaaXbE', 'S')
+    """
+
+    def __init__(
+        self,
+        level: Level = "easy",
+        triggers: Literal[2, 3] = 2,
+        batch_size: Count = 32,
+        epoch: Count = 31,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, epoch, seed)
+        (self.shortest, self.longest), *self.places = LEVELS[level] if triggers == 2 else THREE
+        self.reads, self.writes = Tokens(len(SYMBOLS)), Tokens(2**triggers)
+
+    def draw(self, random: torch.Generator) -> Batch:
+        """Rows that end together, each with its answer at the end."""
+        rows, columns = self.batch_size, torch.arange(self.longest)
+        lengths = torch.randint(self.shortest, self.longest + 1, (rows, 1), generator=random)
+        before = self.longest - lengths  # columns of padding
+        ids = torch.randint(2, 6, (rows, self.longest), generator=random)
+        ids[columns == before] = SYMBOLS.index("B")
+        ids[:, -1] = SYMBOLS.index("E")
+        answer = torch.zeros(rows, 1, dtype=torch.long)
+        for first, last in self.places:
+            trigger = torch.randint(2, (rows, 1), generator=random)
+            place = before + torch.randint(first, last + 1, (rows, 1), generator=random)
+            ids.scatter_(1, place, trigger)
+            answer = 2 * answer + trigger
+        targets = answer.expand(rows, self.longest)
+        counts = (columns == self.longest - 1).expand(rows, -1)
+        return Batch(ids, targets, counts, columns >= before)

@@ -1,0 +1,209 @@
+"""Each generated task against its definition, worked out again in plain Python for every row."""
+
+from contextlib import redirect_stdout
+from io import StringIO
+from random import Random
+
+import pytest
+import torch
+
+from unspool.batch import Tokens
+from unspool.data.programs import Code, condition, pair, program, variable
+from unspool.errors import ConfigError
+from unspool.tasks.execute import SYMBOLS as SYMBOLS_OF_PROGRAMS
+from unspool.tasks.task import tasks
+from unspool.tasks.temporal_order import LEVELS, SYMBOLS, THREE
+
+GENERATED = {
+    "temporal-order": {"level": "moderate"},
+    "echo": {"delay": 4, "series": 50, "length": 7},
+    "copy": {},
+    "adding": {"length": 11},
+    "parity": {},
+    "flip-flop": {},
+    "recall": {},
+    "execute": {"length": 2, "batch_size": 8},
+}
+
+
+def made(kind, **options):
+    return tasks.build("task", {"kind": kind, **options})
+
+
+@pytest.mark.parametrize("kind", GENERATED)
+def test_batches_follow_from_seed_and_number_and_exams_are_others(kind):
+    one, same, other = (made(kind, **GENERATED[kind], seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(one.batches()[5].inputs, same.batches()[5].inputs)
+    assert not torch.equal(one.batches()[5].inputs, other.batches()[5].inputs)
+    assert not torch.equal(one.batches()[5].inputs, one.batches()[6].inputs)
+    seen = [one.batches()[0].inputs] + [next(iter(one.exams(s).values()))[0].inputs for s in ("valid", "test")]
+    assert not any(torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
+    assert one.batches().epoch > 0
+
+
+@pytest.mark.parametrize("kind", GENERATED)
+def test_a_perfect_answer_is_marked_as_such_and_a_wrong_one_not(kind):
+    task = made(kind, **GENERATED[kind])
+    batch = task.batches()[0]
+    if isinstance(task.writes, Tokens):
+        perfect = torch.nn.functional.one_hot(batch.targets, task.writes.size).float()
+        wrong = perfect.roll(1, dims=-1)
+    else:
+        perfect, wrong = batch.targets.float(), batch.targets + 0.5
+    for scores, value in ((perfect, 1.0), (wrong, 0.0)):
+        marks = task.mark(scores, batch)
+        amount, over = marks["accuracy"]
+        assert over == batch.positions and amount == value * over
+        assert task.figures("valid", 0.5, {"accuracy": value})["accuracy"] == value
+
+
+@pytest.mark.parametrize("level", [*LEVELS, "three"])
+def test_temporal_order(level):
+    task = made("temporal-order", triggers=3) if level == "three" else made("temporal-order", level=level)
+    (shortest, longest), *places = THREE if level == "three" else LEVELS[level]
+    lengths, found = set(), set()
+    for number in range(20):
+        batch = task.batches()[number]
+        assert batch.counts.sum(dim=1).tolist() == [1] * 32 and bool(batch.counts[:, -1].all())
+        for ids, there, target in zip(batch.inputs, batch.present, batch.targets, strict=True):
+            word = "".join(SYMBOLS[i] for i in ids[there])
+            assert there.int().diff().min() >= 0, "padding stands in front"
+            assert shortest <= len(word) <= longest and word[0] == "B" and word[-1] == "E"
+            triggers = [(t, s) for t, s in enumerate(word) if s in "XY"]
+            assert len(triggers) == len(places) and all(
+                a <= t <= b for (t, _), (a, b) in zip(triggers, places, strict=True)
+            )
+            assert set(word[1:-1]) <= set("XYabcd")
+            assert int("".join(str("XY".index(s)) for _, s in triggers), 2) == target[-1]
+            lengths.add(len(word))
+            found.add(int(target[-1]))
+    assert found == set(range(task.writes.size))
+    assert {shortest, longest} <= lengths or level == "nightmare", "both ends of the range are drawn"
+
+
+def test_echo_says_again_what_it_heard_across_chunks_and_never_across_series():
+    task = made("echo", delay=4, series=50, length=7, batch_size=3)
+    batches = task.batches()
+    assert batches.epoch == 8 and [batches[n].continues for n in range(9)] == [False] + [True] * 7 + [False]
+    for series in range(2):
+        chunks = [batches[8 * series + n] for n in range(8)]
+        heard, said = (torch.cat([getattr(c, name) for c in chunks], dim=1) for name in ("inputs", "targets"))
+        assert heard.shape == (3, 50)
+        assert torch.equal(said[:, 4:], heard[:, :-4]) and not said[:, :4].any()
+    assert torch.equal(batches[0].inputs, task.batches()[0].inputs), "in whatever order they are asked for"
+
+
+def test_copy():
+    batch = made("copy", size=6, length=4, wait=3).batches()[0]
+    for ids, target, counts in zip(batch.inputs.tolist(), batch.targets.tolist(), batch.counts.tolist(), strict=True):
+        assert ids[4:7] == [6] * 3 and ids[7] == 7 and ids[8:] == [6] * 3 and max(ids[:4]) < 6
+        assert counts == [False] * 7 + [True] * 4 and target[7:] == ids[:4]
+
+
+def test_adding():
+    batch = made("adding", length=9).batches()[0]
+    for row, target in zip(batch.inputs, batch.targets, strict=True):
+        marked = [t for t in range(9) if row[t, 1] == 1]
+        assert len(marked) == 2 and marked[0] < 4 <= marked[1]
+        assert float(target[-1]) == pytest.approx(float(row[marked, 0].sum()))
+
+
+def test_parity():
+    batch = made("parity", length=17).batches()[0]
+    for ids, target in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
+        assert target == [sum(ids[: t + 1]) % 2 for t in range(17)]
+
+
+@pytest.mark.parametrize("logic", ["sr", "d"])
+def test_flip_flop(logic):
+    batch = made("flip-flop", logic=logic).batches()[0]
+    for ids, target in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
+        held = None
+        for id, said in zip(ids, target, strict=True):
+            if logic == "sr":
+                held = {0: held, 1: 1, 2: 0}[id]
+            elif id >= 2:  # the clock is up
+                held = id - 2
+            assert said == held
+
+
+def test_recall():
+    batch = made("recall", size=7, pairs=5).batches()[0]
+    for ids, target, counts in zip(batch.inputs.tolist(), batch.targets.tolist(), batch.counts.tolist(), strict=True):
+        pairs = dict(zip(ids[:10:2], [v - 7 for v in ids[1:10:2]], strict=True))
+        assert len(pairs) == 5 and counts == [False] * 10 + [True] * 5
+        assert sorted(ids[10:]) == sorted(pairs) and target[10:] == [pairs[key] for key in ids[10:]]
+    with pytest.raises(ConfigError, match="8 pairs need as many keys"):
+        made("recall", size=7, pairs=8)
+
+
+def printed_by_python(text):
+    out = StringIO()
+    with redirect_stdout(out):
+        exec(text, {})
+    return out.getvalue().strip()
+
+
+def test_programs_print_what_python_prints():
+    for seed in range(600):
+        length, nesting = 1 + seed % 6, 1 + seed % 4
+        text, printed = program(Random(seed), length, nesting)
+        assert printed_by_python(text) == printed
+        assert set(text + printed) <= set(SYMBOLS_OF_PROGRAMS) - {"#"}
+
+
+def test_the_programs_of_the_slides_are_of_this_kind():
+    """Each operation in turn, with the choices of chance written down, gives the lecture's two programs."""
+    first = Code(("j=8584", "for x in range(8):j+=920"), "j", 8584 + 8 * 920)
+    first = pair(Chosen([4, 1500, 0.9, 0.1]), first, 4, "")
+    first = variable(Chosen([4, 7567, 0.1, 0.1]), first, 4, "b")
+    assert first.program() == "j=8584\nfor x in range(8):j+=920\nb=(1500+j)\nprint((b+7567))"
+    second = variable(Chosen([4, 5347, 0.1, 0.9]), Code((), "8827", 8827), 4, "i")
+    second = variable(Chosen([4, 8704, 0.1, 0.1]), second, 4, "c")
+    second = condition(Chosen([4, 2641, 4, 8500, 4, 5308]), second, 4, "")
+    assert second.program() == "i=8827\nc=(i-5347)\nprint((c+8704) if 2641<8500 else 5308)"
+    for code, answer in ((first, 25011), (second, 12184)):
+        assert printed_by_python(code.program()) == str(code.value) == str(answer)
+
+
+class Chosen(Random):
+    """Chance whose every answer is known."""
+
+    def __init__(self, answers):
+        super().__init__()
+        self.answers = iter(answers)
+
+    def next(self, *between):
+        return next(self.answers)
+
+    random = randint = randrange = next
+
+
+def test_execute_asks_for_the_answer_alone():
+    batch = made("execute", length=2, nesting=2, batch_size=20).batches()[0]
+    for ids, there, target, counts in zip(batch.inputs, batch.present, batch.targets, batch.counts, strict=True):
+        text, _, begun = "".join(SYMBOLS_OF_PROGRAMS[i] for i in ids[there]).partition("#")
+        answer = "".join(SYMBOLS_OF_PROGRAMS[i] for i in target[counts])
+        assert answer == printed_by_python(text) + "." and answer.startswith(begun)
+
+
+@pytest.mark.parametrize(
+    ("curriculum", "number", "expected"),
+    [
+        ("none", 0, {(3, 2)}),
+        ("naive", 0, {(1, 1)}),
+        ("naive", 10, {(2, 1)}),
+        ("naive", 35, {(1, 2)}),
+        ("naive", 1000, {(3, 2)}),
+        ("mix", 0, {(a, b) for a in (1, 2, 3) for b in (1, 2)}),
+    ],
+)
+def test_a_curriculum(curriculum, number, expected):
+    task = made("execute", length=3, nesting=2, curriculum=curriculum, growth=10)
+    assert set(task.levels(number, torch.Generator().manual_seed(1))) == expected
+
+
+def test_the_combined_curriculum_is_half_of_each():
+    task = made("execute", length=3, nesting=2, curriculum="combined", growth=10)
+    levels = task.levels(1000, torch.Generator().manual_seed(1))
+    assert set(levels[::2]) == {(3, 2)} and len(set(levels[1::2])) == 6
