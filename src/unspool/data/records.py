@@ -112,7 +112,7 @@ class Records:
         for name, wanted in (("train", True), ("valid", valid_share), ("test", test_share)):
             if wanted and not found[name]:
                 raise DataError(
-                    f"{len(train)} records are too few to split: none would be left for {name}",
+                    f"there are too few records to split ({len(train)}): none would be left for {name}",
                     hint="give more records, or set data.valid and data.test to other shares (0: none)",
                 )
         files = tuple(path for path in self.paths.values() if path)

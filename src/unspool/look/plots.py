@@ -60,7 +60,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], path:
     """How many of each label (rows) were taken for each (columns); the darker, the larger the share of its row."""
     from matplotlib.figure import Figure
 
-    side = 2.4 + 0.42 * len(labels)
+    side = 2.4 + 0.42 * min(len(labels), MANY)
     figure = Figure(figsize=(side, side), dpi=120, layout="constrained")
     axes = figure.subplots()
     shares = [[number / max(1, sum(row)) for number in row] for row in matrix]

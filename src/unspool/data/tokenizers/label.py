@@ -30,7 +30,7 @@ class Label(Tokenizer):
 
     def fit(self, text: str) -> "Label":
         """Learn which labels there are; numbers are sorted as numbers."""
-        found = set(text.split("\n")) - {""}
+        found = set(self.split(text))
         numbers = all(label.lstrip("-").isdecimal() for label in found)
         self.know(sorted(found, key=lambda label: (int(label) if numbers else 0, label)))
         return self
@@ -46,8 +46,8 @@ class Label(Tokenizer):
         return np.array([self.ids[label] for label in self.split(text)], dtype=np.int64)
 
     def split(self, text: str) -> list[str]:
-        """The lines of a text; the end of the last one is not another."""
-        return text.removesuffix("\n").split("\n") if text else []
+        """The lines of a text that are not empty."""
+        return [line for line in text.split("\n") if line]
 
     def unknown(self, text: str) -> list[str]:
         """The labels that no id stands for, each once, in their order."""
