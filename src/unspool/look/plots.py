@@ -64,7 +64,7 @@ def draw_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], path:
     figure = Figure(figsize=(side, side), dpi=120, layout="constrained")
     axes = figure.subplots()
     shares = [[number / max(1, sum(row)) for number in row] for row in matrix]
-    axes.imshow(shares, cmap="cividis_r", vmin=0, vmax=1)  # as dark and as light for every eye
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)  # light to dark, for every eye and every printer
     if len(labels) <= MANY:
         for down, row in enumerate(matrix):
             for across, number in enumerate(row):
