@@ -8,6 +8,7 @@ import torch
 from unspool import build, config
 from unspool.batch import Batch
 from unspool.data.bucketed import Bucketed, padded
+from unspool.data.labelled import Labelled
 from unspool.data.records import Examples
 from unspool.data.tokenizer import load_text, save_text, tokenizers
 from unspool.errors import DataError
@@ -252,3 +253,44 @@ def test_a_confusion_is_drawn_with_its_numbers(tmp_path, monkeypatch):
 
 def test_the_shelf_has_them():
     assert {"classify", "classify-sounds", "regress"} <= set(tasks.kinds())
+
+
+def sentences(number, seed):
+    """Words of which a capital letter begins a name and a number goes on with it."""
+    random = torch.Generator().manual_seed(seed)
+    lines = []
+    for _ in range(number):
+        named = False
+        for id in torch.randint(6, (int(torch.randint(2, 9, (1,), generator=random)),), generator=random).tolist():
+            named = id < 2 or (named and id < 4)
+            lines.append(f"{'AB12ab'[id]} x {'O' if not named else 'B-name' if id < 2 else 'I-name'}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def test_words_are_tagged_and_spans_are_found(tmp_path):
+    (tmp_path / "data.conll").write_text(sentences(400, 1))
+    recipe = {
+        "data": {"path": str(tmp_path / "data.conll")},
+        "task": {"kind": "tag", "padding": "left"},
+        "core": {"kind": "recurrent", "width": 16},
+        "train": {"steps": 100, "learning_rate": 0.02, "precision": "float32", "threads": 1},
+    }
+    finished = list(Experiment.new(recipe, tmp_path / "run"))[-1]
+    assert finished.results["valid_all_accuracy"] == finished.results["valid_all_span_f1"] == 1.0
+    (tmp_path / "data.conll").write_text("A O\nb O\n\nc\n")
+    with pytest.raises(DataError, match=r"data.conll, line 4: there is no label"):
+        Labelled(path=str(tmp_path / "data.conll")).read()
+    with pytest.raises(DataError, match="has 2 tokens and 1 labels"):
+        build.task({"task": "tag"}, Examples([{"text": "a b", "label": "O"}]))
+
+
+def test_span_f1_is_over_all_spans():
+    records = [{"text": "a b c", "label": "B-x I-x O"}, {"text": "a b", "label": "B-y O"}]
+    task = build.task({"task": "tag"}, Examples(records))
+    batch = task.batches()[0]
+    names = {name: id for id, name in enumerate(task.names)}
+    said = batch.targets.clone()
+    said[(batch.counts.sum(dim=1) == 3).nonzero().item(), 1] = names["O"]  # the span ends too early
+    marks = task.mark(torch.nn.functional.one_hot(said, task.writes.size).float(), batch)
+    assert marks == {"accuracy": (4.0, 5.0), "span_f1": (2.0, 4.0)}

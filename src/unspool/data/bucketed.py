@@ -13,7 +13,7 @@ from unspool.seeds import mix
 
 Side = Literal["left", "right"]
 Row = tuple[Tensor, Tensor]
-"""A sequence (T,) or (T, size), and its answer () or (size,)."""
+"""A sequence (T,) or (T, size), and its answer () or (size,), or one for every place."""
 
 
 class Bucketed:
@@ -79,6 +79,22 @@ class Bucketed:
         last = torch.where(present, columns, -1).amax(dim=1, keepdim=True)  # (B, 1)
         targets = answers.expand(-1, inputs.shape[1], *answers.shape[2:])
         return Batch(inputs, targets, columns == last, None if bool(present.all()) else present)
+
+
+class Tagged(Bucketed):
+    """The same for rows with an answer at every place, (T,): all that is present counts.
+
+    >>> rows = [(torch.tensor([5, 6]), torch.tensor([1, 0])), (torch.tensor([7]), torch.tensor([1]))]
+    >>> batch = Tagged(rows, batch_size=2, pool=0)[0]
+    >>> batch.targets[batch.counts].tolist()
+    [1, 1, 0]
+    """
+
+    def batch(self, rows: Sequence[Row]) -> Batch:
+        """These rows side by side."""
+        inputs, present = padded([sequence for sequence, _ in rows], self.pad, self.padding)
+        targets, _ = padded([answers for _, answers in rows], 0, self.padding)
+        return Batch(inputs, targets, present, None if bool(present.all()) else present)
 
 
 def padded(sequences: Sequence[Tensor], pad: int = 0, side: Side = "right") -> tuple[Tensor, Bool[Tensor, "B T"]]:

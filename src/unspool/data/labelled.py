@@ -23,7 +23,8 @@ class Labelled(Records):
     The other keys are those of all records: `valid` and `test` are shares, drawn once and for all. A part that has a
     file of its own is that file instead: `valid_path`, `test_path`, or a test folder beside a train folder. `format` is
     found by the ending (.csv, .tsv, .json, .jsonl, .parquet, each plain or .gz); "label-text" are lines of a label and
-    a text. `limit` keeps so many of every part (0: all).
+    a text, "conll" (.conll) lines of a word and its label, with an empty line after each sentence. `limit` keeps so
+    many of every part (0: all).
 
     >>> Labelled(path="names", valid=0.2).taken("a.csv, line 2", {"text": " Ang ", "label": "Chinese", "more": 1})
     {'text': 'Ang', 'label': 'Chinese'}

@@ -1,6 +1,7 @@
 """What tasks with one answer to a whole sequence have in common: the batches, and the options for them."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from unspool.batch import Batches
 from unspool.data.bucketed import Bucketed, Row, Side
@@ -15,6 +16,7 @@ class Answer(Task):
     """
 
     causal = False
+    batching: ClassVar[type[Bucketed]] = Bucketed
 
     def __init__(
         self,
@@ -39,7 +41,7 @@ class Answer(Task):
         return {"all": self._bucketed(split, pool=0 if self.pool > 1 else self.pool)} if split in self.rows else {}
 
     def _bucketed(self, split: str, pool: int) -> Bucketed:
-        return Bucketed(self.rows[split], self.batch_size, self.padding, self.masked, self.pad, pool, self.seed)
+        return self.batching(self.rows[split], self.batch_size, self.padding, self.masked, self.pad, pool, self.seed)
 
     def told(self) -> str:
         """How many rows each split has."""

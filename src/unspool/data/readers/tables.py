@@ -18,7 +18,7 @@ Record = dict[str, Any]
 Placed = tuple[str, Record]
 """A record, and where it stands, in words for an error."""
 
-FormatName = Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "label-text"]
+FormatName = Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "label-text", "conll"]
 ENDINGS: dict[str, FormatName] = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -26,6 +26,7 @@ ENDINGS: dict[str, FormatName] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".conll": "conll",
 }
 csv.field_size_limit(2**31 - 1)
 
@@ -152,6 +153,21 @@ def label_text(text: str, name: str) -> Iterator[Placed]:
             yield f"{name}, line {number}", {"label": label, "text": rest.strip()}
 
 
+def conll(text: str, name: str) -> Iterator[Placed]:
+    """Sentences of a word a line, its label in the last column, with an empty line between sentences."""
+    words: list[list[str]] = []
+    for number, line in enumerate([*text.split("\n"), ""], start=1):
+        columns = line.split()
+        if len(columns) == 1:
+            raise DataError(f"{name}, line {number}: there is no label", hint="write a word, a space and its label")
+        if columns:
+            words.append(columns)
+        elif words:
+            place = f"{name}, line {number - len(words)}"
+            yield place, {"text": " ".join(w[0] for w in words), "label": " ".join(w[-1] for w in words)}
+            words = []
+
+
 def parquet(data: bytes, name: str) -> Iterator[Placed]:
     """Rows of a parquet file."""
     try:
@@ -174,5 +190,6 @@ READERS: dict[str, Callable[[str, str], Iterator[Placed]]] = {
     "json": json_list,
     "jsonl": json_lines,
     "label-text": label_text,
+    "conll": conll,
 }
 """Formats that are text: each from the text and the file's name to records."""
