@@ -228,6 +228,13 @@ def test_what_is_empty_is_left_out_and_said(tmp_path):
     assert "line 3" in found.notes[0]
 
 
+def test_what_comes_again_is_taken_once(tmp_path):
+    write(tmp_path, **{"Arabic.txt": "Khoury\nNahas\nKhoury", "Irish.txt": "Khoury"})
+    assert len(Labelled(path=str(tmp_path), valid=0.0).read().train) == 4
+    found = Labelled(path=str(tmp_path), valid=0.0, distinct=True).read()
+    assert texts(found.train) == [("Khoury", "Arabic"), ("Khoury", "Irish"), ("Nahas", "Arabic")]
+
+
 def wav(path, samples, rate=8000, channels=1, width=2):
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as sound:

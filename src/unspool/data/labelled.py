@@ -23,7 +23,8 @@ class Labelled(Records):
     The other keys are those of all records: `valid` and `test` are shares, drawn once and for all. A part that has a
     file of its own is that file instead: `valid_path`, `test_path`, or a test folder beside a train folder. `format` is
     found by the ending (.csv, .tsv, .json, .jsonl, .parquet, each plain or .gz); "label-text" are lines of a label and
-    a text, "conll" (.conll) lines of a word and its label, with an empty line after each sentence. `limit` keeps so
+    a text, "conll" (.conll) lines of a word and its label, with an empty line after each sentence. `distinct` takes a
+    record that comes again once, so that none is both learned and asked for where shares are drawn; `limit` keeps so
     many of every part (0: all).
 
     >>> Labelled(path="names", valid=0.2).taken("a.csv, line 2", {"text": " Ang ", "label": "Chinese", "more": 1})
@@ -41,11 +42,12 @@ class Labelled(Records):
         html: bool = False,
         format: FormatName = "auto",
         encoding: str = "auto",
+        distinct: bool = False,
         limit: Natural = 0,
         valid: Share = 0.1,
         test: Share = 0.0,
     ) -> None:
-        super().__init__(path, train_path, valid_path, test_path, format, encoding, limit, valid, test)
+        super().__init__(path, train_path, valid_path, test_path, format, encoding, distinct, limit, valid, test)
         self.text, self.label, self.html = text, label, html
 
     def parts(self, path: str) -> dict[str, list[Placed]]:

@@ -52,7 +52,8 @@ class Records:
 
     `valid` and `test` are shares, drawn once and for all. A part that has a file of its own is that file instead:
     `valid_path`, `test_path`, or valid.csv and test.csv, say, where `path` is a folder with train.csv. `format` is
-    found by the ending; "label-text" are lines of a label and a text. `limit` keeps so many of every part (0: all).
+    found by the ending; "label-text" are lines of a label and a text. `distinct` takes a record that comes again once,
+    so that none is both learned and asked for; `limit` keeps so many of every part (0: all).
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -70,6 +71,7 @@ class Records:
         test_path: str = "",
         format: FormatName = "auto",
         encoding: str = "auto",
+        distinct: bool = False,
         limit: Natural = 0,
         valid: Share = 0.1,
         test: Share = 0.0,
@@ -88,6 +90,7 @@ class Records:
             )
         self.paths = {"train": path or train_path, "valid": valid_path, "test": test_path}
         self.format, self.encoding, self.limit = format, encoding, limit
+        self.distinct = distinct
         self.notes: list[str] = []
 
     def read(self) -> Examples:
@@ -151,7 +154,10 @@ class Records:
         taken = [(place, self.taken(place, record)) for place, record in records]
         if left_out := [place for place, record in taken if record is None]:
             self.notes.append(f"left out because it is empty: {left_out[0]}, and {len(left_out) - 1} more records")
-        return [record for _, record in taken if record is not None]
+        found = [record for _, record in taken if record is not None]
+        if not self.distinct:
+            return found
+        return list({json.dumps(record, sort_keys=True, default=_plain): record for record in found}.values())
 
     def taken(self, place: str, record: Record) -> Record | None:
         """What is wanted of a record; None leaves it out. Errors: DataError where it lacks something."""
