@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from unspool import config
 from unspool.cli import app
-from unspool.data.source import Source
+from unspool.data.source import Nothing, Source
 from unspool.data.tokenizer import tokenizers
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
@@ -35,8 +35,10 @@ COLUMNS = 96
 ENDLESS = 1e9
 """A limit this high keeps a machine from harm and tells a reader nothing."""
 
-GIVEN = {"self", "splits", "tokenizer", "seed", "embedding", "core", "head", "model", "batches"}
+GIVEN = {"self", "splits", *config.TOKENIZERS, "seed", "model", "batches"}
 """Arguments that the surrounding code decides, not the recipe."""
+ENDS = ("embedding", "core", "head", "encoder")
+"""Those of a whole model."""
 
 
 def main() -> None:
@@ -107,13 +109,25 @@ def recipe_list() -> str:
 
 def key_tables() -> str:
     """Every section with its keys."""
-    parts = ["\n## [data]", *described(Source), *shelf("tokenizer", tokenizers), *shelf("task", tasks)]
+    parts = ["\n## [data]", *materials(), *shelf("tokenizer", tokenizers), *shelf("task", tasks)]
     parts += [*shelf("core", cores), *shelf("core.cell", cells, without=("input_size", "hidden_size"))]
-    parts += ["## [model]", *described(SequenceModel), "## [train]", *described(Trainer, Measured)]
+    parts += ["## [model]", *described(SequenceModel, without=ENDS), "## [train]", *described(Trainer, Measured)]
     parts += ["### train.optimizer", prose(optimizers), "### train.schedule", prose(Schedule)]
     for section, cls in (("evaluate", Evaluating), ("sample", Showing), ("save", Saving)):
         parts += [f"## [{section}]", *described(cls)]
     return "\n\n".join(part.strip("\n") if part != parts[0] else part for part in parts) + "\n"
+
+
+def materials() -> Iterator[str]:
+    """What the [data] section can say, by the tasks that want it so."""
+    wanted: dict[Any, list[str]] = {}
+    for kind in tasks.kinds():
+        wanted.setdefault(tasks.find(kind).material, []).append(kind)
+    makes_its_own = ", ".join(f"`{kind}`" for kind in wanted.pop(Nothing, []))
+    yield f"Tasks that make their own data have no such section: {makes_its_own}."
+    for material, kinds in sorted(wanted.items(), key=lambda item: item[0] is not Source):
+        yield f"### [data] of the task{'s' * (len(kinds) > 1)} {' and '.join(kinds)}"
+        yield from described(material)
 
 
 def shelf(section: str, registry: Registry[Any], without: tuple[str, ...] = ()) -> Iterator[str]:

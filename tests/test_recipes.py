@@ -1,9 +1,13 @@
 """Every recipe runs, and says only what is checked."""
 
+import wave
+
 import pytest
 
 from unspool import config
 from unspool.build import task_class
+from unspool.data.labelled import Labelled
+from unspool.data.sounds import Sounds
 from unspool.data.source import Source
 from unspool.experiment import Experiment, Finished
 from unspool.settings import complete
@@ -17,14 +21,41 @@ QUICK = [
 TEXT = "It was the best of times, it was the worst of times,\n" * 400
 
 
+def text(folder):
+    """A text."""
+    (folder / "text.txt").write_text(TEXT + "Things")
+    return folder / "text.txt"
+
+
+def reviews(folder):
+    """Texts of several lengths with one of two labels."""
+    lines = [f"{'good ' * (1 + n % 5)}words,{n % 2}" for n in range(60)]
+    (folder / "reviews.csv").write_text("\n".join(["text,label", *lines]))
+    return folder / "reviews.csv"
+
+
+def noises(folder):
+    """A folder of sounds, some for the test."""
+    for number in range(60):
+        with wave.open(str(folder / f"{number % 3}_someone_{number // 3}.wav"), "wb") as sound:
+            sound.setparams((1, 2, 8000, 0, "NONE", ""))
+            sound.writeframes(bytes(range(256)) * (3 + number % 4))
+    return folder
+
+
+MADE = {Source: text, Labelled: reviews, Sounds: noises}
+"""What makes the data for a recipe that wants some of the user's, by what reads it."""
+
+
 def quick(name, tmp_path):
-    """The recipe with two steps, on text made here where it wants a file of the user's."""
-    overrides = list(QUICK)
+    """The recipe with two steps, on data made here where it wants the user's."""
     recipe = config.load(name)
-    if task_class(recipe).material is Source and not recipe["data"].get("corpus"):
-        (tmp_path / "text.txt").write_text(TEXT + "Things")
-        overrides.append(f"data.path={tmp_path / 'text.txt'}")
-    return config.load(name, overrides)
+    made = MADE.get(task_class(recipe).material)
+    if made is None or recipe["data"].get("corpus"):
+        return config.load(name, QUICK)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    return config.load(name, [*QUICK, f"data.path={made(folder)}"])
 
 
 @pytest.mark.parametrize("name", config.names())

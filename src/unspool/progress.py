@@ -35,7 +35,7 @@ def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -
             bar.tell(event)
             if isinstance(event, Finished):
                 finished = event  # always the last
-    conclude(finished, console)
+    conclude(finished, console, experiment.task.speaks)
     return finished.results
 
 
@@ -103,7 +103,7 @@ class Bar:
             self.console.print(f"{100 * progress:3.0f} %  {told}")
 
 
-def conclude(event: "Finished", console: "Console") -> None:
+def conclude(event: "Finished", console: "Console", speaks: bool = True) -> None:
     """Where everything is, what came of it, and what to try next."""
     folder, quoted = escape(str(event.folder)), escape(quote(str(event.folder)))
     if event.why == "asked":
@@ -121,7 +121,7 @@ def conclude(event: "Finished", console: "Console") -> None:
         console.print(f"  validation, {way}: {told}")
     console.print(f"  training loss over the last fifth: {event.results['train_loss']:.4f} nats per token")
     console.print(f"  the model and its metrics: {folder}/   the curve: {folder}/loss.png")
-    console.print(f"next:\n  unspool sample {quoted}\n  unspool eval {quoted}")
+    console.print("next:" + (f"\n  unspool sample {quoted}" if speaks else "") + f"\n  unspool eval {quoted}")
 
 
 def by_way(results: "Mapping[str, float]") -> dict[str, dict[str, float]]:

@@ -10,14 +10,14 @@ from unspool import build, config
 from unspool.batch import Batch
 from unspool.checkpoint import Checkpoint, find, read_json, read_text
 from unspool.config import Recipe
-from unspool.data.source import Splits
+from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text
 from unspool.errors import CheckpointError, UnspoolError
 from unspool.generate.sampling import Sampling
 from unspool.generate.text import Candidate, candidates, write
 from unspool.models.sequence import SequenceModel
 from unspool.registry import module_of
-from unspool.tasks.task import Task
+from unspool.tasks.task import Confusion, Task
 from unspool.train.evaluate import Score, evaluate
 from unspool.train.precision import usable
 
@@ -106,6 +106,14 @@ class Run:
             figures[way] = task.figures(split, score.loss, score.marks)
         return figures
 
+    def confusions(self, split: str = "valid") -> dict[str, Confusion]:
+        """What was taken for what on a split, by name; empty where there are no labels, or no such split."""
+        task = self.task()
+        found: dict[str, Confusion] = {}
+        for batches in task.exams(split).values():
+            found |= task.confusions(evaluate(self.model, batches, self.device, mark=task.mark).marks)
+        return found
+
 
 def load_tokenizers(folder: Path) -> dict[str, Tokenizer]:
     """The tokenizers of a run by their names, as they were fitted when it began."""
@@ -119,7 +127,7 @@ def plugin_wanted(recipe: Recipe) -> str:
     return f"it was trained with --plugin {missing[0]}" if missing else ""
 
 
-def data(recipe: Recipe, folder: Path) -> Splits:
+def data(recipe: Recipe, folder: Path) -> Parts:
     """The data of a run, which must be what it was when the run began."""
     splits = build.source(recipe).read()
     was = read_json(folder / "about.json").get("fingerprint")

@@ -68,6 +68,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "convolutional cycled": {"kind": "convolutional", "layers": 4, "kernel": 2, "cycle": 2},
     "window-mlp of one": {"kind": "window-mlp", "window": 1, "layers": 1},
     "blocks mlstm": {"kind": "blocks", "cell": "mlstm", "layers": 2},
+    "pooled max": {"kind": "pooled", "by": "max", "core": {"kind": "recurrent", "cell": "gru"}},
+    "pooled attention": {"kind": "pooled", "by": "attention"},
+    "pooled last": {"kind": "pooled", "by": "last", "core": {"kind": "transformer", "context": 24}},
+    "pooled both ways": {"kind": "pooled", "core": {"kind": "recurrent", "cell": "gru", "bidirectional": True}},
 }
 """Options that a core should be tested with, besides none; a kind that is here only is tested here only."""
 

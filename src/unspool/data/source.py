@@ -6,12 +6,60 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from unspool.data.corpora import corpus
 from unspool.data.text import Text, absolute, clean, fingerprint, read_text
 from unspool.errors import ConfigError, DataError
 from unspool.registry import Natural, Share
+
+
+@runtime_checkable
+class Parts(Protocol):
+    """Data in three parts, texts or lists, with what an experiment wants to know of it."""
+
+    @property
+    def train(self) -> Any:
+        """What to learn from."""
+        ...
+
+    @property
+    def valid(self) -> Any:
+        """What to choose by."""
+        ...
+
+    @property
+    def test(self) -> Any:
+        """What to judge by."""
+        ...
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Where it came from."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about how it was read."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """The same only when all parts are the same."""
+        ...
+
+
+@runtime_checkable
+class Material(Protocol):
+    """What reads a [data] section: made of its options."""
+
+    def read(self) -> Parts:
+        """All parts."""
+        ...
+
+    def piped(self, splits: Any) -> str:
+        """What of them came from standard input, to be kept; "" when it was not read."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 from unspool.checkpoint import writing
 
 INK, TRAIN = "#333333", "#9fb8d0"
+MANY = 30  # labels of which each can be read
 WAYS = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # Okabe & Ito: safe for the colour-blind
 
 
@@ -53,3 +54,28 @@ def smooth(values: Sequence[float]) -> list[float]:
         near = min(reach, index, len(values) - 1 - index)
         out.append((sums[index + near + 1] - sums[index - near]) / (2 * near + 1))
     return out
+
+
+def draw_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: Path, title: str = "") -> None:
+    """How many of each label (rows) were taken for each (columns); the darker, the larger the share of its row."""
+    from matplotlib.figure import Figure
+
+    side = 2.4 + 0.42 * min(len(labels), MANY)
+    figure = Figure(figsize=(side, side), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    shares = [[number / max(1, sum(row)) for number in row] for row in matrix]
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)  # light to dark, for every eye and every printer
+    if len(labels) <= MANY:
+        for down, row in enumerate(matrix):
+            for across, number in enumerate(row):
+                colour = "white" if shares[down][across] > 0.5 else INK
+                if number:
+                    axes.text(across, down, f"{number}", ha="center", va="center", color=colour, fontsize=7)
+    places = range(0, len(labels), max(1, len(labels) // MANY))
+    named = [labels[place][:20] for place in places]
+    axes.set_xticks(places, named, rotation=90)
+    axes.set_yticks(places, named)
+    axes.set(xlabel="taken for", ylabel="label", title=title)
+    axes.spines[:].set_visible(False)
+    with writing(path):
+        figure.savefig(path)

@@ -1,6 +1,7 @@
 """The contract of a task: what the problem is, apart from any model."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -10,7 +11,19 @@ from unspool.data.source import Source
 from unspool.registry import Registry
 
 Marks = dict[str, tuple[float, float]]
-"""Sums, and over how many: an accuracy is the right ones and all of them."""
+"""Sums, and over how many: an accuracy is the right ones and all of them. Over none, the sum itself is told."""
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many of each label (rows) were taken for each (columns).
+
+    >>> Confusion([[9, 1], [0, 10]], ["cat", "dog"]).matrix[0][1]
+    1
+    """
+
+    matrix: list[list[int]]
+    labels: list[str]
 
 
 class Task:
@@ -57,6 +70,10 @@ class Task:
     def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
         """The loss, in nats per position, and the means of all marks, in the units that people compare."""
         return {"loss": loss, **marks}
+
+    def confusions(self, marks: Mapping[str, float]) -> dict[str, Confusion]:
+        """What of the marks is to be drawn as a table, by the name of its file; empty where there are no labels."""
+        return {}
 
 
 tasks: Registry[Task] = Registry("task", "unspool.tasks")

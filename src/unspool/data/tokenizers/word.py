@@ -13,6 +13,7 @@ from unspool.registry import Count, Natural
 
 UNKNOWN = "<unk>"
 WORD = re.compile(r"\n|\S+")
+APART = re.compile(r"\n|\w+(?:['\u2019]\w+)*|[^\w\s]")
 
 
 @tokenizers.register("word")
@@ -20,15 +21,18 @@ class Word(Tokenizer):
     r"""The words of the training text, the frequent ones first; id 0, `<unk>`, stands for every other word.
 
     Only words seen `min_count` times are kept, and at most `max_size` ids (0: all). A text comes back with one space
-    between words and none around the ends of lines, whatever white space it had.
+    between words and none around the ends of lines, whatever white space it had. With `punctuation` each mark that is
+    not inside a word is a word of its own.
 
     >>> tokenizer = Word().fit("to be or\nnot to be")
     >>> tokenizer.decode(tokenizer.encode("be  not\n here"))
     'be not\n<unk>'
     """
 
-    def __init__(self, min_count: Count = 1, lower: bool = False, max_size: Natural = 0) -> None:
-        self.min_count, self.lower, self.max_size = min_count, lower, max_size
+    def __init__(
+        self, min_count: Count = 1, lower: bool = False, max_size: Natural = 0, punctuation: bool = False
+    ) -> None:
+        self.min_count, self.lower, self.max_size, self.punctuation = min_count, lower, max_size, punctuation
         self.know([UNKNOWN])
 
     def know(self, words: Iterable[str]) -> None:
@@ -40,7 +44,7 @@ class Word(Tokenizer):
 
     def split(self, text: str) -> list[str]:
         """The words of a text, known or not."""
-        return WORD.findall(text.lower() if self.lower else text)
+        return (APART if self.punctuation else WORD).findall(text.lower() if self.lower else text)
 
     def fit(self, text: str) -> "Word":
         """Learn the words of the text; words equally frequent stand in their order."""
@@ -66,12 +70,18 @@ class Word(Tokenizer):
 
     def to_json(self) -> dict[str, Any]:
         """The options and the words by id."""
-        return {"min_count": self.min_count, "lower": self.lower, "max_size": self.max_size, "words": self.words}
+        options = {"min_count": self.min_count, "lower": self.lower, "max_size": self.max_size}
+        return options | {"punctuation": self.punctuation, "words": self.words}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Word":
         """The tokenizer that `to_json` wrote down."""
-        tokenizer = cls(field(data, "min_count", Count), field(data, "lower", bool), field(data, "max_size", Natural))
+        tokenizer = cls(
+            field(data, "min_count", Count),
+            field(data, "lower", bool),
+            field(data, "max_size", Natural),
+            field({"punctuation": False} | dict(data), "punctuation", bool),  # runs from before it was an option
+        )
         words = field(data, "words", list[str])
         if words[:1] != [UNKNOWN] or len(set(words)) < len(words):
             raise wrong("words", f"{UNKNOWN} should stand first and each word once")

@@ -1,0 +1,91 @@
+"""The [data] section of tasks with a text and a label: tables, and folders that say the labels by their names."""
+
+import html as markup
+import re
+from typing import Any
+
+from unspool.data.decoding import decode
+from unspool.data.readers.tables import FormatName, Placed, Record
+from unspool.data.readers.trees import File, files, is_tree, label_of, split_of
+from unspool.data.records import Records
+from unspool.errors import DataError, unknown
+from unspool.registry import Natural, Share
+
+TAG = re.compile(r"<[^<>]*>")
+
+
+class Labelled(Records):
+    """Texts and their labels: two columns of a table, named `text` and `label`, or a folder or .tar.gz of .txt files.
+
+    In a folder each label is a folder of texts (pos/1.txt), or a file with a text on each line (Arabic.txt); above them
+    there may be train, valid and test. Records without a text are left out. `html` takes tags and entities out.
+
+    The other keys are those of all records: `valid` and `test` are shares, drawn once and for all. A part that has a
+    file of its own is that file instead: `valid_path`, `test_path`, or a test folder beside a train folder. `format` is
+    found by the ending (.csv, .tsv, .json, .jsonl, .parquet, each plain or .gz); "label-text" are lines of a label and
+    a text, "conll" (.conll) lines of a word and its label, with an empty line after each sentence. `distinct` takes a
+    record that comes again once, so that none is both learned and asked for where shares are drawn; `limit` keeps so
+    many of every part (0: all).
+
+    >>> Labelled(path="names", valid=0.2).taken("a.csv, line 2", {"text": " Ang ", "label": "Chinese", "more": 1})
+    {'text': 'Ang', 'label': 'Chinese'}
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        train_path: str = "",
+        valid_path: str = "",
+        test_path: str = "",
+        text: str = "text",
+        label: str = "label",
+        html: bool = False,
+        format: FormatName = "auto",
+        encoding: str = "auto",
+        distinct: bool = False,
+        limit: Natural = 0,
+        valid: Share = 0.1,
+        test: Share = 0.0,
+    ) -> None:
+        super().__init__(path, train_path, valid_path, test_path, format, encoding, distinct, limit, valid, test)
+        self.text, self.label, self.html = text, label, html
+
+    def parts(self, path: str) -> dict[str, list[Placed]]:
+        """The records of a table or of a tree of texts."""
+        if not is_tree(path):
+            return super().parts(path)
+        found: dict[str, list[Placed]] = {}
+        tree = files(path, ".txt")
+        foldered = any(label_of(place) for place, _ in tree)  # then a file beside the folders is a list of something
+        for file in tree:
+            if bool(label_of(file[0])) == foldered:
+                found.setdefault(split_of(file[0]), []).extend(self.texts(file, path))
+        return found
+
+    def texts(self, file: File, path: str) -> list[Placed]:
+        """The records in one file of a tree: itself, or each of its lines."""
+        place, data = file
+        name, label = f"{path}/{place}", label_of(place)
+        text, note = decode(data, name, self.encoding)
+        self.notes += [note] if note else []
+        if label:
+            return [(name, {self.text: text, self.label: label})]
+        lines = enumerate(text.split("\n"), start=1)
+        return [(f"{name}, line {n}", {self.text: line, self.label: place.stem}) for n, line in lines if line.strip()]
+
+    def taken(self, place: str, record: Record) -> Record | None:
+        """Text and label alone, both as text."""
+        text, label = (_column(record, place, *key) for key in ((self.text, "text"), (self.label, "label")))
+        if label is None or not (label := " ".join(str(label).split())):
+            raise DataError(f"{place}: there is no label", hint="give each text a label, or leave the record out")
+        text = "" if text is None else str(text)
+        if self.html:
+            text = markup.unescape(TAG.sub(" ", text))
+        return {"text": text.strip(), "label": label} if text.strip() else None
+
+
+def _column(record: Record, place: str, name: str, key: str) -> Any:
+    if name not in record:
+        hint = unknown("column", name, record, prefix=f"data.{key}=").hint
+        raise DataError(f"{place}: there is no column {name!r}", hint=hint)
+    return record[name]

@@ -1,0 +1,123 @@
+"""Sounds: WAV files whose label is in their name, and what an ear would make of them."""
+
+import io
+import wave
+from fnmatch import fnmatch
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unspool.data.readers.tables import Placed
+from unspool.data.readers.trees import File, files, label_of, split_of
+from unspool.data.records import Records
+from unspool.errors import DataError
+from unspool.registry import Natural, Share
+
+
+class Sounds(Records):
+    """WAV files (16-bit PCM, one rate) in a folder or a .tar.gz, with their labels.
+
+    `label` is the "name" up to its first underscore (7_george_3.wav is a 7), or the "folder" that the file is in.
+    `valid` and `test` are shares, drawn once and for all, unless there are folders train, valid and test, or
+    `test_names` is a pattern: files of such names are for the test. `limit` keeps so many of every part (0: all).
+
+    >>> Sounds(path="recordings", test_names="*_[0-4].wav").part(PurePosixPath("7_george_3.wav"))
+    'test'
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        label: Literal["name", "folder"] = "name",
+        test_names: str = "",
+        limit: Natural = 0,
+        valid: Share = 0.1,
+        test: Share = 0.0,
+    ) -> None:
+        super().__init__(path, limit=limit, valid=valid, test=test)
+        self.label, self.test_names = label, test_names
+
+    def parts(self, path: str) -> dict[str, list[Placed]]:
+        """The sounds by the part of the data that they say they are."""
+        found: dict[str, list[Placed]] = {}
+        rates: dict[int, str] = {}
+        for file in files(path, ".wav"):
+            place, record = self.sound(file, path)
+            rates.setdefault(record["rate"], place)
+            found.setdefault(self.part(file[0]), []).append((place, record))
+        if len(rates) > 1:
+            (one, first), (other, second), *_ = rates.items()
+            raise DataError(
+                f"{first} has {one} samples a second, {second} has {other}",
+                hint=f"resample: sox IN.wav -r {one} OUT.wav",
+            )
+        return found
+
+    def part(self, place: PurePosixPath) -> str:
+        """The part of the data that a file belongs to."""
+        return "test" if self.test_names and fnmatch(place.name, self.test_names) else split_of(place)
+
+    def sound(self, file: File, path: str) -> Placed:
+        """The samples of a file, its rate and its label."""
+        place, data = file
+        name = f"{path}/{place}"
+        label = place.stem.partition("_")[0] if self.label == "name" else label_of(place)
+        if not label:
+            raise DataError(f"{name}: there is no label in its {self.label}", hint="set data.label to name or folder")
+        samples, rate = pcm(data, name)
+        return name, {"name": str(place), "label": label, "rate": rate, "samples": samples}
+
+
+def pcm(data: bytes, name: str) -> tuple[bytes, int]:
+    """The 16-bit samples of a WAV file, its channels made one, and how many there are in a second."""
+    try:
+        with wave.open(io.BytesIO(data)) as sound:
+            channels, width, rate, number = sound.getparams()[:4]
+            samples = sound.readframes(number)
+    except (wave.Error, EOFError) as error:
+        reason = str(error) or "it ends too early"
+        raise DataError(
+            f"{name} is not a WAV file of plain samples: {reason}", hint="sox IN OUT.wav makes one"
+        ) from None
+    if width != 2 or not samples or len(samples) != number * width * channels:
+        what = f"has {8 * width}-bit samples, and 16 are wanted" if width != 2 else "ends too early"
+        raise DataError(f"{name} {what}", hint="sox IN.wav -b 16 OUT.wav, or leave the file out")
+    if channels > 1:
+        mixed = torch.frombuffer(bytearray(samples), dtype=torch.int16).view(-1, channels).float().mean(dim=1)
+        samples = mixed.to(torch.int16).numpy().tobytes()
+    return samples, rate
+
+
+def log_mel(
+    samples: bytes, rate: int, bands: int = 40, window: float = 0.025, hop: float = 0.010
+) -> Float[Tensor, "T {bands}"]:
+    """How loud each band of frequencies is in each frame, as the ear counts both: logarithms.
+
+    A frame is `window` seconds under a Hann window, and one begins every `hop` seconds.
+
+    >>> log_mel(bytes(2 * 8000), rate=8000).shape
+    torch.Size([98, 40])
+    """
+    sound = torch.frombuffer(bytearray(samples), dtype=torch.int16).float() / 2**15
+    size, step = max(1, round(window * rate)), max(1, round(hop * rate))
+    if len(sound) < size:
+        sound = torch.nn.functional.pad(sound, (0, size - len(sound)))
+    frames = sound.unfold(0, size, step) * torch.hann_window(size)  # (T, size)
+    bins = 1 << (size - 1).bit_length()
+    power = torch.fft.rfft(frames, n=bins).abs().square()  # (T, bins / 2 + 1)
+    return (power @ filter_bank(bands, bins, rate) + 1e-6).log()
+
+
+@lru_cache
+def filter_bank(bands: int, bins: int, rate: int) -> Float[Tensor, "F {bands}"]:
+    """Overlapping triangles, as wide as the ear is coarse there: mel = 2595 log10(1 + hertz / 700)."""
+    top = 2595 * torch.tensor(1 + rate / 2 / 700).log10()
+    edges = 700 * (10 ** (torch.linspace(0, 1, bands + 2) * top / 2595) - 1)  # hertz
+    hertz = torch.linspace(0, rate / 2, bins // 2 + 1).unsqueeze(1)  # (F, 1)
+    low, middle, high = edges[:-2], edges[1:-1], edges[2:]
+    rising, falling = (hertz - low) / (middle - low), (high - hertz) / (high - middle)
+    return torch.minimum(rising, falling).clamp(min=0)

@@ -1,0 +1,95 @@
+"""Any core, and what it has said so far as one vector."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.nn.core import Core, cores
+from unspool.nn.ends import in_full
+from unspool.nn.part import State
+from unspool.registry import Count, Natural
+
+BOUND = 15.0  # no weight is above e^15 or below e^-15, so no sum of weights overflows, and none is zero
+
+
+@cores.register("pooled")
+class Pooled(Core):
+    """Another core, whose outputs over all times so far become one: for one answer to a whole sequence.
+
+    y_t = (w_1 h_1 + ... + w_t h_t) / (w_1 + ... + w_t)
+
+    `core` is a kind or a table of a kind and its options, and h is what it says. `by` is "mean" (all weights are one),
+    "attention" (w = exp(15 tanh(v . h / 15)), with a vector v that is learned), "max" (the largest of each number) or
+    "last". Only what is present counts. The sums are the state, so it streams where the inner core does; and since it
+    looks at every time, it suits a core that reads both ways, whose last output has seen the end twice and the
+    beginning once.
+    """
+
+    def __init__(
+        self,
+        width: Count,
+        input_width: Natural = 0,
+        core: str | Mapping[str, Any] = "recurrent",
+        by: Literal["mean", "max", "attention", "last"] = "mean",
+    ) -> None:
+        super().__init__(width, input_width)
+        self.core = cores.build("core.core", core, width=width, input_width=input_width)
+        self.causal, self.needs_source, self.longest = self.core.causal, self.core.needs_source, self.core.longest
+        self.by = by
+        self.score = nn.Linear(width, 1, bias=False) if by == "attention" else None
+
+    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+        """The inner core's start, and what there is before anything is said."""
+        nothing = like.new_zeros(len(like), self.width, dtype=torch.promote_types(like.dtype, torch.float32))
+        memory: State = (nothing,)
+        if self.by == "max":
+            memory = (torch.full_like(nothing, _lowest(nothing)),)
+        elif self.by != "last":
+            memory = (nothing, nothing[:, :1])
+        return self.core.start(like, source, source_present), memory
+
+    def room(self, state: State) -> int | None:
+        """What the inner core has."""
+        return self.core.room(state[0])
+
+    def forward(
+        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], State]:
+        """One vector for all that was said up to each time."""
+        said, inner = self.core(x, state[0], present)
+        there = said.new_ones(said.shape[:2], dtype=torch.bool) if present is None else present
+        pool = {"max": self._largest, "last": self._last}.get(self.by, self._weighted)
+        y, memory = pool(in_full(said), state[1], there.unsqueeze(-1))
+        y = self.tap("pooled", y.to(said.dtype))
+        return (y if present is None else y * present.unsqueeze(-1)), (inner, memory)
+
+    def _weighted(self, said: Tensor, memory: State, there: Tensor) -> tuple[Tensor, State]:
+        weights = torch.ones_like(said[..., :1])  # (B, T, 1)
+        if self.score is not None:
+            weights = (BOUND * torch.tanh(in_full(self.score(said)) / BOUND)).exp()
+        weights = self.tap("weights", weights * there)
+        sums = _after(memory[0], weights * said).cumsum(dim=1)[:, 1:]
+        totals = _after(memory[1], weights).cumsum(dim=1)[:, 1:]
+        return sums / totals.clamp(min=1e-9), (sums[:, -1], totals[:, -1])
+
+    def _largest(self, said: Tensor, memory: State, there: Tensor) -> tuple[Tensor, State]:
+        lowest = _lowest(said)
+        largest = _after(memory[0], said.masked_fill(~there, lowest)).cummax(dim=1).values[:, 1:]
+        return largest.masked_fill(largest == lowest, 0.0), (largest[:, -1],)
+
+    def _last(self, said: Tensor, memory: State, there: Tensor) -> tuple[Tensor, State]:
+        number = torch.arange(1, said.shape[1] + 1, device=said.device).view(1, -1, 1)
+        latest = (number * there).cummax(dim=1).values.expand_as(said)  # 0 is what was remembered
+        last = _after(memory[0], said).gather(1, latest)
+        return last, (last[:, -1],)
+
+
+def _after(memory: Tensor, now: Tensor) -> Tensor:
+    return torch.cat([memory.unsqueeze(1), now], dim=1)
+
+
+def _lowest(like: Tensor) -> float:
+    return torch.finfo(like.dtype).min

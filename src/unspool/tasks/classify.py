@@ -1,0 +1,77 @@
+"""Which label does a text have?"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from unspool.batch import Tokens
+from unspool.data.bucketed import Side
+from unspool.data.labelled import Labelled
+from unspool.data.readers.tables import Record
+from unspool.data.records import Examples
+from unspool.data.tokenizer import Tokenizer
+from unspool.errors import DataError
+from unspool.registry import Count, Natural
+from unspool.tasks.one_label import OneLabel, answered
+from unspool.tasks.task import tasks
+
+
+@tasks.register("classify")
+class Classify(OneLabel):
+    """Which label does a text have? The answer is asked for where the text ends.
+
+    Texts of similar lengths make a batch: every `pool` batches share out their rows by length (1: lengths are as they
+    come). `padding` is the side that shorter texts are filled up at. With `masked` false the padding is a token like
+    others, and the answer is asked for behind it: a mistake that has been published, for comparison. Of each text the
+    first `longest` tokens are read (0: all).
+
+    A core that reads both ways is fine here. Core "pooled" answers from all places, not from the last alone.
+    """
+
+    material = Labelled
+    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word", "labels": "label"}
+
+    def __init__(
+        self,
+        splits: Examples,
+        tokenizer: Tokenizer,
+        labels: Tokenizer,
+        seed: int = 0,
+        batch_size: Count = 32,
+        longest: Natural = 0,
+        padding: Side = "right",
+        masked: bool = True,
+        pool: Natural = 50,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.reads = Tokens(tokenizer.size + (not masked))
+        rows = {
+            name: answered(read(records, tokenizer, longest), records, labels)
+            for name, records in parts(splits).items()
+        }
+        pad = 0 if masked else tokenizer.size
+        super().__init__(rows, labels, batch_size, padding, masked, pool, pad, seed)
+
+    @classmethod
+    def texts(cls, part: Sequence[Record]) -> dict[str, str]:
+        """The texts and the labels, one after the other."""
+        return super().texts(part) | {"tokenizer": "".join(f"{record['text']}\n" for record in part)}
+
+
+def parts(splits: Examples) -> dict[str, list[Record]]:
+    """The parts of the data that have records."""
+    named = {"train": splits.train, "valid": splits.valid, "test": splits.test}
+    return {name: records for name, records in named.items() if records}
+
+
+def read(records: Sequence[Record], tokenizer: Tokenizer, longest: int) -> list[Tensor]:
+    """The ids of each text, at most `longest` of them (0: all)."""
+    found = []
+    for record in records:
+        ids = tokenizer.encode(record["text"])[: longest or None]
+        if not len(ids):
+            raise DataError(f"no token is left of the text {record['text'][:40]!r}", hint="leave it out")
+        found.append(torch.from_numpy(ids).long())
+    return found

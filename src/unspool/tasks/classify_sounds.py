@@ -1,0 +1,56 @@
+"""Which label does a sound have?"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+
+from unspool.batch import Numbers
+from unspool.data.bucketed import Side
+from unspool.data.records import Examples
+from unspool.data.sounds import Sounds, log_mel
+from unspool.data.tokenizer import Tokenizer
+from unspool.registry import Count, Natural, Positive
+from unspool.tasks.classify import parts
+from unspool.tasks.one_label import OneLabel, answered
+from unspool.tasks.task import tasks
+
+
+@tasks.register("classify-sounds")
+class ClassifySounds(OneLabel):
+    """Which label does a sound have? The answer is asked for where the sound ends.
+
+    A sound is read as frames of `window` seconds, one every `hop` seconds: how loud each of `bands` bands of
+    frequencies is, in logarithms, as far as it is from the mean of the training sounds. The first `longest` frames are
+    read (0: all). `padding`, `masked` and `pool` are as for the task "classify".
+    """
+
+    material = Sounds
+    tokenizers: ClassVar[Mapping[str, str]] = {"labels": "label"}
+
+    def __init__(
+        self,
+        splits: Examples,
+        labels: Tokenizer,
+        seed: int = 0,
+        bands: Count = 40,
+        window: Positive = 0.025,
+        hop: Positive = 0.01,
+        batch_size: Count = 32,
+        longest: Natural = 0,
+        padding: Side = "right",
+        masked: bool = True,
+        pool: Natural = 50,
+    ) -> None:
+        self.reads = Numbers(bands)
+        heard = {
+            name: [log_mel(r["samples"], r["rate"], bands, window, hop)[: longest or None] for r in records]
+            for name, records in parts(splits).items()
+        }
+        every = torch.cat(heard["train"])
+        mean, spread = every.mean(dim=0), every.std(dim=0).clamp(min=1e-3)
+        rows = {
+            name: answered([(sound - mean) / spread for sound in sounds], parts(splits)[name], labels)
+            for name, sounds in heard.items()
+        }
+        super().__init__(rows, labels, batch_size, padding, masked, pool, 0, seed)

@@ -1,0 +1,296 @@
+"""One answer to a whole sequence: what is padded, what counts, what is told, and that it can be learned."""
+
+import json
+
+import pytest
+import torch
+
+from unspool import build, config
+from unspool.batch import Batch
+from unspool.data.bucketed import Bucketed, padded
+from unspool.data.labelled import Labelled
+from unspool.data.records import Examples
+from unspool.data.tokenizer import load_text, save_text, tokenizers
+from unspool.errors import DataError
+from unspool.experiment import Experiment, Finished
+from unspool.look import plots
+from unspool.nn.core import cores
+from unspool.run import Run
+from unspool.tasks.task import tasks
+from unspool.train.evaluate import evaluate
+
+sides = pytest.mark.parametrize("side", ["left", "right"])
+WORDS = ["good", "fine", "bad", "poor"]
+
+
+def rows(number=23, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, 12, (number,), generator=random).tolist()
+    return [(torch.full((size,), index + 1), torch.tensor(index)) for index, size in enumerate(lengths)]
+
+
+@pytest.mark.parametrize("pool", [0, 1, 2, 50])
+@pytest.mark.parametrize("size", [1, 4, 23, 99])
+def test_every_row_comes_once_an_epoch(pool, size):
+    batches = Bucketed(rows(), size, pool=pool, seed=3)
+    orders = []
+    for epoch in range(3):
+        seen = []
+        for number in range(epoch * batches.epoch, (epoch + 1) * batches.epoch):
+            batch = batches[number]
+            seen += batch.targets[batch.counts].tolist()
+            assert torch.equal(batch.inputs, Bucketed(rows(), size, pool=pool, seed=3)[number].inputs)
+        assert sorted(seen) == list(range(23)), "each once, and all count"
+        orders.append(seen)
+    assert (orders[0] != orders[1]) == (pool > 0)
+    if pool and size < 23:
+        assert Bucketed(rows(), size, pool=pool, seed=4)[0].targets.tolist() != batches[0].targets.tolist()
+
+
+def test_lengths_in_a_batch_are_alike_and_batches_are_shuffled():
+    def waste(pool):
+        batches = Bucketed(rows(400), 8, pool=pool)
+        numbers = range(batches.epoch)
+        there = sum(batches[n].inputs.ne(0).sum().item() for n in numbers)
+        return 1 - there / sum(batches[n].inputs.numel() for n in numbers)
+
+    assert waste(1) > 0.3 and waste(50) < 0.03
+    widths = [Bucketed(rows(400), 8)[n].inputs.shape[1] for n in range(50)]
+    assert widths != sorted(widths)
+
+
+@sides
+def test_padding_is_on_its_side_and_the_last_present_place_counts(side):
+    batches = Bucketed(rows(), 5, padding=side)
+    for number in range(batches.epoch):
+        batch = batches[number]
+        there = torch.ones_like(batch.counts) if batch.present is None else batch.present
+        assert (batch.inputs != 0).equal(there)
+        assert batch.counts.sum(dim=1).tolist() == [1] * len(batch.inputs)
+        for ids, counts, present in zip(batch.inputs, batch.counts, there, strict=True):
+            places = present.nonzero().flatten()
+            assert int(counts.nonzero()) == int(places[-1]) and len(set(ids[present].tolist())) == 1
+            assert bool(present[-1 if side == "left" else 0])
+
+
+@sides
+def test_padding_that_is_shown_is_there(side):
+    batch = Bucketed(rows(), 23, padding=side, masked=False, pad=77)[0]
+    assert batch.present is None and bool(batch.counts[:, -1].all()) and batch.positions == 23
+    assert int((batch.inputs == 77).sum()) > 20
+
+
+def test_numbers_are_padded_too():
+    together, present = padded([torch.ones(3, 2), torch.ones(1, 2)], side="left")
+    assert together.tolist() == [[[1, 1]] * 3, [[0, 0], [0, 0], [1, 1]]]
+    assert present.tolist() == [[True] * 3, [False, False, True]]
+
+
+def examples(number, seed):
+    random = torch.Generator().manual_seed(seed)
+    found = []
+    for _ in range(number):
+        size = int(torch.randint(1, 9, (1,), generator=random))
+        ids = torch.randint(6, (size,), generator=random).tolist()
+        mood = int(torch.randint(4, (1,), generator=random))
+        ids.insert(int(torch.randint(size + 1, (1,), generator=random)), 6 + mood)
+        text = " ".join([*"abcdef", *WORDS][id] for id in ids)
+        found.append({"text": text, "label": "pos" if mood < 2 else "neg", "number": len(ids)})
+    return found
+
+
+def made(kind="classify", **options):
+    splits = Examples(examples(300, 1), examples(60, 2), examples(60, 3))
+    return build.task({"task": {"kind": kind, **options}, "seed": 0}, splits)
+
+
+CORES = {
+    "last": {"kind": "recurrent", "cell": "gru"},
+    "mean": {"kind": "pooled", "core": {"kind": "recurrent", "bidirectional": True}},
+    "max": {"kind": "pooled", "by": "max"},
+    "attention": {"kind": "pooled", "by": "attention"},
+}
+
+
+def model(task, core):
+    return build.model({"core": {"width": 16, **CORES[core]}}, task.reads, task.writes)
+
+
+@sides
+@pytest.mark.parametrize("core", CORES)
+def test_a_row_alone_is_told_the_same_as_in_a_padded_batch(core, side):
+    task = made(padding=side, batch_size=60)
+    net = model(task, core).eval()
+    batch, rows = task.exams("valid")["all"][0], sorted(task.rows["valid"], key=lambda row: len(row[0]))
+    with torch.no_grad():
+        together = net(batch.inputs, net.start(batch.inputs), batch.present)[0][batch.counts]
+        alone = [net(ids[None], net.start(ids[None]))[0][0, -1] for ids, _ in rows]
+    torch.testing.assert_close(together, torch.stack(alone), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("by", ["mean", "max", "attention", "last"])
+def test_pooling_is_what_it_says(by):
+    core = cores.build("core", {"kind": "pooled", "by": by}, width=6)
+    x, present = torch.randn(2, 7, 6), torch.rand(2, 7) < 0.6
+    present[:, 2] = True
+    h, _ = core.core(x, core.core.start(x), present)
+    y, _ = core(x, core.start(x), present)
+    for row, t in present.nonzero().tolist():
+        so_far = h[row, : t + 1][present[row, : t + 1]]
+        if by == "attention":
+            weights = (15 * torch.tanh(so_far @ core.score.weight[0] / 15)).softmax(dim=0)
+            wanted = weights @ so_far
+        else:
+            wanted = {"mean": so_far.mean(dim=0), "max": so_far.max(dim=0).values, "last": so_far[-1]}[by]
+        torch.testing.assert_close(y[row, t], wanted, atol=1e-6, rtol=1e-5)
+    assert not y[~present].any()
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_tiny_model_learns_which_words_are_kind(core, tmp_path):
+    (tmp_path / "data.jsonl").write_text("\n".join(json.dumps(record) for record in examples(600, 4)))
+    recipe = {
+        "data": {"path": str(tmp_path / "data.jsonl"), "test": 0.1},
+        "task": {"kind": "classify", "batch_size": 32},
+        "core": {"width": 16, **CORES[core]},
+        "train": {"steps": 120, "learning_rate": 0.02, "precision": "float32", "threads": 1},
+        "evaluate": {"times": 2},
+    }
+    finished = list(Experiment.new(recipe, tmp_path / "run"))[-1]
+    assert isinstance(finished, Finished)
+    assert finished.results["valid_all_accuracy"] == finished.results["valid_all_macro_f1"] == 1.0
+    confusion = json.loads((tmp_path / "run/confusion.json").read_text())
+    assert confusion["labels"] == ["neg", "pos"] and sum(map(sum, confusion["matrix"])) == 60
+    assert (tmp_path / "run/confusion.png").read_bytes().startswith(b"\x89PNG")
+    run = Run.load(tmp_path / "run")
+    assert run.evaluate("test")["all"]["accuracy"] > 0.95
+    assert run.confusions("valid")["confusion"].matrix == confusion["matrix"]
+    assert run.confusions("test")["confusion"].matrix != confusion["matrix"]
+
+
+def test_numbers_are_learned_in_their_own_unit(tmp_path):
+    (tmp_path / "data.jsonl").write_text("\n".join(json.dumps(record) for record in examples(600, 4)))
+    recipe = config.load("names", [f"data.path={tmp_path / 'data.jsonl'}", "task.kind=regress", "data.label=number"])
+    recipe |= {
+        "core": {"kind": "recurrent", "width": 16},
+        "train": {"steps": 150, "learning_rate": 0.02, "precision": "float32", "threads": 1},
+        "model": {},
+    }
+    finished = list(Experiment.new(recipe, tmp_path / "run"))[-1]
+    assert finished.results["valid_all_mean_absolute_error"] < 0.7  # letters and spaces are two a word: 2 to 9 words
+    assert not (tmp_path / "run/confusion.json").exists()
+    with pytest.raises(DataError, match="the label 'pos' is not a number"):
+        made("regress")
+
+
+def scored(task, said, due):
+    scores = torch.nn.functional.one_hot(torch.tensor(said), task.writes.size).float().unsqueeze(1)
+    targets = torch.tensor(due).unsqueeze(1)
+    return task.mark(scores, Batch(targets, targets, torch.ones_like(targets, dtype=torch.bool)))
+
+
+def test_the_figures_are_those_of_the_definition():
+    task = made()
+    marks = scored(task, said=[0, 0, 0, 1, 1, 1, 1, 0], due=[0, 0, 0, 0, 1, 1, 1, 1])
+    assert marks["accuracy"] == (6.0, 8.0)
+    told = {name: amount / max(1, over) for name, (amount, over) in marks.items()}
+    figures = task.figures("valid", 0.5, told)
+    assert figures == {"loss": 0.5, "accuracy": 0.75, "macro_f1": pytest.approx(0.75)}
+    assert task.confusions(told)["confusion"].matrix == [[3, 1], [1, 3]]
+    rare = scored(task, said=[0] * 10, due=[0] * 9 + [1])
+    told = {name: amount / max(1, over) for name, (amount, over) in rare.items()}
+    assert task.figures("valid", 0.5, told)["macro_f1"] == pytest.approx((2 * 9 / 19 + 0) / 2)
+
+
+def test_counts_add_up_over_batches():
+    task = made(batch_size=7)
+    net = model(task, "mean")
+    marks = evaluate(net, task.exams("valid")["all"], mark=task.mark).marks
+    matrix = task.confusions(marks)["confusion"].matrix
+    assert sum(map(sum, matrix)) == 60
+    assert marks["accuracy"] == pytest.approx(sum(matrix[i][i] for i in range(2)) / 60)
+    assert set(task.figures("valid", 1.0, marks)) == {"loss", "accuracy", "macro_f1"}
+
+
+def test_only_so_many_tokens_are_read():
+    task = made(longest=3)
+    assert max(len(ids) for ids, _ in task.rows["train"]) == 3
+    assert made(masked=False).reads.size == made().reads.size + 1
+
+
+def test_labels_come_back_and_a_strange_one_is_named():
+    labels = tokenizers.build("labels", "label").fit("10\n9\n10\n-1\n")
+    assert labels.labels == ["-1", "9", "10"], "numbers are sorted as numbers"
+    again = load_text(save_text(labels))
+    assert again.encode("9\n10").tolist() == [1, 2]
+    with pytest.raises(DataError, match="the label '7' is not among those of the training data: '-1', '9', '10'"):
+        again.encode("9\n7")
+    with pytest.raises(DataError, match="the tokenizer's field 'labels' is wrong"):
+        load_text('{"kind": "label", "labels": ["a", "a"]}')
+    valid = Examples(examples(50, 1), [{"text": "a", "label": "mixed"}])
+    with pytest.raises(DataError, match="the label 'mixed' is not among"):
+        build.task({"task": "classify"}, valid)
+    with pytest.raises(DataError, match="one label only"):
+        build.task({"task": "classify"}, Examples([{"text": "a", "label": "x"}] * 9))
+
+
+def test_a_confusion_is_drawn_with_its_numbers(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.append(figure))
+    plots.draw_confusion([[8, 2], [0, 5]], ["cat", "dog"], tmp_path / "a.png", "a run")
+    (axes,) = drawn[0].axes
+    assert axes.images[0].get_array().tolist() == [[0.8, 0.2], [0.0, 1.0]], "the share of a row"
+    assert [text.get_text() for text in axes.texts] == ["8", "2", "5"]
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [text.get_text() for text in labels] == ["cat", "dog"]
+    assert axes.get_ylabel() == "label" and axes.get_xlabel() == "taken for"
+    plots.draw_confusion([[1] * 200] * 200, [str(n) for n in range(200)], tmp_path / "b.png")
+    assert len(drawn[1].axes[0].get_xticklabels()) <= 34 and not drawn[1].axes[0].texts
+    assert max(drawn[1].get_size_inches()) < 20
+
+
+def test_the_shelf_has_them():
+    assert {"classify", "classify-sounds", "regress"} <= set(tasks.kinds())
+
+
+def sentences(number, seed):
+    """Words of which a capital letter begins a name and a number goes on with it."""
+    random = torch.Generator().manual_seed(seed)
+    lines = []
+    for _ in range(number):
+        named = False
+        for id in torch.randint(6, (int(torch.randint(2, 9, (1,), generator=random)),), generator=random).tolist():
+            named = id < 2 or (named and id < 4)
+            lines.append(f"{'AB12ab'[id]} x {'O' if not named else 'B-name' if id < 2 else 'I-name'}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def test_words_are_tagged_and_spans_are_found(tmp_path):
+    (tmp_path / "data.conll").write_text(sentences(400, 1))
+    recipe = {
+        "data": {"path": str(tmp_path / "data.conll")},
+        "task": {"kind": "tag", "padding": "left"},
+        "core": {"kind": "recurrent", "width": 16},
+        "train": {"steps": 100, "learning_rate": 0.02, "precision": "float32", "threads": 1},
+    }
+    finished = list(Experiment.new(recipe, tmp_path / "run"))[-1]
+    assert finished.results["valid_all_accuracy"] == finished.results["valid_all_span_f1"] == 1.0
+    (tmp_path / "data.conll").write_text("A O\nb O\n\nc\n")
+    with pytest.raises(DataError, match=r"data.conll, line 4: there is no label"):
+        Labelled(path=str(tmp_path / "data.conll")).read()
+    with pytest.raises(DataError, match="has 2 tokens and 1 labels"):
+        build.task({"task": "tag"}, Examples([{"text": "a b", "label": "O"}]))
+
+
+def test_span_f1_is_over_all_spans():
+    records = [{"text": "a b c", "label": "B-x I-x O"}, {"text": "a b", "label": "B-y O"}]
+    task = build.task({"task": "tag"}, Examples(records))
+    batch = task.batches()[0]
+    names = {name: id for id, name in enumerate(task.names)}
+    said = batch.targets.clone()
+    said[(batch.counts.sum(dim=1) == 3).nonzero().item(), 1] = names["O"]  # the span ends too early
+    marks = task.mark(torch.nn.functional.one_hot(said, task.writes.size).float(), batch)
+    assert marks == {"accuracy": (4.0, 5.0), "span_f1": (2.0, 4.0)}
