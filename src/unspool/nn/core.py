@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unspool.errors import ConfigError
 from unspool.nn.part import Part, State
 from unspool.registry import Registry
 
@@ -54,3 +55,13 @@ class Core(Part):
 
 
 cores: Registry[Core] = Registry("core", "unspool.models")
+
+
+def needed(core: str, source: Tensor | None) -> Tensor:
+    """The source of a core that must have one. Errors: ConfigError where there is none."""
+    if source is None:
+        raise ConfigError(
+            f"the core {core} looks at a source, and there is none",
+            hint='train it on a task that has a source, or set core.kind="recurrent"',
+        )
+    return source
