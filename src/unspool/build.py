@@ -6,7 +6,7 @@ from typing import Any
 
 from unspool.batch import Kind, Numbers, Tokens
 from unspool.config import Recipe
-from unspool.data.source import Nothing, Source
+from unspool.data.source import Material, Nothing
 from unspool.data.tokenizer import Tokenizer, tokenizers
 from unspool.errors import ConfigError
 from unspool.models.sequence import Encoder, SequenceModel
@@ -16,7 +16,7 @@ from unspool.registry import defaults, validated
 from unspool.tasks.task import Task, tasks
 
 
-def source(recipe: Recipe) -> Source | Nothing:
+def source(recipe: Recipe) -> Material:
     """Where the recipe's data is, read as its task wants it.
 
     >>> source({"data": {"corpus": "python-docs"}}).corpus

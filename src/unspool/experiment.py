@@ -13,13 +13,13 @@ import torch
 
 from unspool import build, checkpoint, config, seeds
 from unspool.config import Recipe
-from unspool.data.source import Splits, located
+from unspool.data.source import Parts, located
 from unspool.data.tokenizer import save_text
 from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw_loss
 from unspool.registry import defaults, validated
-from unspool.run import Run, data, load_tokenizers, plugin_wanted
+from unspool.run import Run, data, judged, load_tokenizers, plugin_wanted
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
 from unspool.tasks.task import kind_to_json
 from unspool.train.evaluate import evaluate
@@ -78,9 +78,7 @@ class Experiment:
     It can be stopped between two steps with `stop()`, and killed at any time: `Experiment.resume` goes on bit for bit.
     """
 
-    def __init__(
-        self, recipe: Recipe, folder: Path, splits: Splits, saved: checkpoint.Checkpoint | None = None
-    ) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, splits: Parts, saved: checkpoint.Checkpoint | None = None) -> None:
         self.recipe, self.folder = recipe, folder
         self.evaluating = Evaluating(**validated(Evaluating, recipe.get("evaluate", {}), "evaluate", "evaluation"))
         self.showing = Showing(**validated(Showing, recipe.get("sample", {}), "sample", "sampling"))
@@ -149,7 +147,7 @@ class Experiment:
         experiment.overrides = overrides
         return experiment
 
-    def _describe(self, splits: Splits) -> None:
+    def _describe(self, splits: Parts) -> None:
         """Write what the run is, before it begins."""
         looks_at = self.task.looks_at
         about = {
@@ -276,10 +274,8 @@ class Experiment:
         """The figures of the best model on the validation split in every way, and the mean loss of the last fifth."""
         results: dict[str, float] = {}
         run = Run.load(self.folder, self.device)
-        for way, batches in self.task.exams("valid").items():
-            score = evaluate(run.model, batches, self.device, mark=self.task.mark)
-            figures = self.task.figures("valid", score.loss, score.marks)
-            results |= {f"valid_{way}_{name}": value for name, value in figures.items()}
+        for way, figures in judged(run.model, self.task, "valid", self.device).items():
+            results |= {f"valid_{way}_{name}": v for name, v in figures.items() if not isinstance(v, str)}
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]
         results |= {"train_loss": sum(tail) / len(tail), "train_seconds": self.trainer.seconds}

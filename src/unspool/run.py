@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,14 +11,15 @@ from unspool import build, config
 from unspool.batch import Batch
 from unspool.checkpoint import Checkpoint, find, read_json, read_text
 from unspool.config import Recipe
-from unspool.data.source import Splits
+from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text
 from unspool.errors import CheckpointError, UnspoolError
+from unspool.generate.beam import answers
 from unspool.generate.sampling import Sampling
-from unspool.generate.text import Candidate, candidates, write
+from unspool.generate.text import Candidate, candidates, likeliest, write
 from unspool.models.sequence import SequenceModel
 from unspool.registry import module_of
-from unspool.tasks.task import Task
+from unspool.tasks.task import Figures, Task
 from unspool.train.evaluate import Score, evaluate
 from unspool.train.precision import usable
 
@@ -85,6 +87,10 @@ class Run:
         """That many continuations of the prompt, the likeliest first."""
         return candidates(self.model, self.tokenizer, prompt, length, sampling or Sampling(), count, seed)
 
+    def likeliest(self, prompt: str = "", length: int = 200, width: int = 4) -> list[Candidate]:
+        """The likeliest continuations that a search with that many beams finds, the likeliest first."""
+        return likeliest(self.model, self.tokenizer, prompt, length, width)
+
     @torch.no_grad()
     def score(self, batch: Batch) -> Score:
         """The mean loss on one batch from an empty state, in nats per counted position."""
@@ -98,13 +104,29 @@ class Run:
         """
         return build.task(self.recipe, data(self.recipe, self.checkpoint.run), self.tokenizers)
 
-    def evaluate(self, split: str = "valid") -> dict[str, dict[str, float]]:
+    def evaluate(self, split: str = "valid") -> dict[str, Figures]:
         """The figures of every way to evaluate on a split: nats, bits, perplexity. Empty without such a split."""
-        task, figures = self.task(), {}
-        for way, batches in task.exams(split).items():
-            score = evaluate(self.model, batches, self.device, mark=task.mark)
-            figures[way] = task.figures(split, score.loss, score.marks)
-        return figures
+        return judged(self.model, self.task(), split, self.device)
+
+
+def judged(model: SequenceModel, task: Task, split: str, device: str) -> dict[str, Figures]:
+    """What a model is worth on a split, by the way of judging: its task's exams, and what it has "written"."""
+    found: dict[str, Figures] = {}
+    for way, batches in task.exams(split).items():
+        score = evaluate(model, batches, device, mark=task.mark)
+        found[way] = {**task.figures(split, score.loss, score.marks)}
+    written = task.finals(split, partial(answers, model))
+    return found | ({"written": written} if written else {})
+
+
+def told(figures: Mapping[str, float | str], between: str = ", ") -> str:
+    """Figures in one line.
+
+    >>> told({"loss": 1.23456, "how": "smoothed"})
+    'loss 1.2346, how smoothed'
+    """
+    shown = {name: value if isinstance(value, str) else f"{value:.4f}" for name, value in figures.items()}
+    return between.join(f"{name.replace('_', ' ')} {value}" for name, value in shown.items())
 
 
 def load_tokenizers(folder: Path) -> dict[str, Tokenizer]:
@@ -119,7 +141,7 @@ def plugin_wanted(recipe: Recipe) -> str:
     return f"it was trained with --plugin {missing[0]}" if missing else ""
 
 
-def data(recipe: Recipe, folder: Path) -> Splits:
+def data(recipe: Recipe, folder: Path) -> Parts:
     """The data of a run, which must be what it was when the run began."""
     splits = build.source(recipe).read()
     was = read_json(folder / "about.json").get("fingerprint")

@@ -6,12 +6,48 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from unspool.data.corpora import corpus
 from unspool.data.text import Text, absolute, clean, fingerprint, read_text
 from unspool.errors import ConfigError, DataError
 from unspool.registry import Natural, Share
+
+
+@runtime_checkable
+class Parts(Protocol):
+    """What the `read()` of a material gives: three parts of whatever its task learns from, and where they are from."""
+
+    @property
+    def train(self) -> Any:
+        """What to learn from."""
+
+    @property
+    def valid(self) -> Any:
+        """What to judge a model by while it learns."""
+
+    @property
+    def test(self) -> Any:
+        """What to judge it by in the end."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that were read."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The same only when all parts are the same."""
+
+
+@runtime_checkable
+class Material(Protocol):
+    """What reads a recipe's [data] section: its constructor takes the section's options."""
+
+    def read(self) -> Parts:
+        """All there is."""
+
+    def piped(self, splits: Any) -> str:
+        """What of it came from standard input, to be kept; "" when that was not read."""
 
 
 @dataclass(frozen=True)
