@@ -4,6 +4,7 @@ import pytest
 
 from unspool import config
 from unspool.build import task_class
+from unspool.data.parallel import Parallel
 from unspool.data.source import Source
 from unspool.experiment import Experiment, Finished
 from unspool.settings import complete
@@ -17,13 +18,29 @@ QUICK = [
 TEXT = "It was the best of times, it was the worst of times,\n" * 400
 
 
+def text_file(folder):
+    (folder / "text.txt").write_text(TEXT + "Things")
+    return folder / "text.txt"
+
+
+def two_languages(folder):
+    for part in ("train", "val", "test"):
+        (folder / f"{part}.de").write_text("Es war die beste Zeit.\nEs war die schlechteste Zeit!\n" * 8)
+        (folder / f"{part}.en").write_text("It was the best of times.\nIt was the worst of times!\n" * 8)
+    return folder
+
+
+MADE = {Source: text_file, Parallel: two_languages}
+"""What reads a [data] section, and a function that makes such data in a folder and says where."""
+
+
 def quick(name, tmp_path):
-    """The recipe with two steps, on text made here where it wants a file of the user's."""
+    """The recipe with two steps, on data made here where it wants files of the user's."""
     overrides = list(QUICK)
     recipe = config.load(name)
-    if task_class(recipe).material is Source and not recipe["data"].get("corpus"):
-        (tmp_path / "text.txt").write_text(TEXT + "Things")
-        overrides.append(f"data.path={tmp_path / 'text.txt'}")
+    make = MADE.get(task_class(recipe).material)
+    if make and not recipe.get("data", {}).get("corpus"):
+        overrides.append(f"data.path={make(tmp_path)}")
     return config.load(name, overrides)
 
 

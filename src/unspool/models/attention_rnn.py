@@ -45,7 +45,7 @@ class AttentionRNN(Core):
     def start(
         self,
         like: Float[Tensor, "B T D"],
-        source: Float[Tensor, "B S D"] | None = None,
+        source: Float[Tensor, "B S _"] | None = None,
         source_present: Bool[Tensor, "B S"] | None = None,
     ) -> State:
         """The cell's own start, and the source, read once. Errors: ConfigError without a source."""

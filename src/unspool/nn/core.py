@@ -37,7 +37,7 @@ class Core(Part):
     def start(
         self,
         like: Float[Tensor, "B T D"],
-        source: Float[Tensor, "B S D"] | None = None,
+        source: Float[Tensor, "B S _"] | None = None,
         source_present: Bool[Tensor, "B S"] | None = None,
     ) -> State:
         """The state before the first input, for as many rows as `like` has."""
