@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from unspool import config
 from unspool.cli import app
+from unspool.data.parallel import Parallel
 from unspool.data.source import Source
 from unspool.data.tokenizer import tokenizers
 from unspool.models.sequence import SequenceModel
@@ -35,7 +36,7 @@ COLUMNS = 96
 ENDLESS = 1e9
 """A limit this high keeps a machine from harm and tells a reader nothing."""
 
-GIVEN = {"self", "splits", "tokenizer", "seed", "embedding", "core", "head", "model", "batches"}
+GIVEN = {"self", "splits", "tokenizer", "source_tokenizer", "seed", "embedding", "core", "head", "model", "batches"}
 """Arguments that the surrounding code decides, not the recipe."""
 
 
@@ -107,7 +108,8 @@ def recipe_list() -> str:
 
 def key_tables() -> str:
     """Every section with its keys."""
-    parts = ["\n## [data]", *described(Source), *shelf("tokenizer", tokenizers), *shelf("task", tasks)]
+    parts = ["\n## [data]", *described(Source), "### [data] of translate", *described(Parallel)]
+    parts += [*shelf("tokenizer", tokenizers), *shelf("task", tasks)]
     parts += [*shelf("core", cores), *shelf("core.cell", cells, without=("input_size", "hidden_size"))]
     parts += ["## [model]", *described(SequenceModel), "## [train]", *described(Trainer, Measured)]
     parts += ["### train.optimizer", prose(optimizers), "### train.schedule", prose(Schedule)]

@@ -16,6 +16,7 @@ GENERATED = {
     "parity": {},
     "flip-flop": {},
     "recall": {},
+    "reverse": {},
 }
 
 
@@ -128,3 +129,16 @@ def test_recall():
         assert sorted(ids[10:]) == sorted(pairs) and target[10:] == [pairs[key] for key in ids[10:]]
     with pytest.raises(ConfigError, match="8 pairs need as many keys"):
         made("recall", size=7, pairs=8)
+
+
+def test_reverse():
+    lengths = set()
+    for number in range(5):
+        batch = made("reverse", size=6, length=4).batches()[number]
+        for row in range(len(batch.inputs)):
+            there, looked = batch.present[row], batch.source_present[row]
+            source, said = batch.source[row, looked].tolist(), batch.targets[row, there].tolist()
+            assert said == [*source[::-1], 6] and batch.inputs[row, there].tolist() == [6, *said[:-1]]
+            assert max(source) < 6 and torch.equal(batch.counts, batch.present)
+            lengths.add(len(source))
+    assert lengths == {1, 2, 3, 4}
