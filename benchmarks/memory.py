@@ -5,8 +5,8 @@
 
 `order` trains the recipe of that level and tells the accuracy on fresh sequences at ten marks of the budget. The
 lecture compares an RNN and an LSTM of as many units; but such an LSTM has four times the weights, so a third row has
-an RNN of as many weights. `echo` trains the same number of steps for every delay: chunks are 20 ticks long, so that the gradient
-reaches no further, and what is older comes only from the carried state.
+an RNN of as many weights. `echo` trains the same number of steps for every delay: chunks are 20 ticks long, so that the
+gradient reaches no further, and what is older comes only from the carried state.
 """
 
 from __future__ import annotations

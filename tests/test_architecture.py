@@ -32,6 +32,7 @@ HEAVY = {  # imported in these files only, inside the function that needs them
     "matplotlib": {"look/plots.py"},
     "tokenizers": {"data/tokenizers/bpe.py"},
     "pyarrow": {"data/readers/tables.py"},
+    "sacrebleu": {"data/scores.py"},
     "tensorboard": set(),
     "numba": set(),
 }

@@ -115,6 +115,15 @@ def test_streamed_text_is_the_whole_text(place, told):
     assert told(*options) == json.loads(told(*options, "--json"))[0]["text"] + "\n"
 
 
+def test_sample_searches_with_beams(place, told, capsys):
+    made = json.loads(told("sample", "run", "--beam", 3, "--count", 2, "--length", 6, "--prompt", "the", "--json"))
+    assert len(made) == 2 and made[0]["log_probability"] >= made[1]["log_probability"]
+    assert all(one["text"].startswith("the") for one in made)
+    assert told("sample", "run", "--beam", 3, "--length", 6, "--prompt", "the").strip() == made[0]["text"].strip()
+    assert run("sample", "run", "--beam", 2, "--count", 3) == 2
+    assert "finds at most 2 texts" in capsys.readouterr().err
+
+
 def test_the_likeliest_comes_first(place, told):
     made = json.loads(told("sample", "run", "--count", 4, "--length", 10, "--seed", 1, "--json"))
     scores = [one["log_probability"] for one in made]

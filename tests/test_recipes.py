@@ -7,6 +7,7 @@ import pytest
 from unspool import config
 from unspool.build import task_class
 from unspool.data.labelled import Labelled
+from unspool.data.parallel import Parallel
 from unspool.data.sounds import Sounds
 from unspool.data.source import Source
 from unspool.experiment import Experiment, Finished
@@ -43,7 +44,15 @@ def noises(folder):
     return folder
 
 
-MADE = {Source: text, Labelled: reviews, Sounds: noises}
+def two_languages(folder):
+    """Three pairs of files."""
+    for part in ("train", "val", "test"):
+        (folder / f"{part}.de").write_text("Es war die beste Zeit.\nEs war die schlechteste Zeit!\n" * 8)
+        (folder / f"{part}.en").write_text("It was the best of times.\nIt was the worst of times!\n" * 8)
+    return folder
+
+
+MADE = {Source: text, Labelled: reviews, Sounds: noises, Parallel: two_languages}
 """What makes the data for a recipe that wants some of the user's, by what reads it."""
 
 

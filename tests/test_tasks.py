@@ -23,6 +23,7 @@ GENERATED = {
     "flip-flop": {},
     "recall": {},
     "execute": {"length": 2, "batch_size": 8},
+    "reverse": {},
 }
 
 
@@ -207,3 +208,16 @@ def test_the_combined_curriculum_is_half_of_each():
     task = made("execute", length=3, nesting=2, curriculum="combined", growth=10)
     levels = task.levels(1000, torch.Generator().manual_seed(1))
     assert set(levels[::2]) == {(3, 2)} and len(set(levels[1::2])) == 6
+
+
+def test_reverse():
+    lengths = set()
+    for number in range(5):
+        batch = made("reverse", size=6, length=4).batches()[number]
+        for row in range(len(batch.inputs)):
+            there, looked = batch.present[row], batch.source_present[row]
+            source, said = batch.source[row, looked].tolist(), batch.targets[row, there].tolist()
+            assert said == [*source[::-1], 6] and batch.inputs[row, there].tolist() == [6, *said[:-1]]
+            assert max(source) < 6 and torch.equal(batch.counts, batch.present)
+            lengths.add(len(source))
+    assert lengths == {1, 2, 3, 4}

@@ -12,7 +12,7 @@ from unspool.errors import ConfigError
 from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
-from unspool.registry import validated
+from unspool.registry import defaults, validated
 from unspool.tasks.task import Task, tasks
 
 
@@ -70,24 +70,37 @@ def model(recipe: Recipe, reads: Kind, writes: Kind, looks_at: Kind | None = Non
     core_options = {"kind": recipe["core"]} if isinstance(recipe["core"], str) else dict(recipe["core"])
     if not embeds:
         core_options["input_width"] = core_options.get("input_width") or reads.size
-    encoder = _encoder(recipe.get("encoder", {}), looks_at) if looks_at else None
+    section = validated(SequenceModel, options, "model", "the model", _GIVEN)
+    encoder = _encoder(recipe.get("encoder", {}), looks_at, section.get("dropout", 0.0)) if looks_at else None
     if encoder is not None:
-        core_options.setdefault("source_width", encoder.core.width)
+        core_options = _looking(core_options, encoder.core.width)
     core = cores.build("core", core_options)
+    if encoder is not None and not core.needs_source:
+        raise ConfigError(
+            f"this task has a source, and the core {core_options['kind']} does not look at it",
+            hint='set core.looks ("once" and "always" for recurrent, true for transformer), or core.kind=attention-rnn',
+        )
     if not embeds and core.input_width != reads.size:
         raise ConfigError(
             f"model.embed=false shows the core {reads.size} numbers, and core.input_width is {core.input_width}",
             hint="leave core.input_width out",
         )
     ends = embedding(reads, core.input_width, embeds), core, head(writes, core.width)
-    return SequenceModel(*ends, encoder, **validated(SequenceModel, options, "model", "the model", _GIVEN))
+    return SequenceModel(*ends, encoder, **section)
 
 
-def _encoder(options: str | Mapping[str, Any], kind: Kind) -> Encoder:
+def _looking(options: Mapping[str, Any], width: int) -> dict[str, Any]:
+    """The options of a core that looks at vectors of that width; one that cannot look at all is left as it is."""
+    kind = options.get("kind", "")
+    able = kind in cores.kinds() and "source_width" in defaults(cores.find(kind))
+    return {**options, "source_width": options.get("source_width") or width} if able else dict(options)
+
+
+def _encoder(options: str | Mapping[str, Any], kind: Kind, dropout: float) -> Encoder:
     if not options:
         raise ConfigError("this task has a source, and the recipe has no [encoder]", hint="set encoder.kind=recurrent")
     core = cores.build("encoder", options)
-    return Encoder(embedding(kind, core.input_width), core)
+    return Encoder(embedding(kind, core.input_width), core, dropout)
 
 
 @dataclass(frozen=True)

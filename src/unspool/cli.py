@@ -121,6 +121,7 @@ def sample(
     repetition_penalty: Annotated[float, typer.Option(help="Over 1 repeats less; 1 is off.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.", min=0, max=2**63 - 1)] = None,
     count: Annotated[int, typer.Option(help="Write that many, and show the likeliest first.", min=1)] = 1,
+    beam: Annotated[int, typer.Option(help="Draw nothing, search the likeliest with N beams; 0 is off.", min=0)] = 0,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -132,8 +133,11 @@ def sample(
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
-    if count > 1 or as_json:
-        made = loaded.candidates(prompt, length, sampling, count, seed)
+    if beam and count > beam:
+        raise ConfigError(f"--beam {beam} finds at most {beam} texts, {count} are asked for", hint=f"--beam {count}")
+    if count > 1 or as_json or beam:
+        drawn = None if beam else loaded.candidates(prompt, length, sampling, count, seed)
+        made = loaded.likeliest(prompt, length, beam)[:count] if drawn is None else drawn
         if as_json:
             print_json([{"text": prompt + c.text, "log_probability": c.log_probability} for c in made])
             return
@@ -157,8 +161,8 @@ def evaluate(
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Judge a trained model on a whole split: nats, bits per character and byte, perplexity."""
-    from unspool.run import Run
+    """Judge a trained model on a whole split: nats, bits per character and byte, perplexity; BLEU of translations."""
+    from unspool.run import Run, told
 
     load_plugins(plugin)
     if split not in ("train", "valid", "test"):
@@ -173,8 +177,7 @@ def evaluate(
         print_json(figures)
         return
     for way, values in figures.items():
-        told = "   ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in values.items())
-        typer.echo(f"{split}, {way}:   {told}")
+        typer.echo(f"{split}, {way}:   {told(values, between='   ')}")
 
 
 @app.command()

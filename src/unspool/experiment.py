@@ -19,7 +19,7 @@ from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw_confusion, draw_loss
 from unspool.registry import defaults, validated
-from unspool.run import Run, data, load_tokenizers, plugin_wanted
+from unspool.run import Run, data, judged, load_tokenizers, plugin_wanted
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
 from unspool.tasks.task import kind_to_json
 from unspool.train.evaluate import evaluate
@@ -274,13 +274,12 @@ class Experiment:
         """The figures of the best model on the validation split in every way, and the mean loss of the last fifth."""
         results: dict[str, float] = {}
         run = Run.load(self.folder, self.device)
-        for way, batches in self.task.exams("valid").items():
-            score = evaluate(run.model, batches, self.device, mark=self.task.mark)
-            figures = self.task.figures("valid", score.loss, score.marks)
-            results |= {f"valid_{way}_{name}": value for name, value in figures.items()}
-            for name, found in self.task.confusions(score.marks).items():
-                checkpoint.write_text(self.folder / f"{name}.json", json.dumps(asdict(found)))
-                draw_confusion(found.matrix, found.labels, self.folder / f"{name}.png", self.folder.name)
+        found, confusions = judged(run.model, self.task, "valid", self.device)
+        for way, figures in found.items():
+            results |= {f"valid_{way}_{name}": value for name, value in figures.items() if not isinstance(value, str)}
+        for name, table in confusions.items():
+            checkpoint.write_text(self.folder / f"{name}.json", json.dumps(asdict(table)))
+            draw_confusion(table.matrix, table.labels, self.folder / f"{name}.png", self.folder.name)
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]
         results |= {"train_loss": sum(tail) / len(tail), "train_seconds": self.trainer.seconds}

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,11 +14,12 @@ from unspool.config import Recipe
 from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text
 from unspool.errors import CheckpointError, UnspoolError
+from unspool.generate.beam import answers
 from unspool.generate.sampling import Sampling
-from unspool.generate.text import Candidate, candidates, write
+from unspool.generate.text import Candidate, candidates, likeliest, write
 from unspool.models.sequence import SequenceModel
 from unspool.registry import module_of
-from unspool.tasks.task import Confusion, Task
+from unspool.tasks.task import Confusion, Figures, Task
 from unspool.train.evaluate import Score, evaluate
 from unspool.train.precision import usable
 
@@ -85,6 +87,10 @@ class Run:
         """That many continuations of the prompt, the likeliest first."""
         return candidates(self.model, self.tokenizer, prompt, length, sampling or Sampling(), count, seed)
 
+    def likeliest(self, prompt: str = "", length: int = 200, width: int = 4) -> list[Candidate]:
+        """The likeliest continuations that a search with that many beams finds, the likeliest first."""
+        return likeliest(self.model, self.tokenizer, prompt, length, width)
+
     @torch.no_grad()
     def score(self, batch: Batch) -> Score:
         """The mean loss on one batch from an empty state, in nats per counted position."""
@@ -98,21 +104,40 @@ class Run:
         """
         return build.task(self.recipe, data(self.recipe, self.checkpoint.run), self.tokenizers)
 
-    def evaluate(self, split: str = "valid") -> dict[str, dict[str, float]]:
+    def evaluate(self, split: str = "valid") -> dict[str, Figures]:
         """The figures of every way to evaluate on a split: nats, bits, perplexity. Empty without such a split."""
-        task, figures = self.task(), {}
-        for way, batches in task.exams(split).items():
-            score = evaluate(self.model, batches, self.device, mark=task.mark)
-            figures[way] = task.figures(split, score.loss, score.marks)
-        return figures
+        return judged(self.model, self.task(), split, self.device)[0]
 
     def confusions(self, split: str = "valid") -> dict[str, Confusion]:
         """What was taken for what on a split, by name; empty where there are no labels, or no such split."""
-        task = self.task()
-        found: dict[str, Confusion] = {}
-        for batches in task.exams(split).values():
-            found |= task.confusions(evaluate(self.model, batches, self.device, mark=task.mark).marks)
-        return found
+        return judged(self.model, self.task(), split, self.device)[1]
+
+
+def judged(
+    model: SequenceModel, task: Task, split: str, device: str
+) -> tuple[dict[str, Figures], dict[str, Confusion]]:
+    """What a model is worth on a split, by the way of judging: its task's exams, and what it has "written".
+
+    Beside the figures, what was taken for what, where there are labels.
+    """
+    found: dict[str, Figures] = {}
+    confusions: dict[str, Confusion] = {}
+    for way, batches in task.exams(split).items():
+        score = evaluate(model, batches, device, mark=task.mark)
+        found[way] = {**task.figures(split, score.loss, score.marks)}
+        confusions |= task.confusions(score.marks)
+    written = task.finals(split, partial(answers, model))
+    return found | ({"written": written} if written else {}), confusions
+
+
+def told(figures: Mapping[str, float | str], between: str = ", ") -> str:
+    """Figures in one line.
+
+    >>> told({"loss": 1.23456, "how": "smoothed"})
+    'loss 1.2346, how smoothed'
+    """
+    shown = {name: value if isinstance(value, str) else f"{value:.4f}" for name, value in figures.items()}
+    return between.join(f"{name.replace('_', ' ')} {value}" for name, value in shown.items())
 
 
 def load_tokenizers(folder: Path) -> dict[str, Tokenizer]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.errors import DataError
+from unspool.generate.beam import search
 from unspool.generate.sampling import Sampling, stream
 from unspool.models.sequence import SequenceModel
 
@@ -54,6 +55,12 @@ def candidates(
     scores = torch.stack([one.log_probability for one in drawn]).sum(dim=0)
     made = [Candidate(tokenizer.decode(row.tolist()), float(score)) for row, score in zip(ids, scores, strict=True)]
     return sorted(made, key=lambda candidate: -candidate.log_probability)
+
+
+def likeliest(model: SequenceModel, tokenizer: Tokenizer, prompt: str, length: int, width: int) -> list[Candidate]:
+    """The likeliest continuations that a beam search finds, the likeliest first."""
+    (found,) = search(model, prime(model, tokenizer, prompt), length, width)
+    return [Candidate(tokenizer.decode(beam.ids), beam.log_probability) for beam in found]
 
 
 def prime(model: SequenceModel, tokenizer: Tokenizer, prompt: str) -> Tensor:

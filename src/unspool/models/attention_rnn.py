@@ -7,10 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from unspool.errors import ConfigError
 from unspool.nn.attention import LookName, build_look
 from unspool.nn.cell import cells
-from unspool.nn.core import Core, cores
+from unspool.nn.core import Core, cores, needed
 from unspool.nn.part import State
 from unspool.nn.unroll import hold
 from unspool.registry import Count, Natural
@@ -46,15 +45,11 @@ class AttentionRNN(Core):
     def start(
         self,
         like: Float[Tensor, "B T D"],
-        source: Float[Tensor, "B S D"] | None = None,
+        source: Float[Tensor, "B S _"] | None = None,
         source_present: Bool[Tensor, "B S"] | None = None,
     ) -> State:
         """The cell's own start, and the source, read once. Errors: ConfigError without a source."""
-        if source is None:
-            raise ConfigError(
-                "the core attention-rnn looks at a source, and there is none",
-                hint='train it on a task that has a source, or set core.kind="recurrent"',
-            )
+        source = needed("attention-rnn", source)
         if source_present is None:
             source_present = source.new_ones(source.shape[:2], dtype=torch.bool)
         return self.cell.start(like), (source, self.look.keys(source), source_present)

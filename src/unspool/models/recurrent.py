@@ -1,15 +1,16 @@
 """A stack of cells."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.errors import ConfigError
+from unspool.nn.bridge import Bridge, last
 from unspool.nn.cell import Cell, cells
-from unspool.nn.core import Core, cores
+from unspool.nn.core import Core, cores, needed
 from unspool.nn.part import State
 from unspool.nn.unroll import unroll
 from unspool.registry import Count, Natural, Share
@@ -22,6 +23,10 @@ class Recurrent(Core):
     `cell` is a kind or a table of a kind and its options. `dropout` acts between the layers (Zaremba et al. 2014,
     arXiv:1409.2329), `residual` adds each layer's input to its output. A bidirectional core reads from both ends, each
     way with half of the width; it is for encoders, since it cannot be streamed.
+
+    `looks` makes it a decoder of one vector, the last that an encoder gives, so that should be one that reads forwards:
+    "once" makes every cell's first state of it (Sutskever et al. 2014, arXiv:1409.3215), "always" also shows it to the
+    first layer at every tick (Cho et al. 2014, arXiv:1406.1078).
     """
 
     def __init__(
@@ -33,13 +38,17 @@ class Recurrent(Core):
         dropout: Share = 0.0,
         residual: bool = False,
         bidirectional: bool = False,
+        looks: Literal["never", "once", "always"] = "never",
+        source_width: Natural = 0,
     ) -> None:
         super().__init__(width, input_width)
         if bidirectional and width % 2:
             raise ConfigError(f"core.width = {width} cannot be halved", hint="a bidirectional core needs an even width")
         self.causal, self.residual = not bidirectional, residual
+        self.needs_source, self.shown = looks != "never", looks == "always"
+        source_width = source_width or width
         ways = 2 if bidirectional else 1
-        sizes = [self.input_width] + [width] * (layers - 1)
+        sizes = [self.input_width + source_width * self.shown] + [width] * (layers - 1)
         self.layers = nn.ModuleList(
             nn.ModuleList(
                 cells.build("core.cell", cell, input_size=size, hidden_size=width // ways) for _ in range(ways)
@@ -47,22 +56,41 @@ class Recurrent(Core):
             for size in sizes
         )
         self.dropout = nn.Dropout(dropout)
+        if self.needs_source:
+            self.bridges = nn.ModuleList(
+                nn.ModuleList(Bridge(_cell(cell), source_width) for cell in ways) for ways in self._stack()
+            )
 
     def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
-        """Every cell's own start: a state for each way of each layer."""
-        return tuple(tuple(_cell(cell).start(like) for cell in ways) for ways in self._stack())
+        """Every cell's own start, a state for each way of each layer; who looks puts in what the source says.
+
+        Where the vector is shown at every tick, it is the last of the state. Errors: ConfigError where a source is
+        wanted and there is none.
+        """
+        state = tuple(tuple(_cell(cell).start(like) for cell in ways) for ways in self._stack())
+        if not self.needs_source:
+            return state
+        vector = last(needed("recurrent", source), source_present)
+        made = zip(self.bridges, state, strict=True)
+        state = tuple(
+            tuple(b(vector, s) for b, s in zip(bridges, ways, strict=True))  # type: ignore[call-overload]
+            for bridges, ways in made
+        )
+        return (*state, vector) if self.shown else state
 
     def forward(
         self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """Layer upon layer, each along the whole time."""
-        after = []
-        for number, (ways, before) in enumerate(zip(self._stack(), state, strict=True)):
+        after, shown = [], state[len(self.layers) :]
+        for vector in shown:
+            x = torch.cat([x, vector.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
+        for number, (ways, before) in enumerate(zip(self._stack(), state, strict=False)):
             x = self.dropout(x) if number else x
             y, last = self._both_ways(ways, x, before, present)
             x = x + y if self.residual and x.shape == y.shape else y
             after.append(last)
-        return x, tuple(after)
+        return x, (*after, *shown)
 
     def _stack(self) -> list[nn.ModuleList]:
         return list(self.layers)  # type: ignore[arg-type]

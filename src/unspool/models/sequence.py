@@ -12,23 +12,27 @@ from unspool.registry import NotNegative, Share
 
 
 class Encoder(Part):
-    """Reads a source, so that a core can look at it: a core of its own behind an embedding of its own."""
+    """Reads a source, so that a core can look at it: a core of its own behind an embedding of its own.
 
-    def __init__(self, embedding: nn.Module, core: Core) -> None:
+    `dropout` acts on what goes into that core and on what comes out of it.
+    """
+
+    def __init__(self, embedding: nn.Module, core: Core, dropout: Share = 0.0) -> None:
         super().__init__()
-        self.embedding, self.core = embedding, core
+        self.embedding, self.core, self.dropout = embedding, core, nn.Dropout(dropout)
 
     def forward(self, source: Tensor, present: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B S W"]:
         """What it makes of every place of the source."""
-        x = self.embedding(source)
-        return self.core(x, self.core.start(x), present)[0]
+        x = self.dropout(self.embedding(source))
+        return self.dropout(self.core(x, self.core.start(x), present)[0])
 
 
 class SequenceModel(Part):
     """A core between an embedding and a head, and an encoder for what there is to look at.
 
     `tied` makes the head's weights the embedding's (Press & Wolf 2017, arXiv:1608.05859; Inan et al. 2017,
-    arXiv:1611.01462); `dropout` acts on what goes into the core and on what comes out of it. The ends begin uniform
+    arXiv:1611.01462); `dropout` acts on what goes into the core and on what comes out of it, and so for an encoder that
+    a recipe names. The ends begin uniform
     within plus and minus `init_range`, as Zaremba et al. 2014 do (arXiv:1409.2329); 0 leaves them as their classes do.
 
     >>> import torch

@@ -5,10 +5,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.errors import DataError
-from unspool.nn.attention import MultiHead
+from unspool.nn.attention import Across, MultiHead
 from unspool.nn.blocks import Block, FeedForward, FeedForwardName, NormName, Sight, make_norm
-from unspool.nn.cache import read
-from unspool.nn.core import Core, cores
+from unspool.nn.cache import read, whole
+from unspool.nn.core import Core, cores, needed
 from unspool.nn.part import State
 from unspool.nn.positions import PositionsName, build
 from unspool.registry import Count, Natural, Positive, Share
@@ -29,6 +29,8 @@ class Transformer(Core):
     2017     positions="sinusoidal", norm="layer", post_norm=true, feed_forward="relu", bias=true, scale_embedding=true
 
     `causal=false` makes an encoder: every token sees both sides, and nothing is remembered between readings.
+    `looks=true` makes a decoder: every block also looks at a source, whose keys and values are worked out once, into
+    the state.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class Transformer(Core):
         scale_embedding: bool = False,
         zero_outputs: bool = False,
         causal: bool = True,
+        looks: bool = False,
+        source_width: Natural = 0,
     ) -> None:
         super().__init__(width, input_width)
-        self.causal = causal
+        self.causal, self.needs_source = causal, looks
         self.enter = nn.Linear(self.input_width, width, bias=bias) if self.input_width != width else nn.Identity()
         self.scale = width**0.5 if scale_embedding else 1.0
         self.positions = build(positions, width, heads, context, rotary_base)
@@ -71,6 +75,7 @@ class Transformer(Core):
                 bias,
                 epsilon,
                 dropout,
+                Across(width, source_width or width, heads, bias, dropout) if looks else None,
             )
             for _ in range(layers)
         )
@@ -81,18 +86,32 @@ class Transformer(Core):
     def _begin(self, zero_outputs: bool) -> None:
         """Weights that keep what flows through the layers at its size (GPT-2), or layers that begin as nothing."""
         for block in self._stack():
-            for linear in (block.attention.read, block.feed_forward.up):
+            readers, outputs = [block.attention.read, block.feed_forward.up], [block.attention.output]
+            outputs.append(block.feed_forward.down)
+            if block.across is not None:
+                readers += [block.across.query, block.across.read]
+                outputs.append(block.across.output)
+            for linear in readers:
                 nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
-            for linear in (block.attention.output, block.feed_forward.down):
+            for linear in outputs:
                 shrink = 0.0 if zero_outputs else (2 * len(self.layers)) ** -0.5
                 nn.init.normal_(linear.weight, std=shrink * linear.in_features**-0.5)
             for linear in (m for m in block.modules() if isinstance(m, nn.Linear) and m.bias is not None):
                 nn.init.zeros_(linear.bias)
 
     def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
-        """How many tokens each row has read (none), then the keys and values of each layer (none)."""
+        """How many tokens each row has read (none), then the keys and values of each layer (none).
+
+        Who looks at a source has a last part: what of it is present, and each layer's keys and values of it.
+        """
         length = like.new_zeros(like.shape[0], dtype=torch.long)
-        return length, *(block.attention.start(like) for block in self._stack())
+        state = length, *(block.attention.start(like) for block in self._stack())
+        if not self.needs_source:
+            return state
+        source = needed("transformer", source)
+        if source_present is None:
+            source_present = source.new_ones(source.shape[:2], dtype=torch.bool)
+        return *state, (source_present, *(b.across.keys(source) for b in self._stack() if b.across is not None))
 
     def forward(
         self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
@@ -100,7 +119,8 @@ class Transformer(Core):
         """Layer upon layer. Errors: DataError where there are more tokens than positions."""
         if present is not None and bool(present.all()):
             present = None
-        length, *caches = state
+        length, *caches = state[: 1 + len(self.layers)]
+        seen = state[1 + len(self.layers) :]  # the source, where there is one
         slots, capacity = caches[0][0].shape[2], min(self.context, self.window)
         reading = read(length, slots, x.shape[1], present, capacity=capacity, window=self.window, causal=self.causal)
         self._check(reading.length)
@@ -109,13 +129,14 @@ class Transformer(Core):
             reading,
             self.positions.turns(reading.positions, like=x),
             self.positions.bias(reading.positions, reading.keys, like=x),
+            whole(seen[0][0], x.shape[1]) if seen else None,
         )
         after = []
-        for block, cache in zip(self._stack(), caches, strict=True):
-            x, kept = block(x, cache, sight)
+        for number, (block, cache) in enumerate(zip(self._stack(), caches, strict=True), start=1):
+            x, kept = block(x, cache, sight, seen[0][number] if seen else ())
             after.append(kept)
-        x = self.norm(x)
-        return x if present is None else x * present.unsqueeze(-1), (reading.length, *after) if self.causal else state
+        x = self.norm(x) if present is None else self.norm(x) * present.unsqueeze(-1)
+        return x, (reading.length, *after, *seen) if self.causal else state
 
     def room(self, state: State) -> int | None:
         """What is left of `longest` for the row that has read the most."""

@@ -36,6 +36,8 @@ class Look(Part):
     What does not depend on the query, `keys`, is worked out once.
     """
 
+    sees_source = True
+
     def __init__(self, width: Count, source_width: Count) -> None:
         super().__init__()
         self.width, self.source_width = width, source_width
@@ -124,25 +126,10 @@ def build_look(name: LookName, width: Count, source_width: Count) -> Look:
     return {"additive": Additive, "dot": Dot, "general": General}[name](width, source_width)
 
 
-class MultiHead(Part):
-    """Every token looks at those before it and at itself, with several heads (Vaswani et al. 2017, arXiv:1706.03762).
+class Heads(Part):
+    """Several heads that compare queries with keys; `kv_heads` says how many pairs of keys and values they share."""
 
-    [q; k; v] = W x      weights = softmax(q k / sqrt(D / heads))      y = W_o (weights v)
-
-    The state is keys and values (see `unspool.nn.cache`). With fewer `kv_heads` several heads share keys and values
-    (Shazeer 2019, arXiv:1911.02150; Ainslie et al. 2023, arXiv:2305.13245). `query_key_norm` keeps the scores in bounds
-    (Henry et al. 2020, arXiv:2010.04245).
-    """
-
-    def __init__(
-        self,
-        width: Count,
-        heads: Count,
-        kv_heads: Natural = 0,
-        bias: bool = False,
-        query_key_norm: bool = False,
-        dropout: Share = 0.0,
-    ) -> None:
+    def __init__(self, width: Count, heads: Count, kv_heads: Natural = 0, dropout: Share = 0.0) -> None:
         super().__init__()
         kv_heads = kv_heads or heads
         if width % heads:
@@ -152,34 +139,15 @@ class MultiHead(Part):
                 f"{heads} heads cannot share {kv_heads} pairs of keys and values", hint="let kv_heads divide heads"
             )
         self.heads, self.kv_heads, self.head_width, self.dropout = heads, kv_heads, width // heads, dropout
-        self.read = nn.Linear(width, (heads + 2 * kv_heads) * self.head_width, bias=bias)
-        self.output = nn.Linear(width, width, bias=bias)
-        self.query_norm = nn.RMSNorm(self.head_width, eps=1e-6) if query_key_norm else None
-        self.key_norm = nn.RMSNorm(self.head_width, eps=1e-6) if query_key_norm else None
 
-    def start(self, like: Tensor) -> State:
-        """Keys and values of nothing."""
-        return (like.new_zeros(like.shape[0], self.kv_heads, 0, self.head_width),) * 2
+    def cut(self, x: Float[Tensor, "B T _"]) -> Float[Tensor, "B _ T D"]:
+        """What a layer gives, head by head."""
+        return x.unflatten(-1, (-1, self.head_width)).transpose(1, 2)
 
-    def forward(
-        self,
-        x: Float[Tensor, "B T D"],
-        state: State,
-        reading: Reading,
-        turns: Turn | None = None,
-        bias: Float[Tensor, "#B K T C"] | None = None,
-    ) -> tuple[Float[Tensor, "B T D"], State]:
-        """What every token sees, and the keys and values to keep."""
-        heads = self.read(x).unflatten(-1, (-1, self.head_width)).transpose(1, 2).to(state[0].dtype)
-        q, k, v = heads.split([self.heads, self.kv_heads, self.kv_heads], dim=1)  # each (B, K, T, D)
-        if self.query_norm is not None and self.key_norm is not None:
-            q, k = self.query_norm(q), self.key_norm(k)
-        if turns is not None:
-            q, k = turn(q, turns), turn(k, turns)
-        keys, kept_keys = reading.extend(state[0], k)
-        values, kept_values = reading.extend(state[1], v)
-        seen = (self.fast if self.watcher is None else self.plain)(q, keys, values, reading, bias)
-        return self.output(seen.transpose(1, 2).flatten(2)), (kept_keys, kept_values)
+    def see(self, q: Tensor, keys: Tensor, values: Tensor, reading: Reading, bias: Tensor | None = None) -> Tensor:
+        """What every token sees, (B, T, D): by the kernel, or by the formula where somebody watches."""
+        way = self.fast if self.watcher is None else self.plain
+        return way(q, keys, values, reading, bias).transpose(1, 2).flatten(2)
 
     def plain(self, q: Tensor, keys: Tensor, values: Tensor, reading: Reading, bias: Tensor | None) -> Tensor:
         """The formula, for those who watch: taps "scores" and "weights", (B, K, T, C)."""
@@ -209,3 +177,80 @@ class MultiHead(Part):
                 enable_gqa=self.kv_heads < self.heads,
             )
         return seen if blind is None else seen.masked_fill(blind, 0)
+
+
+class MultiHead(Heads):
+    """Every token looks at those before it and at itself, with several heads (Vaswani et al. 2017, arXiv:1706.03762).
+
+    [q; k; v] = W x      weights = softmax(q k / sqrt(D / heads))      y = W_o (weights v)
+
+    The state is keys and values (see `unspool.nn.cache`). With fewer `kv_heads` several heads share keys and values
+    (Shazeer 2019, arXiv:1911.02150; Ainslie et al. 2023, arXiv:2305.13245). `query_key_norm` keeps the scores in bounds
+    (Henry et al. 2020, arXiv:2010.04245).
+    """
+
+    def __init__(
+        self,
+        width: Count,
+        heads: Count,
+        kv_heads: Natural = 0,
+        bias: bool = False,
+        query_key_norm: bool = False,
+        dropout: Share = 0.0,
+    ) -> None:
+        super().__init__(width, heads, kv_heads, dropout)
+        self.read = nn.Linear(width, (self.heads + 2 * self.kv_heads) * self.head_width, bias=bias)
+        self.output = nn.Linear(width, width, bias=bias)
+        self.query_norm = nn.RMSNorm(self.head_width, eps=1e-6) if query_key_norm else None
+        self.key_norm = nn.RMSNorm(self.head_width, eps=1e-6) if query_key_norm else None
+
+    def start(self, like: Tensor) -> State:
+        """Keys and values of nothing."""
+        return (like.new_zeros(like.shape[0], self.kv_heads, 0, self.head_width),) * 2
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        state: State,
+        reading: Reading,
+        turns: Turn | None = None,
+        bias: Float[Tensor, "#B K T C"] | None = None,
+    ) -> tuple[Float[Tensor, "B T D"], State]:
+        """What every token sees, and the keys and values to keep."""
+        heads = self.cut(self.read(x)).to(state[0].dtype)
+        q, k, v = heads.split([self.heads, self.kv_heads, self.kv_heads], dim=1)  # each (B, K, T, D)
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k = self.query_norm(q), self.key_norm(k)
+        if turns is not None:
+            q, k = turn(q, turns), turn(k, turns)
+        keys, kept_keys = reading.extend(state[0], k)
+        values, kept_values = reading.extend(state[1], v)
+        return self.output(self.see(q, keys, values, reading, bias)), (kept_keys, kept_values)
+
+
+class Across(Heads):
+    """Every token looks at a source, with several heads (Vaswani et al. 2017, arXiv:1706.03762).
+
+    q = W x      [k; v] = U source      weights = softmax(q k / sqrt(D / heads))      y = W_o (weights v)
+
+    Keys and values do not depend on the tokens: they are worked out once, by `keys`, and are a part of the state.
+    """
+
+    sees_source = True
+
+    def __init__(
+        self, width: Count, source_width: Count, heads: Count, bias: bool = False, dropout: Share = 0.0
+    ) -> None:
+        super().__init__(width, heads, 0, dropout)
+        self.query = nn.Linear(width, width, bias=bias)
+        self.read = nn.Linear(source_width, 2 * width, bias=bias)
+        self.output = nn.Linear(width, width, bias=bias)
+
+    def keys(self, source: Float[Tensor, "B S D"]) -> State:
+        """Keys and values of the source, (B, K, S, D) each."""
+        return self.cut(self.read(source)).chunk(2, dim=1)
+
+    def forward(self, x: Float[Tensor, "B T D"], state: State, reading: Reading) -> Float[Tensor, "B T D"]:
+        """What every token sees; zeros through `output` where there is nothing to look at."""
+        keys, values = state
+        return self.output(self.see(self.cut(self.query(x)).to(keys.dtype), keys, values, reading))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unspool.nn.attention import MultiHead
+from unspool.nn.attention import Across, MultiHead
 from unspool.nn.cache import Reading
 from unspool.nn.part import Part, State
 from unspool.nn.positions import Turn
@@ -71,6 +71,7 @@ class Sight:
     reading: Reading
     turns: Turn | None = None
     bias: Tensor | None = None  # (B, K, T, C)
+    source: Reading | None = None  # where there is something else to look at
 
 
 class Block(Part):
@@ -78,6 +79,8 @@ class Block(Part):
 
     x' = x + attention(norm(x))      y = x' + feed_forward(norm(x'))          (pre-norm)
     x' = norm(x + attention(x))      y = norm(x' + feed_forward(x'))          (post-norm, as in 2017)
+
+    With `across` it looks at a source in between, in the same manner.
     """
 
     def __init__(
@@ -90,21 +93,30 @@ class Block(Part):
         bias: bool = False,
         epsilon: Positive = 1e-5,
         dropout: Share = 0.0,
+        across: Across | None = None,
     ) -> None:
         super().__init__()
         self.post_norm, self.attention, self.feed_forward = post_norm, attention, feed_forward
         self.attention_norm, self.feed_forward_norm = (make_norm(norm, width, bias, epsilon) for _ in range(2))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout, self.across = nn.Dropout(dropout), across
+        if across is not None:
+            self.across_norm = make_norm(norm, width, bias, epsilon)
 
-    def forward(self, x: Float[Tensor, "B T D"], state: State, sight: Sight) -> tuple[Float[Tensor, "B T D"], State]:
-        """What it makes of the tokens, and the keys and values to keep."""
+    def forward(
+        self, x: Float[Tensor, "B T D"], state: State, sight: Sight, source: State = ()
+    ) -> tuple[Float[Tensor, "B T D"], State]:
+        """What it makes of the tokens, and the keys and values to keep; `source` is those of the source."""
         look = partial(self.attention, state=state, reading=sight.reading, turns=sight.turns, bias=sight.bias)
         if self.post_norm:
             seen, kept = look(x)
             x = self.attention_norm(x + self.dropout(seen))
+            if self.across is not None:
+                x = self.across_norm(x + self.dropout(self.across(x, source, sight.source)))
             x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         else:
             seen, kept = look(self.attention_norm(x))
             x = x + self.dropout(seen)
+            if self.across is not None:
+                x = x + self.dropout(self.across(self.across_norm(x), source, sight.source))
             x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
         return self.tap("hidden", x), kept

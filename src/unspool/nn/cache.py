@@ -108,6 +108,18 @@ def read(
     return Reading(after, positions, keys, visible, causal, capacity, fresh, kept=kept)
 
 
+def whole(present: Bool[Tensor, "B S"], time: int) -> Reading:
+    """How that many tokens look at a source: each sees all that is present, and nothing is kept.
+
+    >>> whole(torch.tensor([[True, False]]), 3).mask().shape
+    torch.Size([1, 1, 3, 2])
+    """
+    rows, places = present.shape
+    steps, keys = (torch.arange(size, device=present.device).unsqueeze(0) for size in (time, places))
+    visible = present[:, None, None, :].expand(-1, 1, time, -1)
+    return Reading(steps.new_zeros(rows), steps, keys, visible, causal=False, capacity=places, fresh=True)
+
+
 def _held(length: Tensor, slots: int) -> Tensor:
     """The position of the token in every slot, (B, slots); below zero where there is none."""
     last = length.unsqueeze(1) - 1

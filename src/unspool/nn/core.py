@@ -3,6 +3,7 @@
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from unspool.errors import ConfigError
 from unspool.nn.part import Part, State
 from unspool.registry import Registry
 
@@ -36,7 +37,7 @@ class Core(Part):
     def start(
         self,
         like: Float[Tensor, "B T D"],
-        source: Float[Tensor, "B S D"] | None = None,
+        source: Float[Tensor, "B S _"] | None = None,
         source_present: Bool[Tensor, "B S"] | None = None,
     ) -> State:
         """The state before the first input, for as many rows as `like` has."""
@@ -54,3 +55,13 @@ class Core(Part):
 
 
 cores: Registry[Core] = Registry("core", "unspool.models")
+
+
+def needed(core: str, source: Tensor | None) -> Tensor:
+    """The source of a core that must have one. Errors: ConfigError where there is none."""
+    if source is None:
+        raise ConfigError(
+            f"the core {core} looks at a source, and there is none",
+            hint='train it on a task that has a source, or set core.kind="recurrent"',
+        )
+    return source

@@ -1,7 +1,7 @@
 """What every module here can do: be watched, and carry a state."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ class Part(nn.Module):
     """
 
     watcher: Watcher | None = None
+    sees_source: ClassVar[bool] = False
+    """Whether the "weights" that it shows say where in a source it looks."""
 
     def tap(self, name: str, value: Tensor) -> Tensor:
         """The value itself, or what the watcher makes of it."""

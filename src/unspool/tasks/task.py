@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -12,6 +12,8 @@ from unspool.registry import Registry
 
 Marks = dict[str, tuple[float, float]]
 """Sums, and over how many: an accuracy is the right ones and all of them. Over none, the sum itself is told."""
+Figures = dict[str, float | str]
+"""What came out by name; words say how a number was worked out."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,24 @@ class Confusion:
 
     matrix: list[list[int]]
     labels: list[str]
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """Shown sources (B, S) and what of them is present, a model writes an answer for each, from `begin` up to `end`."""
+
+    def __call__(
+        self,
+        source: Tensor,
+        source_present: Tensor,
+        *,
+        begin: int,
+        end: int,
+        length: int,
+        width: int = 1,
+        length_penalty: float = 0.0,
+    ) -> list[list[int]]:
+        """The ids of each answer, without `begin` and `end`, at most `length` of them."""
 
 
 class Task:
@@ -62,6 +82,10 @@ class Task:
     def exams(self, split: str) -> dict[str, Batches]:
         """What to evaluate on, by the name of the way: every position of the split once. Empty without that split."""
         raise NotImplementedError
+
+    def finals(self, split: str, write: Writer) -> Figures:
+        """What only a model that writes by itself can be judged by, once it is trained. Empty where nothing is."""
+        return {}
 
     def told(self) -> str:
         """What there is to learn from, to be put behind the number of weights."""

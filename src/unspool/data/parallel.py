@@ -1,0 +1,192 @@
+"""The recipe's [data] section for translation: the same sentences in two languages, line by line."""
+
+import glob
+import gzip
+import os
+import re
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from unspool.data.text import fingerprint, read_bytes
+from unspool.errors import ConfigError, DataError
+from unspool.registry import Natural
+
+WORDS = re.compile(r"['’]\w+|\w+|[^\w\s]")  # noqa: RUF001
+GLUED = re.compile(r" (?=[.,!?;:%)\]]|['’]\w)|(?<=[(\[]) |(?<=\w) (?=-)|(?<=-) (?=\w)")  # noqa: RUF001
+NAMES = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test", "test*")}
+"""How the files of each part are called, before the ending that names the language."""
+
+
+class Pair(NamedTuple):
+    """A sentence, what it is in the other language, and that once more as it was written."""
+
+    source: str
+    target: str
+    written: str
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of sentences in three parts, as `unspool.data.source.Splits` has a text.
+
+    >>> one, other = Pair("eins", "one", "One"), Pair("zwei", "two", "Two")
+    >>> Pairs((one,), (other,)).fingerprint == Pairs((one, other)).fingerprint
+    False
+    """
+
+    train: tuple[Pair, ...]
+    valid: tuple[Pair, ...] = ()
+    test: tuple[Pair, ...] = ()
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same only when all parts are the same: a resumed run compares it."""
+        return fingerprint("\0".join("\n".join("\t".join(p) for p in s) for s in (self.train, self.valid, self.test)))
+
+
+class Parallel:
+    """Two files for each part, one sentence a line, named by their language: train.de and train.en, plain or .gz.
+
+    `path` is their folder; besides train there may be valid (or val, or dev) and test (or the first of test*). Or name
+    them one by one, without the language: `train_path=corpus/train`. `lower` writes everything small, and `split` puts
+    spaces around punctuation, so that a tokenizer of words finds them. `limit` keeps the first pairs of each part (0:
+    all). The files are read as UTF-8; what is not, a line that is empty, or has no partner, is an error.
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        train_path: str = "",
+        valid_path: str = "",
+        test_path: str = "",
+        source: str = "de",
+        target: str = "en",
+        lower: bool = True,
+        split: bool = True,
+        limit: Natural = 0,
+    ) -> None:
+        if not (path or train_path):
+            raise ConfigError("no sentences are given", hint="set data.path=FOLDER, as of Multi30k")
+        if source == target:
+            raise ConfigError(f"data.source and data.target are both {source!r}", hint="data.source=de data.target=en")
+        self.path, self.paths = path, {"train": train_path, "valid": valid_path, "test": test_path}
+        self.source, self.target, self.lower, self.split, self.limit = source, target, lower, split, limit
+
+    def read(self) -> Pairs:
+        """Read all parts. Errors: DataError that says file and line."""
+        found = {part: self.files(part) for part in NAMES}
+        train, valid, test = (self.pairs(*files) if files else () for files in found.values())
+        return Pairs(train, valid, test, tuple(file for files in found.values() for file in files))
+
+    def piped(self, splits: Pairs) -> str:
+        """Nothing came from standard input: there are always two files."""
+        return ""
+
+    def files(self, part: str) -> tuple[str, ...]:
+        """The two files of a part; none where it has none, but training must have some."""
+        named = os.path.expanduser(self.paths[part])
+        folder = os.path.expanduser(self.path)
+        stems = [named] if named else [os.path.join(folder, name) for name in NAMES[part]] if self.path else []
+        for stem in stems:
+            for file in matching(f"{stem}.{self.source}"):
+                ending = f".{self.source}.gz" if file.endswith(".gz") else f".{self.source}"
+                other = matching(f"{file.removesuffix(ending)}.{self.target}")
+                if not other:
+                    raise DataError(
+                        f"{file} has no partner in {self.target!r}",
+                        hint=f"its name should end in .{self.target}",
+                    )
+                return file, other[0]
+        if named or part == "train":
+            where = named or os.path.join(self.path, "train")
+            raise DataError(
+                f"there is no file {where}.{self.source}",
+                hint="the endings name the languages: data.source=de data.target=en, each plain or .gz",
+            )
+        return ()
+
+    def pairs(self, file: str, other: str) -> tuple[Pair, ...]:
+        """The sentences of two files side by side."""
+        ours, theirs = lines(file), lines(other)
+        if len(ours) != len(theirs):
+            shorter, least = (file, len(ours)) if len(ours) < len(theirs) else (other, len(theirs))
+            raise DataError(
+                f"{shorter} ends after line {least:,}, and its partner has {max(len(ours), len(theirs)):,} lines",
+                hint="line N of one file should be line N of the other in its language",
+            )
+        made = [Pair(self.prepared(a), self.prepared(b), b) for a, b in zip(ours, theirs, strict=True)]
+        return tuple(made[: self.limit or None])
+
+    def prepared(self, line: str) -> str:
+        """A line as the options want it."""
+        line = line.lower() if self.lower else line
+        return apart(line) if self.split else " ".join(line.split())
+
+
+def matching(name: str) -> list[str]:
+    """The file of that name or pattern, plain or .gz; the plain ones first."""
+    here = [file for file in (name, f"{name}.gz") if os.path.isfile(file)]
+    return here or [file for ending in ("", ".gz") for file in sorted(glob.glob(name + ending)) if os.path.isfile(file)]
+
+
+def lines(file: str) -> list[str]:
+    """The lines of a file, plain or .gz, without white space around them."""
+    data = read_bytes(file)
+    data = unpacked(data, file) if file.endswith(".gz") else data
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file}, line {line_after(data[: error.start]):,}: byte {data[error.start]:#04x} is not UTF-8",
+            hint="save the file as UTF-8",
+        ) from None
+    found = [line.strip() for line in text.removesuffix("\n").split("\n")]
+    if "" in found:
+        what = f"line {found.index('') + 1:,} is empty" if any(found) else "it is empty"
+        raise DataError(f"{file}: {what}", hint="give each line its sentence, or take the line out of both files")
+    return found
+
+
+def unpacked(data: bytes, file: str) -> bytes:
+    """What a .gz file holds."""
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        good = zlib.decompressobj(wbits=31)
+        whole = b""
+        for place in range(0, len(data), 1024):
+            try:
+                whole += good.decompress(data[place : place + 1024])
+            except zlib.error:
+                break
+        raise DataError(
+            f"{file} is no whole gzip file, line {line_after(whole):,} cannot be read: {str(error).lower()}",
+            hint="copy it again",
+        ) from None
+
+
+def line_after(data: bytes) -> int:
+    """The number of the line that comes after these bytes."""
+    return data.count(b"\n") + 1
+
+
+def apart(line: str) -> str:
+    """The line with spaces between its words and its punctuation.
+
+    >>> apart("The man's (old) T-shirt.")
+    "The man 's ( old ) T - shirt ."
+    """
+    return " ".join(WORDS.findall(line))
+
+
+def together(words: str) -> str:
+    """The line again, nearly as it was: what `apart` took apart.
+
+    >>> together("The man 's ( old ) T - shirt .")
+    "The man's (old) T-shirt."
+    """
+    return GLUED.sub("", words)

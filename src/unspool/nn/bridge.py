@@ -1,0 +1,41 @@
+"""From what an encoder has read to the state in which a decoder begins."""
+
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from unspool.nn.cell import Cell
+from unspool.nn.part import Part, State, tensors
+
+
+def last(source: Float[Tensor, "B S D"], present: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B D"]:
+    """The vector at the last place of each row that is present; zeros where none is.
+
+    >>> last(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[True, False]])).tolist()
+    [[1.0]]
+    """
+    source = F.pad(source, (0, 0, 1, 0))  # a place of zeros in front, for rows that have no other
+    if present is None:
+        return source[:, -1]
+    places = torch.arange(source.shape[1], device=source.device) * F.pad(present, (1, 0))
+    return source[torch.arange(len(source), device=source.device), places.amax(dim=1)]
+
+
+class Bridge(Part):
+    """A cell's first state made of one vector, a layer for each tensor of the state (Cho et al. 2014, arXiv:1406.1078).
+
+    state = start + tanh(W vector + b)
+    """
+
+    def __init__(self, cell: Cell, source_width: int) -> None:
+        super().__init__()
+        sizes = [prod(s.shape[1:]) for _, s in tensors(cell.start(torch.zeros(1, cell.input_size)))]
+        self.layers = nn.ModuleList(nn.Linear(source_width, size) for size in sizes)
+
+    def forward(self, vector: Float[Tensor, "B D"], start: State) -> State:
+        """The cell's own start, moved by what the vector says."""
+        layers = iter(self.layers)
+        return tuple(s + torch.tanh(next(layers)(vector)).view_as(s) for s in start)

@@ -1,0 +1,42 @@
+"""Say it backwards."""
+
+import torch
+
+from unspool.batch import Batch, Tokens
+from unspool.registry import Count
+from unspool.tasks.generated import Generated
+from unspool.tasks.task import tasks
+
+
+@tasks.register("reverse")
+class Reverse(Generated):
+    """Say the symbols of a source backwards: the smallest translation there is, for a model that looks.
+
+    There are `size` symbols, and `length` of them at most; the length is drawn, so sources are padded. The id beyond
+    the symbols begins an answer and ends it.
+
+    >>> batch = Reverse(size=4, length=3, batch_size=1, seed=10).batches()[0]
+    >>> batch.source.tolist(), batch.inputs.tolist(), batch.targets.tolist()
+    ([[2, 0]], [[4, 0, 2]], [[0, 2, 4]])
+    """
+
+    def __init__(
+        self, size: Count = 16, length: Count = 10, batch_size: Count = 64, epoch: Count = 30, seed: int = 0
+    ) -> None:
+        super().__init__(batch_size, epoch, seed)
+        self.size, self.length = size, length
+        self.reads = self.writes = Tokens(size + 1)
+        self.looks_at = Tokens(size)
+
+    def draw(self, random: torch.Generator) -> Batch:
+        """Rows of different lengths."""
+        lengths = torch.randint(1, self.length + 1, (self.batch_size, 1), generator=random)
+        longest = int(lengths.max())
+        source = torch.randint(self.size, (self.batch_size, longest), generator=random)
+        columns = torch.arange(longest + 1)
+        backwards = source.gather(1, (lengths - 1 - columns[:-1]).clamp(min=0))
+        edge = torch.full((self.batch_size, 1), self.size)
+        targets = torch.where(columns < lengths, torch.cat([backwards, edge], dim=1), self.size)
+        inputs = torch.cat([edge, targets[:, :-1]], dim=1)
+        present = columns <= lengths
+        return Batch(inputs, targets, present, present, source, columns[:-1] < lengths)

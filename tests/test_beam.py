@@ -1,0 +1,172 @@
+"""Beam search against enumeration, greedy writing and rescoring, over cores of every sort."""
+
+from itertools import islice, product
+
+import pytest
+import torch
+
+from unspool import Batch, Tokens, cores, embedding, head, stream, watch
+from unspool.errors import ConfigError
+from unspool.generate.beam import answers, search
+from unspool.generate.sampling import greedy
+from unspool.generate.text import likeliest
+from unspool.models.sequence import SequenceModel
+from unspool.subjects import SIZE, Subject, subjects
+
+CORES = {
+    "lstm": {"kind": "recurrent"},
+    "one vector": {"kind": "recurrent", "cell": "gru", "looks": "always"},
+    "transformer": {"kind": "transformer", "layers": 2, "context": 24},
+    "transformer looks": {"kind": "transformer", "layers": 2, "context": 24, "looks": True},
+    "attention-rnn": {"kind": "attention-rnn"},
+}
+every_core = pytest.mark.parametrize("name", CORES)
+END = 3
+
+
+def small(name, size=4, sharp=6.0):
+    """A model that has opinions, and what three rows look at, where it looks."""
+    torch.manual_seed(5)
+    core = cores.build("core", CORES[name], width=8)
+    model = SequenceModel(embedding(Tokens(size), core.input_width), core, head(Tokens(size), 8)).eval()
+    with torch.no_grad():
+        model.head.weight.mul_(sharp)
+    looks = {}
+    if core.needs_source:
+        there = torch.arange(5) < torch.tensor([[5], [2], [3]])
+        looks = {"source": torch.randn(3, 5, 8), "source_present": there}
+    return model, looks
+
+
+@torch.no_grad()
+def log_probability(model, prompt, ids, looks):
+    """The sum over the continuation, scored in one reading."""
+    row = torch.tensor([[*prompt, *ids]])
+    logits, _ = model(row[:, :-1], model.start(row, **looks))
+    scores = logits.log_softmax(-1)[0, len(prompt) - 1 :]
+    return float(scores[torch.arange(len(ids)), torch.tensor(ids)].sum())
+
+
+def one(looks, row):
+    return {name: value[row : row + 1] for name, value in looks.items()}
+
+
+@every_core
+@pytest.mark.parametrize("strength", [0.0, 0.8])
+def test_a_beam_as_wide_as_everything_finds_the_true_best(name, strength):
+    model, looks = small(name)
+    prompt, length = [[1, 2], [0, 0], [2, 1]], 3
+    found = search(model, torch.tensor(prompt), length, 4**length, end=END, length_penalty=strength, **looks)
+    words = [w for size in range(length + 1) for w in product(range(END), repeat=size)]
+    for row, beams in enumerate(found):
+        wanted = []
+        for word in words:
+            whole = [*word] if len(word) == length else [*word, END]
+            score = log_probability(model, prompt[row], whole, one(looks, row)) / ((5 + len(whole)) / 6) ** strength
+            wanted.append((score, list(word), len(word) < length))
+        wanted.sort(key=lambda entry: -entry[0])
+        assert len(beams) == len(wanted) == len({tuple(b.ids) for b in beams})
+        assert [b.score for b in beams] == pytest.approx([score for score, _, _ in wanted], abs=1e-4)
+        assert (beams[0].ids, beams[0].finished) == wanted[0][1:]
+
+
+@every_core
+def test_a_beam_of_one_is_greedy(name):
+    model, looks = small(name, size=9)
+    prompt = torch.tensor([[1], [0], [2]])
+    written = torch.cat([drawn.ids for drawn in islice(stream(model, prompt, greedy, **looks), 12)], dim=1)
+    assert [beams[0].ids for beams in search(model, prompt, 12, 1, **looks)] == written.tolist()
+    for row, (beam,) in enumerate(search(model, prompt, 12, 1, end=END, **looks)):
+        whole = written[row].tolist()
+        cut = whole.index(END) if END in whole else 12
+        assert (beam.ids, beam.finished) == (whole[:cut], END in whole)
+
+
+@every_core
+def test_scores_are_those_of_reading_what_was_written_and_rows_are_strangers(name):
+    model, looks = small(name, size=6, sharp=3.0)
+    prompt = torch.tensor([[1, 4], [0, 0], [2, 5]])
+    found = search(model, prompt, 10, 4, end=END, length_penalty=0.6, **looks)
+    ended = set()
+    for row, beams in enumerate(found):
+        assert len(beams) == 4 and [b.score for b in beams] == sorted((b.score for b in beams), reverse=True)
+        for beam in beams:
+            whole = beam.ids + [END] * beam.finished
+            assert END not in beam.ids and (beam.finished or len(beam.ids) == 10)
+            again = log_probability(model, prompt[row].tolist(), whole, one(looks, row))
+            assert beam.log_probability == pytest.approx(again, abs=1e-3)
+            assert beam.score == pytest.approx(again / ((5 + len(whole)) / 6) ** 0.6, abs=1e-3)
+            ended.add(beam.finished)
+        (alone,) = search(model, prompt[row : row + 1], 10, 4, end=END, length_penalty=0.6, **one(looks, row))
+        assert [b.ids for b in alone] == [b.ids for b in beams]
+    assert True in ended
+
+
+def test_a_length_penalty_makes_answers_longer():
+    model, looks = small("attention-rnn", sharp=2.0)
+    prompt = torch.tensor([[1], [0], [2]])
+    sizes = [
+        sum(len(beams[0].ids) for beams in search(model, prompt, 8, 50, end=END, length_penalty=strength, **looks))
+        for strength in (0.0, 3.0)
+    ]
+    assert sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize("name", ["attention-rnn", "transformer looks"])
+def test_coverage_counts_what_was_looked_at(name):
+    model, looks = small(name, size=9)
+    prompt = torch.tensor([[1, 2], [0, 2], [2, 2]])
+    plain = search(model, prompt, 6, 3, end=END, **looks)
+    covered = search(model, prompt, 6, 3, end=END, coverage_penalty=0.5, **looks)
+    for row in range(3):
+        assert sorted(b.ids for b in plain[row]) == sorted(b.ids for b in covered[row])
+        for beam in covered[row]:
+            ids = torch.tensor([[*prompt[row].tolist(), *beam.ids, *([END] * beam.finished)]])[:, :-1]
+            with watch(model.core) as trace, torch.no_grad():
+                model(ids, model.start(ids, **one(looks, row)))
+            if name == "attention-rnn":
+                looked = torch.cat(trace["look.weights"])  # (T, S)
+            else:
+                layers = [trace[f"layers.{layer}.across.weights"][0] for layer in range(2)]
+                looked = torch.stack(layers).mean(dim=(0, 2))[0]  # (T, S)
+            total = looked[1:].sum(dim=0)[looks["source_present"][row]]
+            wanted = beam.log_probability + 0.5 * float(total.clamp(1e-6, 1).log().sum())
+            assert beam.score == pytest.approx(wanted, abs=1e-3)
+    assert not any(getattr(part, "watcher", None) for part in model.core.modules())
+    with pytest.raises(ConfigError, match="needs attention"):
+        search(small("lstm")[0], prompt, 3, 2, coverage_penalty=0.1)
+
+
+def test_a_core_with_an_end_ends_the_search():
+    core = cores.build("core", {"kind": "transformer", "positions": "learned", "context": 8}, width=8)
+    model = SequenceModel(embedding(Tokens(5), 8), core, head(Tokens(5), 8))
+    (beams,) = search(model, torch.zeros(1, 3, dtype=torch.long), 50, 2)
+    assert [len(b.ids) for b in beams] == [6, 6]  # the last is never read
+
+
+@pytest.mark.parametrize("subject", [s for s in subjects() if s.streams], ids=lambda s: s.name)
+def test_every_core_can_be_searched(subject: Subject):
+    model, prompt = subject.model(), subject.ids(rows=3, time=2)
+    looks = subject.looks(range(3))
+    found = search(model, prompt, 5, 3, **looks)
+    for row, beams in enumerate(found):
+        ids = torch.tensor([[*prompt[row].tolist(), *beam.ids] for beam in beams])
+        rows = subject.looks([row] * 3)
+        targets, counts = ids[:, 1:], torch.zeros(3, 6, dtype=torch.bool)
+        counts[:, 1:] = True
+        batch = Batch(ids[:, :-1], targets, counts, **rows)
+        mean = -sum(b.log_probability for b in beams) / int(counts.sum())
+        assert float(model.loss(batch)[0].detach()) == pytest.approx(mean, abs=1e-4)
+    assert max(max(b.ids) for beams in found for b in beams) < SIZE
+
+
+def test_answers_are_without_their_ends_and_text_is_searched_too():
+    model, looks = small("attention-rnn")
+    found = answers(model, looks["source"], looks["source_present"], begin=END, end=END, length=7, width=3)
+    assert len(found) == 3 and all(END not in ids and len(ids) <= 7 for ids in found)
+    from unspool import tokenizers
+
+    tokenizer = tokenizers.build("tokenizer", "char").fit("abc\n")
+    texts = likeliest(small("lstm")[0], tokenizer, "ab", 5, 3)
+    assert len(texts) == 3 and all(len(t.text) == 5 for t in texts)
+    assert [t.log_probability for t in texts] == sorted((t.log_probability for t in texts), reverse=True)

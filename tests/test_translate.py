@@ -1,0 +1,143 @@
+"""Translation from files to BLEU: batches by hand, scores against sacrebleu, a run that is judged and loaded again."""
+
+import json
+import random
+
+import pytest
+import torch
+
+from unspool import Run, Tokens, config, tokenizers
+from unspool.batch import Batch
+from unspool.build import model as build_model
+from unspool.cli import main
+from unspool.data.parallel import Pair, Pairs
+from unspool.data.scores import bleu, sacrebleu_scores
+from unspool.errors import ConfigError, DataError
+from unspool.experiment import Experiment
+from unspool.tasks.task import tasks
+from unspool.tasks.translate import Translate
+
+DE = ["eins zwei drei", "zwei", "drei drei eins zwei"]
+EN = ["one two three", "two", "three three one two"]
+
+
+def translate(kind="word", **options):
+    pairs = tuple(Pair(a, b, b.capitalize()) for a, b in zip(DE, EN, strict=True))
+    splits = Pairs(pairs, pairs[:2])
+    texts = Translate.texts(splits.train)
+    fitted = {name: tokenizers.build(name, kind).fit(texts[name]) for name in ("tokenizer", "source_tokenizer")}
+    return tasks.build("task", {"kind": "translate", "batch_size": 2, **options}, splits=splits, **fitted)
+
+
+@pytest.mark.parametrize("kind", ["word", "char", "byte", "bpe"])
+def test_a_batch_is_the_sentences_between_line_breaks(kind):
+    task = translate(kind)
+    said = {}
+    for number in range(task.batches().epoch):
+        batch = task.batches()[number]
+        assert torch.equal(batch.counts, batch.present)
+        assert torch.equal(batch.inputs[:, 1:][batch.present[:, 1:]], batch.targets[:, :-1][batch.present[:, 1:]])
+        for row in range(len(batch.inputs)):
+            source = task.source_tokenizer.decode(batch.source[row, batch.source_present[row]])
+            target = task.tokenizer.decode(batch.targets[row, batch.counts[row]])
+            assert source[-1] == target[-1] == "\n" and batch.inputs[row, 0] == task.edge
+            said[source[:-1]] = target[:-1]
+    assert said == dict(zip(DE, EN, strict=True))
+    assert task.exams("valid")["taught"].epoch == 1 and task.exams("test") == {}
+    assert task.reads == task.writes == Tokens(task.tokenizer.size)
+
+
+def test_right_words_are_marked_and_a_tokenizer_without_a_line_break_is_refused():
+    task = translate()
+    batch = task.exams("valid")["taught"][0]
+    perfect = torch.nn.functional.one_hot(batch.targets, task.writes.size).float()
+    assert task.mark(perfect, batch) == {"accuracy": (6.0, 6.0)}  # 3 + 1 words and two ends
+    assert task.mark(perfect.roll(1, -1), batch) == {"accuracy": (0.0, 6.0)}
+    assert task.figures("valid", 0.0, {"accuracy": 1.0}) == {"loss": 0.0, "perplexity": 1.0, "accuracy": 1.0}
+    splits = Pairs((Pair("a", "b", "b"),))
+    word, printable = tokenizers.build("t", "word").fit("a b"), tokenizers.build("t", "byte")
+    with pytest.raises(DataError, match="line break"):
+        tasks.build("task", "translate", splits=splits, tokenizer=word, source_tokenizer=printable)
+
+
+def test_what_is_written_is_judged_in_the_order_of_the_file():
+    task = translate()
+    pairs = zip(DE, EN, strict=True)
+    known = {tuple(task.source_tokenizer.encode(a).tolist()): task.tokenizer.encode(b).tolist() for a, b in pairs}
+
+    def perfect(source, source_present, *, begin, end, length, width=1, length_penalty=0.0):
+        rows = [tuple(row[there].tolist())[:-1] for row, there in zip(source, source_present, strict=True)]
+        return [known[row] for row in rows]
+
+    assert task.written("train", perfect) == EN
+    found = task.finals("train", perfect)
+    assert found["bleu"] == pytest.approx(100.0) and found["bleu_to_8"] == pytest.approx(100.0)
+    assert "bleu_beyond" not in found, "no source is that long"
+
+
+def sentences(random_, number):
+    return [[random_.choice("abcdef") for _ in range(random_.randint(1, 15))] for _ in range(number)]
+
+
+def test_bleu_on_words_is_sacrebleus_without_its_tokenizer():
+    sacrebleu = pytest.importorskip("sacrebleu.metrics")
+    random_ = random.Random(0)
+    metric = sacrebleu.BLEU(tokenize="none", smooth_method="none")
+    for number in (1, 3, 40):
+        ours, wanted = sentences(random_, number), sentences(random_, number)
+        ours = [o if random_.random() < 0.5 else [*w[:9], "x"] for o, w in zip(ours, wanted, strict=True)]
+        theirs = metric.corpus_score([" ".join(o) for o in ours], [[" ".join(w) for w in wanted]]).score
+        assert bleu(ours, wanted) == pytest.approx(theirs, abs=1e-9)
+    assert bleu([["a"]], [["a"]]) == 0.0 and bleu([[]], [["a", "b"]]) == 0.0  # no run of four
+    scores = sacrebleu_scores(["A man, old."], ["a man, old."], lower=True)
+    assert scores["sacrebleu"] == pytest.approx(100.0) and scores["chrf"] == pytest.approx(100.0)
+    assert "case:lc" in scores["sacrebleu_signature"] and "tok:13a" in scores["sacrebleu_signature"]
+
+
+def test_a_core_that_cannot_look_is_refused_and_widths_follow_the_encoder():
+    encoder = {"kind": "recurrent", "width": 6}
+    for core in ({"kind": "recurrent", "width": 8}, {"kind": "convolutional", "width": 8}):
+        with pytest.raises(ConfigError, match="does not look at it"):
+            build_model({"core": core, "encoder": encoder}, Tokens(5), Tokens(5), Tokens(4))
+    for core in (
+        {"kind": "recurrent", "width": 8, "looks": "always", "source_width": 0},
+        {"kind": "transformer", "width": 8, "looks": True},
+        {"kind": "attention-rnn", "width": 8},
+    ):
+        made = build_model({"core": core, "encoder": encoder}, Tokens(5), Tokens(5), Tokens(4))
+        ids = torch.zeros(2, 3, dtype=torch.long)
+        batch = Batch(ids, ids, ids == 0, source=ids)
+        made.loss(batch)[0].backward()
+        assert all(p.grad is not None for p in made.parameters())
+
+
+def corpus(folder):
+    """Numbers said digit by digit: quickly learned, and never the same twice."""
+    random_, words = random.Random(1), {"null": "zero", "eins": "one", "zwei": "two", "drei": "three", "vier": "four"}
+    for part, number in (("train", 600), ("valid", 40), ("test", 40)):
+        rows = [random_.choices(list(words), k=random_.randint(1, 6)) for _ in range(number)]
+        (folder / f"{part}.de").write_text("".join(" ".join(row).capitalize() + ".\n" for row in rows))
+        (folder / f"{part}.en").write_text("".join(" ".join(map(words.get, row)).capitalize() + ".\n" for row in rows))
+    return folder
+
+
+def test_a_run_learns_is_judged_by_what_it_writes_and_says_so(tmp_path, capsys):
+    overrides = ["encoder.width=32", "core.width=32", "core.input_width=32", "encoder.input_width=32"]
+    overrides += ["train.epochs=0", "train.steps=150", "train.learning_rate=0.01", "train.threads=1", "model.dropout=0"]
+    overrides += [
+        "train.precision=float32",
+        "evaluate.times=1",
+        "tokenizer.min_count=1",
+        f"data.path={corpus(tmp_path)}",
+    ]
+    recipe = config.load("translate-attention", [*overrides, "task.beam=3", "task.length_penalty=0.6"])
+    results = list(Experiment.new(recipe, tmp_path / "run"))[-1].results
+    assert results["valid_taught_accuracy"] > 0.9 and results["valid_written_bleu"] > 80
+    assert all(isinstance(value, float) for value in results.values())
+    figures = Run.load(tmp_path / "run").evaluate("valid")
+    assert figures["written"]["bleu"] == pytest.approx(results["valid_written_bleu"])
+    with pytest.raises(SystemExit) as stopped:
+        main(["eval", str(tmp_path / "run"), "--split", "test", "--json"])
+    assert stopped.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told) == {"taught", "written"} and told["written"]["bleu"] > 80
