@@ -19,6 +19,12 @@ DATA = {
     "char-rnn-stat453": "covid19-faq/covid19-faq.txt",
     "shakespeare-lstm": "tinyshakespeare/input.txt",
     "word-lm": "wikitext-2",
+    "shakespeare-mingru": "tinyshakespeare/input.txt",
+    "shakespeare-minlstm": "tinyshakespeare/input.txt",
+    "shakespeare-rglru": "tinyshakespeare/input.txt",
+    "shakespeare-mlstm": "tinyshakespeare/input.txt",
+    "shakespeare-ssd": "tinyshakespeare/input.txt",
+    "shakespeare-transformer": "tinyshakespeare/input.txt",
 }
 CLAIMING = [name for name in config.names() if "expect" in config.load(name)]
 
