@@ -133,6 +133,7 @@ def draw(table: dict, path: Path) -> None:
     """Both costs over the length, a line for each core."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     drawing = Figure(figsize=(11, 4.6), dpi=120, layout="constrained")
     panels = drawing.subplots(1, 2)
@@ -147,6 +148,7 @@ def draw(table: dict, path: Path) -> None:
             axes.plot(list(costs), list(costs.values()), color=colour, marker="o", markersize=3, label=name, **style)
         axes.set(xscale="log", yscale="log", xlabel=along, ylabel="microseconds per token", title=title)
         axes.set_xticks(list(costs), [f"{n:,}" for n in costs], rotation=30)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.minorticks_off()
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.spines[["top", "right"]].set_visible(False)
