@@ -7,7 +7,8 @@ import torch
 
 from unspool import build, config
 from unspool.batch import Batch
-from unspool.data.bucketed import Bucketed, padded
+from unspool.data.bucketed import Bucketed
+from unspool.data.buckets import padded
 from unspool.data.labelled import Labelled
 from unspool.data.records import Examples
 from unspool.data.tokenizer import load_text, save_text, tokenizers

@@ -1,14 +1,17 @@
 """Rows of many lengths as batches of similar ones, each row once an epoch."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool
 from torch import Tensor
 
 from unspool.batch import Batch
 from unspool.registry import Count, Natural
 from unspool.seeds import mix
+
+Side = Literal["left", "right"]
 
 
 class Buckets:
@@ -58,13 +61,16 @@ class Buckets:
         return [batches[index] for index in torch.randperm(len(batches), generator=random).tolist()]
 
 
-def padded(rows: Sequence[Int64[Tensor, " _"]]) -> tuple[Int64[Tensor, "B T"], Bool[Tensor, "B T"]]:
-    """Rows of ids side by side, filled up with zeros, and what of it is theirs.
+def padded(sequences: Sequence[Tensor], pad: int = 0, side: Side = "right") -> tuple[Tensor, Bool[Tensor, "B T"]]:
+    """The sequences side by side, filled up to the longest of them, and what of it is theirs.
 
-    >>> padded([torch.tensor([1, 2]), torch.tensor([3])])
-    (tensor([[1, 2],
-            [3, 0]]), tensor([[ True,  True],
-            [ True, False]]))
+    >>> padded([torch.tensor([1, 2, 3]), torch.tensor([4])], side="left")[0].tolist()
+    [[1, 2, 3], [0, 0, 4]]
     """
-    ids = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
-    return ids, torch.arange(ids.shape[1]) < torch.tensor([[len(row)] for row in rows])
+    lengths = torch.tensor([len(sequence) for sequence in sequences]).unsqueeze(1)  # (B, 1)
+    longest = int(lengths.max())
+    columns = torch.arange(longest)
+    present = columns >= longest - lengths if side == "left" else columns < lengths
+    together = sequences[0].new_full((len(sequences), longest, *sequences[0].shape[1:]), pad)
+    together[present] = torch.cat(list(sequences))
+    return together, present

@@ -50,7 +50,7 @@ class SequenceModel(Part):
         embedding: nn.Module,
         core: Core,
         head: Head,
-        encoder: "Encoder | None" = None,
+        encoder: Encoder | None = None,
         *,
         tied: bool = False,
         init_range: NotNegative = 0.0,

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from unspool.batch import Batches
-from unspool.data.bucketed import Bucketed, Row, Side
+from unspool.data.bucketed import Bucketed, Row
+from unspool.data.buckets import Side
 from unspool.registry import Count, Natural
 from unspool.tasks.task import Task
 

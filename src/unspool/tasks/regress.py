@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Numbers, Tokens
-from unspool.data.bucketed import Side
+from unspool.data.buckets import Side
 from unspool.data.labelled import Labelled
 from unspool.data.readers.tables import Record
 from unspool.data.records import Examples
