@@ -45,6 +45,7 @@ class Run:
         checkpoint = find(path, which)
         recipe = config.parse(read_text(checkpoint.run / "recipe.toml"), str(checkpoint.run))
         about = read_json(checkpoint.run / "about.json")
+        tokenizers = load_tokenizers(checkpoint.run)
         try:
             with torch.random.fork_rng(devices=[]):
                 kinds = (build.kind(about[name]) for name in ("reads", "writes", "looks_at") if about.get(name))
@@ -56,7 +57,7 @@ class Run:
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise CheckpointError(f"{checkpoint.run} is of another model: {reason}", hint="train anew") from error
-        return cls(checkpoint, recipe, model.to(device).eval(), load_tokenizers(checkpoint.run))
+        return cls(checkpoint, recipe, model.to(device).eval(), tokenizers)
 
     @property
     def tokenizer(self) -> Tokenizer:
