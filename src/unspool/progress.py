@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from unspool.run import told
 from unspool.train.trainer import Step
 
 if TYPE_CHECKING:
@@ -117,8 +118,7 @@ def conclude(event: "Finished", console: "Console", speaks: bool = True) -> None
     seconds = event.results["train_seconds"]
     console.print(f"\n[bold]done[/]: {event.number:,} steps in {seconds:.0f} s of training")
     for way, figures in by_way(event.results).items():
-        told = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in figures.items())
-        console.print(f"  validation, {way}: {told}")
+        console.print(f"  validation, {way}: {told(figures)}")
     console.print(f"  training loss over the last fifth: {event.results['train_loss']:.4f} nats per token")
     console.print(f"  the model and its metrics: {folder}/   the curve: {folder}/loss.png")
     console.print("next:" + (f"\n  unspool sample {quoted}" if speaks else "") + f"\n  unspool eval {quoted}")

@@ -13,6 +13,7 @@ import torch
 
 from unspool.data.readers.tables import ENDINGS, FormatName, Placed, Record, read_table
 from unspool.data.readers.trees import SPLITS
+from unspool.data.source import shares
 from unspool.data.text import matches
 from unspool.errors import ConfigError, DataError
 from unspool.registry import Natural, Share
@@ -83,11 +84,7 @@ class Records:
             )
         if "-" in (path, train_path, valid_path, test_path):
             raise ConfigError("records cannot come from standard input", hint="write them to a file first")
-        self.shares = Fraction(str(valid)), Fraction(str(test))
-        if sum(self.shares) >= 1:
-            raise ConfigError(
-                f"data.valid={valid} and data.test={test} leave nothing to train on", hint="data.valid=0.1"
-            )
+        self.shares = shares(valid, test)
         self.paths = {"train": path or train_path, "valid": valid_path, "test": test_path}
         self.format, self.encoding, self.limit = format, encoding, limit
         self.distinct = distinct

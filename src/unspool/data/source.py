@@ -119,11 +119,7 @@ class Source:
         if "-" in (valid_path, test_path):
             raise ConfigError("data.valid_path and data.test_path cannot be standard input", hint="set data.path=-")
         corpus = "" if path or train_path else corpus
-        self.shares = Fraction(str(valid)), Fraction(str(test))  # as written: 1 - 0.05 - 0.05 is 0.9
-        if sum(self.shares) >= 1:
-            raise ConfigError(
-                f"data.valid={valid} and data.test={test} leave nothing to train on", hint="data.valid=0.1"
-            )
+        self.shares = shares(valid, test)
         self.path, self.corpus, self.train_path = path, corpus, train_path
         self.valid_path, self.test_path = valid_path, test_path
         self.encoding, self.ascii, self.squeeze, self.limit = encoding, ascii, squeeze, limit
@@ -185,6 +181,18 @@ class Nothing:
     def piped(self, splits: Splits) -> str:
         """Nothing came from standard input."""
         return ""
+
+
+def shares(valid: float, test: float) -> tuple[Fraction, Fraction]:
+    """Which parts of the whole are for validation and for test, as they are written: 1 - 0.05 - 0.05 is 0.9.
+
+    >>> 1 - sum(shares(0.05, 0.05))
+    Fraction(9, 10)
+    """
+    parts = Fraction(str(valid)), Fraction(str(test))
+    if sum(parts) >= 1:
+        raise ConfigError(f"data.valid={valid} and data.test={test} leave nothing to train on", hint="data.valid=0.1")
+    return parts
 
 
 def located(options: Mapping[str, Any], kept: Path) -> dict[str, Any]:

@@ -82,10 +82,10 @@ class Recurrent(Core):
         self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """Layer upon layer, each along the whole time."""
-        after, shown = [], state[len(self.layers) :]
+        after, own, shown = [], state[: len(self.layers)], state[len(self.layers) :]
         for vector in shown:
             x = torch.cat([x, vector.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
-        for number, (ways, before) in enumerate(zip(self._stack(), state, strict=False)):
+        for number, (ways, before) in enumerate(zip(self._stack(), own, strict=True)):
             x = self.dropout(x) if number else x
             y, last = self._both_ways(ways, x, before, present)
             x = x + y if self.residual and x.shape == y.shape else y

@@ -6,8 +6,18 @@ from typing import ClassVar
 from unspool.batch import Batches
 from unspool.data.bucketed import Bucketed, Row
 from unspool.data.buckets import Side
+from unspool.data.readers.tables import Record
 from unspool.registry import Count, Natural
 from unspool.tasks.task import Task
+
+
+def column(part: Sequence[Record], name: str) -> str:
+    r"""What the records say under a name, one a line: what a tokenizer is fitted to.
+
+    >>> column([{"text": "to be"}, {"text": "or not"}], "text")
+    'to be\nor not\n'
+    """
+    return "".join(f"{record[name]}\n" for record in part)
 
 
 class Answer(Task):

@@ -14,6 +14,7 @@ from unspool.data.records import Examples
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural
+from unspool.tasks.answer import column
 from unspool.tasks.one_label import OneLabel, answered
 from unspool.tasks.task import tasks
 
@@ -57,7 +58,7 @@ class Classify(OneLabel):
     @classmethod
     def texts(cls, part: Sequence[Record]) -> dict[str, str]:
         """The texts and the labels, one after the other."""
-        return super().texts(part) | {"tokenizer": "".join(f"{record['text']}\n" for record in part)}
+        return super().texts(part) | {"tokenizer": column(part, "text")}
 
 
 def parts(splits: Examples) -> dict[str, list[Record]]:

@@ -43,14 +43,15 @@ class ClassifySounds(OneLabel):
         pool: Natural = 50,
     ) -> None:
         self.reads = Numbers(bands)
+        every = parts(splits)
         heard = {
             name: [log_mel(r["samples"], r["rate"], bands, window, hop)[: longest or None] for r in records]
-            for name, records in parts(splits).items()
+            for name, records in every.items()
         }
-        every = torch.cat(heard["train"])
-        mean, spread = every.mean(dim=0), every.std(dim=0).clamp(min=1e-3)
+        known = torch.cat(heard["train"])
+        mean, spread = known.mean(dim=0), known.std(dim=0).clamp(min=1e-3)
         rows = {
-            name: answered([(sound - mean) / spread for sound in sounds], parts(splits)[name], labels)
+            name: answered([(sound - mean) / spread for sound in sounds], every[name], labels)
             for name, sounds in heard.items()
         }
         super().__init__(rows, labels, batch_size, padding, masked, pool, 0, seed)

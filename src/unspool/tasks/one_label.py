@@ -12,7 +12,7 @@ from unspool.data.readers.tables import Record
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural
-from unspool.tasks.answer import Answer
+from unspool.tasks.answer import Answer, column
 from unspool.tasks.task import Confusion, Marks
 
 TAKEN = "taken for"
@@ -44,7 +44,7 @@ class OneLabel(Answer):
     @classmethod
     def texts(cls, part: Sequence[Record]) -> dict[str, str]:
         """The labels, one a line."""
-        return {"labels": "".join(f"{record['label']}\n" for record in part)}
+        return {"labels": column(part, "label")}
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many are right, and how many of each label were taken for each."""

@@ -14,7 +14,7 @@ from unspool.data.records import Examples
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural
-from unspool.tasks.answer import Answer
+from unspool.tasks.answer import Answer, column
 from unspool.tasks.classify import parts, read
 from unspool.tasks.task import Marks, tasks
 
@@ -43,18 +43,19 @@ class Regress(Answer):
     ) -> None:
         self.tokenizer = tokenizer
         self.reads, self.writes = Tokens(tokenizer.size + (not masked)), Numbers(1)
-        wanted = {name: numbers(records) for name, records in parts(splits).items()}
+        every = parts(splits)
+        wanted = {name: numbers(records) for name, records in every.items()}
         mean, self.unit = wanted["train"].mean(), float(wanted["train"].std(correction=0)) or 1.0
         rows = {
             name: list(zip(read(records, tokenizer, longest), (wanted[name] - mean) / self.unit, strict=True))
-            for name, records in parts(splits).items()
+            for name, records in every.items()
         }
         super().__init__(rows, batch_size, padding, masked, pool, 0 if masked else tokenizer.size, seed)
 
     @classmethod
     def texts(cls, part: Sequence[Record]) -> dict[str, str]:
         """The texts, one after the other."""
-        return {"tokenizer": "".join(f"{record['text']}\n" for record in part)}
+        return {"tokenizer": column(part, "text")}
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How far off the numbers are."""

@@ -15,7 +15,7 @@ from unspool.data.records import Examples
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural
-from unspool.tasks.answer import Answer
+from unspool.tasks.answer import Answer, column
 from unspool.tasks.classify import parts
 from unspool.tasks.task import Marks, tasks
 
@@ -58,7 +58,7 @@ class Tag(Answer):
     def texts(cls, part: Sequence[Record]) -> dict[str, str]:
         """The texts, and their labels, one a line."""
         return {
-            "tokenizer": "".join(f"{record['text']}\n" for record in part),
+            "tokenizer": column(part, "text"),
             "labels": "".join(f"{label}\n" for record in part for label in record["label"].split()),
         }
 
