@@ -114,22 +114,19 @@ def recipe_list() -> str:
 def claim_table() -> str:
     """What every recipe with [expect] claims, beside what was published and what was measured."""
     notes = json.loads((HERE / "lectures.json").read_text(encoding="utf-8"))
-    rows = []
+    lines = ["| recipe | lecture | published | claim | ours | minutes a seed |", "|---|---|---|---|---|---|"]
     for name in config.names():
-        expect = config.load(name).get("expect", {})
+        expect = config.load(name).get("expect")
+        note = notes.get(name, {})
+        beside = [f"`{name}`", *((expect or {}).get(word, "") for word in ("lecture", "published"))]
         for claim, bound in claimed(config.load(name)).items() if expect else ():
-            note = notes.get(name, {"claims": {}})
-            values = note["claims"].get(claim, {"values": []})["values"]
+            values = note["claims"][claim]["values"] if note else []
             spread = f" ({min(values):.4g} to {max(values):.4g}, {len(values)} seeds)" if len(values) > 1 else ""
             ours = f"{mean(values):.4g}{spread}" if values else "not noted yet"
-            first = not rows or rows[-1][0] != name
-            about = (name, expect.get("lecture", ""), expect.get("published", ""), note.get("minutes", ""))
-            rows.append(
-                (*(about[:3] if first else (name, "", "")), f"`{claim}` {bound}", ours, about[3] if first else "")
-            )
-    lines = [f"| `{n}` | {where} | {said} | {claim} | {ours} | {time} |" for n, where, said, claim, ours, time in rows]
-    head = "| recipe | lecture | published | claim | ours | minutes a seed |\n|---|---|---|---|---|---|"
-    return "\n".join([head, *lines]) + "\n"
+            cells = [*beside, f"`{claim}` {bound}", ours, str(note.get("minutes", "")) if beside[0] else ""]
+            lines.append(f"| {' | '.join(cells)} |")
+            beside = ["", "", ""]  # told once
+    return "\n".join(lines) + "\n"
 
 
 def key_tables() -> str:

@@ -83,12 +83,14 @@ def trained(name: str, overrides: list[str]) -> tuple[list[Verdict], list[float]
     seconds = []
 
     def follow(experiment: Experiment) -> dict[str, float]:
+        results: dict[str, float] = {}
         for event in experiment:
             if isinstance(event, Step) and event.number % 500 == 0:
                 print(f"{name}: step {event.number:,}, loss {event.loss:.3f}", file=sys.stderr, flush=True)
-        assert isinstance(event, Finished)
-        seconds.append(event.results["train_seconds"])
-        return event.results
+            elif isinstance(event, Finished):
+                results = event.results
+        seconds.append(results["train_seconds"])
+        return results
 
     return verify(config.load(name, overrides), 0, follow), seconds
 

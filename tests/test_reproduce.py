@@ -42,7 +42,7 @@ def test_a_finished_run_is_noted_and_another_recipe_is_not(tmp_path, monkeypatch
     assert all(verdict.holds for verdict in found) and len(seconds) == 1
     reproduce.note("mine", found, seconds)
     assert json.loads(reproduce.NOTES.read_text())["mine"]["claims"]["valid_fresh_solved"]["claim"] == "> -1"
-    with pytest.raises(SystemExit, match="core.width is 32, not 64"):
+    with pytest.raises(SystemExit, match=r"core\.width is 32, not 64"):
         reproduce.of_runs(str(file), runs[1:])
 
 
