@@ -112,7 +112,7 @@ def _run_ragged(
 
 
 def held(weight: Float[Tensor, "G D"]) -> Float[Tensor, "G E"]:
-    """An LSTM's input weights with a column for "nothing is there", which shuts the input gate and opens the forget gate.
+    """An LSTM's input weights with a column for "nothing is there": it shuts the input gate and opens the forget gate.
 
     A sigmoid of 100 is 1 and one of -100 is 0 in every precision, so that the memory stays what it is, bit for bit.
     """
