@@ -1,0 +1,81 @@
+"""Verbs that use a trained run."""
+
+import sys
+from itertools import chain
+from typing import Annotated
+
+import typer
+
+from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
+from unspool.errors import ConfigError
+
+
+@app.command()
+def sample(
+    run: RunPath,
+    prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "",
+    length: Annotated[int, typer.Option(help="How many tokens to write.", min=1)] = 500,
+    temperature: Annotated[float, typer.Option(help="0 is greedy; 1 is the model's own; lower is safer.")] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Draw from the K likeliest only; 0 is off.")] = 0,
+    top_p: Annotated[float, typer.Option(help="Draw from the likeliest that reach P together; 1 is off.")] = 1.0,
+    min_p: Annotated[float, typer.Option(help="Draw from what is P times as likely as the likeliest; 0 is off.")] = 0.0,
+    repetition_penalty: Annotated[float, typer.Option(help="Over 1 repeats less; 1 is off.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.", min=0, max=2**63 - 1)] = None,
+    count: Annotated[int, typer.Option(help="Write that many, and show the likeliest first.", min=1)] = 1,
+    beam: Annotated[int, typer.Option(help="Draw nothing, search the likeliest with N beams; 0 is off.", min=0)] = 0,
+    plugin: Plugins = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Let a trained model write; the text streams to stdout as it is made."""
+    from unspool.generate.sampling import Sampling
+    from unspool.run import Run
+
+    load_plugins(plugin)
+    sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
+    loaded = Run.load(run, device)
+    if beam and count > beam:
+        raise ConfigError(f"--beam {beam} finds at most {beam} texts, {count} are asked for", hint=f"--beam {count}")
+    if count > 1 or as_json or beam:
+        drawn = None if beam else loaded.candidates(prompt, length, sampling, count, seed)
+        made = loaded.likeliest(prompt, length, beam)[:count] if drawn is None else drawn
+        if as_json:
+            print_json([{"text": prompt + c.text, "log_probability": c.log_probability} for c in made])
+            return
+        for number, candidate in enumerate(made, start=1):
+            say(f"--- {number} of {count}, log-probability {candidate.log_probability:.1f} nats")
+            typer.echo(prompt + candidate.text)
+        return
+    pieces = loaded.stream(prompt, length, sampling, seed)
+    first = next(pieces, "")  # a prompt that cannot be read is refused before it is printed
+    for piece in chain((prompt, first), pieces):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+
+
+@app.command("eval")
+def evaluate(
+    run: RunPath,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
+    plugin: Plugins = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Judge a trained model on a whole split: nats, bits per character and byte, perplexity; BLEU of translations."""
+    from unspool.run import Run, told
+
+    load_plugins(plugin)
+    if split not in ("train", "valid", "test"):
+        raise ConfigError(
+            f"--split should be train, valid or test, received {split!r}", hint="for example --split valid"
+        )
+    loaded = Run.load(run, device)
+    figures = loaded.evaluate(split)
+    if not figures:
+        raise ConfigError(f"{run} has no {split} split", hint=f"train with data.{split}=0.1 or data.{split}_path=FILE")
+    if as_json:
+        print_json(figures)
+        return
+    for way, values in figures.items():
+        typer.echo(f"{split}, {way}:   {told(values, between='   ')}")
