@@ -15,6 +15,7 @@ from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text
 from unspool.errors import CheckpointError, UnspoolError
 from unspool.generate.beam import answers
+from unspool.generate.fill import BLANK, Filling, fill
 from unspool.generate.sampling import Sampling
 from unspool.generate.text import Candidate, candidates, likeliest, write
 from unspool.models.sequence import SequenceModel
@@ -62,6 +63,10 @@ class Run:
     @property
     def tokenizer(self) -> Tokenizer:
         """What turns text into ids and back."""
+        if self.fills:
+            raise CheckpointError(
+                f"{self.checkpoint.run} fills blanks, it does not go on with a text", hint=f'--prompt "The {BLANK} of"'
+            )
         if not build.task_class(self.recipe).speaks:
             raise CheckpointError(f"{self.checkpoint.run} is not a model of text", hint="sample from a language model")
         return self.tokenizers["tokenizer"]
@@ -91,6 +96,17 @@ class Run:
     def likeliest(self, prompt: str = "", length: int = 200, width: int = 4) -> list[Candidate]:
         """The likeliest continuations that a search with that many beams finds, the likeliest first."""
         return likeliest(self.model, self.tokenizer, prompt, length, width)
+
+    @property
+    def fills(self) -> bool:
+        """Whether it fills the blanks of a text, and does not go on with one."""
+        return build.task_class(self.recipe).fills
+
+    def fill(self, text: str, count: int = 5) -> list[list[Filling]]:
+        """For each ___ in the text that many tokens, the likeliest first: for a run of the task "masked"."""
+        if not self.fills:
+            raise CheckpointError(f"{self.checkpoint.run} fills no blanks", hint="train masked-lm, which does")
+        return fill(self.model, self.tokenizers["tokenizer"], text, count)
 
     @torch.no_grad()
     def score(self, batch: Batch) -> Score:

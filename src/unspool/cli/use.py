@@ -2,12 +2,15 @@
 
 import sys
 from itertools import chain
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
 from unspool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from unspool.generate.fill import Filling
 
 
 @app.command()
@@ -27,13 +30,16 @@ def sample(
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Let a trained model write; the text streams to stdout as it is made."""
+    """Let a trained model write; the text streams to stdout as it is made. One of hidden words fills each ___."""
     from unspool.generate.sampling import Sampling
     from unspool.run import Run
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
+    if loaded.fills:
+        show_fillings(loaded.fill(prompt, count), as_json)
+        return
     if beam and count > beam:
         raise ConfigError(f"--beam {beam} finds at most {beam} texts, {count} are asked for", hint=f"--beam {count}")
     if count > 1 or as_json or beam:
@@ -52,6 +58,18 @@ def sample(
         sys.stdout.write(piece)
         sys.stdout.flush()
     sys.stdout.write("\n")
+
+
+def show_fillings(blanks: "list[list[Filling]]", as_json: bool) -> None:
+    """What could stand in each blank, the likeliest first."""
+    if as_json:
+        print_json([[filling.__dict__ for filling in blank] for blank in blanks])
+        return
+    for number, blank in enumerate(blanks, start=1):
+        if len(blanks) > 1:
+            say(f"--- blank {number}")
+        for filling in blank:
+            typer.echo(f"{filling.probability:.3f}  " + filling.text.replace("\n", "\\n"))
 
 
 @app.command("eval")

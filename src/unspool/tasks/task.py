@@ -59,6 +59,8 @@ class Task:
     """The recipe's sections for tokenizers, and the usual kind of each; the constructor takes them by these names."""
     speaks: ClassVar[bool] = False
     """Whether what is learned is to go on with a text, so that a model of it can be sampled from."""
+    fills: ClassVar[bool] = False
+    """Whether what is learned is to fill the blanks of a text."""
 
     reads: Kind
     writes: Kind
