@@ -14,7 +14,7 @@ from unspool.config import Recipe
 from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text
 from unspool.errors import CheckpointError, UnspoolError
-from unspool.generate.beam import answers
+from unspool.generate.beam import answers, ask
 from unspool.generate.fill import BLANK, Filling, fill
 from unspool.generate.sampling import Sampling
 from unspool.generate.text import Candidate, candidates, likeliest, write
@@ -96,6 +96,25 @@ class Run:
     def likeliest(self, prompt: str = "", length: int = 200, width: int = 4) -> list[Candidate]:
         """The likeliest continuations that a search with that many beams finds, the likeliest first."""
         return likeliest(self.model, self.tokenizer, prompt, length, width)
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answers a text with another, a translation say."""
+        return build.task_class(self.recipe).answers
+
+    def answer(self, source: str, width: int = 1) -> list[Candidate]:
+        """The best answers to a source that a search with that many beams finds, the best first: no data is read.
+
+        Errors: CheckpointError for a run that answers nothing, DataError for a source that cannot be read.
+        """
+        if not self.answers:
+            raise CheckpointError(f"{self.checkpoint.run} looks at no source", hint="leave --source out")
+        asked = build.task_class(self.recipe)
+        task, material = build.task(self.recipe, asked.nothing, self.tokenizers), build.source(self.recipe)
+        return [
+            Candidate(task.answer(beam.ids, material), beam.log_probability)
+            for beam in ask(self.model, task.ask(source, material), width)
+        ]
 
     @property
     def fills(self) -> bool:

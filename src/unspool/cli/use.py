@@ -11,12 +11,14 @@ from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
     from unspool.generate.fill import Filling
+    from unspool.run import Run
 
 
 @app.command()
 def sample(
     run: RunPath,
-    prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "",
+    prompt: Annotated[str, typer.Option(help="What the text begins with; ___ is a blank to be filled.")] = "",
+    source: Annotated[str | None, typer.Option(help="What to translate, or to answer; - reads lines.")] = None,
     length: Annotated[int, typer.Option(help="How many tokens to write.", min=1)] = 500,
     temperature: Annotated[float, typer.Option(help="0 is greedy; 1 is the model's own; lower is safer.")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Draw from the K likeliest only; 0 is off.")] = 0,
@@ -30,15 +32,18 @@ def sample(
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Let a trained model write; the text streams to stdout as it is made. One of hidden words fills each ___."""
+    """Let a trained model write, fill blanks or answer a source; what is written streams to stdout as it is made."""
     from unspool.generate.sampling import Sampling
     from unspool.run import Run
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
-    if loaded.fills:
+    if loaded.fills and source is None:
         show_fillings(loaded.fill(prompt, count), as_json)
+        return
+    if loaded.answers or source is not None:
+        show_answers(loaded, prompt, source, count, max(1, beam), as_json)
         return
     if beam and count > beam:
         raise ConfigError(f"--beam {beam} finds at most {beam} texts, {count} are asked for", hint=f"--beam {count}")
@@ -70,6 +75,28 @@ def show_fillings(blanks: "list[list[Filling]]", as_json: bool) -> None:
             say(f"--- blank {number}")
         for filling in blank:
             typer.echo(f"{filling.probability:.3f}  " + filling.text.replace("\n", "\\n"))
+
+
+def show_answers(loaded: "Run", prompt: str, source: str | None, count: int, beam: int, as_json: bool) -> None:
+    """The best answers to a source, or to each line of standard input."""
+    if source is None or prompt:
+        raise ConfigError(
+            f"{loaded.checkpoint.run} answers a source"
+            + (", and takes no prompt" if prompt else ", and none is given"),
+            hint="--source TEXT, or --source - for the lines of standard input",
+        )
+    if count > beam:
+        raise ConfigError(f"--beam {beam} finds at most {beam} answers, {count} are asked for", hint=f"--beam {count}")
+    told = []
+    for line in map(str.strip, sys.stdin) if source == "-" else (source,):
+        made = loaded.answer(line, beam)[:count]
+        told.append({"source": line, "answers": [candidate.__dict__ for candidate in made]})
+        for number, candidate in enumerate(() if as_json else made, start=1):
+            if count > 1:
+                say(f"--- {number} of {count}, log-probability {candidate.log_probability:.1f} nats")
+            typer.echo(candidate.text)
+    if as_json:
+        print_json(told)
 
 
 @app.command("eval")

@@ -14,6 +14,7 @@ from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import Part, select
 from unspool.registry import Count
+from unspool.tasks.task import Question
 
 FLOOR = 1e-6
 """So much attention is counted at least: the logarithm of none would rule a translation out."""
@@ -190,3 +191,20 @@ def answers(
         source_present=source_present.to(device),
     )
     return [beams[0].ids for beams in found]
+
+
+def ask(model: SequenceModel, question: Question, width: Count = 1) -> list[Beam]:
+    """The best answers to one question, the best first."""
+    device = next(model.parameters()).device
+    source = None if question.source is None else torch.tensor([question.source], device=device)
+    (found,) = search(
+        model,
+        torch.tensor([question.prompt], device=device),
+        question.length,
+        width,
+        end=question.end,
+        length_penalty=question.length_penalty,
+        source=source,
+        source_present=None if source is None else torch.ones_like(source, dtype=torch.bool),
+    )
+    return found
