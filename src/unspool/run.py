@@ -17,6 +17,7 @@ from unspool.errors import CheckpointError, UnspoolError
 from unspool.generate.beam import answers, ask
 from unspool.generate.fill import BLANK, Filling, fill
 from unspool.generate.sampling import Sampling
+from unspool.generate.suggest import Savings, Suggestion, keystrokes_saved, suggest
 from unspool.generate.text import Candidate, candidates, likeliest, write
 from unspool.models.sequence import SequenceModel
 from unspool.registry import module_of
@@ -96,6 +97,15 @@ class Run:
     def likeliest(self, prompt: str = "", length: int = 200, width: int = 4) -> list[Candidate]:
         """The likeliest continuations that a search with that many beams finds, the likeliest first."""
         return likeliest(self.model, self.tokenizer, prompt, length, width)
+
+    def suggest(self, text: str, k: int = 3) -> list[Suggestion]:
+        """The k likeliest ends of the word that the text ends with, or next words; the likeliest first."""
+        return suggest(self.model, self.tokenizer, [text], k)[0]
+
+    def keystrokes_saved(self, split: str = "valid", k: int = 3, words: int = 2000) -> Iterator[Savings]:
+        """What suggestions save who types the first words of a split, told again after each few of them."""
+        tokenizer = self.tokenizer
+        return keystrokes_saved(self.model, tokenizer, getattr(data(self.recipe, self.checkpoint.run), split), k, words)
 
     @property
     def answers(self) -> bool:

@@ -101,6 +101,6 @@ def print_json(data: Any) -> None:
     typer.echo(json.dumps(data, indent=1, ensure_ascii=False))
 
 
-def say(text: str) -> None:
+def say(text: str, end: str = "\n") -> None:
     """Talk: to stderr."""
-    typer.echo(text, err=True)
+    typer.echo(text + end, err=True, nl=False)

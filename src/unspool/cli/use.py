@@ -99,6 +99,42 @@ def show_answers(loaded: "Run", prompt: str, source: str | None, count: int, bea
         print_json(told)
 
 
+@app.command()
+def suggest(
+    run: RunPath,
+    text: Annotated[str, typer.Argument(help="What was typed so far.")] = "",
+    count: Annotated[int, typer.Option(help="How many words to suggest.", min=1, max=16)] = 3,
+    measure: Annotated[int, typer.Option(help="Type that many held-out words instead; 0 is off.", min=0)] = 0,
+    split: Annotated[str, typer.Option(help="What to measure on: train, valid or test.")] = "valid",
+    plugin: Plugins = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Suggest how the word that a text ends with goes on, or the next word; or measure the keystrokes that it saves."""
+    from unspool.run import Run, told
+
+    load_plugins(plugin)
+    loaded = Run.load(run, device)
+    if not measure:
+        found = loaded.suggest(text, count)
+        if as_json:
+            print_json([suggestion.__dict__ for suggestion in found])
+        for suggestion in () if as_json else found:
+            typer.echo(suggestion.word)
+        return
+    if text:
+        raise ConfigError("--measure types held-out words, and a text is given", hint="leave one of them out")
+    checked(split)
+    for savings in loaded.keystrokes_saved(split, count, measure):
+        if sys.stderr.isatty():
+            say(f"\r{savings.words:,} of {measure:,} words", end="")
+    say("" if sys.stderr.isatty() else f"{savings.words:,} words")
+    if as_json:
+        print_json(savings.figures())
+    else:
+        typer.echo(told(savings.figures()))
+
+
 @app.command("eval")
 def evaluate(
     run: RunPath,
@@ -111,10 +147,7 @@ def evaluate(
     from unspool.run import Run, told
 
     load_plugins(plugin)
-    if split not in ("train", "valid", "test"):
-        raise ConfigError(
-            f"--split should be train, valid or test, received {split!r}", hint="for example --split valid"
-        )
+    checked(split)
     loaded = Run.load(run, device)
     figures = loaded.evaluate(split)
     if not figures:
@@ -124,3 +157,11 @@ def evaluate(
         return
     for way, values in figures.items():
         typer.echo(f"{split}, {way}:   {told(values, between='   ')}")
+
+
+def checked(split: str) -> None:
+    """Refuse a split that there never is."""
+    if split not in ("train", "valid", "test"):
+        raise ConfigError(
+            f"--split should be train, valid or test, received {split!r}", hint="for example --split valid"
+        )
