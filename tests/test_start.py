@@ -132,7 +132,7 @@ WRONG = [  # recipe, options, what the error says, what the hint says
     (
         "fine-tune-lm",
         ["model.start=causal", "data.path=text.txt", "core.width=24"],
-        "64 x 16 there and 96 x 24",
+        "64 x 8 there and 96 x 8",
         "leave",
     ),
     ("fine-tune-lm", ["model.start=masked", "data.path=text.txt"], "sees the future", "bidirectional"),
