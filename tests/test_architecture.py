@@ -20,6 +20,7 @@ ROWS = [  # a file may import from its own group and from rows above it, never s
     ["checkpoint"],
     ["train", "generate", "look", "export"],
     ["run", "settings", "subjects"],
+    ["start"],
     ["experiment", "compare", "promises", "doctor"],
     ["verify", "progress", "selftest"],
     ["cli", "serve", "bench"],

@@ -57,14 +57,19 @@ MADE = {Source: text, Labelled: reviews, Sounds: noises, Parallel: two_languages
 
 
 def quick(name, tmp_path):
-    """The recipe with two steps, on data made here where it wants the user's."""
+    """The recipe with two steps, on data made here where it wants the user's, from a run made here if it wants one."""
     recipe = config.load(name)
     made = MADE.get(task_class(recipe).material)
     if made is None or recipe["data"].get("corpus"):
         return config.load(name, QUICK)
     folder = tmp_path / "data"
     folder.mkdir()
-    return config.load(name, [*QUICK, f"data.path={made(folder)}"])
+    start = []
+    if "start" in recipe.get("model", {}):
+        first = config.load("char-lm", [*QUICK, "core.width=16", "data.limit=3000"])
+        list(Experiment.new(first, tmp_path / "start"))
+        start = [f"model.start={tmp_path}/start"]
+    return config.load(name, [*QUICK, *start, f"data.path={made(folder)}"])
 
 
 @pytest.mark.parametrize("name", config.names())

@@ -37,13 +37,15 @@ def task_class(recipe: Recipe) -> type[Task]:
 
 
 def task(recipe: Recipe, splits: Any, saved: Mapping[str, Tokenizer] | None = None) -> Task:
-    """The recipe's task on that data; its tokenizers are fitted to the training text unless they are given."""
+    """The recipe's task on that data; tokenizers that are not given are fitted to the training text."""
     made = task_class(recipe)
     given: dict[str, Any] = {"seed": recipe.get("seed", 0)}
     if made.material is not Nothing:
         given["splits"] = splits
-    given |= saved or {
-        name: _fitted(name, recipe.get(name, usual), splits, made) for name, usual in made.tokenizers.items()
+    saved = saved or {}
+    given |= {
+        name: saved[name] if name in saved else _fitted(name, recipe.get(name, usual), splits, made)
+        for name, usual in made.tokenizers.items()
     }
     return tasks.build("task", recipe.get("task", "language"), **given)
 
@@ -66,7 +68,9 @@ def model(recipe: Recipe, reads: Kind, writes: Kind, looks_at: Kind | None = Non
     if "core" not in recipe:
         raise ConfigError("the recipe has no [core]", hint=f"set core.kind to one of {', '.join(cores.kinds())}")
     options = dict(recipe.get("model", {}))
-    embeds = Entrance(**validated(Entrance, _taken(options, "embed"), "model", "the model")).embed
+    embeds = entrance(recipe).embed
+    for name in defaults(Entrance):
+        options.pop(name, None)
     core_options = {"kind": recipe["core"]} if isinstance(recipe["core"], str) else dict(recipe["core"])
     if not embeds:
         core_options["input_width"] = core_options.get("input_width") or reads.size
@@ -105,17 +109,28 @@ def _encoder(options: str | Mapping[str, Any], kind: Kind, dropout: float) -> En
 
 @dataclass(frozen=True)
 class Entrance:
-    """What of the [model] section decides how things enter: embedded, or as one-hot vectors and plain numbers."""
+    """What of the [model] section is not the model's own.
+
+    `embed` says how things enter: embedded, or as one-hot vectors and plain numbers. `start` is the folder of a trained
+    model whose weights and tokenizer the run begins with ("": all are drawn): a run, or GPT-2 or Llama as Hugging Face
+    saves them.
+    """
 
     embed: bool = True
+    start: str = ""
+
+
+def entrance(recipe: Recipe) -> Entrance:
+    """What the recipe's [model] section says of how things begin.
+
+    >>> entrance({"model": {"embed": False, "tied": True}})
+    Entrance(embed=False, start='')
+    """
+    own = {name: value for name, value in recipe.get("model", {}).items() if name in defaults(Entrance)}
+    return Entrance(**validated(Entrance, own, "model", "the model"))
 
 
 _GIVEN = dict.fromkeys(("embedding", "core", "head", "encoder"))
-
-
-def _taken(options: dict[str, Any], *names: str) -> dict[str, Any]:
-    """These options, which are gone from the rest afterwards."""
-    return {name: options.pop(name) for name in names if name in options}
 
 
 def kind(data: Mapping[str, Any]) -> Kind:

@@ -21,6 +21,7 @@ from unspool.look.plots import draw_confusion, draw_loss
 from unspool.registry import defaults, validated
 from unspool.run import Run, data, judged, load_tokenizers, plugin_wanted
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
+from unspool.start import Start, start_of
 from unspool.tasks.task import Confusion, kind_to_json
 from unspool.train.evaluate import evaluate
 from unspool.train.log import Log, records
@@ -78,14 +79,23 @@ class Experiment:
     It can be stopped between two steps with `stop()`, and killed at any time: `Experiment.resume` goes on bit for bit.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, splits: Parts, saved: checkpoint.Checkpoint | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        splits: Parts,
+        saved: checkpoint.Checkpoint | None = None,
+        start: Start | None = None,
+    ) -> None:
         self.recipe, self.folder = recipe, folder
         self.evaluating = Evaluating(**validated(Evaluating, recipe.get("evaluate", {}), "evaluate", "evaluation"))
         self.showing = Showing(**validated(Showing, recipe.get("sample", {}), "sample", "sampling"))
         self.saving = Saving(**validated(Saving, recipe.get("save", {}), "save", "saving"))
         seeds.start(recipe.get("seed", 0))
-        self.task = build.task(recipe, splits, load_tokenizers(folder) if saved else None)
+        tokenizers = load_tokenizers(folder) if saved else start.shared(recipe) if start else None
+        self.task = build.task(recipe, splits, tokenizers)
         self.model = build.model(recipe, self.task.reads, self.task.writes, self.task.looks_at)
+        self.started = start.hand_over(self.model, self.task) if start else {}
         if self.task.causal and not self.model.core.causal:
             raise ConfigError(
                 "this core sees the future, and the task is to predict it", hint="set core.bidirectional=false"
@@ -114,11 +124,12 @@ class Experiment:
     def new(cls, recipe: Recipe, folder: Path) -> "Experiment":
         """An experiment that begins, in a folder that holds no run yet."""
         checkpoint.refuse_taken(folder)
-        recipe = complete(recipe)
+        start = start_of(recipe)
+        recipe = complete(start.extend(recipe) if start else recipe)
         source = build.source(recipe)
         splits = source.read()
         recipe["data"] = located(recipe["data"], folder / "data.txt")
-        experiment = cls(recipe, folder, splits)
+        experiment = cls(recipe, folder, splits, start=start)
         with checkpoint.begun(folder):
             if piped := source.piped(splits):
                 checkpoint.write_text(folder / "data.txt", piped)
@@ -164,6 +175,7 @@ class Experiment:
             "precision": asdict(self.choice),
             "data": list(splits.files),
             "fingerprint": splits.fingerprint,
+            "start": self.started or None,
         }
         checkpoint.write_text(self.folder / "recipe.toml", config.dump(self.recipe))
         checkpoint.write_text(self.folder / "about.json", json.dumps(about, indent=1))

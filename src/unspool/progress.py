@@ -46,6 +46,8 @@ def introduce(experiment: "Experiment", console: "Console") -> None:
     choice, task = experiment.choice, experiment.task
     threads = f"{choice.threads} thread{'s' * (choice.threads > 1)}"
     console.print(f"[bold]{escape(str(experiment.folder))}[/]: {parameters:,} parameters{task.told()}")
+    if told := experiment.started.get("told"):
+        console.print(escape(told))
     console.print(f"on {experiment.device} in {choice.precision}, {threads} ({choice.why})")
 
 

@@ -14,8 +14,10 @@ from unspool.config import Recipe
 from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text
 from unspool.errors import CheckpointError, UnspoolError
-from unspool.generate.beam import answers
+from unspool.generate.beam import answers, ask
+from unspool.generate.fill import BLANK, Filling, fill
 from unspool.generate.sampling import Sampling
+from unspool.generate.suggest import Savings, Suggestion, keystrokes_saved, suggest
 from unspool.generate.text import Candidate, candidates, likeliest, write
 from unspool.models.sequence import SequenceModel
 from unspool.registry import module_of
@@ -62,6 +64,10 @@ class Run:
     @property
     def tokenizer(self) -> Tokenizer:
         """What turns text into ids and back."""
+        if self.fills:
+            raise CheckpointError(
+                f"{self.checkpoint.run} fills blanks, it does not go on with a text", hint=f'--prompt "The {BLANK} of"'
+            )
         if not build.task_class(self.recipe).speaks:
             raise CheckpointError(f"{self.checkpoint.run} is not a model of text", hint="sample from a language model")
         return self.tokenizers["tokenizer"]
@@ -91,6 +97,45 @@ class Run:
     def likeliest(self, prompt: str = "", length: int = 200, width: int = 4) -> list[Candidate]:
         """The likeliest continuations that a search with that many beams finds, the likeliest first."""
         return likeliest(self.model, self.tokenizer, prompt, length, width)
+
+    def suggest(self, text: str, k: int = 3) -> list[Suggestion]:
+        """The k likeliest ends of the word that the text ends with, or next words; the likeliest first."""
+        return suggest(self.model, self.tokenizer, [text], k)[0]
+
+    def keystrokes_saved(self, split: str = "valid", k: int = 3, words: int = 2000) -> Iterator[Savings]:
+        """What suggestions save who types the first words of a split, told again after each few of them."""
+        tokenizer = self.tokenizer
+        return keystrokes_saved(self.model, tokenizer, getattr(data(self.recipe, self.checkpoint.run), split), k, words)
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answers a text with another, a translation say."""
+        return build.task_class(self.recipe).answers
+
+    def answer(self, source: str, width: int = 1) -> list[Candidate]:
+        """The best answers to a source that a search with that many beams finds, the best first: no data is read.
+
+        Errors: CheckpointError for a run that answers nothing, DataError for a source that cannot be read.
+        """
+        if not self.answers:
+            raise CheckpointError(f"{self.checkpoint.run} looks at no source", hint="leave --source out")
+        asked = build.task_class(self.recipe)
+        task, material = build.task(self.recipe, asked.nothing, self.tokenizers), build.source(self.recipe)
+        return [
+            Candidate(task.answer(beam.ids, material), beam.log_probability)
+            for beam in ask(self.model, task.ask(source, material), width)
+        ]
+
+    @property
+    def fills(self) -> bool:
+        """Whether it fills the blanks of a text, and does not go on with one."""
+        return build.task_class(self.recipe).fills
+
+    def fill(self, text: str, count: int = 5) -> list[list[Filling]]:
+        """For each ___ in the text that many tokens, the likeliest first: for a run of the task "masked"."""
+        if not self.fills:
+            raise CheckpointError(f"{self.checkpoint.run} fills no blanks", hint="train masked-lm, which does")
+        return fill(self.model, self.tokenizers["tokenizer"], text, count)
 
     @torch.no_grad()
     def score(self, batch: Batch) -> Score:

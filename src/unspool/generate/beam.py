@@ -14,9 +14,14 @@ from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import Part, select
 from unspool.registry import Count
+from unspool.tasks.task import Question
 
 FLOOR = 1e-6
 """So much attention is counted at least: the logarithm of none would rule a translation out."""
+
+
+Rule = Callable[[Tensor, Tensor], Tensor]
+"""(R, T) ids that were said, and (R, V) log-probabilities of what comes next, give (R, V) log-probabilities."""
 
 
 class Beam(NamedTuple):
@@ -50,6 +55,8 @@ def search(
     coverage_penalty: float = 0.0,
     source: Tensor | None = None,
     source_present: Tensor | None = None,
+    rule: Rule | None = None,
+    enough: int = 0,
 ) -> list[list[Beam]]:
     """For each prompt the `width` best continuations that were found, the best first, at most `length` ids each.
 
@@ -58,6 +65,9 @@ def search(
     (arXiv:1609.08144), by
 
     score = log_probability / ((5 + length) / 6) ** length_penalty + coverage_penalty * sum(log(min(looked at, 1)))
+
+    A `rule` may change the log-probabilities of what comes next, given what was said. The search ends early when the
+    best `enough` of every prompt are finished (0: all that are kept): without penalties nothing overtakes them then.
 
     The coverage, over the places of the source, only ranks what was found in the end. A core that reads no more than
     `longest` ids ends the search when it is full. Errors: ConfigError for a coverage of something without attention.
@@ -70,8 +80,10 @@ def search(
         kept, logits, state = _begun(prompt, width), logits[rows], select(state, rows)
         for step in range(length if room is None else min(length, room + 1)):
             looked = attention() if step else attention(rows)
-            kept, rows = _extended(kept, logits[:, -1].float(), end, length_penalty, looked)
-            if bool((kept.finished | (kept.log_probability == -inf)).all()):
+            scores = logits[:, -1].float().log_softmax(dim=-1)
+            scores = scores if rule is None else rule(kept.said, scores)
+            kept, rows = _extended(kept, scores, end, length_penalty, looked)
+            if bool((kept.finished | (kept.log_probability == -inf))[:, : enough or width].all()):
                 break
             if room is None or step < room:
                 logits, state = model(kept.said[:, -1:], select(state, rows))
@@ -93,11 +105,11 @@ def _begun(prompt: Tensor, width: int) -> _Kept:
 
 
 def _extended(
-    kept: _Kept, logits: Float[Tensor, "R V"], end: int | None, length_penalty: float, looked: Tensor | None
+    kept: _Kept, scores: Float[Tensor, "R V"], end: int | None, length_penalty: float, looked: Tensor | None
 ) -> tuple[_Kept, Int[Tensor, " R"]]:
     """The best beams one id longer, and which rows they come from; what is finished stays as it is."""
-    (number, width), size = kept.finished.shape, logits.shape[-1]
-    scores = logits.log_softmax(dim=-1).view(number, width, size)
+    (number, width), size = kept.finished.shape, scores.shape[-1]
+    scores = scores.view(number, width, size)
     if end is not None:
         alone = torch.full_like(scores[0, 0], -inf)
         alone[end] = 0.0  # nothing is added to what is finished
@@ -190,3 +202,20 @@ def answers(
         source_present=source_present.to(device),
     )
     return [beams[0].ids for beams in found]
+
+
+def ask(model: SequenceModel, question: Question, width: Count = 1) -> list[Beam]:
+    """The best answers to one question, the best first."""
+    device = next(model.parameters()).device
+    source = None if question.source is None else torch.tensor([question.source], device=device)
+    (found,) = search(
+        model,
+        torch.tensor([question.prompt], device=device),
+        question.length,
+        width,
+        end=question.end,
+        length_penalty=question.length_penalty,
+        source=source,
+        source_present=None if source is None else torch.ones_like(source, dtype=torch.bool),
+    )
+    return found

@@ -34,6 +34,12 @@ class Core(Part):
         super().__init__()
         self.width, self.input_width = width, input_width or width
 
+    @property
+    def innermost(self) -> "Core":
+        """The core itself, or the one that it is wrapped around."""
+        inner = getattr(self, "core", None)
+        return inner.innermost if isinstance(inner, Core) else self
+
     def start(
         self,
         like: Float[Tensor, "B T D"],

@@ -1,17 +1,18 @@
 """What does this program print?"""
 
 from random import Random
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from unspool.batch import Batch, Batches, Tokens
 from unspool.data.programs import program
+from unspool.errors import DataError
 from unspool.registry import Count
 from unspool.seeds import mix
 from unspool.tasks.generated import Generated
-from unspool.tasks.task import tasks
+from unspool.tasks.task import Question, tasks
 
 SYMBOLS = "\n ().:;=<+-*0123456789abcdefghijklmnopqrstuvwxyz#"
 """Every character of a program and of its answer; # goes before the answer, and a full stop behind it."""
@@ -35,6 +36,8 @@ class Execute(Generated):
     print((6-c))#5 5.
     """
 
+    answers: ClassVar[bool] = True
+
     def __init__(
         self,
         length: Count = 4,
@@ -48,6 +51,18 @@ class Execute(Generated):
         super().__init__(batch_size, epoch, seed)
         self.length, self.nesting, self.curriculum, self.growth = length, nesting, curriculum, growth
         self.reads = self.writes = Tokens(len(SYMBOLS))
+
+    def ask(self, text: str, material: Any) -> Question:
+        """A program; on one line a semicolon ends each of its lines."""
+        lines = "\n".join(line.strip() for line in text.replace(";", "\n").split("\n")).strip()
+        if not lines or (strange := sorted(set(lines) - set(SYMBOLS[:-1]))):
+            what = f"knows no {strange[0]!r}" if lines else "is empty"
+            raise DataError(f"the program {what}", hint="for example --source 'c=1; print((6-c))'")
+        return Question(ids(f"{lines}#").tolist(), SYMBOLS.index("."), 20 + 2 * self.length)
+
+    def answer(self, ids: list[int], material: Any) -> str:
+        """The digits."""
+        return "".join(SYMBOLS[id] for id in ids)
 
     def batches(self) -> Batches:
         """Batches that follow the curriculum."""

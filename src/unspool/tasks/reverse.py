@@ -1,11 +1,14 @@
 """Say it backwards."""
 
+from typing import Any, ClassVar
+
 import torch
 
 from unspool.batch import Batch, Tokens
+from unspool.errors import DataError
 from unspool.registry import Count
 from unspool.tasks.generated import Generated
-from unspool.tasks.task import tasks
+from unspool.tasks.task import Question, tasks
 
 
 @tasks.register("reverse")
@@ -20,6 +23,8 @@ class Reverse(Generated):
     ([[2, 0]], [[4, 0, 2]], [[0, 2, 4]])
     """
 
+    answers: ClassVar[bool] = True
+
     def __init__(
         self, size: Count = 16, length: Count = 10, batch_size: Count = 64, epoch: Count = 30, seed: int = 0
     ) -> None:
@@ -27,6 +32,19 @@ class Reverse(Generated):
         self.size, self.length = size, length
         self.reads = self.writes = Tokens(size + 1)
         self.looks_at = Tokens(size)
+
+    def ask(self, text: str, material: Any) -> Question:
+        """Symbols as numbers, with spaces between them."""
+        words = text.split()
+        if not words or not all(word.isdecimal() and int(word) < self.size for word in words):
+            raise DataError(
+                f"{text!r} is not a row of symbols", hint=f"write numbers below {self.size} with spaces between them"
+            )
+        return Question([self.size], self.size, max(self.length, len(words)), [int(word) for word in words])
+
+    def answer(self, ids: list[int], material: Any) -> str:
+        """The numbers again."""
+        return " ".join(map(str, ids))
 
     def draw(self, random: torch.Generator) -> Batch:
         """Rows of different lengths."""

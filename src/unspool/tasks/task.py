@@ -28,6 +28,17 @@ class Confusion:
     labels: list[str]
 
 
+@dataclass(frozen=True)
+class Question:
+    """What a model is asked: it goes on from `prompt`, looking at `source` where there is one, until it says `end`."""
+
+    prompt: list[int]
+    end: int
+    length: int  # of the answer, in ids, at most
+    source: list[int] | None = None
+    length_penalty: float = 0.0
+
+
 @runtime_checkable
 class Writer(Protocol):
     """Shown sources (B, S) and what of them is present, a model writes an answer for each, from `begin` up to `end`."""
@@ -59,6 +70,12 @@ class Task:
     """The recipe's sections for tokenizers, and the usual kind of each; the constructor takes them by these names."""
     speaks: ClassVar[bool] = False
     """Whether what is learned is to go on with a text, so that a model of it can be sampled from."""
+    fills: ClassVar[bool] = False
+    """Whether what is learned is to fill the blanks of a text."""
+    answers: ClassVar[bool] = False
+    """Whether what is learned is to answer a text with another: then there are `ask` and `answer`."""
+    nothing: ClassVar[Any] = None
+    """Splits with nothing in them, for a task that is only asked."""
 
     reads: Kind
     writes: Kind
@@ -86,6 +103,14 @@ class Task:
     def finals(self, split: str, write: Writer) -> Figures:
         """What only a model that writes by itself can be judged by, once it is trained. Empty where nothing is."""
         return {}
+
+    def ask(self, text: str, material: Any) -> Question:
+        """What somebody types as a model is asked it. Errors: DataError where it cannot be read."""
+        raise NotImplementedError
+
+    def answer(self, ids: list[int], material: Any) -> str:
+        """What a model says, as somebody reads it."""
+        raise NotImplementedError
 
     def told(self) -> str:
         """What there is to learn from, to be put behind the number of weights."""

@@ -14,7 +14,7 @@ from unspool.data.scores import bleu, has_sacrebleu, sacrebleu_scores
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural, NotNegative
-from unspool.tasks.task import Figures, Marks, Task, Writer, tasks
+from unspool.tasks.task import Figures, Marks, Question, Task, Writer, tasks
 
 LENGTHS = (8, 12, 16)
 """BLEU is also told for sources up to so many words, and for those beyond."""
@@ -36,6 +36,8 @@ class Translate(Task):
 
     material = Parallel
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word", "source_tokenizer": "word"}
+    answers: ClassVar[bool] = True
+    nothing: ClassVar[Pairs] = Pairs(())
 
     def __init__(
         self,
@@ -68,12 +70,24 @@ class Translate(Task):
 
     def row(self, pair: Pair) -> tuple[Tensor, Tensor]:
         """The ids of a source up to its line break, and of a target between its two."""
-        source, target = self.source_tokenizer.encode(pair.source), self.tokenizer.encode(pair.target)
-        edge = torch.tensor([self.edge])
-        return (
-            torch.cat([torch.from_numpy(source).long(), torch.tensor([self.source_edge])]),
-            torch.cat([edge, torch.from_numpy(target).long(), edge]),
-        )
+        target = [self.edge, *self.tokenizer.encode(pair.target).tolist(), self.edge]
+        return torch.tensor(self.source_row(pair.source)), torch.tensor(target)
+
+    def source_row(self, source: str) -> list[int]:
+        """The ids of a source up to its line break."""
+        return [*self.source_tokenizer.encode(source).tolist(), self.source_edge]
+
+    def ask(self, text: str, material: Parallel) -> Question:
+        """A sentence as the recipe's [data] section makes those of its files."""
+        if not text.strip():
+            raise DataError("there is nothing to translate", hint="give a sentence")
+        source = self.source_row(material.prepared(text))
+        return Question([self.edge], self.edge, self.length, source, self.length_penalty)
+
+    def answer(self, ids: list[int], material: Parallel) -> str:
+        """The sentence, its punctuation where it is usually written."""
+        line = self.tokenizer.decode(ids)
+        return together(line) if material.split else line
 
     def batches(self) -> Batches:
         """The training pairs, shuffled anew in each epoch."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Batches
-from unspool.errors import CheckpointError, ConfigError, TrainingError
+from unspool.errors import CheckpointError, ConfigError, TrainingError, unknown
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import State, detach, fill, join, move, parts, tensors
 from unspool.registry import Count, Natural, NotNegative, Portion, Positive, Share
@@ -45,6 +45,7 @@ class Trainer:
     `accumulate` cuts each batch in that many parts of rows to save memory; the step stays the same. `ema` is the decay
     of an exponential moving average of the weights, which `averaged()` puts in their place for a while; 0 is none.
     Below 1, `teacher_forcing` is the share of the right words that a model goes on from, instead of its own.
+    Weights whose names begin with `freeze` ("core", say) stay as they are.
 
     A step follows from the weights, the moments, the carried state and its number: every random number generator is
     started anew from `seed` and that number. So nothing that anybody draws between two steps can change a run, and a
@@ -72,6 +73,7 @@ class Trainer:
         accumulate: Count = 1,
         ema: Share = 0.0,
         teacher_forcing: Portion = 1.0,
+        freeze: str = "",
         precision: PrecisionName = "float32",
         device: str = "cpu",
         seed: int = 0,
@@ -86,6 +88,7 @@ class Trainer:
         by_epochs = max(1, round(epochs * batches.epoch)) if epochs else 0
         self.steps = min(filter(None, (steps, by_epochs)), default=0)
         self.minutes, self.clip, self.accumulate, self.precision = minutes, clip, accumulate, precision
+        _freeze(model, freeze)
         self.optimizers = optimizers(model, optimizer, learning_rate, weight_decay, betas, momentum)
         self.schedule = Schedule(schedule, warmup, decay, drop)
         self.ema, self.teacher_forcing, self.seed = ema, teacher_forcing, seed
@@ -226,3 +229,15 @@ class Trainer:
         with torch.no_grad():
             like = self.model.start(batch.inputs, batch.source, batch.source_present)
         return move(fill(like, values), self.device)
+
+
+def _freeze(model: SequenceModel, begin: str) -> None:
+    """Let the weights of those names be. Errors: ConfigError where there are none, or none would be left to learn."""
+    frozen = [name for name, _ in model.named_parameters() if begin and f"{name}.".startswith(f"{begin}.")]
+    if begin and not frozen:
+        parts = {name.rpartition(".")[0] for name, _ in model.named_parameters()}
+        raise unknown("part of the model to freeze:", begin, {*parts, *(part.split(".")[0] for part in parts)})
+    for name in frozen:
+        model.get_parameter(name).requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ConfigError(f"train.freeze={begin} leaves nothing to learn", hint="freeze less")

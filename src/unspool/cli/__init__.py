@@ -1,0 +1,74 @@
+"""The command line: parse, call, print.
+
+Answers go to stdout, talk to stderr; nothing heavy is imported before it is needed. Each module here registers its
+verbs when it is imported, and `unspool --help` lists them in that order.
+"""
+
+import os
+import re
+import sys
+from io import TextIOWrapper
+from typing import Any
+
+import typer
+
+from unspool.cli import train, use, verify  # noqa: F401 (their verbs)
+from unspool.cli.shared import app, asked_to_stop, say
+from unspool.errors import UnspoolError
+
+__all__ = ["app", "asked_to_stop", "main"]
+
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
+"""Click's UsageError, which newer versions of typer carry inside."""
+OUT_OF_MEMORY = re.compile("out of memory|allocate memory|size calculation overflow")
+"""How torch says that there is not enough, or that there never could be."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The `unspool` command: 0 when all is well, 1 when a check failed, 2 with one clear sentence for an error."""
+    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    for talk in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows another
+        if isinstance(talk, TextIOWrapper):
+            talk.reconfigure(errors="replace")
+    try:
+        code = app(arguments, prog_name="unspool", standalone_mode=False)
+        sys.stdout.flush()
+    except UnspoolError as error:
+        if "--debug" in arguments:
+            raise
+        complain(str(error), error.hint)
+        code = 2
+    except USAGE_ERROR as error:
+        complain(error.format_message().rstrip("."), "`unspool --help`, or `unspool VERB --help`")
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        complain("interrupted", "what was saved before is whole")
+        code = 130
+    except BrokenPipeError:  # the reader, `head` say, has had enough
+        let_go_of_stdout()
+        code = 0
+    except OSError as error:
+        let_go_of_stdout()
+        complain(f"the system refuses: {error}", "look for a full disk or a missing permission")
+        code = 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
+            raise
+        complain("not enough memory", "make core.width, task.batch_size, task.length or --count smaller")
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def let_go_of_stdout() -> None:
+    """Where stdout takes nothing any more, let nothing be written to it when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def complain(message: str, hint: str) -> None:
+    """One sentence about what is wrong, one about what to do."""
+    for title, text in (("error", message), ("hint", hint)):
+        if text:
+            say(f"{title}: {' '.join(map(str.strip, text.splitlines()))}")

@@ -1,0 +1,106 @@
+"""What every verb of the command line needs: the options that they share, and how they talk."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count as count_up
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from unspool.experiment import Experiment
+
+app = typer.Typer(
+    name="unspool",
+    help="Train, sample and inspect sequence models, from a character RNN to a transformer.",
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Settings as section.key=value, for instance data.path=my.txt.", metavar="KEY=VALUE"),
+]
+RunPath = Annotated[Path, typer.Argument(help="A run folder, or one of its checkpoints/step-N.", metavar="RUN")]
+RecipeName = Annotated[
+    str, typer.Argument(help="A named recipe (see `unspool recipes`) or a .toml file.", metavar="RECIPE")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print data as JSON on stdout.")]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="A Python file that registers cells, cores, tasks.")
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")]
+
+
+def tell_version(wanted: bool) -> bool:
+    """Print the version and stop, where that is wanted."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("unspool"))
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def everything(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Train, sample and inspect sequence models, from a character RNN to a transformer."""
+
+
+def follow(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> dict[str, float]:
+    """Show an experiment as it goes on, and let Ctrl-C end it with everything saved."""
+    from unspool.progress import show
+
+    with asked_to_stop(experiment.stop):
+        return show(experiment, as_json, quiet)
+
+
+@contextmanager
+def asked_to_stop(stop: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) asks to stop; the second one means it."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, before[signal.Signals(number)])
+        say("stopping after this step; once more to stop at once")
+        stop()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def free_folder(wanted: Path) -> Path:
+    """The folder itself, or its first numbered neighbour that does not exist: no run is ever overwritten."""
+    names = (wanted if n == 1 else wanted.with_name(f"{wanted.name}-{n}") for n in count_up(1))
+    return next(folder for folder in names if not folder.exists())
+
+
+def load_plugins(paths: list[Path] | None) -> None:
+    """Import what the user asked for."""
+    from unspool.registry import load_plugin
+
+    for path in paths or ():
+        load_plugin(path)
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(data, indent=1, ensure_ascii=False))
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Talk: to stderr."""
+    typer.echo(text + end, err=True, nl=False)

@@ -1,0 +1,58 @@
+"""Verbs that train."""
+
+from pathlib import Path
+from shlex import quote
+from typing import Annotated
+
+import typer
+
+from unspool.cli.shared import (
+    Json,
+    Overrides,
+    Plugins,
+    RecipeName,
+    RunPath,
+    app,
+    follow,
+    free_folder,
+    load_plugins,
+    say,
+)
+from unspool.errors import ConfigError
+
+
+@app.command()
+def train(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    run: Annotated[Path | None, typer.Option(help="The folder to write; runs/RECIPE by default.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Train for that long, whatever the recipe's budget.")] = None,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Train a model: a named recipe or a .toml file, on data.path=FILE for your own data."""
+    from unspool import config
+    from unspool.experiment import Experiment
+
+    load_plugins(plugin)
+    made = config.load(recipe, overrides or ())
+    if minutes is not None:
+        if not 0 < minutes < float("inf"):
+            raise ConfigError(f"--minutes should be above zero, received {minutes}", hint="for example --minutes 3")
+        made.setdefault("train", {}).update(minutes=minutes, steps=0, epochs=0)
+    if plugin:
+        made["plugin"] = [str(path.resolve()) for path in plugin]
+    follow(Experiment.new(made, run or free_folder(Path("runs") / Path(recipe).stem)), as_json)
+
+
+@app.command()
+def resume(run: RunPath, overrides: Overrides = None, plugin: Plugins = None, as_json: Json = False) -> None:
+    """Go on with a run from its last checkpoint, bit for bit as if it had never stopped."""
+    from unspool.experiment import Experiment
+
+    load_plugins(plugin)
+    experiment = Experiment.resume(run, overrides or ())
+    if experiment.trainer.finished:
+        budget = " and ".join(f"train.{k}" for k in ("steps", "epochs", "minutes") if experiment.recipe["train"].get(k))
+        say(f"{run} is finished. Go on with a larger budget: unspool resume {quote(str(run))} {budget}=N")
+    follow(experiment, as_json)

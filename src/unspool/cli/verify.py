@@ -1,0 +1,113 @@
+"""Verbs that list and check what there is."""
+
+from typing import Annotated
+
+import typer
+
+from unspool.cli.shared import Device, Json, Overrides, Plugins, RecipeName, app, follow, load_plugins, print_json, say
+
+
+@app.command()
+def recipes(as_json: Json = False) -> None:
+    """List the recipes that come with Unspool."""
+    from unspool.config import names
+
+    found = names()
+    if as_json:
+        print_json(found)
+        return
+    width = max(map(len, found))
+    for name, about in found.items():
+        typer.echo(f"{name:<{width}}  {about}")
+
+
+@app.command()
+def verify(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    seeds: Annotated[int, typer.Option(help="How many seeds; the recipe's own number by default.", min=0)] = 0,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Train a recipe and check every claim in its [expect] section."""
+    from unspool import config
+    from unspool.verify import verify as check
+
+    load_plugins(plugin)
+    verdicts = check(config.load(recipe, overrides or ()), seeds, lambda experiment: follow(experiment, quiet=True))
+    if as_json:
+        print_json([verdict.__dict__ for verdict in verdicts])
+    else:
+        for verdict in verdicts:
+            typer.echo(verdict.told())
+    if not all(verdict.holds for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+@app.command("verify-resume")
+def verify_resume(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    steps: Annotated[int, typer.Option(help="How many steps to train.", min=2)] = 40,
+    kills: Annotated[int, typer.Option(help="How many times to kill the training.", min=1)] = 5,
+    seed: Annotated[int, typer.Option(help="Where the kills fall.")] = 0,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Prove that a run killed at random steps and resumed ends in the same bits as one that was not."""
+    from unspool import config
+    from unspool.verify import verify_resume as check
+
+    load_plugins(plugin)
+    made = config.load(recipe, overrides or ())
+    proof = check(made, steps, kills, seed, [str(path.resolve()) for path in plugin or ()], say)
+    if as_json:
+        print_json(proof.__dict__)
+    else:
+        typer.echo(proof.told())
+    if proof.different:
+        raise typer.Exit(1)
+
+
+@app.command()
+def selftest(
+    cell: Annotated[str, typer.Option(help="Test one cell: its name, or FILE.py:Class.")] = "",
+    core: Annotated[str, typer.Option(help="Test one core by name.")] = "",
+    device: Device = "cpu",
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Check the promises on this machine, for everything registered or for your own cell."""
+    import torch
+
+    from unspool.selftest import run_all
+
+    torch.set_num_threads(1)  # the models are tiny, and threads would wait for each other
+    load_plugins(plugin)
+    failed = 0
+    told = []
+    for result in run_all(cell, core, device):
+        failed += not result.passed
+        told.append(result.__dict__)
+        if not as_json:
+            typer.echo(result.told())
+    if as_json:
+        print_json(told)
+    else:
+        say(f"{len(told) - failed} passed, {failed} failed")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Tell what this machine has, and what will be used."""
+    from unspool.doctor import examine
+
+    found = examine()
+    if as_json:
+        print_json(found)
+        return
+    width = max(map(len, found))
+    for name, value in found.items():
+        typer.echo(f"{name:<{width}}  {value}")

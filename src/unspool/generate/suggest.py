@@ -1,0 +1,185 @@
+"""Suggestions while somebody types: the likeliest ends of the present word, or the likeliest next words."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from unspool.data.tokenizer import Tokenizer
+from unspool.errors import DataError
+from unspool.generate.beam import search
+from unspool.generate.text import prime
+from unspool.models.sequence import SequenceModel
+
+LONGEST = 24  # tokens of a suggestion, at most
+MEMORY = 128  # tokens before the present word that the model reads
+TYPED = re.compile(r" ?[\w'\u2019]*\Z")
+WORD = re.compile(r"[\w'\u2019]+")
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A whole word, what of it is still to be written (with a space before it where one is missing), how likely."""
+
+    word: str
+    rest: str
+    log_probability: float  # nats, of the word and of its ending here, after the text before it
+
+
+@torch.no_grad()
+def suggest(
+    model: SequenceModel, tokenizer: Tokenizer, texts: Sequence[str], k: int = 3, width: int = 16
+) -> list[list[Suggestion]]:
+    """For each text the k likeliest words that it could go on with, the likeliest first; fewer where fewer are found.
+
+    A word is a run of letters, digits, _ and apostrophes. The present word is what the text ends with; it is completed,
+    never just repeated, and where it is empty the next one is suggested. A beam search over tokens begins before the
+    present word, keeps to what was typed, and ends a word where any token that is none of it would come: those chances
+    are added up. So every tokenizer will do, whatever it makes of half a word. Errors: DataError for unknown symbols.
+    """
+    found: list[list[Suggestion]] = [[] for _ in texts]
+    alike: dict[tuple[int, bytes], list[int]] = {}
+    prompts, wanted = [], []
+    for number, text in enumerate(texts):
+        begin = TYPED.search(text).start()  # type: ignore[union-attr]
+        room = model.core.longest and max(1, model.core.longest - LONGEST - len(text) + begin)
+        prompt = prime(model, tokenizer, text[:begin][-8 * MEMORY :])[:, -min(MEMORY, room or MEMORY) :]
+        prompts.append(prompt)
+        wanted.append(text[begin:])
+        before = tokenizer.piece(0, int(prompt[0, -1]))  # all that a tokenizer may make of what came before
+        alike.setdefault((prompt.shape[1], before), []).append(number)
+    for numbers in alike.values():
+        rows = torch.cat([prompts[number] for number in numbers])
+        spelling = Spelling(tokenizer, [wanted[number] for number in numbers], int(rows[0, -1]), rows.device)
+        beams = search(model, rows, LONGEST + max(map(len, wanted)), width, end=spelling.end, rule=spelling, enough=k)
+        for number, best in zip(numbers, beams, strict=True):
+            words = [(spelling.said(beam.ids).decode("utf-8", "replace"), beam) for beam in best if beam.finished]
+            found[number] = [
+                Suggestion(word.strip(), word[len(wanted[number]) :], beam.log_probability) for word, beam in words[:k]
+            ]
+    return found
+
+
+class Spelling:
+    """Which tokens may come next, so that what is said goes on with what was typed and is one word.
+
+    Given what each row has said, (R, T) ids, and the log-probabilities of what comes next, (R, V), it gives those that
+    are left: the chances of all tokens that end the word are added up in the token `end`. The rows are as many for each
+    text as the search has beams, one text after the other.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, wanted: Sequence[str], before: int, device: torch.device) -> None:
+        self.wanted = [text.encode() for text in wanted]
+        self.first = [tokenizer.piece(id, before) for id in range(tokenizer.size)]
+        self.later = [tokenizer.piece(id, 0) for id in range(tokenizer.size)]
+        starts = [piece[:1] for piece in self.later]
+        outside = [not (piece and inside(piece[:1])) for piece in self.later]
+        if True not in outside or not any(starts):
+            raise DataError("no token of this tokenizer ends a word", hint="train on text with spaces")
+        self.ends = torch.tensor(outside, device=device)
+        self.end = outside.index(True)
+        self.device = device
+        self.mask: Callable[[bytes | None, bool], Tensor] = lru_cache(maxsize=4096)(self._mask)
+
+    def __call__(self, said: Tensor, scores: Tensor) -> Tensor:
+        """The scores of what may come next."""
+        beams = len(scores) // len(self.wanted)
+        states = [self.rest(self.said(ids), self.wanted[row // beams]) for row, ids in enumerate(said.tolist())]
+        kept = torch.stack([self.mask(rest, said.shape[1] == 0) for rest in states])
+        ended = scores.masked_fill(~self.ends, -torch.inf).logsumexp(dim=-1)
+        scores = scores.masked_fill(~kept, -torch.inf)
+        may_end = torch.tensor([rest is None for rest in states], device=self.device)
+        scores[:, self.end] = torch.where(may_end, ended, -torch.inf)
+        return scores
+
+    def said(self, ids: Sequence[int]) -> bytes:
+        """The bytes of what was said after the prompt."""
+        return b"".join(self.later[id] if place else self.first[id] for place, id in enumerate(ids))
+
+    def rest(self, said: bytes, wanted: bytes) -> bytes | None:
+        """What is still to be said of what was typed; None once a letter was added to it."""
+        if not wanted and said == b" ":
+            return b""
+        return wanted[len(said) :] if len(said) <= len(wanted) else None
+
+    def _mask(self, rest: bytes | None, first: bool) -> Tensor:
+        pieces = self.first if first else self.later
+        return torch.tensor([self._fits(piece, rest, first) for piece in pieces], device=self.device)
+
+    def _fits(self, piece: bytes, rest: bytes | None, first: bool) -> bool:
+        if not piece:
+            return False
+        if rest and rest.startswith(piece):
+            return True
+        if rest and not piece.startswith(rest):
+            return False
+        added = piece[len(rest or b"") :]
+        if rest == b"" and first:  # nothing was typed: a space may come before the word
+            return added == b" " or inside(added.removeprefix(b" "))
+        return inside(added)
+
+
+def inside(piece: bytes) -> bool:
+    """Whether all of it can stand inside a word; a part of a character can.
+
+    >>> inside("don't".encode()), inside(b"\\xc3"), inside(b"so "), inside("—".encode())
+    (True, True, False, False)
+    """
+    text = piece.decode("utf-8", "replace").replace("\ufffd", "x")
+    return bool(WORD.fullmatch(text))
+
+
+@dataclass
+class Savings:
+    """What suggestions are worth on a text, so far."""
+
+    k: int
+    words: int = 0
+    keys: int = 0  # without suggestions
+    saved: int = 0
+    foreseen: int = 0  # words that were suggested before their first letter
+
+    def figures(self) -> dict[str, float]:
+        """The share of keystrokes saved, and how often the next word was among the k."""
+        return {
+            "words": float(self.words),
+            "keystrokes_saved": self.saved / max(1, self.keys),
+            f"next_word_accuracy_at_{self.k}": self.foreseen / max(1, self.words),
+        }
+
+
+def keystrokes_saved(
+    model: SequenceModel, tokenizer: Tokenizer, text: str, k: int = 3, words: int = 2000, together: int = 64
+) -> Iterator[Savings]:
+    """Type the first words of a text with k suggestions in sight, and tell what was saved after each few words.
+
+    The rule: without help a word takes one key for each of its letters. With help its letters are typed one by one;
+    before each the k suggestions are looked at, and as soon as the word is among them one key writes all that is left.
+    What stands between words is typed either way and not counted, nor is the first word. So a word of n letters that is
+    suggested after j of them takes j + 1 keys instead of n, and the share saved is the sum of n - j - 1 over the sum of
+    n: keystroke savings (Trnka & McCoy 2008, ACL), or 1 - KSPC over the letters of words (MacKenzie 2002, Mobile HCI).
+    The suggestions see the true text before the word.
+    """
+    spans = [match.span() for match in WORD.finditer(text)][1 : words + 1]
+    if not spans:
+        raise DataError("there are no words to type", hint="give a longer text")
+    total = Savings(k)
+    for first in range(0, len(spans), together):
+        group = spans[first : first + together]
+        total.words += len(group)
+        total.keys += sum(end - begin for begin, end in group)
+        letters = 0
+        while group := [(begin, end) for begin, end in group if end - begin > letters + 1 or not letters]:
+            offers = suggest(model, tokenizer, [text[: begin + letters] for begin, _ in group], k)
+            missed = []
+            for (begin, end), offer in zip(group, offers, strict=True):
+                if text[begin:end] in {one.word for one in offer}:
+                    total.saved += end - begin - letters - 1
+                    total.foreseen += letters == 0
+                else:
+                    missed.append((begin, end))
+            group, letters = missed, letters + 1
+        yield total

@@ -1,0 +1,143 @@
+"""Guessing what is hidden: which places, what is shown there, and that it is learned."""
+
+import json
+from collections import Counter
+
+import pytest
+import torch
+
+from unspool import Run, cli, config
+from unspool.data.batching import Cut, Windows
+from unspool.data.masking import Masked, some
+from unspool.data.source import Splits
+from unspool.data.tokenizer import tokenizers
+from unspool.errors import CheckpointError, ConfigError, DataError
+from unspool.experiment import Experiment
+from unspool.tasks.task import tasks
+
+SIZE = 50
+CYCLE = "red orange yellow green blue violet " * 400
+CORES = {
+    "transformer": ["core.kind=transformer", "core.layers=1", "core.heads=2"],
+    "recurrent": ["core.kind=recurrent", "core.bidirectional=true"],
+}
+
+
+def task(text="a b c d e f g h " * 40, **options):
+    tokenizer = tokenizers.build("tokenizer", "word").fit(text)
+    given = {"splits": Splits(text, text, ""), "tokenizer": tokenizer}
+    return tasks.build("task", {"kind": "masked", **options}, **given)
+
+
+def test_of_the_chosen_eight_in_ten_are_masked_one_is_random_and_one_stays():
+    ids = torch.randint(SIZE, (20_000,), generator=torch.Generator().manual_seed(1))
+    batch = Masked(Cut(ids, 200, 100), SIZE, 0.15, seed=3)[0]
+    assert batch.positions == 100 * 30
+    assert torch.equal(batch.inputs[~batch.counts], batch.targets[~batch.counts])
+    seen, due = batch.inputs[batch.counts], batch.targets[batch.counts]
+    shares = Counter(
+        "mask" if one == SIZE else "same" if one == two else "other" for one, two in zip(seen, due, strict=True)
+    )
+    assert shares["mask"] / 3000 == pytest.approx(0.8, abs=0.03)
+    assert shares["same"] / 3000 == pytest.approx(0.1 + 0.1 / SIZE, abs=0.02)
+    assert int(due.max()) < SIZE
+
+
+def test_padding_is_never_chosen_and_every_row_has_a_place():
+    there = torch.arange(20) < torch.tensor([[20], [3], [1], [0]])
+    chosen = some(there, 0.15, torch.Generator().manual_seed(0))
+    assert not bool((chosen & ~there).any())
+    assert chosen.sum(dim=1).tolist() == [3, 1, 1, 0]
+    assert torch.equal(some(there, 1.0, torch.Generator()), there)
+
+
+def test_a_batch_follows_from_seed_and_number_and_the_same_text_is_hidden_anew():
+    ids = torch.arange(65)
+    windows = Windows(ids, 1, 64, seed=0)  # one window is all there is
+    one, same, other = (Masked(windows, 65, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(one[4].inputs, same[4].inputs)
+    assert torch.equal(one[4].targets, one[5].targets) and not torch.equal(one[4].counts, one[5].counts)
+    assert not torch.equal(one[4].counts, other[4].counts)
+
+
+def test_an_exam_asks_the_same_in_every_run_and_reads_the_whole_split():
+    one, other = task(seed=1, length=16), task(seed=2, length=16)
+    exams = [t.exams("valid")["masked"] for t in (one, other)]
+    assert all(torch.equal(exams[0][n].inputs, exams[1][n].inputs) for n in range(exams[0].epoch))
+    assert not torch.equal(one.batches()[0].inputs, other.batches()[0].inputs)
+    read = []
+    for number in range(exams[0].epoch):
+        batch = exams[0][number]
+        there = torch.ones_like(batch.counts) if batch.present is None else batch.present
+        read += batch.targets[there].tolist()
+    assert read == one.ids["valid"][:-1].tolist()
+    assert one.exams("test") == {}
+
+
+def test_the_mask_is_read_and_never_written():
+    made = task()
+    assert made.reads.size == made.writes.size + 1 == made.tokenizer.size + 1
+    batch = made.batches()[0]
+    perfect = torch.nn.functional.one_hot(batch.targets, made.writes.size).float()
+    assert made.mark(perfect, batch)["accuracy"] == (batch.positions, batch.positions)
+    assert made.mark(perfect.roll(1, -1), batch)["accuracy"] == (0, batch.positions)
+
+
+def test_a_share_that_is_none_is_refused():
+    with pytest.raises(ConfigError, match=r"task.share should be greater than 0"):
+        task(share=0)
+    with pytest.raises(ConfigError, match=r"task.share should be less than or equal to 1"):
+        task(share=1.5)
+
+
+@pytest.fixture(scope="module", params=CORES)
+def solved(request, tmp_path_factory):
+    """A run on a text where each word follows from its neighbours, on either side."""
+    folder = tmp_path_factory.mktemp("masked")
+    (folder / "text.txt").write_text(CYCLE)
+    options = [f"data.path={folder}/text.txt", "core.width=32", "task.length=16", "train.steps=250", "train.minutes=0"]
+    options += ["train.precision=float32", "train.threads=1", "evaluate.times=1", "tokenizer.min_count=1"]
+    recipe = config.load("masked-lm", options)
+    recipe["core"] = {"width": 32}
+    for text in CORES[request.param]:
+        config.override(recipe, text)
+    if request.param == "transformer":
+        recipe["core"]["causal"] = False
+    events = list(Experiment.new(recipe, folder / "run"))
+    return folder / "run", events[-1].results
+
+
+def test_what_is_hidden_in_a_text_that_repeats_itself_is_found(solved):
+    folder, results = solved
+    assert results["valid_masked_accuracy"] >= 0.98
+    text = CYCLE.split()[1:17]
+    text[2], text[11] = "___", "___"  # as long as what it was trained on
+    (first, last) = Run.load(folder).fill(" ".join(text), count=2)
+    assert [first[0].text, last[0].text] == ["green", "red"]
+    assert first[0].probability > 0.8 and first[0].probability > first[1].probability
+    # the beginning of a text: the left alone says nothing, the right does
+    assert Run.load(folder).fill(" ".join(["___", *text[3:10]]))[0][0].text == "green"
+
+
+def test_sample_fills_blanks_and_refuses_a_prompt_without_one(solved, capsys):
+    folder, _ = solved
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["sample", str(folder), "--prompt", "green ___ violet", "--count", "2", "--json"])
+    made = json.loads(capsys.readouterr().out)
+    assert not stop.value.code and len(made) == 1 and made[0][0]["text"] == "blue" and len(made[0]) == 2
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["sample", str(folder), "--prompt", "green"])
+    out, err = capsys.readouterr()
+    assert stop.value.code == 2 and out == "" and "no blank" in err and "hint: write ___" in err
+    with pytest.raises(DataError, match="no blank"):
+        Run.load(folder).fill("green")
+    with pytest.raises(CheckpointError, match="fills blanks"):
+        Run.load(folder).stream("green")
+
+
+def test_a_run_that_goes_on_with_a_text_fills_no_blanks(tmp_path):
+    options = ["train.steps=1", "train.minutes=0", "core.width=8", "data.limit=3000", "train.threads=1"]
+    options += ["train.precision=float32", "evaluate.times=1", "sample.times=0"]
+    list(Experiment.new(config.load("char-lm", options), tmp_path / "run"))
+    with pytest.raises(CheckpointError, match="fills no blanks"):
+        Run.load(tmp_path / "run").fill("a ___")
