@@ -17,7 +17,7 @@ from unspool.data.source import Parts, located
 from unspool.data.tokenizer import save_text
 from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.generate.sampling import Sampling
-from unspool.look.plots import draw_confusion, draw_loss
+from unspool.look.plots import draw, draw_loss
 from unspool.registry import defaults, validated
 from unspool.run import Run, data, judged, load_tokenizers, plugin_wanted
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
@@ -274,12 +274,12 @@ class Experiment:
         """The figures of the best model on the validation split in every way, and the mean loss of the last fifth."""
         results: dict[str, float] = {}
         run = Run.load(self.folder, self.device)
-        found, confusions = judged(run.model, self.task, "valid", self.device)
+        found, drawn = judged(run.model, self.task, "valid", self.device)
         for way, figures in found.items():
             results |= {f"valid_{way}_{name}": value for name, value in figures.items() if not isinstance(value, str)}
-        for name, table in confusions.items():
-            checkpoint.write_text(self.folder / f"{name}.json", json.dumps(asdict(table)))
-            draw_confusion(table.matrix, table.labels, self.folder / f"{name}.png", self.folder.name)
+        for name, drawing in drawn.items():
+            checkpoint.write_text(self.folder / f"{name}.json", json.dumps(asdict(drawing)))
+            draw(drawing, self.folder / f"{name}.png", self.folder.name)
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]
         results |= {"train_loss": sum(tail) / len(tail), "train_seconds": self.trainer.seconds}

@@ -15,11 +15,12 @@ from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text
 from unspool.errors import CheckpointError, UnspoolError
 from unspool.generate.beam import answers
+from unspool.generate.rollout import Roller
 from unspool.generate.sampling import Sampling
 from unspool.generate.text import Candidate, candidates, likeliest, write
 from unspool.models.sequence import SequenceModel
 from unspool.registry import module_of
-from unspool.tasks.task import Confusion, Figures, Task
+from unspool.tasks.task import Confusion, Drawing, Figures, Task
 from unspool.train.evaluate import Score, evaluate
 from unspool.train.precision import usable
 
@@ -111,24 +112,26 @@ class Run:
 
     def confusions(self, split: str = "valid") -> dict[str, Confusion]:
         """What was taken for what on a split, by name; empty where there are no labels, or no such split."""
-        return judged(self.model, self.task(), split, self.device)[1]
+        drawn = judged(self.model, self.task(), split, self.device)[1]
+        return {name: one for name, one in drawn.items() if isinstance(one, Confusion)}
 
 
 def judged(
     model: SequenceModel, task: Task, split: str, device: str
-) -> tuple[dict[str, Figures], dict[str, Confusion]]:
-    """What a model is worth on a split, by the way of judging: its task's exams, and what it has "written".
+) -> tuple[dict[str, Figures], dict[str, Drawing]]:
+    """What a model is worth on a split, by the way of judging: its task's exams, what it has "written" and "rolled".
 
-    Beside the figures, what was taken for what, where there are labels.
+    Beside the figures, what is to be drawn: what was taken for what, where there are labels, and forecasts.
     """
     found: dict[str, Figures] = {}
-    confusions: dict[str, Confusion] = {}
+    drawn: dict[str, Drawing] = {}
     for way, batches in task.exams(split).items():
         score = evaluate(model, batches, device, mark=task.mark)
         found[way] = {**task.figures(split, score.loss, score.marks)}
-        confusions |= task.confusions(score.marks)
-    written = task.finals(split, partial(answers, model))
-    return found | ({"written": written} if written else {}), confusions
+        drawn |= task.confusions(score.marks)
+    rolled, seen = task.rolled(split, Roller(model))
+    own = {"written": task.finals(split, partial(answers, model)), "rolled": rolled}
+    return found | {way: figures for way, figures in own.items() if figures}, drawn | seen
 
 
 def told(figures: Mapping[str, float | str], between: str = ", ") -> str:

@@ -28,6 +28,65 @@ class Confusion:
     labels: list[str]
 
 
+@dataclass(frozen=True)
+class Flights:
+    """Paths through a box of one by one, true and as a model went on by itself after it had seen some places.
+
+    >>> Flights([[[0.1, 0.5], [0.2, 0.5]]], [[[0.21, 0.5]]]).true[0][1]
+    [0.2, 0.5]
+    """
+
+    true: list[list[list[float]]]  # each path a list of (across, up)
+    rolled: list[list[list[float]]]  # the last places of each, as the model says
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """One series, and what a model that has seen it up to `start` says of what follows.
+
+    >>> Outlook("tide", [1.0, 2.0, 1.0], 2, {"0.5": [1.2]}, "beaten").bands["0.5"]
+    [1.2]
+    """
+
+    name: str
+    values: list[float]  # true ones, before and after
+    start: int  # how many of them are before
+    bands: dict[str, list[float]]  # quantiles, by their level: "0.5" is the median
+    told: str = ""
+
+
+@dataclass(frozen=True)
+class Outlooks:
+    """What is said of several series."""
+
+    outlooks: list[Outlook]
+
+
+Drawing = Confusion | Flights | Outlooks
+"""What can be drawn beside a run."""
+
+
+@runtime_checkable
+class Roller(Protocol):
+    """A model of numbers that goes on by itself: `generate.rollout.Roller` says what it takes."""
+
+    @property
+    def spreads(self) -> bool:
+        """Whether drawing makes sense."""
+        ...
+
+    def __call__(
+        self,
+        inputs: Tensor,
+        length: int,
+        feed: Callable[[int, Tensor], Tensor] | None = None,
+        *,
+        seed: int | None = None,
+        window: int = 0,
+    ) -> Tensor:
+        """Inputs (B, T, F) give what follows them, (B, length, size)."""
+
+
 @runtime_checkable
 class Writer(Protocol):
     """Shown sources (B, S) and what of them is present, a model writes an answer for each, from `begin` up to `end`."""
@@ -86,6 +145,10 @@ class Task:
     def finals(self, split: str, write: Writer) -> Figures:
         """What only a model that writes by itself can be judged by, once it is trained. Empty where nothing is."""
         return {}
+
+    def rolled(self, split: str, roll: Roller) -> tuple[Figures, dict[str, Drawing]]:
+        """What a model of numbers is worth that lives on its own predictions, and what is to be drawn of it by name."""
+        return {}, {}
 
     def told(self) -> str:
         """What there is to learn from, to be put behind the number of weights."""
