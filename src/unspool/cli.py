@@ -126,13 +126,19 @@ def sample(
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Let a trained model write; the text streams to stdout as it is made."""
+    """Let a trained model write; the text streams to stdout as it is made. Forecasts are printed as csv."""
     from unspool.generate.sampling import Sampling
     from unspool.run import Run
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
+    if loaded.foretells:
+        if prompt or beam:
+            raise ConfigError(f"{run} goes on with its series: no prompt, no beam", hint="--length, --count, --seed")
+        for row in loaded.foretold(length, count, seed, as_json):
+            typer.echo(row)
+        return
     if beam and count > beam:
         raise ConfigError(f"--beam {beam} finds at most {beam} texts, {count} are asked for", hint=f"--beam {count}")
     if count > 1 or as_json or beam:

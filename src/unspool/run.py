@@ -1,9 +1,11 @@
 """A trained model in its folder."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from random import SystemRandom
 
 import torch
 
@@ -11,6 +13,7 @@ from unspool import build, config
 from unspool.batch import Batch
 from unspool.checkpoint import Checkpoint, find, read_json, read_text
 from unspool.config import Recipe
+from unspool.data.readers.tables import written_csv
 from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text
 from unspool.errors import CheckpointError, UnspoolError
@@ -93,6 +96,22 @@ class Run:
         """The likeliest continuations that a search with that many beams finds, the likeliest first."""
         return likeliest(self.model, self.tokenizer, prompt, length, width)
 
+    @property
+    def foretells(self) -> bool:
+        """Whether it is a model of series of numbers, which `foretold` goes on with."""
+        return build.task_class(self.recipe).foretells
+
+    def foretold(
+        self, length: int = 24, count: int = 1, seed: int | None = None, as_json: bool = False
+    ) -> Iterator[str]:
+        """What comes after the end of every series of its data, `count` times: drawn where it says how sure it is.
+
+        Lines of csv, or objects of JSON: series, path, step, value. The same seed draws the same.
+        """
+        drawn = SystemRandom().getrandbits(62) if seed is None else seed
+        rows = self.task().foretold(Roller(self.model), length, count, drawn)
+        return map(json.dumps, rows) if as_json else written_csv(rows)
+
     @torch.no_grad()
     def score(self, batch: Batch) -> Score:
         """The mean loss on one batch from an empty state, in nats per counted position."""
@@ -116,9 +135,7 @@ class Run:
         return {name: one for name, one in drawn.items() if isinstance(one, Confusion)}
 
 
-def judged(
-    model: SequenceModel, task: Task, split: str, device: str
-) -> tuple[dict[str, Figures], dict[str, Drawing]]:
+def judged(model: SequenceModel, task: Task, split: str, device: str) -> tuple[dict[str, Figures], dict[str, Drawing]]:
     """What a model is worth on a split, by the way of judging: its task's exams, what it has "written" and "rolled".
 
     Beside the figures, what is to be drawn: what was taken for what, where there are labels, and forecasts.

@@ -43,6 +43,9 @@ def fly(ball: Ball, pull: Tensor, time: float = 1.0) -> Ball:
 
 def flight(ball: Ball, pull: Tensor, frames: int) -> Tensor:
     """Where the ball is in each of so many frames, the first one included: (..., frames, 2)."""
+    if not bool(pull.any()):  # then a box is a straight line, folded
+        line = ball.place.unsqueeze(-2) + torch.arange(frames).unsqueeze(-1) * ball.speed.unsqueeze(-2)
+        return 1 - (line.remainder(2) - 1).abs()
     places = [ball.place]
     for _ in range(frames - 1):
         ball = fly(ball, pull)

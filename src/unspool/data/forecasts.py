@@ -27,10 +27,10 @@ def mase(said: Float[Tensor, "*B H"], true: Float[Tensor, "*B H"], unit: float) 
     return float((said - true).abs().mean() / unit)
 
 
-def crps(paths: Float[Tensor, "N *B"], true: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
+def crps(paths: Tensor, true: Float[Tensor, " *B"]) -> Float[Tensor, " *B"]:
     """The continuous ranked probability score of N drawn values (Gneiting & Raftery 2007), in their unit.
 
-    E|X - y| - E|X - X'| / 2, both taken over the drawn values: it is the absolute error where all are the same.
+    The drawn values are (N, *B). E|X - y| - E|X - X'| / 2, both taken over the drawn values: it is the absolute error where all are the same.
 
     >>> crps(torch.tensor([[0.0], [2.0]]), torch.tensor([1.0]))
     tensor([0.5000])
@@ -52,7 +52,7 @@ def gaussian_crps(mean: Tensor, scale: Tensor, true: Tensor) -> Tensor:
     return scale * (off * torch.erf(off / 2**0.5) + 2 * density - pi**-0.5)
 
 
-def covered(paths: Float[Tensor, "N *B"], true: Float[Tensor, "*B"], share: float) -> float:
+def covered(paths: Tensor, true: Float[Tensor, " *B"], share: float) -> float:
     """How many true values lie within the middle `share` of the drawn ones: the same share, if they tell the truth.
 
     >>> covered(torch.arange(11.0).unsqueeze(1), torch.tensor([9.5]), 0.8)

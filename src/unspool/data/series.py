@@ -26,7 +26,7 @@ class SeriesParts(Examples):
 
 
 class Series:
-    """Series of numbers from `path`: .csv, .tsv, .json, .jsonl or .parquet, plain or .gz, a row for each time, in order.
+    """Series of numbers from `path`: .csv, .tsv, .json, .jsonl or .parquet, plain or .gz, a row for each time in order.
 
     `column` is where the numbers stand; several columns are several series. `group` is the column that names the series
     of a row, where a table has more than one below the other; they may be of different lengths. A number may not be

@@ -128,10 +128,14 @@ def draw_outlooks(outlooks: Sequence[Outlook], path: Path, title: str = "") -> N
     panels = figure.subplots(len(outlooks), 1, squeeze=False).flatten()
     for axes, one in zip(panels, outlooks, strict=True):
         ahead = range(one.start, one.start + len(one.bands["0.5"]))
-        for (low, high), alpha in zip((("0.05", "0.95"), ("0.1", "0.9"), ("0.25", "0.75")), (0.16, 0.22, 0.3), strict=True):
+        for (low, high), alpha in zip(
+            (("0.05", "0.95"), ("0.1", "0.9"), ("0.25", "0.75")), (0.16, 0.22, 0.3), strict=True
+        ):
             if low in one.bands:
                 share = f"{100 * (float(high) - float(low)):.0f} %"
-                axes.fill_between(ahead, one.bands[low], one.bands[high], color=WAYS[0], alpha=alpha, linewidth=0, label=share)
+                axes.fill_between(
+                    ahead, one.bands[low], one.bands[high], color=WAYS[0], alpha=alpha, linewidth=0, label=share
+                )
         axes.plot(range(one.start), one.values[: one.start], color=INK, linewidth=1.2, label="history")
         later = range(one.start - 1, len(one.values))
         axes.plot(later, one.values[one.start - 1 :], color=WAYS[1], linewidth=1.4, label="truth")

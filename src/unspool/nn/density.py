@@ -27,7 +27,7 @@ class Density(NamedTuple):
     means: Float[Tensor, "*B K size"]
     scales: Float[Tensor, "*B K size"]
 
-    def log_probability(self, values: Float[Tensor, "*B size"]) -> Float[Tensor, "*B"]:
+    def log_probability(self, values: Float[Tensor, "*B size"]) -> Float[Tensor, " *B"]:
         """The logarithm of the density there, in nats."""
         off = (values.unsqueeze(-2) - self.means).clamp(-FAR, FAR) / self.scales
         each = -0.5 * off.square() - self.scales.log() - 0.5 * log(2 * pi)

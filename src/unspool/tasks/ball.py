@@ -60,7 +60,7 @@ class BallInBox(Task):
         self.reads = self.writes = Numbers(2)
 
     def places(self, first: int, number: int, frames: int, seed: int | None = None) -> Tensor:
-        """Where the ball is in the frames of so many flights from flight `first` on, in box widths: (number, frames, 2)."""
+        """Where the ball is in so many flights from flight `first` on, in box widths: (number, frames, 2)."""
         chance = torch.stack(
             [
                 torch.rand(4, generator=torch.Generator().manual_seed(mix(self.seed if seed is None else seed, flight)))

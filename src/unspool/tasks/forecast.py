@@ -1,6 +1,6 @@
 """How does a series go on?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -27,10 +27,23 @@ class Scaled(NamedTuple):
 
     name: str
     values: Tensor  # (N,) all of it, in its own unit
+    logs: bool  # whether logarithms are read
     level: Tensor  # (N,) what each place in the season is in the mean of the training part
     unit: float  # the standard deviation of the training part around that
     ends: dict[str, tuple[int, int]]  # where each part begins and ends
     naive: float  # the error of the seasonal naive forecast in the training part, one season ahead
+
+    def read(self) -> Tensor:
+        """The values as a model sees them; of logarithms, no value is below a hundredth of the least known."""
+        least = float(self.values[: self.ends["train"][1]].min()) / 100
+        values = self.values.clamp(min=least) if self.logs else self.values
+        return ((values.log() if self.logs else values) - self.level) / self.unit
+
+    def written(self, read: Tensor, origin: int, season: int) -> Tensor:
+        """What such values (..., T) from the one at `origin` on are in the unit of the series."""
+        level = self.level[:season][(origin + torch.arange(read.shape[-1])) % season]
+        found = read * self.unit + level
+        return found.clamp(max=700).exp() if self.logs else found
 
 
 class Window(NamedTuple):
@@ -49,9 +62,10 @@ class Forecast(Task):
     """How does a series of numbers go on? What comes next is learned, and fed back to see further.
 
     Every series is scaled by its training part alone: what each place in the `season` is in the mean is taken away, the
-    rest is divided by its standard deviation. Of that the model reads windows of `context` + `horizon` values, as far
-    as they are from the mean of the season before the window, the value one season before the next one, and where in
-    the season the next one is; it says by how much the next value differs from the present one.
+    rest is divided by its standard deviation; logarithms are taken before, where nothing is below zero and the swings
+    grow with the values (after Guerrero 1993). Of that the model reads windows of `context` + `horizon` values, as far
+    as they are from the mean of the season before the window, each with the two values a season before it and before
+    the next one, and where in the season the next one is; it says by how much the next value differs from this one.
 
     Told is the loss one step ahead ("ahead"), in nats per value, and "rolled" what `paths` paths of `horizon` steps
     are worth, drawn from a model with model.components above 0 (one path of means from any other), in windows that
@@ -61,6 +75,7 @@ class Forecast(Task):
     """
 
     material = Series
+    foretells = True
 
     def __init__(
         self,
@@ -75,7 +90,7 @@ class Forecast(Task):
     ) -> None:
         self.season, self.context, self.horizon, self.paths = season, context, horizon, paths
         self.batch_size, self.epoch, self.seed = batch_size, epoch, seed
-        self.reads, self.writes = Numbers(4 if season > 1 else 2), Numbers(1)
+        self.reads, self.writes = Numbers(5 if season > 1 else 2), Numbers(1)
         parts = {name: {r["series"]: r["values"] for r in getattr(splits, name)} for name in ("train", "valid", "test")}
         self.series = [self.scaled(name, parts, splits.places.get(name, name)) for name in parts["train"]]
 
@@ -97,19 +112,18 @@ class Forecast(Task):
                 )
         values = torch.tensor(every, dtype=torch.float64)
         train = values[: ends["train"][1]]
+        logs = steadier_in_logs(train, max(self.season, self.horizon))
+        read = train.log() if logs else train
         slots = torch.arange(len(values)) % self.season
-        means = torch.stack([train[slots[: len(train)] == slot].mean() for slot in range(self.season)])
+        means = torch.stack([read[slots[: len(read)] == slot].mean() for slot in range(self.season)])
         level = means[slots]
-        unit = float((train - level[: len(train)]).std(correction=0)) or 1.0
-        return Scaled(name, values, level, unit, ends, naive_error(train, self.season) or unit)
+        unit = float((read - level[: len(read)]).std(correction=0)) or 1.0
+        return Scaled(name, values, logs, level, unit, ends, naive_error(train, self.season) or unit)
 
     def window(self, series: Sequence[Scaled], starts: Sequence[int], length: int) -> Window:
         """`length` steps of each series from the value `start` on, which is at least one season from its beginning."""
         cut = torch.stack(
-            [
-                ((one.values - one.level) / one.unit)[start - self.season : start + length + 1]
-                for one, start in zip(series, starts, strict=True)
-            ]
+            [one.read()[start - self.season : start + length + 1] for one, start in zip(series, starts, strict=True)]
         )
         references = cut[:, : self.season].mean(dim=1, keepdim=True)
         paths = (cut - references).float()
@@ -119,11 +133,11 @@ class Forecast(Task):
 
     def input(self, paths: Tensor, starts: Sequence[int], step: int) -> Tensor:
         """What is read at a step (B, F), of paths (B, at least a season + step + 1) that end there."""
-        now, then = paths[:, -1], paths[:, -self.season]
+        now, before, then = paths[:, -1], paths[:, -self.season - 1], paths[:, -self.season]
         if self.season == 1:
-            return torch.stack([now, now - paths[:, -2]], dim=1)
+            return torch.stack([now, before], dim=1)
         angle = torch.tensor([2 * torch.pi * ((start + step + 1) % self.season) / self.season for start in starts])
-        return torch.stack([now, then, angle.sin(), angle.cos()], dim=1)
+        return torch.stack([now, before, then, angle.sin(), angle.cos()], dim=1)
 
     def batches(self) -> Batches:
         """Windows of the training parts, from anywhere."""
@@ -184,12 +198,8 @@ class Forecast(Task):
         moves = roll(prompt, length, feed, seed=seed if roll.spreads else None)
         said = (paths[:, self.season + self.context - 1 :][:, :1] + moves.squeeze(-1).cumsum(dim=1)).double()
         said = said.view(len(series), number, length).transpose(0, 1) + shown.references
-        return torch.stack([self.valued(one, origin, said[:, n]) for n, (one, origin) in enumerate(zip(series, origins, strict=True))], dim=1)
-
-    def valued(self, one: Scaled, origin: int, said: Tensor) -> Tensor:
-        """Scaled values (..., T) from the origin on in the unit of the series."""
-        season = one.level[: self.season][(origin + torch.arange(said.shape[-1])) % self.season]
-        return said * one.unit + season
+        told = enumerate(zip(series, origins, strict=True))
+        return torch.stack([one.written(said[:, n], origin, self.season) for n, (one, origin) in told], dim=1)
 
     def rolled(self, split: str, roll: Roller) -> tuple[Figures, dict[str, Drawing]]:
         """The errors of whole horizons, over all series and one by one, and the last window of each."""
@@ -222,11 +232,21 @@ class Forecast(Task):
             name: sum(figures[name] for figures in by_series.values()) / len(by_series)
             for name in next(iter(by_series.values()))
         }
-        found["better_than_seasonal_naive"] = sum(f["of_seasonal_naive"] < 1 for f in by_series.values()) / len(by_series)
+        found["better_than_seasonal_naive"] = sum(f["of_seasonal_naive"] < 1 for f in by_series.values()) / len(
+            by_series
+        )
         if len(by_series) <= FEW:
             for name, figures in by_series.items():
                 found |= {f"{slug(name)}_{key}": figures[key] for key in ("mase", "of_seasonal_naive")}
         return found, {"forecasts": Outlooks(outlooks[:FEW])}
+
+    def foretold(self, roll: Roller, length: int, count: int, seed: int) -> Iterator[dict[str, str | float]]:
+        """The next values of every series: its name, which path, how many steps ahead, the value in its own unit."""
+        said = self.ahead(roll, self.series, [len(one.values) for one in self.series], length, count, seed)
+        for n, one in enumerate(self.series):
+            for path, values in enumerate(said[:, n].tolist(), start=1):
+                for step, value in enumerate(values, start=1):
+                    yield {"series": one.name, "path": path, "step": step, "value": value}
 
     def outlook(self, one: Scaled, origin: int, paths: Tensor, figures: dict[str, float]) -> Outlook:
         """What is to be drawn of one window of a series: as much before as is seen, and all that is said."""
@@ -263,6 +283,21 @@ def asked(window: Window, first: int) -> Batch:
     """The batch that asks for every step of a window from `first` on."""
     rows, length = window.inputs.shape[:2]
     return Batch(window.inputs, window.targets, (torch.arange(length) >= first).expand(rows, -1))
+
+
+def steadier_in_logs(values: Tensor, length: int) -> bool:
+    """Whether the swings of positive values grow with them: from block to block, std / mean differs less than std.
+
+    >>> t = torch.arange(96.0)
+    >>> steadier_in_logs((1 + t) * (2 + t.sin()), 12), steadier_in_logs(200 + t + t.sin(), 12)
+    (True, False)
+    """
+    if bool((values <= 0).any()) or len(values) < 3 * length:
+        return False
+    blocks = values[: len(values) // length * length].view(-1, length)
+    swings = blocks.std(dim=1)
+    shares = swings / blocks.mean(dim=1)
+    return bool(shares.std() / shares.mean() < 0.8 * swings.std() / swings.mean())
 
 
 def slug(name: str) -> str:

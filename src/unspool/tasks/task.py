@@ -1,6 +1,6 @@
 """The contract of a task: what the problem is, apart from any model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -119,6 +119,9 @@ class Task:
     speaks: ClassVar[bool] = False
     """Whether what is learned is to go on with a text, so that a model of it can be sampled from."""
 
+    foretells: ClassVar[bool] = False
+    """Whether it has series of numbers that can be gone on with beyond their ends."""
+
     reads: Kind
     writes: Kind
     looks_at: Kind | None = None
@@ -149,6 +152,10 @@ class Task:
     def rolled(self, split: str, roll: Roller) -> tuple[Figures, dict[str, Drawing]]:
         """What a model of numbers is worth that lives on its own predictions, and what is to be drawn of it by name."""
         return {}, {}
+
+    def foretold(self, roll: Roller, length: int, count: int, seed: int) -> Iterator[dict[str, str | float]]:
+        """The next values of every series, so many times over, as rows of a table with the same columns."""
+        raise NotImplementedError
 
     def told(self) -> str:
         """What there is to learn from, to be put behind the number of weights."""
