@@ -221,7 +221,12 @@ def test_series_are_columns_and_groups_cut_in_time(tmp_path):
         ("value\n1e39\n1\n", {}, "line 2: '1e39'", "fill it"),
         ("valeu\n1\n", {}, "line 2: there is no column 'value'", "data.column=valeu"),
         ("id,value\n,1\n", {"group": "id"}, "line 2: the column 'id' names no series", "fill it"),
-        ("id,value\na,1\na,2\na,3\nb,7\n", {"group": "id", "test": 0.5}, "line 5: the series 'b' has 1", "longer"),
+        (
+            "id,value\na,1\na,2\na,3\nb,7\n",
+            {"group": "id", "valid": 0.0, "test": 0.5},
+            "line 5: the series 'b' has 1",
+            "longer",
+        ),
         ("value\n", {}, "empty", "one record"),
     ],
 )

@@ -30,7 +30,7 @@ def mase(said: Float[Tensor, "*B H"], true: Float[Tensor, "*B H"], unit: float) 
 def crps(paths: Tensor, true: Float[Tensor, " *B"]) -> Float[Tensor, " *B"]:
     """The continuous ranked probability score of N drawn values (Gneiting & Raftery 2007), in their unit.
 
-    The drawn values are (N, *B). E|X - y| - E|X - X'| / 2, both taken over the drawn values: it is the absolute error where all are the same.
+    E|X - y| - E|X - X'| / 2, both taken over the drawn values, (N, *B): the absolute error where all are the same.
 
     >>> crps(torch.tensor([[0.0], [2.0]]), torch.tensor([1.0]))
     tensor([0.5000])

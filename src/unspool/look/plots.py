@@ -98,24 +98,28 @@ def draw_flights(flights: Flights, path: Path, title: str = "") -> None:
 
     across = min(3, len(flights.true))
     down = -(-len(flights.true) // across)
-    figure = Figure(figsize=(2.9 * across, 2.9 * down + 0.8), dpi=130, layout="constrained")
+    figure = Figure(figsize=(3 * across, 2.85 * down + 0.7), dpi=130, layout="constrained")
     boxes = figure.subplots(down, across, squeeze=False).flatten()
     for axes, true, rolled in zip(boxes, flights.true, flights.rolled, strict=False):
         seen = len(true) - len(rolled)
-        axes.plot(*zip(*true[seen - 1 :], strict=True), color=TRAIN, linewidth=5, alpha=0.55, solid_capstyle="round")
-        axes.plot(*zip(*true[:seen], strict=True), color=INK, linewidth=1, marker="o", markersize=3.2)
+        broad = {"color": TRAIN, "linewidth": 5, "alpha": 0.55, "solid_capstyle": "round"}
+        axes.plot(*zip(*true[seen - 1 :], strict=True), **broad, label="where it flew")
+        axes.plot(*zip(*true[:seen], strict=True), color=INK, linewidth=1, marker="o", markersize=3.2, label="seen")
         own = [true[seen - 1], *rolled]
         axes.plot(*zip(*own, strict=True), color=WAYS[1], linewidth=1, alpha=0.6)
         late = [0.35 + 0.65 * n / max(1, len(rolled) - 1) for n in range(len(rolled))]
         axes.scatter(*zip(*rolled, strict=True), s=9, color=WAYS[1], alpha=late, linewidths=0, zorder=3)
         axes.plot(*true[-1], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=WAYS[0])
-        axes.plot(*rolled[-1], marker="o", markersize=4.5, color=WAYS[1], zorder=4)
+        end = {"marker": "o", "color": WAYS[1], "zorder": 4}
+        axes.plot(*rolled[-1], **end, markersize=4.5, linewidth=1, label="where the model says, from its own answers")
         axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal", xticks=[], yticks=[])
         axes.plot([0, 1, 1, 0, 0], [0, 0, 1, 1, 0], color=INK, linewidth=1.2, zorder=0)
         axes.spines[:].set_visible(False)
     for axes in boxes[len(flights.true) :]:
         axes.set_visible(False)
-    figure.suptitle(title)
+    handles, labels = boxes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11)
     with writing(path):
         figure.savefig(path)
 
