@@ -18,6 +18,7 @@ import annotated_types as bounds
 from typer.testing import CliRunner
 
 from unspool import config
+from unspool.build import Ends
 from unspool.cli import app
 from unspool.data.source import Nothing, Source
 from unspool.data.tokenizer import tokenizers
@@ -133,7 +134,7 @@ def key_tables() -> str:
     """Every section with its keys."""
     parts = ["\n## [data]", *materials(), *shelf("tokenizer", tokenizers), *shelf("task", tasks)]
     parts += [*shelf("core", cores), *shelf("core.cell", cells, without=("input_size", "hidden_size"))]
-    parts += ["## [model]", *described(SequenceModel, without=ENDS), "## [train]", *described(Trainer, Measured)]
+    parts += ["## [model]", *described(SequenceModel, Ends, without=ENDS), "## [train]", *described(Trainer, Measured)]
     parts += ["### train.optimizer", prose(optimizers), "### train.schedule", prose(Schedule)]
     for section, cls in (("evaluate", Evaluating), ("sample", Showing), ("save", Saving)):
         parts += [f"## [{section}]", *described(cls)]
@@ -203,6 +204,8 @@ def takes(annotation: Any) -> str:
         return bounded(arguments[0], [rule for extra in arguments[1:] for rule in getattr(extra, "metadata", [extra])])
     if origin is Literal:
         return ", ".join(f'`"{value}"`' for value in arguments)
+    if origin is tuple and Ellipsis in arguments:
+        return f"a list, each a {takes(arguments[0])}"
     if origin is tuple:
         return f"a list of {len(arguments)}, each a {takes(arguments[0])}"
     if origin in (Union, UnionType):

@@ -12,7 +12,7 @@ from unspool.errors import ConfigError
 from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
-from unspool.registry import defaults, validated
+from unspool.registry import Natural, defaults, validated
 from unspool.tasks.task import Task, tasks
 
 
@@ -68,11 +68,11 @@ def model(recipe: Recipe, reads: Kind, writes: Kind, looks_at: Kind | None = Non
     if "core" not in recipe:
         raise ConfigError("the recipe has no [core]", hint=f"set core.kind to one of {', '.join(cores.kinds())}")
     options = dict(recipe.get("model", {}))
-    embeds = entrance(recipe).embed
-    for name in defaults(Entrance):
+    chosen = ends(recipe)
+    for name in defaults(Ends):
         options.pop(name, None)
     core_options = {"kind": recipe["core"]} if isinstance(recipe["core"], str) else dict(recipe["core"])
-    if not embeds:
+    if not chosen.embed:
         core_options["input_width"] = core_options.get("input_width") or reads.size
     section = validated(SequenceModel, options, "model", "the model", _GIVEN)
     encoder = _encoder(recipe.get("encoder", {}), looks_at, section.get("dropout", 0.0)) if looks_at else None
@@ -84,13 +84,13 @@ def model(recipe: Recipe, reads: Kind, writes: Kind, looks_at: Kind | None = Non
             f"this task has a source, and the core {core_options['kind']} does not look at it",
             hint='set core.looks ("once" and "always" for recurrent, true for transformer), or core.kind=attention-rnn',
         )
-    if not embeds and core.input_width != reads.size:
+    if not chosen.embed and core.input_width != reads.size:
         raise ConfigError(
             f"model.embed=false shows the core {reads.size} numbers, and core.input_width is {core.input_width}",
             hint="leave core.input_width out",
         )
-    ends = embedding(reads, core.input_width, embeds), core, head(writes, core.width)
-    return SequenceModel(*ends, encoder, **section)
+    entrance, exit_ = embedding(reads, core.input_width, chosen.embed), head(writes, core.width, chosen.components)
+    return SequenceModel(entrance, core, exit_, encoder, **section)
 
 
 def _looking(options: Mapping[str, Any], width: int) -> dict[str, Any]:
@@ -108,26 +108,28 @@ def _encoder(options: str | Mapping[str, Any], kind: Kind, dropout: float) -> En
 
 
 @dataclass(frozen=True)
-class Entrance:
-    """What of the [model] section is not the model's own.
+class Ends:
+    """What of the [model] section is not the model's own: how things enter and leave, and what it starts from.
 
-    `embed` says how things enter: embedded, or as one-hot vectors and plain numbers. `start` is the folder of a trained
-    model whose weights and tokenizer the run begins with ("": all are drawn): a run, or GPT-2 or Llama as Hugging Face
-    saves them.
+    Things enter embedded or, with `embed` false, as one-hot vectors and plain numbers. Numbers leave as a mixture of
+    `components` Gaussians, each with a mean and a scale; with 0 only their mean is predicted, and the loss is half the
+    squared error. `start` is the folder of a trained model whose weights and tokenizer the run begins with ("": all are
+    drawn): a run, or GPT-2 or Llama as Hugging Face saves them.
     """
 
     embed: bool = True
+    components: Natural = 0
     start: str = ""
 
 
-def entrance(recipe: Recipe) -> Entrance:
-    """What the recipe's [model] section says of how things begin.
+def ends(recipe: Recipe) -> Ends:
+    """What the recipe's [model] section says of its ends.
 
-    >>> entrance({"model": {"embed": False, "tied": True}})
-    Entrance(embed=False, start='')
+    >>> ends({"model": {"embed": False, "tied": True}})
+    Ends(embed=False, components=0, start='')
     """
-    own = {name: value for name, value in recipe.get("model", {}).items() if name in defaults(Entrance)}
-    return Entrance(**validated(Entrance, own, "model", "the model"))
+    own = {name: value for name, value in recipe.get("model", {}).items() if name in defaults(Ends)}
+    return Ends(**validated(Ends, own, "model", "the model"))
 
 
 _GIVEN = dict.fromkeys(("embedding", "core", "head", "encoder"))

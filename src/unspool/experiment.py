@@ -17,12 +17,13 @@ from unspool.data.source import Parts, located
 from unspool.data.tokenizer import save_text
 from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.generate.sampling import Sampling
-from unspool.look.plots import draw_confusion, draw_loss
+from unspool.look.plots import draw, draw_loss
 from unspool.registry import defaults, validated
 from unspool.run import Run, data, judged, load_tokenizers, plugin_wanted
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
 from unspool.start import Start, start_of
-from unspool.tasks.task import Confusion, kind_to_json
+from unspool.tasks.drawings import Drawing
+from unspool.tasks.task import kind_to_json
 from unspool.train.evaluate import evaluate
 from unspool.train.log import Log, records
 from unspool.train.precision import choose, usable
@@ -284,21 +285,21 @@ class Experiment:
 
     def _results(self) -> dict[str, float]:
         """The figures of the best model on the validation split, and the mean loss of the last fifth."""
-        results, confusions = self.judge("valid")
-        for name, table in confusions.items():
-            checkpoint.write_text(self.folder / f"{name}.json", json.dumps(asdict(table)))
-            draw_confusion(table.matrix, table.labels, self.folder / f"{name}.png", self.folder.name)
+        results, drawn = self.judge("valid")
+        for name, drawing in drawn.items():
+            checkpoint.write_text(self.folder / f"{name}.json", json.dumps(asdict(drawing)))
+            draw(drawing, self.folder / f"{name}.png", self.folder.name)
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]
         results |= {"train_loss": sum(tail) / len(tail), "train_seconds": self.trainer.seconds}
         checkpoint.write_text(self.folder / "results.json", json.dumps(results, indent=1))
         return results
 
-    def judge(self, split: str) -> tuple[dict[str, float], dict[str, Confusion]]:
-        """The figures of the best model on a split as `split_way_figure`, and what was taken for what."""
-        found, confusions = judged(Run.load(self.folder, self.device).model, self.task, split, self.device)
+    def judge(self, split: str) -> tuple[dict[str, float], dict[str, Drawing]]:
+        """The figures of the best model on a split as `split_way_figure`, and what is to be drawn."""
+        found, drawn = judged(Run.load(self.folder, self.device).model, self.task, split, self.device)
         figures = {f"{split}_{way}_{name}": value for way, named in found.items() for name, value in named.items()}
-        return {name: value for name, value in figures.items() if not isinstance(value, str)}, confusions
+        return {name: value for name, value in figures.items() if not isinstance(value, str)}, drawn
 
     def _draw(self) -> None:
         title = f"{self.folder.name}: {self.trainer.number:,} steps"

@@ -1,9 +1,11 @@
 """A trained model in its folder."""
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from random import SystemRandom
 
 import torch
 
@@ -11,17 +13,20 @@ from unspool import build, config
 from unspool.batch import Batch
 from unspool.checkpoint import Checkpoint, find, read_json, read_text
 from unspool.config import Recipe
+from unspool.data.readers.tables import written_csv
 from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text
 from unspool.errors import CheckpointError, UnspoolError
 from unspool.generate.beam import answers, ask
 from unspool.generate.fill import BLANK, Filling, fill
+from unspool.generate.rollout import Roller
 from unspool.generate.sampling import Sampling
 from unspool.generate.suggest import Savings, Suggestion, keystrokes_saved, suggest
 from unspool.generate.text import Candidate, candidates, likeliest, write
 from unspool.models.sequence import SequenceModel
 from unspool.registry import module_of
-from unspool.tasks.task import Confusion, Figures, Task
+from unspool.tasks.drawings import Confusion, Drawing
+from unspool.tasks.task import Figures, Task
 from unspool.train.evaluate import Score, evaluate
 from unspool.train.precision import usable
 
@@ -137,6 +142,22 @@ class Run:
             raise CheckpointError(f"{self.checkpoint.run} fills no blanks", hint="train masked-lm, which does")
         return fill(self.model, self.tokenizers["tokenizer"], text, count)
 
+    @property
+    def foretells(self) -> bool:
+        """Whether it is a model of series of numbers, which `foretold` goes on with."""
+        return build.task_class(self.recipe).foretells
+
+    def foretold(
+        self, length: int = 24, count: int = 1, seed: int | None = None, as_json: bool = False
+    ) -> Iterator[str]:
+        """What comes after the end of every series of its data, `count` times: drawn where it says how sure it is.
+
+        Lines of csv, or objects of JSON: series, path, step, value. The same seed draws the same.
+        """
+        drawn = SystemRandom().getrandbits(62) if seed is None else seed
+        rows = self.task().foretold(Roller(self.model), length, count, drawn)
+        return map(json.dumps, rows) if as_json else written_csv(rows)
+
     @torch.no_grad()
     def score(self, batch: Batch) -> Score:
         """The mean loss on one batch from an empty state, in nats per counted position."""
@@ -156,24 +177,24 @@ class Run:
 
     def confusions(self, split: str = "valid") -> dict[str, Confusion]:
         """What was taken for what on a split, by name; empty where there are no labels, or no such split."""
-        return judged(self.model, self.task(), split, self.device)[1]
+        drawn = judged(self.model, self.task(), split, self.device)[1]
+        return {name: one for name, one in drawn.items() if isinstance(one, Confusion)}
 
 
-def judged(
-    model: SequenceModel, task: Task, split: str, device: str
-) -> tuple[dict[str, Figures], dict[str, Confusion]]:
-    """What a model is worth on a split, by the way of judging: its task's exams, and what it has "written".
+def judged(model: SequenceModel, task: Task, split: str, device: str) -> tuple[dict[str, Figures], dict[str, Drawing]]:
+    """What a model is worth on a split, by the way of judging: its task's exams, what it has "written" and "rolled".
 
-    Beside the figures, what was taken for what, where there are labels.
+    Beside the figures, what is to be drawn: what was taken for what, where there are labels, and forecasts.
     """
     found: dict[str, Figures] = {}
-    confusions: dict[str, Confusion] = {}
+    drawn: dict[str, Drawing] = {}
     for way, batches in task.exams(split).items():
         score = evaluate(model, batches, device, mark=task.mark)
         found[way] = {**task.figures(split, score.loss, score.marks)}
-        confusions |= task.confusions(score.marks)
-    written = task.finals(split, partial(answers, model))
-    return found | ({"written": written} if written else {}), confusions
+        drawn |= task.confusions(score.marks)
+    rolled, seen = task.rolled(split, Roller(model))
+    own = {"written": task.finals(split, partial(answers, model)), "rolled": rolled}
+    return found | {way: figures for way, figures in own.items() if figures}, drawn | seen
 
 
 def told(figures: Mapping[str, float | str], between: str = ", ") -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from unspool.build import Entrance, task_class
+from unspool.build import Ends, task_class
 from unspool.config import TOKENIZERS, Recipe
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import ConfigError
@@ -94,6 +94,6 @@ def complete(recipe: Recipe) -> Recipe:
         full[name] = defaults(shelf.find(table["kind"]), "seed") | table
     for name, constructor in (("data", task.material), *SECTIONS.items()):
         full[name] = defaults(constructor, "seed") | recipe.get(name, {})
-    full["model"] = defaults(Entrance) | full["model"]
+    full["model"] = defaults(Ends) | full["model"]
     full["train"] |= defaults(Measured) | recipe.get("train", {})
     return full

@@ -32,13 +32,19 @@ def sample(
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Let a trained model write, fill blanks or answer a source; what is written streams to stdout as it is made."""
+    """Let a trained model write, fill blanks, answer a source or go on with series, as csv; text streams to stdout."""
     from unspool.generate.sampling import Sampling
     from unspool.run import Run
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
+    if loaded.foretells:
+        if prompt or beam or source is not None:
+            raise ConfigError(f"{run} goes on with its series and takes no text", hint="--length, --count, --seed")
+        for row in loaded.foretold(length, count, seed, as_json):
+            typer.echo(row)
+        return
     if loaded.fills and source is None:
         show_fillings(loaded.fill(prompt, count), as_json)
         return

@@ -7,6 +7,7 @@ from statistics import mean
 from typing import Any
 
 from unspool.checkpoint import writing
+from unspool.tasks.drawings import Confusion, Drawing, Flights, Outlook
 
 INK, TRAIN = "#333333", "#9fb8d0"
 MANY = 30  # labels of which each can be read
@@ -56,6 +57,16 @@ def smooth(values: Sequence[float]) -> list[float]:
     return out
 
 
+def draw(drawing: Drawing, path: Path, title: str = "") -> None:
+    """What a run has to show, as its kind is drawn."""
+    if isinstance(drawing, Confusion):
+        draw_confusion(drawing.matrix, drawing.labels, path, title)
+    elif isinstance(drawing, Flights):
+        draw_flights(drawing, path, title)
+    else:
+        draw_outlooks(drawing.outlooks, path, title)
+
+
 def draw_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: Path, title: str = "") -> None:
     """How many of each label (rows) were taken for each (columns); the darker, the larger the share of its row."""
     from matplotlib.figure import Figure
@@ -77,5 +88,72 @@ def draw_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], path:
     axes.set_yticks(places, named)
     axes.set(xlabel="taken for", ylabel="label", title=title)
     axes.spines[:].set_visible(False)
+    with writing(path):
+        figure.savefig(path)
+
+
+def draw_flights(flights: Flights, path: Path, title: str = "") -> None:
+    """Each path in a box of its own: what was seen, what truly followed, and what the model made of it."""
+    from matplotlib.figure import Figure
+
+    across = min(3, len(flights.true))
+    down = -(-len(flights.true) // across)
+    figure = Figure(figsize=(3 * across, 2.85 * down + 0.7), dpi=130, layout="constrained")
+    boxes = figure.subplots(down, across, squeeze=False).flatten()
+    for axes, true, rolled in zip(boxes, flights.true, flights.rolled, strict=False):
+        seen = len(true) - len(rolled)
+        broad = {"color": TRAIN, "linewidth": 5, "alpha": 0.55, "solid_capstyle": "round"}
+        axes.plot(*zip(*true[seen - 1 :], strict=True), **broad, label="where it flew")
+        axes.plot(*zip(*true[:seen], strict=True), color=INK, linewidth=1, marker="o", markersize=3.2, label="seen")
+        own = [true[seen - 1], *rolled]
+        axes.plot(*zip(*own, strict=True), color=WAYS[1], linewidth=1, alpha=0.6)
+        late = [0.35 + 0.65 * n / max(1, len(rolled) - 1) for n in range(len(rolled))]
+        axes.scatter(*zip(*rolled, strict=True), s=9, color=WAYS[1], alpha=late, linewidths=0, zorder=3)
+        axes.plot(*true[-1], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=WAYS[0])
+        end = {"marker": "o", "color": WAYS[1], "zorder": 4}
+        axes.plot(*rolled[-1], **end, markersize=4.5, linewidth=1, label="where the model says, from its own answers")
+        axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal", xticks=[], yticks=[])
+        axes.plot([0, 1, 1, 0, 0], [0, 0, 1, 1, 0], color=INK, linewidth=1.2, zorder=0)
+        axes.spines[:].set_visible(False)
+    for axes in boxes[len(flights.true) :]:
+        axes.set_visible(False)
+    handles, labels = boxes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.suptitle(title, fontsize=11)
+    with writing(path):
+        figure.savefig(path)
+
+
+def draw_outlooks(outlooks: Sequence[Outlook], path: Path, title: str = "") -> None:
+    """Each series in a panel: what was known, the truth, and the median of the forecast in its bands."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 2.1 * len(outlooks) + 0.9), dpi=130, layout="constrained")
+    panels = figure.subplots(len(outlooks), 1, squeeze=False).flatten()
+    for axes, one in zip(panels, outlooks, strict=True):
+        ahead = range(one.start, one.start + len(one.bands["0.5"]))
+        for (low, high), alpha in zip(
+            (("0.05", "0.95"), ("0.1", "0.9"), ("0.25", "0.75")), (0.16, 0.22, 0.3), strict=True
+        ):
+            if low in one.bands:
+                share = f"{100 * (float(high) - float(low)):.0f} %"
+                axes.fill_between(
+                    ahead, one.bands[low], one.bands[high], color=WAYS[0], alpha=alpha, linewidth=0, label=share
+                )
+        axes.plot(range(one.start), one.values[: one.start], color=INK, linewidth=1.2, label="history")
+        later = range(one.start - 1, len(one.values))
+        axes.plot(later, one.values[one.start - 1 :], color=WAYS[1], linewidth=1.4, label="truth")
+        axes.plot(ahead, one.bands["0.5"], color=WAYS[0], linewidth=1.8, label="forecast")
+        axes.axvline(one.start - 0.5, color=INK, linewidth=0.7, linestyle=(0, (2, 3)))
+        axes.set_title(one.name, loc="left", fontsize=10, fontweight="bold", color=INK)
+        axes.set_title(one.told, loc="right", fontsize=8.5, color=INK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.25)
+        axes.margins(x=0.01)
+        axes.tick_params(labelsize=8)
+    panels[-1].set_xlabel("time step", fontsize=9)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False, fontsize=8.5)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     with writing(path):
         figure.savefig(path)

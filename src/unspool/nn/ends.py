@@ -6,8 +6,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.batch import Kind, Tokens
+from unspool.errors import ConfigError
 from unspool.nn.cross_entropy import LARGE, cross_entropy
+from unspool.nn.density import Density
 from unspool.nn.part import Part
+from unspool.registry import Count, Natural
+
+NARROWEST = 1e-4
+"""The least scale of a Gaussian: a value that is met exactly would be worth infinitely much otherwise."""
 
 
 class Head(Part):
@@ -17,10 +23,16 @@ class Head(Part):
     """
 
     weight: nn.Parameter
+    spreads: bool = False
+    """Whether it says how sure it is of numbers, so that drawing them makes sense."""
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
-        """What the model predicts at every position."""
+        """What the model predicts at every position: logits of tokens, the mean of numbers."""
         raise NotImplementedError
+
+    def density(self, y: Float[Tensor, "*B D"]) -> Density:
+        """How the numbers at every position are distributed. Errors: ConfigError where tokens are predicted."""
+        raise ConfigError("this model predicts tokens, which have no density", hint="predict numbers")
 
     def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
         """The mean loss over the positions that count; zero when none does."""
@@ -69,6 +81,51 @@ class Gaussian(Head):
         error = (in_full(self(y[counts])) - targets[counts]).square().sum() / 2
         return error / max(1, int(counts.sum()))
 
+    def density(self, y: Float[Tensor, "*B D"]) -> Density:
+        """One Gaussian of unit variance."""
+        means = in_full(self(y)).unsqueeze(-2)
+        return Density(means.new_zeros(means.shape[:-1]), means, torch.ones_like(means))
+
+
+class Mixture(Head):
+    """Which numbers come next, as a mixture of Gaussians with means and scales of their own; one is just a Gaussian.
+
+    weights = softmax(W_w y), means = W_m y, scales = softplus(W_s y) + 0.0001
+
+    The numbers of a position are independent within each Gaussian (Bishop 1994, mixture density networks; Graves 2013,
+    arXiv:1308.0850). The loss is the negative logarithm of the density: it may be below zero.
+
+    >>> Mixture(4, 2, components=3).density(torch.zeros(5, 4)).means.shape
+    torch.Size([5, 3, 2])
+    """
+
+    spreads = True
+
+    def __init__(self, width: int, size: int, components: Count = 1) -> None:
+        super().__init__()
+        self.size, self.components = size, components
+        many = components * (1 + 2 * size)
+        self.weight = nn.Parameter(torch.empty(many, width))
+        self.bias = nn.Parameter(torch.zeros(many))
+        nn.init.uniform_(self.weight, -(width**-0.5), width**-0.5)
+
+    def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
+        """Means of the whole mixture."""
+        return self.tap("means", self.density(y).mean())
+
+    def density(self, y: Float[Tensor, "*B D"]) -> Density:
+        """The mixture at every position, in float32 at least."""
+        raw = in_full(F.linear(y, self.weight, self.bias))
+        inner = self.components * self.size
+        weights, means, scales = raw.split((self.components, inner, inner), dim=-1)
+        means, scales = (t.unflatten(-1, (self.components, self.size)) for t in (means, scales))
+        return Density(weights.log_softmax(dim=-1), means, F.softplus(scales) + NARROWEST)
+
+    def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
+        """The negative log-likelihood in nats, of all numbers of a position together, averaged over positions."""
+        said = self.density(y[counts]).log_probability(in_full(targets[counts]))
+        return -said.sum() / max(1, int(counts.sum()))
+
 
 def in_full(value: Tensor) -> Tensor:
     """At least float32: sums and losses are never taken in half precision."""
@@ -100,10 +157,19 @@ def embedding(kind: Kind, width: int, learned: bool = True) -> nn.Module:
     return nn.Embedding(kind.size, width) if isinstance(kind, Tokens) else nn.Linear(kind.size, width)
 
 
-def head(kind: Kind, width: int) -> Head:
+def head(kind: Kind, width: int, components: Natural = 0) -> Head:
     """What turns a vector of that width into a prediction, and judges it.
+
+    Numbers are a mixture of `components` Gaussians; with 0 their mean alone is predicted.
 
     >>> head(Tokens(5), 3)(torch.zeros(1, 3)).shape
     torch.Size([1, 5])
     """
-    return (Categorical if isinstance(kind, Tokens) else Gaussian)(width, kind.size)
+    if isinstance(kind, Tokens):
+        if components:
+            raise ConfigError(
+                f"model.components={components} is for numbers, and this task predicts tokens",
+                hint="leave model.components out",
+            )
+        return Categorical(width, kind.size)
+    return Mixture(width, kind.size, components) if components else Gaussian(width, kind.size)

@@ -13,7 +13,8 @@ from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural
 from unspool.tasks.answer import Answer, column
-from unspool.tasks.task import Confusion, Marks
+from unspool.tasks.drawings import Confusion
+from unspool.tasks.task import Marks
 
 TAKEN = "taken for"
 

@@ -1,6 +1,6 @@
 """The contract of a task: what the problem is, apart from any model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -9,23 +9,12 @@ from torch import Tensor
 from unspool.batch import Batch, Batches, Kind
 from unspool.data.source import Source
 from unspool.registry import Registry
+from unspool.tasks.drawings import Confusion, Drawing
 
 Marks = dict[str, tuple[float, float]]
 """Sums, and over how many: an accuracy is the right ones and all of them. Over none, the sum itself is told."""
 Figures = dict[str, float | str]
 """What came out by name; words say how a number was worked out."""
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """How many of each label (rows) were taken for each (columns).
-
-    >>> Confusion([[9, 1], [0, 10]], ["cat", "dog"]).matrix[0][1]
-    1
-    """
-
-    matrix: list[list[int]]
-    labels: list[str]
 
 
 @dataclass(frozen=True)
@@ -37,6 +26,27 @@ class Question:
     length: int  # of the answer, in ids, at most
     source: list[int] | None = None
     length_penalty: float = 0.0
+
+
+@runtime_checkable
+class Roller(Protocol):
+    """A model of numbers that goes on by itself: `generate.rollout.Roller` says what it takes."""
+
+    @property
+    def spreads(self) -> bool:
+        """Whether drawing makes sense."""
+        ...
+
+    def __call__(
+        self,
+        inputs: Tensor,
+        length: int,
+        feed: Callable[[int, Tensor], Tensor] | None = None,
+        *,
+        seed: int | None = None,
+        window: int = 0,
+    ) -> Tensor:
+        """Inputs (B, T, F) give what follows them, (B, length, size)."""
 
 
 @runtime_checkable
@@ -76,6 +86,8 @@ class Task:
     """Whether what is learned is to answer a text with another: then there are `ask` and `answer`."""
     nothing: ClassVar[Any] = None
     """Splits with nothing in them, for a task that is only asked."""
+    foretells: ClassVar[bool] = False
+    """Whether it has series of numbers that can be gone on with beyond their ends."""
 
     reads: Kind
     writes: Kind
@@ -110,6 +122,14 @@ class Task:
 
     def answer(self, ids: list[int], material: Any) -> str:
         """What a model says, as somebody reads it."""
+        raise NotImplementedError
+
+    def rolled(self, split: str, roll: Roller) -> tuple[Figures, dict[str, Drawing]]:
+        """What a model of numbers is worth that lives on its own predictions, and what is to be drawn of it by name."""
+        return {}, {}
+
+    def foretold(self, roll: Roller, length: int, count: int, seed: int) -> Iterator[dict[str, str | float]]:
+        """The next values of every series, so many times over, as rows of a table with the same columns."""
         raise NotImplementedError
 
     def told(self) -> str:

@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -100,6 +100,19 @@ def delimited(text: str, name: str, delimiter: str) -> Iterator[Placed]:
         raise DataError(
             f"{name}, line {before + 1}: {error}", hint='a quote inside a quoted field is written twice: ""'
         ) from None
+
+
+def written_csv(rows: Iterable[Record]) -> Iterator[str]:
+    """Records of the same columns as the lines of a csv file.
+
+    >>> list(written_csv([{"name": "a, b", "size": 1}]))
+    ['name,size', '"a, b",1']
+    """
+    for number, row in enumerate(rows):
+        for entries in (row, row.values()) if not number else (row.values(),):
+            line = io.StringIO()
+            csv.writer(line, lineterminator="").writerow(entries)
+            yield line.getvalue()
 
 
 def json_lines(text: str, name: str) -> Iterator[Placed]:

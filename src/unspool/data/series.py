@@ -1,0 +1,134 @@
+"""The [data] section of forecasting: series of numbers from a table, each cut in time."""
+
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any
+
+import torch
+
+from unspool.data.made_series import made
+from unspool.data.readers.tables import FormatName, Placed
+from unspool.data.records import Examples, Records
+from unspool.data.source import shares
+from unspool.errors import ConfigError, DataError, unknown
+from unspool.registry import Share
+
+
+@dataclass(frozen=True)
+class SeriesParts(Examples):
+    """Records of a `series` (its name) and its `values`, in three parts that follow one another in time.
+
+    >>> SeriesParts([{"series": "tide", "values": [1.0]}], places={"tide": "a.csv, line 2"}).places["tide"]
+    'a.csv, line 2'
+    """
+
+    places: dict[str, str] = field(default_factory=dict)  # where each series begins, in words for an error
+
+
+class Series:
+    """Series of numbers from `path`: .csv, .tsv, .json, .jsonl or .parquet, plain or .gz, a row for each time in order.
+
+    `column` is where the numbers stand; several columns are several series. `group` is the column that names the series
+    of a row, where a table has more than one below the other; they may be of different lengths. A number may not be
+    missing. The last `test` of every series is for the test, what is before it for validation, as shares of the whole.
+
+    Without a path, `corpus` "five-series" are five series that need no download: `made` tells which.
+
+    >>> parts = Series(corpus="five-series").read()
+    >>> [record["series"] for record in parts.train]
+    ['sine', 'trend', 'ar2', 'walk', 'growing']
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        corpus: str = "",
+        column: str | tuple[str, ...] = "value",
+        group: str = "",
+        format: FormatName = "auto",
+        encoding: str = "auto",
+        valid: Share = 0.1,
+        test: Share = 0.1,
+    ) -> None:
+        if not (path or corpus):
+            raise ConfigError("no series is given", hint="set data.path=FILE and data.column=NAME")
+        if not path and corpus != "five-series":
+            raise unknown("corpus of series", corpus, ["five-series"], prefix="data.corpus=")
+        self.shares = shares(valid, test)
+        self.path, self.corpus, self.group = path, corpus, group
+        self.columns = (column,) if isinstance(column, str) else column
+        self.format, self.encoding = format, encoding
+
+    def read(self) -> SeriesParts:
+        """Read, check and cut."""
+        notes: tuple[str, ...] = ()
+        if self.path:
+            reader = Records(path=self.path, format=self.format, encoding=self.encoding)
+            found = self.gathered(reader.table(self.path))
+            notes = tuple(reader.notes)
+        else:
+            found = {name: [("", value) for value in values] for name, values in made().items()}
+        cut: dict[str, list[dict[str, Any]]] = {"train": [], "valid": [], "test": []}
+        for name, placed in found.items():
+            values = [value for _, value in placed]
+            middle, end = (int(len(values) * (1 - share)) for share in (sum(self.shares), self.shares[1]))
+            parts = {"train": values[:middle], "valid": values[middle:end], "test": values[end:]}
+            for part, wanted in (("train", 1), ("valid", self.shares[0]), ("test", self.shares[1])):
+                if wanted and not parts[part]:
+                    raise DataError(
+                        f"{placed[0][0]}: the series {name!r} has {len(values)} values: none would be left for {part}",
+                        hint="give a longer series, or set data.valid and data.test to other shares (0: none)",
+                    )
+                cut[part] += [{"series": name, "values": parts[part]}] if parts[part] else []
+        places = {name: placed[0][0] or name for name, placed in found.items()}
+        return SeriesParts(**cut, files=(self.path,) if self.path else (), notes=notes, places=places)
+
+    def piped(self, splits: SeriesParts) -> str:
+        """Nothing comes from standard input."""
+        return ""
+
+    def gathered(self, records: list[Placed]) -> dict[str, list[tuple[str, float]]]:
+        """The numbers of each series with their places, the series in the order in which they begin."""
+        found: dict[str, list[tuple[str, float]]] = {}
+        for place, record in records:
+            if self.group and not str(entry(record, self.group, place, "group") or "").strip():
+                raise DataError(f"{place}: the column {self.group!r} names no series", hint="fill it")
+            for column in self.columns:
+                named = [str(record[self.group]).strip()] if self.group else []
+                name = " ".join(named + ([column] if len(self.columns) > 1 or not named else []))
+                value = number(entry(record, column, place, "column"), column, place)
+                found.setdefault(name, []).append((place, value))
+        return found
+
+
+def entry(record: dict[str, Any], column: str, place: str, key: str) -> Any:
+    """What stands in a column. Errors: DataError where there is no such column."""
+    if column not in record:
+        hint = unknown("column", column, record, prefix=f"data.{key}=").hint
+        raise DataError(f"{place}: there is no column {column!r}", hint=hint)
+    return record[column]
+
+
+def number(entry: Any, column: str, place: str) -> float:
+    """What is written, as a number.
+
+    >>> number(" 1e3 ", "value", "a.csv, line 2")
+    1000.0
+    """
+    text = "" if entry is None else str(entry).strip()
+    if not text:
+        raise DataError(
+            f"{place}: there is no number in the column {column!r}", hint="fill it, or leave rows out at an end"
+        )
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+        if text.lower() not in ("nan", "-nan", "+nan"):
+            raise DataError(
+                f"{place}: {text!r} in the column {column!r} is not a number",
+                hint="write it with a point and without other marks, or choose another data.column",
+            ) from None
+    if not isfinite(torch.tensor(value).item()):
+        raise DataError(f"{place}: {text!r} in the column {column!r} is no finite number", hint="fill it")
+    return value

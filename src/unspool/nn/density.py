@@ -1,0 +1,47 @@
+"""A distribution over vectors of numbers: Gaussians, mixed."""
+
+from math import log, pi
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+FAR = 1e12
+"""So far from a mean every value is as unlikely as any other: more has squares and slopes that float32 cannot hold."""
+
+
+class Density(NamedTuple):
+    """K Gaussians over `size` numbers, which are independent within each of them; `*B` are any axes.
+
+    p(v) = sum_k weight_k prod_i normal(v_i; mean_ki, scale_ki)
+
+    Mixture density networks: Bishop 1994; Graves 2013, arXiv:1308.0850.
+
+    >>> one = Density(torch.zeros(1), torch.zeros(1, 2), torch.ones(1, 2))
+    >>> one.log_probability(torch.zeros(2))
+    tensor(-1.8379)
+    """
+
+    log_weights: Float[Tensor, "*B K"]
+    means: Float[Tensor, "*B K size"]
+    scales: Float[Tensor, "*B K size"]
+
+    def log_probability(self, values: Float[Tensor, "*B size"]) -> Float[Tensor, " *B"]:
+        """The logarithm of the density there, in nats."""
+        off = (values.unsqueeze(-2) - self.means).clamp(-FAR, FAR) / self.scales
+        each = -0.5 * off.square() - self.scales.log() - 0.5 * log(2 * pi)
+        return (self.log_weights + each.sum(dim=-1)).logsumexp(dim=-1)
+
+    def mean(self) -> Float[Tensor, "*B size"]:
+        """What is to be expected."""
+        return (self.log_weights.exp().unsqueeze(-1) * self.means).sum(dim=-2)
+
+    def draw(self, random: torch.Generator | None = None) -> Float[Tensor, "*B size"]:
+        """One vector of each distribution."""
+        flat = self.log_weights.exp().flatten(0, -2)
+        chosen = torch.multinomial(flat, 1, generator=random).view(*self.log_weights.shape[:-1], 1, 1)
+        chosen = chosen.expand(*chosen.shape[:-1], self.means.shape[-1])
+        mean, scale = (t.gather(-2, chosen).squeeze(-2) for t in (self.means, self.scales))
+        noise = torch.randn(mean.shape, generator=random, dtype=mean.dtype, device=mean.device)
+        return mean + scale * noise

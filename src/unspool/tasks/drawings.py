@@ -1,0 +1,53 @@
+"""What can be drawn beside a run: plain data that `look.plots.draw` makes a picture of."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How many of each label (rows) were taken for each (columns).
+
+    >>> Confusion([[9, 1], [0, 10]], ["cat", "dog"]).matrix[0][1]
+    1
+    """
+
+    matrix: list[list[int]]
+    labels: list[str]
+
+
+@dataclass(frozen=True)
+class Flights:
+    """Paths through a box of one by one, true and as a model went on by itself after it had seen some places.
+
+    >>> Flights([[[0.1, 0.5], [0.2, 0.5]]], [[[0.21, 0.5]]]).true[0][1]
+    [0.2, 0.5]
+    """
+
+    true: list[list[list[float]]]  # each path a list of (across, up)
+    rolled: list[list[list[float]]]  # the last places of each, as the model says
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """One series, and what a model that has seen it up to `start` says of what follows.
+
+    >>> Outlook("tide", [1.0, 2.0, 1.0], 2, {"0.5": [1.2]}, "beaten").bands["0.5"]
+    [1.2]
+    """
+
+    name: str
+    values: list[float]  # true ones, before and after
+    start: int  # how many of them are before
+    bands: dict[str, list[float]]  # quantiles, by their level: "0.5" is the median
+    told: str = ""
+
+
+@dataclass(frozen=True)
+class Outlooks:
+    """What is said of several series."""
+
+    outlooks: list[Outlook]
+
+
+Drawing = Confusion | Flights | Outlooks
+"""What can be drawn beside a run."""
