@@ -1,6 +1,6 @@
 """The contract of a task: what the problem is, apart from any model."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -46,6 +46,29 @@ class Writer(Protocol):
         """The ids of each answer, without `begin` and `end`, at most `length` of them."""
 
 
+class Form(Protocol):
+    """A kind of piece that a model writes whole: how one begins, when it is ended and what it is then."""
+
+    name: str
+    """What one is called, in the names of its files."""
+
+    def begin(self, prompt: str) -> list[int]:
+        """The ids that are read before the first is written."""
+        ...
+
+    def ended(self, ids: Sequence[int]) -> bool:
+        """Whether a piece, what it began with included, is whole."""
+        ...
+
+    def marks(self, ids: Sequence[int]) -> dict[str, bool]:
+        """What is true of a piece and what is not; the same names for every one."""
+        ...
+
+    def files(self, ids: Sequence[int]) -> dict[str, bytes]:
+        """What people want of a piece, by the endings of the files' names."""
+        ...
+
+
 class Task:
     """What is read, what is predicted, the batches of each split, and how a result is told.
 
@@ -59,6 +82,9 @@ class Task:
     """The recipe's sections for tokenizers, and the usual kind of each; the constructor takes them by these names."""
     speaks: ClassVar[bool] = False
     """Whether what is learned is to go on with a text, so that a model of it can be sampled from."""
+
+    pieces: int = 0
+    """How many whole pieces a trained model is to write, to be judged by them; see `form`."""
 
     reads: Kind
     writes: Kind
@@ -74,6 +100,11 @@ class Task:
     def texts(cls, part: Any) -> dict[str, str]:
         """The text of one part of the data that each tokenizer is fitted to."""
         return {}
+
+    @classmethod
+    def form(cls, tokenizers: Mapping[str, Any]) -> Form | None:
+        """What a model of this task writes whole; None where there is no such thing."""
+        return None
 
     def batches(self) -> Batches:
         """What to train on."""
