@@ -21,7 +21,7 @@ ROWS = [  # a file may import from its own group and from rows above it, never s
     ["train", "generate", "look", "export"],
     ["run", "settings", "subjects"],
     ["experiment", "compare", "promises", "doctor"],
-    ["verify", "progress", "selftest"],
+    ["verify", "progress", "selftest", "compose"],
     ["cli", "serve", "bench"],
     ["__main__"],
 ]

@@ -204,7 +204,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, remedy: str = "choose another --run DIR") -> Iterator[None]:
     """Turns what a disk can refuse into one sentence."""
     try:
         yield
@@ -215,7 +215,7 @@ def writing(path: Path) -> Iterator[None]:
                 hint="free some space; `unspool resume RUN` goes on from its last checkpoint",
             ) from error
         raise CheckpointError(
-            f"cannot write {path}: {error.strerror or error}", hint="choose another --run DIR"
+            f"cannot write {path}: {error.strerror or error}", hint=remedy
         ) from error
 
 

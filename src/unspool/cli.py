@@ -113,7 +113,7 @@ def resume(run: RunPath, overrides: Overrides = None, plugin: Plugins = None, as
 def sample(
     run: RunPath,
     prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "",
-    length: Annotated[int, typer.Option(help="How many tokens to write.", min=1)] = 500,
+    length: Annotated[int | None, typer.Option(help="At most so many tokens; 500, or 2000 of a piece.", min=1)] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy; 1 is the model's own; lower is safer.")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Draw from the K likeliest only; 0 is off.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest that reach P together; 1 is off.")] = 1.0,
@@ -121,18 +121,27 @@ def sample(
     repetition_penalty: Annotated[float, typer.Option(help="Over 1 repeats less; 1 is off.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.", min=0, max=2**63 - 1)] = None,
     count: Annotated[int, typer.Option(help="Write that many, and show the likeliest first.", min=1)] = 1,
+    to: Annotated[Path | None, typer.Option(help="A new folder for COUNT whole pieces, as .abc, .mid, .wav.")] = None,
     beam: Annotated[int, typer.Option(help="Draw nothing, search the likeliest with N beams; 0 is off.", min=0)] = 0,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Let a trained model write; the text streams to stdout as it is made."""
+    """Let a trained model write: text streams to stdout as it is made, music and other whole pieces go --to a folder."""
     from unspool.generate.sampling import Sampling
     from unspool.run import Run
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
+    if to:
+        from unspool.compose import compose
+        from unspool.run import LONGEST
+
+        figures = compose(loaded, to, count, length or LONGEST, sampling, seed, prompt)
+        print_json(figures) if as_json else [typer.echo(f"{name}: {value}") for name, value in figures.items()]
+        return
+    length = length or 500
     if beam and count > beam:
         raise ConfigError(f"--beam {beam} finds at most {beam} texts, {count} are asked for", hint=f"--beam {count}")
     if count > 1 or as_json or beam:

@@ -17,11 +17,16 @@ from unspool.errors import CheckpointError, UnspoolError
 from unspool.generate.beam import answers
 from unspool.generate.sampling import Sampling
 from unspool.generate.text import Candidate, candidates, likeliest, write
+from unspool.generate.whole import Written, shares, whole
 from unspool.models.sequence import SequenceModel
 from unspool.registry import module_of
-from unspool.tasks.task import Confusion, Figures, Task
+from unspool.tasks.task import Confusion, Figures, Form, Task
 from unspool.train.evaluate import Score, evaluate
 from unspool.train.precision import usable
+
+
+LONGEST = 2000
+"""How many tokens a whole piece may have, where nobody says."""
 
 
 class Run:
@@ -92,6 +97,25 @@ class Run:
         """The likeliest continuations that a search with that many beams finds, the likeliest first."""
         return likeliest(self.model, self.tokenizer, prompt, length, width)
 
+    @property
+    def form(self) -> Form:
+        """What the model writes whole, a tune say. Errors: CheckpointError where there is no such thing."""
+        form = build.task_class(self.recipe).form(self.tokenizers)
+        if form is None:
+            raise CheckpointError(f"{self.checkpoint.run} writes no whole pieces", hint="leave out --to")
+        return form
+
+    def pieces(
+        self,
+        count: int = 10,
+        length: int = LONGEST,
+        sampling: Sampling | None = None,
+        seed: int | None = None,
+        prompt: str = "",
+    ) -> Iterator[Written]:
+        """Yield so many whole pieces, at most so many tokens long, in the order in which they end."""
+        return whole(self.model, self.form, count, length, sampling or Sampling(), seed, prompt)
+
     @torch.no_grad()
     def score(self, batch: Batch) -> Score:
         """The mean loss on one batch from an empty state, in nats per counted position."""
@@ -128,6 +152,10 @@ def judged(
         found[way] = {**task.figures(split, score.loss, score.marks)}
         confusions |= task.confusions(score.marks)
     written = task.finals(split, partial(answers, model))
+    form = task.form({name: getattr(task, name) for name in task.tokenizers})
+    if found and form is not None and task.pieces:
+        made = whole(model, form, task.pieces, LONGEST, Sampling(temperature=task.temperature), seed=0)
+        written = {"pieces": float(task.pieces), **shares([form.marks(piece.ids) for piece in made])}
     return found | ({"written": written} if written else {}), confusions
 
 

@@ -85,6 +85,8 @@ class Task:
 
     pieces: int = 0
     """How many whole pieces a trained model is to write, to be judged by them; see `form`."""
+    temperature: float = 1.0
+    """At which temperature they are drawn."""
 
     reads: Kind
     writes: Kind

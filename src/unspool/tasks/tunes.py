@@ -15,7 +15,7 @@ from unspool.data.synth import wav
 from unspool.data.tokenizer import Tokenizer
 from unspool.data.tunes import TuneBook, Tunes
 from unspool.errors import DataError
-from unspool.registry import Count, Natural
+from unspool.registry import Count, Natural, NotNegative
 from unspool.tasks.task import Form, Task, tasks
 from unspool.tasks.translate import line_break
 
@@ -26,7 +26,7 @@ class TuneWriting(Task):
 
     Each tune is a row of its own and begins with an empty state, after a line break; rows of similar lengths are trained
     on together (`pool` batches' worth are sorted at a time), every tune once an epoch. In the end the model has
-    "written" so many whole tunes (`pieces`, 0: none), and told is the share of them that parse and that keep their
+    "written" so many whole tunes (`pieces`, 0: none) at a `temperature`, and told is the share of them that parse and that keep their
     metre (`unspool.data.abc_tune.Tune.off` says the rule).
     """
 
@@ -42,9 +42,10 @@ class TuneWriting(Task):
         batch_size: Count = 16,
         pool: Natural = 20,
         pieces: Natural = 100,
+        temperature: NotNegative = 0.7,
     ) -> None:
-        self.tokenizer, self.batch_size, self.pool, self.pieces = tokenizer, batch_size, pool, pieces
-        self.seed = seed
+        self.tokenizer, self.batch_size, self.pool, self.seed = tokenizer, batch_size, pool, seed
+        self.pieces, self.temperature = pieces, temperature
         self.reads = self.writes = Tokens(tokenizer.size)
         edge = torch.tensor([line_break(tokenizer)])
         parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
