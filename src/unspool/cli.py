@@ -127,19 +127,18 @@ def sample(
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Let a trained model write: text streams to stdout as it is made, music and other whole pieces go --to a folder."""
+    """Let a trained model write: text streams to stdout as it is made, whole pieces of music go --to a folder."""
     from unspool.generate.sampling import Sampling
-    from unspool.run import Run
+    from unspool.run import LONGEST, Run, told
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
     if to:
         from unspool.compose import compose
-        from unspool.run import LONGEST
 
         figures = compose(loaded, to, count, length or LONGEST, sampling, seed, prompt)
-        print_json(figures) if as_json else [typer.echo(f"{name}: {value}") for name, value in figures.items()]
+        typer.echo(json.dumps(figures, indent=1) if as_json else told(figures))
         return
     length = length or 500
     if beam and count > beam:

@@ -24,7 +24,6 @@ from unspool.tasks.task import Confusion, Figures, Form, Task
 from unspool.train.evaluate import Score, evaluate
 from unspool.train.precision import usable
 
-
 LONGEST = 2000
 """How many tokens a whole piece may have, where nobody says."""
 

@@ -1,4 +1,4 @@
-"""The fields of an ABC tune that say what its notes mean: metre, unit, tempo and key (abc standard 2.1, section 3.1)."""
+"""The fields of an ABC tune that say what its notes mean: metre, unit, tempo and key (abc standard 2.1, 3.1)."""
 
 import re
 from dataclasses import dataclass
@@ -101,7 +101,9 @@ def key(text: str) -> Key:
         return {}
     if text.strip() in ("HP", "Hp"):
         return {"F": 1, "C": 1} if text.strip() == "Hp" else {}
-    found = re.match(r"\s*([A-G])([#b]?)\s*((?:maj|min|mix|dor|phr|lyd|loc|ion|aeo|exp)[a-z]*|m\b)?", text, re.IGNORECASE)
+    found = re.match(
+        r"\s*([A-G])([#b]?)\s*((?:maj|min|mix|dor|phr|lyd|loc|ion|aeo|exp)[a-z]*|m\b)?", text, re.IGNORECASE
+    )
     if not found or not found[1].isupper():
         raise ValueError(f"the key {text.strip()!r} is not like K:D, K:Am or K:E Dorian")
     mode = (found[3] or "maj").lower()[:3]

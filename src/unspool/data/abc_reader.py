@@ -1,14 +1,15 @@
 """Reads ABC notation (Chris Walshaw et al., the abc music standard 2.1, 2011), one voice, into bars of notes.
 
-https://abcnotation.com/wiki/abc:standard:v2.1; the sections named below are its. What says how a tune looks or is called
-and not how it sounds (lyrics, layout, ornaments, chord symbols) is read over; several voices are refused.
+https://abcnotation.com/wiki/abc:standard:v2.1; the sections named below are its. What says how a tune looks or is
+called and not how it sounds (lyrics, layout, ornaments, chord symbols) is read over; several voices are refused.
 """
 
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 
-from unspool.data.abc_fields import FREE, SHARPS, Key, Metre, key, metre, tempo, unit, usual_unit
+from unspool.data.abc_fields import FREE, SHARPS, Key, key, metre, tempo, unit, usual_unit
 from unspool.data.abc_tune import Bar, Tune
 from unspool.data.notes import Note
 from unspool.errors import DataError
@@ -34,7 +35,7 @@ TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-"""What may stand in a line of music (section 4), one thing at a time; `!` before white space breaks a line, as in 1.6."""
+"""What may stand in a line of music (section 4), thing by thing; `!` before white space breaks a line, as in 1.6."""
 STEPS = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11), strict=True))
 
 
@@ -201,7 +202,8 @@ class Reader:
         number = bottom.lstrip("/")
         times = Fraction(int(top or 1))
         if slashes:
-            times /= int(number) if number else 2 ** (1 + len(bottom))
+            below = int(number) if number else 2 ** (1 + len(bottom))
+            times = times / below if below else Fraction(0)
         if not times or times > 64:
             raise self.error(f"a note cannot be {text} times as long")
         return times * self.unit
@@ -302,7 +304,9 @@ class Reader:
     def bar_line(self, text: str) -> None:
         """What a bar line ends, begins, repeats (section 4.8)."""
         if self.left or self.broken != 1:
-            raise self.error(f"a tuplet wants {self.left} more notes" if self.left else "a broken rhythm lacks its note")
+            raise self.error(
+                f"a tuplet wants {self.left} more notes" if self.left else "a broken rhythm lacks its note"
+            )
         double = text.replace(":", "") not in ("|", "")
         before, after = text.startswith(":"), text.endswith(":")
         if before and self.done():
@@ -344,7 +348,7 @@ class Reader:
             raise self.error("the tune has no notes")
         bars[-1].closes = True
         whole = False  # the endings are as long as their part
-        for before, bar in zip(bars, bars[1:], strict=False):
+        for before, bar in pairwise(bars):
             later = before.turns and bar.turns and bar.turns != before.turns
             whole = bool(later and whole) or bool(bar.turns and bar.opens)
             if later and min(bar.turns) > 1:

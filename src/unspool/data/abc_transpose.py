@@ -9,7 +9,10 @@ NOTE = re.compile(r"(\^\^|\^|__|_|=)?([A-Ga-g])([,']*)")
 FIXED = re.compile(r'["{!]|\[[A-Za-z]:|\n[A-Za-z]:')  # chord symbols, graces, ornaments and fields between notes
 SIGNS = {2: "^^", 1: "^", 0: "=", -1: "_", -2: "__"}
 SHARPEST, FLATTEST = 4, -2
-LOWEST, HIGHEST = -3, 14  # places on the staff from middle C: the fiddle's open G, and the B that its first position ends on
+LOWEST, HIGHEST = (
+    -3,
+    14,
+)  # places on the staff from middle C: the fiddle's open G, and the B that its first position ends on
 
 
 def transposed(tune: str, steps: int) -> str | None:
@@ -72,5 +75,3 @@ def written(place: int) -> str:
     octave, step = divmod(place, 7)
     letter = LETTERS[step]
     return letter.lower() + "'" * (octave - 1) if octave > 0 else letter + "," * -octave
-
-

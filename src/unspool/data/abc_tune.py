@@ -50,7 +50,9 @@ class Tune:
             bar = self.bars[number]
             for note in bar.notes:
                 start = now + note.start
-                tied = next((n for n, m in enumerate(notes) if note.tied and m.pitch == note.pitch and m.end == start), -1)
+                tied = next(
+                    (n for n, m in enumerate(notes) if note.tied and m.pitch == note.pitch and m.end == start), -1
+                )
                 if tied >= 0:
                     notes[tied] = notes[tied]._replace(length=notes[tied].length + note.length)
                 else:
@@ -61,15 +63,16 @@ class Tune:
     def off(self) -> str:
         """Where the tune does not keep its metre, in words; "" when it does.
 
-        The rule. A bar is full when it is exactly as long as its metre says; none is longer. A part is what lies between
-        double bar lines, repeats and the ends of the tune; each ending ([1, [2) is the end of one. A shorter bar may be
+        The rule. A bar is full when it is exactly as long as its metre says; none is longer. A part is what lies
+        between double bar lines, repeats and the ends of the tune; each ending ([1, [2) is the end of one. A shorter
+        bar may be
 
-        - the first of a part that goes on: a pick-up;
-        - the last of a part or an ending, if a pick-up makes it full: that of its own part, of the part behind it, or of
-          the tune's first part, to which a tune goes back;
+        - the first of a part that goes on, a pick-up, or the last of a part or an ending, if there is one of the other
+          kind with which it makes a full bar: in the same part, across the line between two parts, or across the end
+          of the tune, which goes back to its beginning;
         - the one before the first ending or the first of an ending, if both together are a full bar.
 
-        At least half of the bars are full. In free metre (M:none) all are.
+        At least one bar is full. In free metre (M:none) all are.
 
         >>> from unspool.data.abc_reader import parse
         >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G:|").off()
@@ -77,20 +80,25 @@ class Tune:
         >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G2 A|F2 G:|").off()
         'line 6: a bar of 5/8 in 2/4'
         """
-        firsts = [number for number, bar in enumerate(self.bars) if bar.begins]
-        cut = self._cut()
+        fitting = self._cut() | self._fitting()
         for number, bar in enumerate(self.bars):
             full = bar.metre.beats
-            if full is None or bar.length == full:
-                continue
-            own = max(first for first in firsts if first <= number)
-            after = next((first for first in firsts if first > number), 0)
-            rest = {self.bars[first].length for first in (own, after, 0) if first != number}
-            good = number in cut or (number == own and not bar.closes) or (bar.closes and full - bar.length in rest)
-            if bar.length > full or not good:
+            if full is not None and (bar.length > full or (bar.length < full and number not in fitting)):
                 return f"line {bar.line}: a bar of {told(bar.length / 4)} in {bar.metre.name}"
-        whole = sum(bar.metre.beats in (None, bar.length) for bar in self.bars)
-        return "" if 2 * whole >= len(self.bars) else "less than half of the bars are full"
+        return "" if any(bar.metre.beats in (None, bar.length) for bar in self.bars) else "no bar is full"
+
+    def _fitting(self) -> set[int]:
+        """The pick-ups and the last bars that are full together."""
+        firsts = [number for number, bar in enumerate(self.bars) if bar.begins]
+        found: set[int] = set()
+        for last in (number for number, bar in enumerate(self.bars) if bar.closes):
+            own = max(first for first in firsts if first <= last)
+            behind = next((first for first in firsts if first > last), 0)
+            for first in {own, behind} - {last}:
+                one, other = self.bars[first], self.bars[last]
+                if one.length + other.length == other.metre.beats and not one.closes:
+                    found |= {first, last}
+        return found
 
     def _cut(self) -> set[int]:
         """The bars that the beginning of an ending cuts in two, both halves of each."""

@@ -16,8 +16,8 @@ BASS = (40, 60)
 def chorale(seed: int, number: int) -> tuple[tuple[int, ...], ...]:
     """Piece `number` as chords of pitches, the highest first; it depends on the seed and the number alone.
 
-    Three to five phrases of eight chords, each with a cadence, the last one on the tonic; the bass has the root, and the
-    other voices take the notes of the chord that are nearest, without crossing. In minor the dominant is major.
+    Three to five phrases of eight chords, each with a cadence, the last one on the tonic; the bass has the root, and
+    the other voices take the notes of the chord that are nearest, without crossing. In minor the dominant is major.
 
     >>> chorale(0, 1)[-1]
     (72, 69, 64, 57)
@@ -74,4 +74,6 @@ def voiced(notes: tuple[int, ...], before: tuple[int, ...], bass: int, random: R
         if way[0] > way[1] > way[2] > bass and {p % 12 for p in (*way, bass)} == set(notes) and way[0] - way[2] <= 19
     ]
     moved = random.choice((0, 0, 2))  # now and then the soprano leaps a little
-    return min(ways, key=lambda way: (abs(abs(way[0] - before[0]) - moved) + sum(map(abs, map(int.__sub__, way, before))), way))
+    return min(
+        ways, key=lambda way: (abs(abs(way[0] - before[0]) - moved) + sum(map(abs, map(int.__sub__, way, before))), way)
+    )

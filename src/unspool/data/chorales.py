@@ -44,8 +44,8 @@ class Chorales:
 class ChoraleBook:
     """The chorales of a JSON file; without `path`, `number` that a grammar makes, a tenth each for valid and test.
 
-    The file holds {"train": [...], "valid": [...], "test": [...]}: lists of pieces, which are lists of chords, which are
-    lists of pitches as MIDI's numbers (21 to 108; what is below 1 is silence). That is the form in which the JSB
+    The file holds {"train": [...], "valid": [...], "test": [...]}: lists of pieces, which are lists of chords, which
+    are lists of pitches as MIDI's numbers (21 to 108; what is below 1 is silence). That is the form in which the JSB
     chorales of Boulanger-Lewandowski et al. 2012 (arXiv:1206.6392) are passed on. A pitch that two voices share is one.
     `limit` keeps the first pieces of every part (0: all).
 
@@ -72,7 +72,8 @@ class ChoraleBook:
         parts = [tuple(self.pieces(data.get(name, []), f"{file}, {name}")) for name in ("train", "valid", "test")]
         if not parts[0]:
             raise DataError(f"{file}: there is no piece in train", hint='a file holds {"train": [[[60, 64, 67], ...')
-        return Chorales(*(part[: self.limit or None] for part in parts), files=(file,))
+        train, valid, test = (part[: self.limit or None] for part in parts)
+        return Chorales(train, valid, test, (file,))
 
     def piped(self, splits: Chorales) -> str:
         """What came from standard input, to be kept."""
@@ -84,7 +85,8 @@ class ChoraleBook:
         for number, piece in enumerate(listed(part, place), start=1):
             where = f"{place}, piece {number}"
             chords = [
-                self.chord(chord, f"{where}, chord {index}") for index, chord in enumerate(listed(piece, where), start=1)
+                self.chord(chord, f"{where}, chord {index}")
+                for index, chord in enumerate(listed(piece, where), start=1)
             ]
             if not chords:
                 raise DataError(f"{where} is empty", hint="take it out")

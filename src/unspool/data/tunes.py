@@ -41,11 +41,11 @@ class Tunes:
 
 
 class TuneBook:
-    """The tunes of a file in ABC notation, or of a pattern's files; without `path`, `number` tunes that a grammar makes.
+    """The tunes of files in ABC notation; without `path`, `number` tunes that a grammar makes.
 
     Tunes are shuffled once and for all, and `valid` and `test` are shares of them: none is cut in two, and one whose
-    notes come again is taken once. A tune that does not parse or does not keep its metre is left out, unless `strict` is
-    false. With `transpose` the tunes that are learned from also come up to three steps higher and lower, as far as a
+    notes come again is taken once. A tune that does not parse or does not keep its metre is left out, unless `strict`
+    is false. With `transpose` the tunes that are learned from also come up to three steps higher and lower, as far as a
     fiddle in its first position goes; others are as written. Of the header only the fields in `KEPT` stay, and every
     tune is X:1. `limit` keeps the first tunes of the book (0: all).
 

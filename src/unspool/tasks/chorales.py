@@ -11,6 +11,7 @@ from unspool.batch import Batch, Batches, Tokens
 from unspool.data.buckets import Buckets, padded
 from unspool.data.chorales import HIGHEST, LOWEST, ChoraleBook, Chorales, Chord, played
 from unspool.data.midi import midi
+from unspool.data.notes import Piece
 from unspool.data.synth import wav
 from unspool.errors import ConfigError
 from unspool.registry import Count, Natural, NotNegative
@@ -25,8 +26,8 @@ class ChoraleWriting(Task):
     """Go on with music in chords: the next chord, given all before it.
 
     A chord is predicted voice by voice, from the highest to the lowest, each given those above it, until the sign that
-    it has no more. The chain rule makes the sum of their losses the exact negative log-likelihood of the chord among all
-    sets of pitches (unordered or repeated ones have a share that is not taken out, so it is an upper bound), and
+    it has no more. The chain rule makes the sum of their losses the exact negative log-likelihood of the chord among
+    all sets of pitches (unordered or repeated ones have a share that is not taken out, so it is an upper bound), and
     `chord_nll`, the mean over chords in nats, is what Boulanger-Lewandowski et al. 2012 (arXiv:1206.6392) and others
     call the NLL of a frame or time step. The end of a piece is a choice like any other here, and counted.
 
@@ -51,9 +52,7 @@ class ChoraleWriting(Task):
         self.reads = self.writes = Tokens(FIRST + HIGHEST - LOWEST + 1)
         parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
         self.parts = {name: part for name, part in parts.items() if part}
-        self.rows = {
-            name: [torch.tensor([*ids(piece), EDGE]) for piece in part] for name, part in self.parts.items()
-        }
+        self.rows = {name: [torch.tensor([*ids(piece), EDGE]) for piece in part] for name, part in self.parts.items()}
 
     @classmethod
     def form(cls, tokenizers: Mapping[str, Any]) -> Form:
@@ -128,9 +127,13 @@ class ChoraleForm(Form):
         chords = self.chords(ids)
         return {"well_formed": bool(chords) and all(len(c) <= 4 and list(c) == sorted(set(c))[::-1] for c in chords)}
 
+    def piece(self, ids: Sequence[int]) -> Piece:
+        """The chords as notes."""
+        return played([tuple(sorted(set(chord), reverse=True)) for chord in self.chords(ids)], "Chorale")
+
     def files(self, ids: Sequence[int]) -> dict[str, bytes]:
         """The piece as MIDI (a choir) and as sound."""
-        piece = played([tuple(sorted(set(chord), reverse=True)) for chord in self.chords(ids)], "Chorale")
+        piece = self.piece(ids)
         return {".mid": midi(piece, program=52), ".wav": wav(piece)}
 
 

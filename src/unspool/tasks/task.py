@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from torch import Tensor
 
 from unspool.batch import Batch, Batches, Kind
+from unspool.data.notes import Piece
 from unspool.data.source import Source
 from unspool.registry import Registry
 
@@ -46,6 +47,7 @@ class Writer(Protocol):
         """The ids of each answer, without `begin` and `end`, at most `length` of them."""
 
 
+@runtime_checkable
 class Form(Protocol):
     """A kind of piece that a model writes whole: how one begins, when it is ended and what it is then."""
 
@@ -62,6 +64,10 @@ class Form(Protocol):
 
     def marks(self, ids: Sequence[int]) -> dict[str, bool]:
         """What is true of a piece and what is not; the same names for every one."""
+        ...
+
+    def piece(self, ids: Sequence[int]) -> Piece | None:
+        """The music that it is; None where it is none."""
         ...
 
     def files(self, ids: Sequence[int]) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ from unspool.batch import Batch, Batches, Tokens
 from unspool.data.abc_reader import parse
 from unspool.data.buckets import Buckets, padded
 from unspool.data.midi import midi
+from unspool.data.notes import Piece
 from unspool.data.synth import wav
 from unspool.data.tokenizer import Tokenizer
 from unspool.data.tunes import TuneBook, Tunes
@@ -24,10 +25,10 @@ from unspool.tasks.translate import line_break
 class TuneWriting(Task):
     """Go on with a tune in ABC notation, character by character, from X: to the empty line behind its last bar.
 
-    Each tune is a row of its own and begins with an empty state, after a line break; rows of similar lengths are trained
-    on together (`pool` batches' worth are sorted at a time), every tune once an epoch. In the end the model has
-    "written" so many whole tunes (`pieces`, 0: none) at a `temperature`, and told is the share of them that parse and that keep their
-    metre (`unspool.data.abc_tune.Tune.off` says the rule).
+    Each tune is a row of its own and begins with an empty state, after a line break; rows of similar lengths are
+    trained on together (`pool` batches' worth are sorted at a time), every tune once an epoch. In the end the model has
+    "written" so many whole tunes (`pieces`, 0: none) at a `temperature`, and told is the share of them that parse and
+    that keep their metre (`unspool.data.abc_tune.Tune.off` says the rule).
     """
 
     material = TuneBook
@@ -131,12 +132,14 @@ class TuneForm(Form):
             return {"parses": False, "keeps_metre": False}
         return {"parses": True, "keeps_metre": not tune.off()}
 
+    def piece(self, ids: Sequence[int]) -> Piece | None:
+        """The notes of a tune that parses."""
+        try:
+            return parse(self.text(ids)).piece()
+        except DataError:
+            return None
+
     def files(self, ids: Sequence[int]) -> dict[str, bytes]:
         """The tune as ABC, and where it parses as MIDI and as sound."""
-        text = self.text(ids)
-        found = {".abc": text.encode()}
-        try:
-            piece = parse(text).piece()
-        except DataError:
-            return found
-        return {**found, ".mid": midi(piece), ".wav": wav(piece)}
+        found, piece = {".abc": self.text(ids).encode()}, self.piece(ids)
+        return found if piece is None else {**found, ".mid": midi(piece), ".wav": wav(piece)}
