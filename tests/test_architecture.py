@@ -22,7 +22,7 @@ ROWS = [  # a file may import from its own group and from rows above it, never s
     ["run", "settings", "subjects"],
     ["start"],
     ["experiment", "compare", "promises", "doctor"],
-    ["verify", "progress", "selftest"],
+    ["verify", "progress", "selftest", "compose"],
     ["cli", "serve", "bench"],
     ["__main__"],
 ]

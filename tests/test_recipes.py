@@ -11,6 +11,7 @@ from unspool.data.parallel import Parallel
 from unspool.data.sounds import Sounds
 from unspool.data.source import Source
 from unspool.experiment import Experiment, Finished
+from unspool.registry import defaults
 from unspool.settings import complete
 from unspool.train.trainer import Step
 from unspool.verify import Verdict, verify, verify_resume
@@ -60,8 +61,9 @@ def quick(name, tmp_path):
     """The recipe with two steps, on data made here where it wants the user's, from a run made here if it wants one."""
     recipe = config.load(name)
     made = MADE.get(task_class(recipe).material)
+    fewer = ["task.pieces=1"] if "pieces" in defaults(task_class(recipe)) else []
     if made is None or recipe["data"].get("corpus"):
-        return config.load(name, QUICK)
+        return config.load(name, [*QUICK, *fewer])
     folder = tmp_path / "data"
     folder.mkdir()
     start = []

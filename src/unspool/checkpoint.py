@@ -204,7 +204,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path, remedy: str = "choose another --run DIR") -> Iterator[None]:
     """Turns what a disk can refuse into one sentence."""
     try:
         yield
@@ -214,9 +214,7 @@ def writing(path: Path) -> Iterator[None]:
                 f"no space left on the disk for {path}; what was saved before is whole",
                 hint="free some space; `unspool resume RUN` goes on from its last checkpoint",
             ) from error
-        raise CheckpointError(
-            f"cannot write {path}: {error.strerror or error}", hint="choose another --run DIR"
-        ) from error
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}", hint=remedy) from error
 
 
 def read_text(path: Path) -> str:

@@ -23,12 +23,16 @@ from unspool.generate.rollout import Roller
 from unspool.generate.sampling import Sampling
 from unspool.generate.suggest import Savings, Suggestion, keystrokes_saved, suggest
 from unspool.generate.text import Candidate, candidates, likeliest, write
+from unspool.generate.whole import Written, shares, whole
 from unspool.models.sequence import SequenceModel
 from unspool.registry import module_of
 from unspool.tasks.drawings import Confusion, Drawing
-from unspool.tasks.task import Figures, Task
+from unspool.tasks.task import Figures, Form, Task
 from unspool.train.evaluate import Score, evaluate
 from unspool.train.precision import usable
+
+LONGEST = 2000
+"""How many tokens a whole piece may have, where nobody says."""
 
 
 class Run:
@@ -158,6 +162,25 @@ class Run:
         rows = self.task().foretold(Roller(self.model), length, count, drawn)
         return map(json.dumps, rows) if as_json else written_csv(rows)
 
+    @property
+    def form(self) -> Form:
+        """What the model writes whole, a tune say. Errors: CheckpointError where there is no such thing."""
+        form = build.task_class(self.recipe).form(self.tokenizers)
+        if form is None:
+            raise CheckpointError(f"{self.checkpoint.run} writes no whole pieces", hint="leave out --to")
+        return form
+
+    def pieces(
+        self,
+        count: int = 10,
+        length: int = LONGEST,
+        sampling: Sampling | None = None,
+        seed: int | None = None,
+        prompt: str = "",
+    ) -> Iterator[Written]:
+        """Yield so many whole pieces, at most so many tokens long, in the order in which they end."""
+        return whole(self.model, self.form, count, length, sampling or Sampling(), seed, prompt)
+
     @torch.no_grad()
     def score(self, batch: Batch) -> Score:
         """The mean loss on one batch from an empty state, in nats per counted position."""
@@ -192,8 +215,13 @@ def judged(model: SequenceModel, task: Task, split: str, device: str) -> tuple[d
         score = evaluate(model, batches, device, mark=task.mark)
         found[way] = {**task.figures(split, score.loss, score.marks)}
         drawn |= task.confusions(score.marks)
+    written = task.finals(split, partial(answers, model))
+    form = task.form({name: getattr(task, name) for name in task.tokenizers})
+    if found and form is not None and task.pieces:
+        made = whole(model, form, task.pieces, LONGEST, Sampling(temperature=task.temperature), seed=0)
+        written = {"pieces": float(task.pieces), **shares([form.marks(piece.ids) for piece in made])}
     rolled, seen = task.rolled(split, Roller(model))
-    own = {"written": task.finals(split, partial(answers, model)), "rolled": rolled}
+    own = {"written": written, "rolled": rolled}
     return found | {way: figures for way, figures in own.items() if figures}, drawn | seen
 
 

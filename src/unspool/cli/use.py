@@ -1,7 +1,9 @@
 """Verbs that use a trained run."""
 
+import json
 import sys
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,7 +21,7 @@ def sample(
     run: RunPath,
     prompt: Annotated[str, typer.Option(help="What the text begins with; ___ is a blank to be filled.")] = "",
     source: Annotated[str | None, typer.Option(help="What to translate, or to answer; - reads lines.")] = None,
-    length: Annotated[int, typer.Option(help="How many tokens to write.", min=1)] = 500,
+    length: Annotated[int | None, typer.Option(help="At most so many tokens; 500, or 2000 of a piece.", min=1)] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy; 1 is the model's own; lower is safer.")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Draw from the K likeliest only; 0 is off.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest that reach P together; 1 is off.")] = 1.0,
@@ -27,24 +29,35 @@ def sample(
     repetition_penalty: Annotated[float, typer.Option(help="Over 1 repeats less; 1 is off.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.", min=0, max=2**63 - 1)] = None,
     count: Annotated[int, typer.Option(help="Write that many, and show the likeliest first.", min=1)] = 1,
+    to: Annotated[Path | None, typer.Option(help="A new folder for COUNT whole pieces, as .abc, .mid, .wav.")] = None,
     beam: Annotated[int, typer.Option(help="Draw nothing, search the likeliest with N beams; 0 is off.", min=0)] = 0,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Let a trained model write, fill blanks, answer a source or go on with series, as csv; text streams to stdout."""
+    """Let a trained model write, fill blanks, answer a source or go on with series; music goes --to a folder.
+
+    Text streams to stdout as it is made, series are lines of csv.
+    """
     from unspool.generate.sampling import Sampling
-    from unspool.run import Run
+    from unspool.run import LONGEST, Run, told
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
+    if to:
+        from unspool.compose import compose
+
+        figures = compose(loaded, to, count, length or LONGEST, sampling, seed, prompt)
+        typer.echo(json.dumps(figures, indent=1) if as_json else told(figures))
+        return
     if loaded.foretells:
         if prompt or beam or source is not None:
             raise ConfigError(f"{run} goes on with its series and takes no text", hint="--length, --count, --seed")
-        for row in loaded.foretold(length, count, seed, as_json):
+        for row in loaded.foretold(length or 24, count, seed, as_json):
             typer.echo(row)
         return
+    length = length or 500
     if loaded.fills and source is None:
         show_fillings(loaded.fill(prompt, count), as_json)
         return

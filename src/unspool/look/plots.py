@@ -157,3 +157,25 @@ def draw_outlooks(outlooks: Sequence[Outlook], path: Path, title: str = "") -> N
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     with writing(path):
         figure.savefig(path)
+
+
+def draw_notes(pieces: Mapping[str, Sequence[tuple[float, float, int]]], path: Path) -> None:
+    """Piano rolls, one below the other, by their titles: notes as (start, length, pitch) in quarter beats and keys."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 0.6 + 1.9 * max(1, len(pieces))), dpi=120, layout="constrained")
+    every = figure.subplots(max(1, len(pieces)), squeeze=False)[:, 0]
+    for axes, (title, notes) in zip(every, pieces.items(), strict=False):
+        starts, lengths, pitches = zip(*notes, strict=True) if notes else ((), (), ())
+        gaps = [0.92 * length for length in lengths]  # so that repeated notes can be told apart
+        axes.barh(pitches, gaps, left=starts, height=0.85, color=WAYS[0])
+        octaves = range(12 * (min(pitches, default=60) // 12), max(pitches, default=71) + 13, 12)
+        axes.set_yticks(octaves, [f"C{pitch // 12 - 1}" for pitch in octaves])
+        axes.set_ylim(min(pitches, default=60) - 1.5, max(pitches, default=71) + 1.5)
+        axes.set_xlim(0, max((s + n for s, n in zip(starts, lengths, strict=True)), default=1.0))
+        axes.set_title(title, loc="left", fontsize=9, parse_math=False)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.3)
+    every[-1].set_xlabel("quarter beats, repeats played out")
+    with writing(path):
+        figure.savefig(path)

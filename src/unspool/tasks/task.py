@@ -1,12 +1,13 @@
 """The contract of a task: what the problem is, apart from any model."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from unspool.batch import Batch, Batches, Kind
+from unspool.data.notes import Piece
 from unspool.data.source import Source
 from unspool.registry import Registry
 from unspool.tasks.drawings import Confusion, Drawing
@@ -67,6 +68,34 @@ class Writer(Protocol):
         """The ids of each answer, without `begin` and `end`, at most `length` of them."""
 
 
+@runtime_checkable
+class Form(Protocol):
+    """A kind of piece that a model writes whole: how one begins, when it is ended and what it is then."""
+
+    name: str
+    """What one is called, in the names of its files."""
+
+    def begin(self, prompt: str) -> list[int]:
+        """The ids that are read before the first is written."""
+        ...
+
+    def ended(self, ids: Sequence[int]) -> bool:
+        """Whether a piece, what it began with included, is whole."""
+        ...
+
+    def marks(self, ids: Sequence[int]) -> dict[str, bool]:
+        """What is true of a piece and what is not; the same names for every one."""
+        ...
+
+    def piece(self, ids: Sequence[int]) -> Piece | None:
+        """The music that it is; None where it is none."""
+        ...
+
+    def files(self, ids: Sequence[int]) -> dict[str, bytes]:
+        """What people want of a piece, by the endings of the files' names."""
+        ...
+
+
 class Task:
     """What is read, what is predicted, the batches of each split, and how a result is told.
 
@@ -89,6 +118,11 @@ class Task:
     foretells: ClassVar[bool] = False
     """Whether it has series of numbers that can be gone on with beyond their ends."""
 
+    pieces: int = 0
+    """How many whole pieces a trained model is to write, to be judged by them; see `form`."""
+    temperature: float = 1.0
+    """At which temperature they are drawn."""
+
     reads: Kind
     writes: Kind
     looks_at: Kind | None = None
@@ -103,6 +137,11 @@ class Task:
     def texts(cls, part: Any) -> dict[str, str]:
         """The text of one part of the data that each tokenizer is fitted to."""
         return {}
+
+    @classmethod
+    def form(cls, tokenizers: Mapping[str, Any]) -> Form | None:
+        """What a model of this task writes whole; None where there is no such thing."""
+        return None
 
     def batches(self) -> Batches:
         """What to train on."""

@@ -1,0 +1,153 @@
+"""The recipe's [data] section for tunes in ABC notation: a tune book of yours, or one that a grammar makes."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from random import Random
+
+from unspool.data.abc_reader import blocks, parse
+from unspool.data.abc_transpose import transposed
+from unspool.data.decoding import decode
+from unspool.data.source import shares
+from unspool.data.text import find, fingerprint, read_bytes
+from unspool.data.tune_grammar import tune
+from unspool.errors import DataError
+from unspool.registry import Count, Natural, Share
+
+KEPT = "XTRMLQK"
+"""The fields of a header that are kept, in their order: what says who wrote a tune down, and where, is not learned."""
+STEPS = (-3, -2, -1, 1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Tunes:
+    """Tunes in three parts, as `unspool.data.source.Splits` has a text.
+
+    >>> Tunes(("X:1\\n",), ("X:2\\n",)).fingerprint == Tunes(("X:1\\n", "X:2\\n")).fingerprint
+    False
+    """
+
+    train: tuple[str, ...]
+    valid: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same only when all parts are the same."""
+        return fingerprint("\0".join("\n".join(part) for part in (self.train, self.valid, self.test)))
+
+
+class TuneBook:
+    """The tunes of files in ABC notation; without `path`, `number` tunes that a grammar makes.
+
+    Tunes are shuffled once and for all, and `valid` and `test` are shares of them: none is cut in two, and one whose
+    notes come again is taken once. A tune that does not parse or does not keep its metre is left out, unless `strict`
+    is false. With `transpose` the tunes that are learned from also come up to three steps higher and lower, as far as a
+    fiddle in its first position goes; others are as written. Of the header only the fields in `KEPT` stay, and every
+    tune is X:1. `limit` keeps the first tunes of the book (0: all).
+
+    >>> book = TuneBook(number=20).read()
+    >>> len(book.train), len(book.valid), book.train[0][:4]
+    (18, 2, 'X:1\\n')
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        number: Count = 1000,
+        strict: bool = True,
+        transpose: bool = False,
+        encoding: str = "auto",
+        limit: Natural = 0,
+        valid: Share = 0.1,
+        test: Share = 0.0,
+    ) -> None:
+        self.path, self.number, self.strict, self.transpose = path, number, strict, transpose
+        self.encoding, self.limit, self.shares = encoding, limit, shares(valid, test)
+
+    def read(self) -> Tunes:
+        """Read, choose, shuffle and part. Errors: DataError that says file and line."""
+        notes: list[str] = []
+        if self.path:
+            files = tuple(find(self.path))
+            found = self.chosen([one for file in files for one in self.tunes(file, notes)], notes)
+        else:
+            files, found = (), [tune(0, number) for number in range(self.number)]
+        found = found[: self.limit or None]
+        Random(0).shuffle(found)
+        test, valid = (int(Fraction(share) * len(found)) for share in reversed(self.shares))
+        parts = found[valid + test :], found[test : valid + test], found[:test]
+        for part, wanted in zip(parts, (1, *self.shares), strict=True):
+            if wanted and not part:
+                raise DataError(
+                    f"{len(found)} tunes are too few to split",
+                    hint="give more tunes, or set data.valid and data.test to other shares (0: none)",
+                )
+        train = [other for one in parts[0] for other in (self.moved(one) if self.transpose else [one])]
+        return Tunes(tuple(train), tuple(parts[1]), tuple(parts[2]), files, tuple(notes))
+
+    def piped(self, splits: Tunes) -> str:
+        """The tune book that came from standard input, to be kept."""
+        return "\n".join((*splits.train, *splits.valid, *splits.test)) if self.path == "-" else ""
+
+    def tunes(self, file: str, notes: list[str]) -> list[tuple[str, int, str]]:
+        """The tunes of a file: file, first line and text."""
+        said = "standard input" if file == "-" else file
+        text, note = decode(read_bytes(file), said, self.encoding)
+        notes += [note] if note else []
+        found = [(said, line, block) for line, block in blocks(text)]
+        if not found:
+            what = "there is no tune in it" if text.strip() else "it is empty"
+            raise DataError(f"{said}: {what}", hint="a tune in ABC notation begins with a line X:1")
+        return found
+
+    def chosen(self, found: list[tuple[str, int, str]], notes: list[str]) -> list[str]:
+        """Those that are as they should be, each once, tidied up."""
+        kept: dict[str, str] = {}
+        bad: list[str] = []
+        for name, line, text in found:
+            try:
+                off = parse(text, name, line).off() if self.strict else ""
+            except DataError as error:
+                bad.append(str(error))
+                continue
+            if off:
+                bad.append(f"{name}, {off}")
+                continue
+            tidy = tidied(text)
+            kept.setdefault(re.sub(r"(?m)^[XTR]:.*\n", "", tidy), tidy)
+        if not kept:
+            raise DataError(f"no tune is as it should be; the first: {bad[0]}", hint="data.strict=false takes them all")
+        again = len(found) - len(bad) - len(kept)
+        if bad:
+            notes.append(f"{len(bad)} of {len(found)} tunes are left out; the first: {bad[0]}")
+        if again:
+            notes.append(f"{again} of {len(found)} tunes come again, and are taken once")
+        return list(kept.values())
+
+    def moved(self, tune: str) -> list[str]:
+        """A tune and the same in other keys."""
+        return [tune, *filter(None, (transposed(tune, steps) for steps in STEPS))]
+
+
+def tidied(tune: str) -> str:
+    """A tune with what is learned of it: no comments, no other fields, no exclamation marks that break lines.
+
+    >>> print(tidied("X:7\\nT:Two\\nZ: by me\\nK:G % one sharp\\nGABc|!\\nd4|]\\n"), end="")
+    X:1
+    T:Two
+    K:G
+    GABc|
+    d4|]
+    """
+    kept, in_body = [], False
+    for line in tune.splitlines():
+        line = re.sub(r"(?<!\\)%.*", "", line).rstrip().removesuffix("!").rstrip()
+        letter = line[:1] if line[1:2] == ":" and line[:1].isalpha() else ""
+        if line and (in_body or letter in KEPT):
+            kept.append("X:1" if letter == "X" else line)
+        in_body |= letter == "K"
+    return "\n".join(kept) + "\n"

@@ -1,0 +1,145 @@
+"""Which character comes next in a tune?"""
+
+from collections.abc import Mapping, Sequence
+from math import exp, log
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from unspool.batch import Batch, Batches, Tokens
+from unspool.data.abc_reader import parse
+from unspool.data.buckets import Buckets, padded
+from unspool.data.midi import midi
+from unspool.data.notes import Piece
+from unspool.data.synth import wav
+from unspool.data.tokenizer import Tokenizer
+from unspool.data.tunes import TuneBook, Tunes
+from unspool.errors import DataError
+from unspool.registry import Count, Natural, NotNegative
+from unspool.tasks.task import Form, Task, tasks
+from unspool.tasks.translate import line_break
+
+
+@tasks.register("tunes")
+class TuneWriting(Task):
+    """Go on with a tune in ABC notation, character by character, from X: to the empty line behind its last bar.
+
+    Each tune is a row of its own and begins with an empty state, after a line break; rows of similar lengths are
+    trained on together (`pool` batches' worth are sorted at a time), every tune once an epoch. In the end the model has
+    "written" so many whole tunes (`pieces`, 0: none) at a `temperature`, and told is the share of them that parse and
+    that keep their metre (`unspool.data.abc_tune.Tune.off` says the rule).
+    """
+
+    material = TuneBook
+    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "char"}
+    speaks: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        splits: Tunes,
+        tokenizer: Tokenizer,
+        seed: int = 0,
+        batch_size: Count = 16,
+        pool: Natural = 20,
+        pieces: Natural = 100,
+        temperature: NotNegative = 0.7,
+    ) -> None:
+        self.tokenizer, self.batch_size, self.pool, self.seed = tokenizer, batch_size, pool, seed
+        self.pieces, self.temperature = pieces, temperature
+        self.reads = self.writes = Tokens(tokenizer.size)
+        edge = torch.tensor([line_break(tokenizer)])
+        parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
+        self.parts = {name: tunes for name, tunes in parts.items() if tunes}
+        self.rows = {
+            name: [torch.cat([edge, torch.from_numpy(tokenizer.encode(tune)).long(), edge]) for tune in tunes]
+            for name, tunes in self.parts.items()
+        }
+
+    @classmethod
+    def texts(cls, part: Sequence[str]) -> dict[str, str]:
+        """The tunes, an empty line behind each."""
+        return {"tokenizer": "".join(f"{tune}\n" for tune in part)}
+
+    @classmethod
+    def form(cls, tokenizers: Mapping[str, Tokenizer]) -> Form:
+        """A tune."""
+        return TuneForm(tokenizers["tokenizer"])
+
+    def batches(self) -> Batches:
+        """The training tunes, shuffled anew in each epoch."""
+        return self._buckets("train", self.pool)
+
+    def exams(self, split: str) -> dict[str, Batches]:
+        """Every character of every tune, after those before it."""
+        return {"tunes": self._buckets(split, 0)} if split in self.rows else {}
+
+    def _buckets(self, split: str, pool: int) -> Buckets:
+        rows = self.rows[split]
+
+        def gather(numbers: Tensor) -> Batch:
+            ids, there = padded([rows[number] for number in numbers.tolist()])
+            return Batch(ids[:, :-1], ids[:, 1:], there[:, 1:])  # what is read behind a tune's end counts for nothing
+
+        return Buckets([len(row) for row in rows], self.batch_size, gather, pool, self.seed)
+
+    def told(self) -> str:
+        """How many tunes each split has."""
+        return ", tunes: " + ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items())
+
+    def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
+        """Nats per token, bits per character of the tunes with the line break behind each, perplexity."""
+        tokens = sum(len(row) - 1 for row in self.rows[split])
+        characters = sum(len(tune) + 1 for tune in self.parts[split])
+        return {
+            "loss": loss,
+            "bits_per_character": loss * tokens / log(2) / characters,
+            "perplexity": exp(min(loss, 700.0)),
+        }
+
+
+class TuneForm(Form):
+    """A tune: it begins after a line break and ends with an empty line.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> form = TuneForm(tokenizers.build("tokenizer", "byte"))
+    >>> form.marks(list(b"X:1\\nT:One\\nM:2/4\\nL:1/4\\nK:G\\nG A|B G A|\\n\\n"))
+    {'parses': True, 'keeps_metre': False}
+    """
+
+    name = "tune"
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer, self.edge = tokenizer, line_break(tokenizer)
+
+    def begin(self, prompt: str) -> list[int]:
+        """A line break, and what the tune is to begin with."""
+        return [self.edge, *self.tokenizer.encode(prompt).tolist()]
+
+    def ended(self, ids: Sequence[int]) -> bool:
+        """Whether the last line is empty."""
+        return list(ids[-2:]) == [self.edge, self.edge]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The tune, without the empty line."""
+        return self.tokenizer.decode(ids).strip("\n") + "\n"
+
+    def marks(self, ids: Sequence[int]) -> dict[str, bool]:
+        """Whether it parses and keeps its metre."""
+        try:
+            tune = parse(self.text(ids))
+        except DataError:
+            return {"parses": False, "keeps_metre": False}
+        return {"parses": True, "keeps_metre": not tune.off()}
+
+    def piece(self, ids: Sequence[int]) -> Piece | None:
+        """The notes of a tune that parses."""
+        try:
+            return parse(self.text(ids)).piece()
+        except DataError:
+            return None
+
+    def files(self, ids: Sequence[int]) -> dict[str, bytes]:
+        """The tune as ABC, and where it parses as MIDI and as sound."""
+        found, piece = {".abc": self.text(ids).encode()}, self.piece(ids)
+        return found if piece is None else {**found, ".mid": midi(piece), ".wav": wav(piece)}

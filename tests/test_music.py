@@ -1,0 +1,298 @@
+"""Tunes and chorales: reading, learning, writing, and the files that come of it."""
+
+import io
+import json
+import wave
+from fractions import Fraction
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from unspool import cli, config
+from unspool.data.abc_reader import parse
+from unspool.data.chorales import ChoraleBook, Chorales, played
+from unspool.data.midi import midi
+from unspool.data.notes import Note, Piece
+from unspool.data.synth import PEAK, RATE, wav
+from unspool.data.tokenizers.char import Char
+from unspool.data.tune_grammar import tune
+from unspool.data.tunes import TuneBook
+from unspool.errors import ConfigError, DataError
+from unspool.experiment import Experiment
+from unspool.generate.sampling import Sampling
+from unspool.generate.whole import whole
+from unspool.run import Run
+from unspool.tasks.chorales import ChoraleForm, ChoraleWriting, ids
+from unspool.tasks.tunes import TuneWriting
+
+SMALL = ["core.width=8", "train.steps=2", "train.precision=float32", "evaluate.times=1", "sample.times=0"]
+
+
+def read_midi(data):
+    """(start, end, pitch) in ticks, the tempo and the title: a reader of its own, by the specification."""
+    assert data[:4] == b"MThd" and data[4:8] == bytes([0, 0, 0, 6]) and data[8:12] == bytes([0, 0, 0, 1])
+    assert data[14:18] == b"MTrk" and int.from_bytes(data[18:22], "big") == len(data) - 22
+    place, now, sounding, found, told = 22, 0, {}, [], {}
+
+    def number():
+        nonlocal place
+        value = 0
+        while True:
+            value = value << 7 | data[place] & 0x7F
+            place += 1
+            if not data[place - 1] & 0x80:
+                return value
+
+    while place < len(data):
+        now += number()
+        status = data[place]
+        place += 1
+        if status == 0xFF:
+            kind, size = data[place], 0
+            place += 1
+            size = number()
+            told[kind] = data[place : place + size]
+            place += size
+        elif status == 0xC0:
+            place += 1
+        else:
+            pitch = data[place]
+            place += 2
+            if status == 0x90:
+                assert pitch not in sounding
+                sounding[pitch] = now
+            else:
+                assert status == 0x80
+                found.append((sounding.pop(pitch), now, pitch))
+    assert not sounding and told[0x2F] == b""
+    return sorted(found), int.from_bytes(told[0x51], "big"), told[0x03].decode()
+
+
+def test_a_midi_file_reads_back_as_what_was_written():
+    piece = parse("X:1\nT:Ü\nM:2/4\nL:1/8\nQ:1/4=100\nK:D\n|:F2 (3FFF|[DA]4:|").piece()
+    found, tempo, title = read_midi(midi(piece))
+    ticks = [(round(n.start * 960), round(n.end * 960), n.pitch) for n in piece.notes]
+    assert found == sorted(ticks) and len(found) == 12
+    assert tempo == 600_000 and title == "Ü"
+
+
+def samples(data):
+    with wave.open(io.BytesIO(data)) as sound:
+        assert sound.getparams()[:3] == (1, 2, RATE)
+        return np.frombuffer(sound.readframes(sound.getnframes()), dtype="<i2") / 32767
+
+
+def test_a_sound_has_its_pitch_and_neither_clicks_nor_clips():
+    sound = samples(wav(Piece([Note(Fraction(0), Fraction(2), 69), Note(Fraction(2), Fraction(2), 57)], 120.0)))
+    assert len(sound) == pytest.approx(2.06 * RATE, abs=2)
+    for start, hertz in ((0.0, 440), (1.0, 220)):
+        part = sound[int(start * RATE) : int((start + 1) * RATE)]
+        loudest = np.abs(np.fft.rfft(part * np.hanning(len(part)))).argmax() / len(part) * RATE
+        assert loudest == pytest.approx(hertz, abs=2)
+    crowd = samples(wav(Piece([Note(Fraction(0), Fraction(1), pitch) for pitch in range(40, 90)], 60.0)))
+    assert np.abs(crowd).max() == pytest.approx(PEAK, abs=1e-3)
+    for made in (sound, crowd):
+        assert abs(made[0]) < 1e-3 and abs(made[-1]) < 1e-3
+    steepest = 2 * np.pi * 440 * 6 / RATE * np.abs(sound).max()  # as steep as the highest partial could ever be
+    assert np.abs(np.diff(sound)).max() < steepest
+
+
+def test_silence_is_silent():
+    assert not samples(wav(Piece([]))).any()
+
+
+def book(folder, text):
+    (folder / "book.abc").write_bytes(text if isinstance(text, bytes) else text.encode())
+    return str(folder / "book.abc")
+
+
+def test_a_tune_book_is_parted_by_whole_tunes_each_once(tmp_path):
+    tunes = [tune(0, number) for number in range(20)]
+    again = tunes[3].replace("T:The", "T:Her")
+    bad = "X:9\nT:Bad\nK:C\nA?|\n"
+    splits = TuneBook(book(tmp_path, "\n".join([*tunes, again, bad])), valid=0.2, test=0.1).read()
+    assert [len(part) for part in (splits.train, splits.valid, splits.test)] == [14, 4, 2]
+    assert sorted((*splits.train, *splits.valid, *splits.test)) == sorted(tunes)
+    assert "1 of 22 tunes are left out; the first: " in splits.notes[0] and "'?' is no music" in splits.notes[0]
+    assert splits.notes[1] == "1 of 22 tunes come again, and are taken once"
+    more = TuneBook(book(tmp_path, "\n".join(tunes)), valid=0.2, test=0.1, transpose=True).read()
+    assert more.valid == splits.valid and set(splits.train) < set(more.train)
+    assert all(parse(text).off() == "" for text in more.train)
+
+
+@pytest.mark.parametrize(
+    "text, what",
+    [
+        ("", "it is empty"),
+        ("no tune\n", "there is no tune in it"),
+        (b"\x00\x01\xff\xfe" * 50, "book.abc"),
+        ("X:1\nT:A\nK:C\nA&|\n", "line 4: '&' is no music"),
+        (tune(0, 0), "1 tunes are too few to split"),
+    ],
+)
+def test_what_is_no_tune_book_is_refused(tmp_path, text, what):
+    with pytest.raises(DataError, match=what.replace("?", r"\?")):
+        TuneBook(book(tmp_path, text)).read()
+    with pytest.raises(DataError, match="there is no file"):
+        TuneBook(str(tmp_path / "none.abc")).read()
+
+
+def test_every_character_of_a_tune_counts_once():
+    splits = TuneBook(number=30).read()
+    tokenizer = Char().fit("".join(TuneWriting.texts(splits.train + splits.valid).values()))
+    task = TuneWriting(splits, tokenizer, batch_size=4)
+    exam = task.exams("valid")["tunes"]
+    said = []
+    for number in range(exam.epoch):
+        batch = exam[number]
+        assert batch.present is None and not batch.continues
+        said += [tokenizer.decode(row[there]) for row, there in zip(batch.targets, batch.counts, strict=True)]
+        assert all(row[0] == tokenizer.encode("\n")[0] for row in batch.inputs)
+    assert sorted(said) == sorted(text + "\n" for text in splits.valid)
+    size = sum(len(text) + 1 for text in splits.valid)
+    assert sum(exam[n].positions for n in range(exam.epoch)) == size
+    assert task.figures("valid", log(2), {})["bits_per_character"] == pytest.approx(1.0)
+    first, again = task.batches()[5], task.batches()[5]
+    assert torch.equal(first.inputs, again.inputs)
+
+
+def test_a_chord_is_the_sum_of_its_voices(tmp_path):
+    data = {"train": [[[60, 64, 60, -1], [], [70]]], "valid": [[[48, 52]]], "test": []}
+    (tmp_path / "small.json").write_text(json.dumps(data))
+    splits = ChoraleBook(str(tmp_path / "small.json")).read()
+    assert splits.train == (((64, 60), (), (70,)),) and splits.test == ()
+    task = ChoraleWriting(splits, batch_size=1)
+    batch = task.batches()[0]
+    assert batch.targets[batch.counts].tolist() == [45, 41, 1, 1, 51, 1, 0]
+    assert task.figures("valid", log(90), {})["chord_nll"] == pytest.approx(4 * log(90))  # two voices, and two ends
+    assert task.exams("test") == {}
+
+
+def test_a_chorale_goes_from_chords_to_ids_and_back():
+    form, chords = ChoraleForm(), list(ChoraleBook(number=10).read().train[0])
+    assert form.chords(ids(chords)) == chords
+    assert form.marks(ids(chords)) == {"well_formed": True}
+    assert form.marks(ids([(60, 64)])) == form.marks(ids([(64, 60, 50, 48, 40)])) == {"well_formed": False}
+    assert not form.ended(ids([])) and form.ended([*ids(chords), 0])
+    with pytest.raises(ConfigError, match="'60 c' is no chord"):
+        form.begin("72 60, 60 c")
+    found, _, _ = read_midi(form.files(ids(chords))[".mid"])
+    assert {pitch for start, end, pitch in found if start <= 0 < end} == set(chords[0])
+    assert len(found) == len(played(chords).notes) < sum(map(len, chords))  # what stays is held
+
+
+def test_the_grammar_keeps_four_voices():
+    for piece in ChoraleBook(number=60).read().train:
+        assert all(len(chord) == 4 and list(chord) == sorted(chord, reverse=True) for chord in piece)
+        assert len(piece) % 8 == 0
+
+
+@pytest.mark.parametrize(
+    "text, what",
+    [
+        ("", "is empty"),
+        ("[1]", "holds no JSON object"),
+        ('{"train":\n[[[60, 64]],\n oops', "line 3: expecting value"),
+        (b"\n\xff\xfe\x00", "line 2 is not UTF-8"),
+        ('{"valid": [[[60]]]}', "there is no piece in train"),
+        ('{"train": 3}', "train is no list"),
+        ('{"train": [[[60], 64]]}', "train, piece 1, chord 2 is no list"),
+        ('{"train": [[[60]], [[60], [60, 200]]]}', "train, piece 2, chord 2: 200 is no pitch"),
+        ('{"train": [[["c"]]]}', "train, piece 1, chord 1: 'c' is no pitch"),
+        ('{"train": [[]]}', "train, piece 1 is empty"),
+    ],
+)
+def test_what_are_no_chorales_is_refused_with_file_and_place(tmp_path, text, what):
+    file = tmp_path / "bad.json"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=f"bad.json.*{what}"):
+        ChoraleBook(str(file)).read()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A small run of each kind."""
+    folder = tmp_path_factory.mktemp("music")
+    for name in ("music", "chorales"):
+        recipe = config.load(name, [*SMALL, "task.pieces=2", "data.number=20"])
+        *_, end = Experiment.new(recipe, folder / name)
+        assert end.results["valid_written_pieces"] == 2.0
+        wanted = {
+            "music": {"valid_written_parses", "valid_written_keeps_metre"},
+            "chorales": {"valid_written_well_formed"},
+        }
+        assert wanted[name] <= set(end.results)
+    return folder
+
+
+def test_pieces_come_as_they_end_and_the_same_seed_writes_the_same(runs):
+    run = Run.load(runs / "chorales")
+    first = {p.number: p for p in whole(run.model, run.form, 60, 40, Sampling(), seed=3)}
+    again = {p.number: p for p in whole(run.model, run.form, 60, 40, Sampling(), seed=3)}
+    other = {p.number: p for p in whole(run.model, run.form, 60, 40, Sampling(), seed=4)}
+    assert first == again != other and sorted(first) == list(range(60))
+    for piece in first.values():
+        assert piece.ended == (piece.ids[-1] == 0 and len(piece.ids) > 1)
+        assert 0 not in piece.ids[1:-1] and len(piece.ids) <= 41
+        assert piece.ended or len(piece.ids) == 41
+    (begun,) = whole(run.model, run.form, 1, 5, Sampling(), prompt="67 60")
+    assert begun.ids[:4] == [0, 48, 41, 1]
+
+
+def run_command(*words):
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(word) for word in words])
+    return end.value.code
+
+
+def test_pieces_are_written_as_files(runs, tmp_path, capsys):
+    assert (
+        run_command("sample", runs / "chorales", "--to", tmp_path / "out", "--count", 3, "--length", 30, "--json") == 0
+    )
+    told = json.loads(capsys.readouterr().out)
+    assert told["pieces"] == 3 and set(told) == {"pieces", "ended", "well_formed"}
+    assert sorted(p.name for p in (tmp_path / "out").glob("c*")) == [
+        f"chorale-{n}.{e}" for n in (1, 2, 3) for e in ("mid", "wav")
+    ]
+    read_midi((tmp_path / "out/chorale-2.mid").read_bytes())
+    samples((tmp_path / "out/chorale-2.wav").read_bytes())
+    assert run_command("sample", runs / "chorales", "--to", tmp_path / "out") == 2
+    assert "is not an empty folder" in capsys.readouterr().err
+    assert run_command("sample", runs / "music", "--to", tmp_path / "tunes", "--count", 2, "--length", 30) == 0
+    assert "parses 0.0000, keeps metre 0.0000" in capsys.readouterr().out
+    assert sorted(p.name for p in (tmp_path / "tunes").glob("t*")) == ["tune-1.abc", "tune-2.abc"]  # no tunes as yet
+    assert run_command("sample", runs / "chorales") == 2
+    assert "is not a model of text" in capsys.readouterr().err
+
+
+def test_a_good_tune_is_written_as_all_three(runs, tmp_path):
+    run = Run.load(runs / "music")
+    text = tune(0, 3)
+    found = run.form.files(run.tokenizer.encode("\n" + text + "\n").tolist())
+    assert found[".abc"].decode() == text and set(found) == {".abc", ".mid", ".wav"}
+    assert [pitch for *_, pitch in read_midi(found[".mid"])[0]] == [n.pitch for n in sorted(parse(text).piece().notes)]
+    assert len(samples(found[".wav"])) > 10 * RATE
+
+
+def test_ctrl_c_loses_nothing_that_is_written(runs, tmp_path, monkeypatch, capsys):
+    run, seen = Run.load(runs / "chorales"), []
+
+    def interrupted(*options):
+        for piece in whole(run.model, run.form, 5, 9, Sampling(), seed=0):
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            seen.append(piece)
+            yield piece
+
+    monkeypatch.setattr(Run, "pieces", lambda *options: interrupted())
+    assert run_command("sample", runs / "chorales", "--to", tmp_path / "out", "--count", 5) == 0
+    assert len(list(Path(tmp_path / "out").glob("*.mid"))) == 2
+    assert "stopped: 2 of 5" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_chorales_know_when_they_change():
+    one = Chorales((((60,),),))
+    assert one.fingerprint == Chorales((((60,),),)).fingerprint != Chorales((((60,), ()),)).fingerprint
