@@ -173,6 +173,20 @@ def test_what_does_not(music, what):
     assert what in parse(HEAD.format("C") + music).off()
 
 
+@pytest.mark.parametrize(
+    "music, inside",
+    [
+        ("A2|A8|A8:|", True),  # a pick-up that nothing completes
+        ("A8|A8|A3|]", True),
+        ("A2|A8|A7|A8:|", False),
+        ("A8|A9|]", False),
+    ],
+)
+def test_a_part_may_begin_and_end_short_where_halves_are_not_asked_for(music, inside):
+    tune = parse(HEAD.format("C") + music)
+    assert tune.off() and (tune.off(halves=False) == "") is inside
+
+
 @pytest.mark.parametrize("text", [REEL, JIG])
 def test_real_tunes_keep_their_metre_and_garbage_does_not(text):
     assert parse(text).off() == ""

@@ -60,7 +60,7 @@ class Tune:
             now += bar.length
         return Piece(notes, self.speed, self.title)
 
-    def off(self) -> str:
+    def off(self, halves: bool = True) -> str:
         """Where the tune does not keep its metre, in words; "" when it does.
 
         The rule. A bar is full when it is exactly as long as its metre says; none is longer. A part is what lies
@@ -72,15 +72,20 @@ class Tune:
           of the tune, which goes back to its beginning;
         - the one before the first ending or the first of an ending, if both together are a full bar.
 
-        At least one bar is full. In free metre (M:none) all are.
+        Without `halves` the first and the last bar of a part may be short by themselves, as many who write tunes down
+        leave a pick-up. At least one bar is full. In free metre (M:none) all are.
 
         >>> from unspool.data.abc_reader import parse
         >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G:|").off()
         ''
         >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G2 A|F2 G:|").off()
         'line 6: a bar of 5/8 in 2/4'
+        >>> unpaired = parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G2:|")
+        >>> unpaired.off(), unpaired.off(halves=False)
+        ('line 6: a bar of 1/8 in 2/4', '')
         """
-        fitting = self._cut() | self._fitting()
+        edges = {number for number, bar in enumerate(self.bars) if bar.begins or bar.closes}
+        fitting = self._cut() | (self._fitting() if halves else edges)
         for number, bar in enumerate(self.bars):
             full = bar.metre.beats
             if full is not None and (bar.length > full or (bar.length < full and number not in fitting)):

@@ -104,7 +104,7 @@ class TuneForm(Form):
     >>> from unspool.data.tokenizer import tokenizers
     >>> form = TuneForm(tokenizers.build("tokenizer", "byte"))
     >>> form.marks(list(b"X:1\\nT:One\\nM:2/4\\nL:1/4\\nK:G\\nG A|B G A|\\n\\n"))
-    {'parses': True, 'keeps_metre': False}
+    {'parses': True, 'full_bars': False, 'keeps_metre': False}
     """
 
     name = "tune"
@@ -125,12 +125,12 @@ class TuneForm(Form):
         return self.tokenizer.decode(ids).strip("\n") + "\n"
 
     def marks(self, ids: Sequence[int]) -> dict[str, bool]:
-        """Whether it parses and keeps its metre."""
+        """Whether it parses, whether the bars inside its parts are full, and whether it keeps its metre altogether."""
         try:
             tune = parse(self.text(ids))
         except DataError:
-            return {"parses": False, "keeps_metre": False}
-        return {"parses": True, "keeps_metre": not tune.off()}
+            return {"parses": False, "full_bars": False, "keeps_metre": False}
+        return {"parses": True, "full_bars": not tune.off(halves=False), "keeps_metre": not tune.off()}
 
     def piece(self, ids: Sequence[int]) -> Piece | None:
         """The notes of a tune that parses."""
