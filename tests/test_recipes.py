@@ -61,7 +61,8 @@ def quick(name, tmp_path):
     recipe = config.load(name)
     made = MADE.get(task_class(recipe).material)
     if made is None or recipe["data"].get("corpus"):
-        return config.load(name, QUICK)
+        fewer = [f"data.{key}=400" for key in ("scenes", "students") if key in recipe.get("data", {})]
+        return config.load(name, [*QUICK, *fewer])
     folder = tmp_path / "data"
     folder.mkdir()
     return config.load(name, [*QUICK, f"data.path={made(folder)}"])

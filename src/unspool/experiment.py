@@ -17,9 +17,9 @@ from unspool.data.source import Parts, located
 from unspool.data.tokenizer import save_text
 from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.generate.sampling import Sampling
-from unspool.look.plots import draw_confusion, draw_loss
+from unspool.look.plots import draw_captions, draw_confusion, draw_loss
 from unspool.registry import defaults, validated
-from unspool.run import Run, data, judged, load_tokenizers, plugin_wanted
+from unspool.run import Run, album, data, judged, load_tokenizers, plugin_wanted
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
 from unspool.tasks.task import kind_to_json
 from unspool.train.evaluate import evaluate
@@ -280,6 +280,9 @@ class Experiment:
         for name, table in confusions.items():
             checkpoint.write_text(self.folder / f"{name}.json", json.dumps(asdict(table)))
             draw_confusion(table.matrix, table.labels, self.folder / f"{name}.png", self.folder.name)
+        if captioned := album(run.model, self.task, "valid"):
+            shown = [(one.image.numpy(), one.said, one.right) for one in captioned]
+            draw_captions(shown, self.folder / "captions.png", self.folder.name)
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]
         results |= {"train_loss": sum(tail) / len(tail), "train_seconds": self.trainer.seconds}

@@ -19,7 +19,7 @@ from unspool.generate.sampling import Sampling
 from unspool.generate.text import Candidate, candidates, likeliest, write
 from unspool.models.sequence import SequenceModel
 from unspool.registry import module_of
-from unspool.tasks.task import Confusion, Figures, Task
+from unspool.tasks.task import Captioned, Confusion, Figures, Task
 from unspool.train.evaluate import Score, evaluate
 from unspool.train.precision import usable
 
@@ -129,6 +129,11 @@ def judged(
         confusions |= task.confusions(score.marks)
     written = task.finals(split, partial(answers, model))
     return found | ({"written": written} if written else {}), confusions
+
+
+def album(model: SequenceModel, task: Task, split: str) -> list[Captioned]:
+    """A few images of a split with what a model writes of them; empty where there are none."""
+    return task.album(split, partial(answers, model))
 
 
 def told(figures: Mapping[str, float | str], between: str = ", ") -> str:

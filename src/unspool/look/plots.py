@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from statistics import mean
+from textwrap import wrap
 from typing import Any
 
 from unspool.checkpoint import writing
 
 INK, TRAIN = "#333333", "#9fb8d0"
+WRONG, RIGHT = "#b03a00", "#777777"
+ABREAST = 6  # images
 MANY = 30  # labels of which each can be read
 WAYS = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # Okabe & Ito: safe for the colour-blind
 
@@ -79,3 +82,48 @@ def draw_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], path:
     axes.spines[:].set_visible(False)
     with writing(path):
         figure.savefig(path)
+
+
+def draw_captions(shown: Sequence[tuple[Any, str, Sequence[str]]], path: Path, title: str = "") -> None:
+    """Images (height, width, 3) with what was written of them; under it, where that is not right, what would have been.
+
+    Of several right captions the one that shares the most words is told.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(len(shown), ABREAST)
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(2.1 * columns, 2.7 * rows + 0.4), dpi=120, layout="constrained")
+    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.set_axis_off()
+        if place >= len(shown):
+            continue
+        image, said, right = shown[place]
+        axes.imshow(image, interpolation="nearest")
+        below = [(said, INK)] if said in right else [(said, WRONG), (nearest(said, right), RIGHT)]
+        down = 1.04
+        for text, colour in below:
+            lines = wrap(text, 26) or ["(nothing)"]
+            axes.text(
+                0.5,
+                1 - down,
+                "\n".join(lines),
+                transform=axes.transAxes,
+                ha="center",
+                va="top",
+                color=colour,
+                fontsize=7.5,
+            )
+            down += 0.085 * len(lines) + 0.02
+    figure.suptitle(title, color=INK)
+    with writing(path):
+        figure.savefig(path)
+
+
+def nearest(said: str, right: Sequence[str]) -> str:
+    """The right caption that shares the most words with what was said.
+
+    >>> nearest("a red ring", ["a blue circle", "a red circle"])
+    'a red circle'
+    """
+    return max(right, key=lambda caption: len(set(caption.split()) & set(said.split())))

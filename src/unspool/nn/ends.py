@@ -17,6 +17,8 @@ class Head(Part):
     """
 
     weight: nn.Parameter
+    smoothing: float = 0.0
+    """In training, so much of each target is spread over all of them."""
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """What the model predicts at every position."""
@@ -41,13 +43,14 @@ class Categorical(Head):
         return self.tap("logits", F.linear(y, self.weight, self.bias))
 
     def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
-        """Cross-entropy in nats, summed in float32."""
+        """Cross-entropy in nats, summed in float32; in training with smoothed targets."""
         if not bool(counts.all()):
             y, targets = y[counts], targets[counts]
         y, targets, number = y.flatten(0, -2), targets.flatten(), max(1, targets.numel())
-        if self.watcher is None and len(self.weight) >= LARGE:
+        smoothing = self.smoothing if self.training else 0.0
+        if self.watcher is None and len(self.weight) >= LARGE and not smoothing:
             return cross_entropy(y, self.weight, self.bias, targets) / number
-        return F.cross_entropy(in_full(self(y)), targets, reduction="sum") / number
+        return F.cross_entropy(in_full(self(y)), targets, reduction="sum", label_smoothing=smoothing) / number
 
 
 class Gaussian(Head):

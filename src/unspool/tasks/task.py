@@ -28,6 +28,20 @@ class Confusion:
     labels: list[str]
 
 
+@dataclass(frozen=True)
+class Captioned:
+    """An image, what was written under it, and what would have been right.
+
+    >>> import torch
+    >>> Captioned(torch.zeros(2, 2, 3), "a red ring", ["a red circle"]).said
+    'a red ring'
+    """
+
+    image: Tensor  # (height, width, 3), red, green and blue from 0 to 255
+    said: str
+    right: list[str]
+
+
 @runtime_checkable
 class Writer(Protocol):
     """Shown sources (B, S) and what of them is present, a model writes an answer for each, from `begin` up to `end`."""
@@ -86,6 +100,10 @@ class Task:
     def finals(self, split: str, write: Writer) -> Figures:
         """What only a model that writes by itself can be judged by, once it is trained. Empty where nothing is."""
         return {}
+
+    def album(self, split: str, write: Writer) -> list[Captioned]:
+        """A few images with what a model writes of them, to be drawn; empty where there are no images."""
+        return []
 
     def told(self) -> str:
         """What there is to learn from, to be put behind the number of weights."""
