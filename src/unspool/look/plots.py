@@ -93,28 +93,20 @@ def draw_captions(shown: Sequence[tuple[Any, str, Sequence[str]]], path: Path, t
 
     columns = min(len(shown), ABREAST)
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(2.1 * columns, 2.7 * rows + 0.4), dpi=120, layout="constrained")
+    figure = Figure(figsize=(2.1 * columns, 3.0 * rows + 0.4), dpi=120, layout="constrained")
     for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.set_axis_off()
         if place >= len(shown):
             continue
         image, said, right = shown[place]
+        height, width = image.shape[:2]
         axes.imshow(image, interpolation="nearest")
+        axes.set_ylim(1.5 * height, -0.5)  # room for words under the image
         below = [(said, INK)] if said in right else [(said, WRONG), (nearest(said, right), RIGHT)]
-        down = 1.04
-        for text, colour in below:
-            lines = wrap(text, 26) or ["(nothing)"]
-            axes.text(
-                0.5,
-                1 - down,
-                "\n".join(lines),
-                transform=axes.transAxes,
-                ha="center",
-                va="top",
-                color=colour,
-                fontsize=7.5,
-            )
-            down += 0.085 * len(lines) + 0.02
+        for part, (text, colour) in enumerate(below):
+            lines = "\n".join(wrap(text or "(nothing)", 27)[:3])
+            down = (1.04 + 0.24 * part) * height
+            axes.text(width / 2, down, lines, ha="center", va="top", color=colour, fontsize=7)
     figure.suptitle(title, color=INK)
     with writing(path):
         figure.savefig(path)

@@ -1,5 +1,6 @@
 """Convolutions over places that stand in a grid, as the patches of an image do."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -33,9 +34,9 @@ class Neighbourhood(Part):
 class GridConvolutional(Core):
     """Residual convolutions over a grid with that many `columns`, in reading order: a small encoder of images.
 
-    Each of `layers` sees three times three places, so it needs no positions: what stands where shows by the neighbours
-    and the border. The patches that go in are the first, strided convolution of such a net (Dosovitskiy et al. 2020,
-    arXiv:2010.11929, and He et al. 2016, arXiv:1512.03385). It sees what comes after, so it is for encoders.
+    Each of `layers` sees three times three places and adds what it sees (He et al. 2015, arXiv:1512.03385), and each
+    place is told its row and its column (Liu et al. 2018, arXiv:1807.03247). The patches that go in are the first,
+    strided convolution of such a net. It sees what comes after, so it is for encoders.
     """
 
     causal = False
@@ -51,6 +52,7 @@ class GridConvolutional(Core):
         super().__init__(width, input_width)
         self.columns = columns
         self.enter = nn.Linear(self.input_width, width) if self.input_width != width else nn.Identity()
+        self.place = nn.Linear(2, width, bias=False)
         self.layers = nn.ModuleList(Neighbourhood(width, dropout) for _ in range(layers))
         self.norm = nn.RMSNorm(width, eps=1e-5)
 
@@ -67,6 +69,8 @@ class GridConvolutional(Core):
         time, missing = x.shape[1], -x.shape[1] % self.columns
         there = x.new_ones(x.shape[:2]) if places is None else present.gather(1, places).to(x.dtype)  # type: ignore
         grid = F.pad(x, (0, 0, 0, missing)).unflatten(1, (-1, self.columns))  # (B, rows, columns, D)
+        down, across = (torch.arange(size, device=x.device) / self.columns for size in grid.shape[1:3])
+        grid = grid + self.place(torch.cartesian_prod(down, across).to(x.dtype)).view(1, *grid.shape[1:])
         there = F.pad(there, (0, missing)).unflatten(1, (-1, self.columns)).unsqueeze(-1)
         for layer in self.layers:
             grid = layer(grid, there)
