@@ -171,7 +171,7 @@ def test_images_of_files_take_the_place_of_scenes(tmp_path):
         lines += [f"{number}.png,A {colour} wall", f"{number}.png,All is {colour}"]
     (tmp_path / "captions.csv").write_text("\n".join(["file,caption", *lines]))
     options = [o for o in TINY if "scenes" not in o and "steps" not in o]
-    options += [f"data.path={tmp_path}", "data.side=16", "encoder.columns=4", "train.steps=150"]
+    options += [f"data.path={tmp_path}", "data.side=16", "encoder.columns=4", "train.steps=90"]
     options += ["train.learning_rate=0.02", "task.batch_size=16", "model.smoothing=0", "model.word_dropout=0"]
     results = list(Experiment.new(config.load("captions", options), tmp_path / "run"))[-1].results
     assert results["valid_written_bleu_1"] > 90 and not any("seen" in name for name in results)
