@@ -27,7 +27,7 @@ class Neighbourhood(Part):
     def forward(self, x: Float[Tensor, "B R C D"], there: Float[Tensor, "B R C 1"]) -> Float[Tensor, "B R C D"]:
         """The layer's output; a place that is not there looks like the border."""
         seen = self.around((self.norm(x) * there).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return x + self.dropout(self.output(seen.relu()))
+        return x + self.dropout(self.output(self.tap("seen", seen.relu())))
 
 
 @cores.register("grid-convolutional")
@@ -46,7 +46,7 @@ class GridConvolutional(Core):
         width: Count,
         input_width: Natural = 0,
         layers: Count = 4,
-        columns: Count = 8,
+        columns: Count = 4,
         dropout: Share = 0.0,
     ) -> None:
         super().__init__(width, input_width)
