@@ -38,7 +38,7 @@ class SequenceModel(Part):
     `smoothing` spreads so much of each target token over all of them in training (Szegedy et al. 2015,
     arXiv:1512.00567), so that nothing is ever thought impossible; the training loss is then that of smoothed targets.
     `word_dropout` hides that share of the inputs in training (Bowman et al. 2015, arXiv:1511.06349): a decoder that is
-    not always told its last word has to look at its source, and learns less of which words go together.
+    not always told its last word has to look at its source.
 
     >>> import torch
     >>> from unspool import Tokens, cores, embedding, head
