@@ -20,8 +20,9 @@ check: .venv/ready  ## lint, types, architecture, docs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_docs.py
 
-reproduce: .venv/ready  ## run the slow tests and what every recipe claims (see also `unspool verify RECIPE`)
+reproduce: .venv/ready  ## run the slow tests and what every recipe claims (see also `unspool verify RECIPE`): docs/lectures.md
 	$(BIN)/python -m pytest -m slow -s
+	$(BIN)/python docs/reproduce.py; status=$$?; $(BIN)/python docs/generate.py; exit $$status
 
 docs: .venv/ready  ## write the pages that are generated
 	$(BIN)/python docs/generate.py

@@ -5,10 +5,12 @@ python docs/generate.py --check    exit with 1 where one is stale, and write not
 """
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import mean
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -28,6 +30,7 @@ from unspool.tasks.task import tasks
 from unspool.train.optimizers import optimizers
 from unspool.train.schedules import Schedule
 from unspool.train.trainer import Trainer
+from unspool.verify import claimed
 
 HERE = Path(__file__).parent
 EQUATION = re.compile(r"[\w', ]+ = ")
@@ -45,6 +48,7 @@ def main() -> None:
     """Write every generated page, or with --check say which are stale."""
     pages = {
         HERE / "command-line.md": command_line(),
+        HERE / "lectures.md": filled(HERE / "lectures.md", claims=claim_table()),
         HERE / "recipes.md": filled(HERE / "recipes.md", recipes=recipe_list(), keys=key_tables()),
     }
     stale = [page for page, text in pages.items() if not page.exists() or page.read_text(encoding="utf-8") != text]
@@ -105,6 +109,24 @@ def recipe_list() -> str:
     """The recipes by name, each with its first comment."""
     rows = [f"| [`{name}`](../src/unspool/recipes/{name}.toml) | {about} |" for name, about in config.names().items()]
     return "\n".join(["| recipe | what it is |", "|---|---|", *rows]) + "\n"
+
+
+def claim_table() -> str:
+    """What every recipe with [expect] claims, beside what was published and what was measured."""
+    notes = json.loads((HERE / "lectures.json").read_text(encoding="utf-8"))
+    lines = ["| recipe | lecture | published | claim | ours | minutes a seed |", "|---|---|---|---|---|---|"]
+    for name in config.names():
+        expect = config.load(name).get("expect")
+        note = notes.get(name, {})
+        beside = [f"`{name}`", *((expect or {}).get(word, "") for word in ("lecture", "published"))]
+        for claim, bound in claimed(config.load(name)).items() if expect else ():
+            values = note["claims"][claim]["values"] if note else []
+            spread = f" ({min(values):.4g} to {max(values):.4g}, {len(values)} seeds)" if len(values) > 1 else ""
+            ours = f"{mean(values):.4g}{spread}" if values else "not noted yet"
+            cells = [*beside, f"`{claim}` {bound}", ours, str(note.get("minutes", "")) if beside[0] else ""]
+            lines.append(f"| {' | '.join(cells)} |")
+            beside = ["", "", ""]  # told once
+    return "\n".join(lines) + "\n"
 
 
 def key_tables() -> str:

@@ -17,6 +17,7 @@ from unspool.experiment import Experiment, Finished
 from unspool.look import plots
 from unspool.nn.core import cores
 from unspool.run import Run
+from unspool.tasks.classify import read
 from unspool.tasks.task import tasks
 from unspool.train.evaluate import evaluate
 
@@ -295,3 +296,11 @@ def test_span_f1_is_over_all_spans():
     said[(batch.counts.sum(dim=1) == 3).nonzero().item(), 1] = names["O"]  # the span ends too early
     marks = task.mark(torch.nn.functional.one_hot(said, task.writes.size).float(), batch)
     assert marks == {"accuracy": (4.0, 5.0), "span_f1": (2.0, 4.0)}
+
+
+def test_a_long_text_keeps_its_beginning_or_its_end():
+    tokenizer = tokenizers.build("tokenizer", "char").fit("abcdef")
+    records = [{"text": "abcdef"}, {"text": "ab"}]
+    assert [tokenizer.decode(ids.tolist()) for ids in read(records, tokenizer, 4)] == ["abcd", "ab"]
+    assert [tokenizer.decode(ids.tolist()) for ids in read(records, tokenizer, 4, "last")] == ["cdef", "ab"]
+    assert [tokenizer.decode(ids.tolist()) for ids in read(records, tokenizer, 0, "last")] == ["abcdef", "ab"]

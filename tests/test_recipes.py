@@ -75,7 +75,8 @@ def test_a_recipe_runs_two_steps(name, tmp_path):
     assert isinstance(events[-1], Finished)
     if "expect" in config.load(name):
         claims = set(config.load(name)["expect"]) - {"seeds"}
-        assert claims <= set(events[-1].results), "a claim that is never measured"
+        told = {name.replace("valid_", "test_") for name in events[-1].results} | set(events[-1].results)
+        assert claims <= told, "a claim that is never measured"
 
 
 @pytest.mark.parametrize("name", config.names())
@@ -102,6 +103,13 @@ def test_a_claim_is_judged(tmp_path):
     assert good.values[0] != good.values[1]
     assert good.told().startswith("holds") and bad.told().startswith("FAILS")
     assert isinstance(good, Verdict)
+
+
+def test_a_claim_about_the_test_split_is_judged_on_it():
+    recipe = config.load("char-lm", [*QUICK, "data.limit=6000", "data.test=0.2", "core.width=8", "task.batch_size=2"])
+    recipe["expect"] = {"test_carried_loss": "<= 5.0", "valid_carried_loss": "<= 5.0"}
+    tested, validated = verify(recipe, 0, lambda experiment: list(experiment)[-1].results)
+    assert tested.holds and validated.holds and tested.values != validated.values
 
 
 def test_killed_and_resumed_ends_in_the_same_bits():

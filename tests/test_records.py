@@ -209,6 +209,20 @@ def test_a_folder_of_texts_by_split_and_label(tmp_path):
             Labelled(path=str(tmp_path / name)).read()
 
 
+def test_what_a_folder_parts_can_be_put_together(tmp_path):
+    for part, texts in (("train", "abcdef"), ("test", "ghij")):
+        (tmp_path / part / "pos").mkdir(parents=True)
+        for text in texts:
+            (tmp_path / part / "pos" / f"{text}.txt").write_text(text)
+    apart = Labelled(path=str(tmp_path), valid=0.0).read()
+    assert (len(apart.train), len(apart.test)) == (6, 4)
+    mixed = Labelled(path=str(tmp_path), valid=0.2, test=0.3, together=True).read()
+    sizes = [len(part) for part in (mixed.train, mixed.valid, mixed.test)]
+    assert sizes == [5, 2, 3]
+    found = sorted(record["text"] for part in (mixed.train, mixed.valid, mixed.test) for record in part)
+    assert found == list("abcdefghij")
+
+
 def test_a_folder_of_lists(tmp_path):
     write(tmp_path, **{"Arabic.txt": "Khoury\nNahas\n\n", "Irish.txt": "Adam\n  \nAhearn"})
     found = Labelled(path=str(tmp_path), valid=0.0).read()

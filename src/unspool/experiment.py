@@ -21,7 +21,7 @@ from unspool.look.plots import draw_captions, draw_confusion, draw_loss
 from unspool.registry import defaults, validated
 from unspool.run import Run, album, data, judged, load_tokenizers, plugin_wanted
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
-from unspool.tasks.task import kind_to_json
+from unspool.tasks.task import Confusion, kind_to_json
 from unspool.train.evaluate import evaluate
 from unspool.train.log import Log, records
 from unspool.train.precision import choose, usable
@@ -271,12 +271,8 @@ class Experiment:
         return Saved(number, self.folder)
 
     def _results(self) -> dict[str, float]:
-        """The figures of the best model on the validation split in every way, and the mean loss of the last fifth."""
-        results: dict[str, float] = {}
-        run = Run.load(self.folder, self.device)
-        found, confusions = judged(run.model, self.task, "valid", self.device)
-        for way, figures in found.items():
-            results |= {f"valid_{way}_{name}": value for name, value in figures.items() if not isinstance(value, str)}
+        """The figures of the best model on the validation split, and the mean loss of the last fifth."""
+        results, confusions = self.judge("valid")
         for name, table in confusions.items():
             checkpoint.write_text(self.folder / f"{name}.json", json.dumps(asdict(table)))
             draw_confusion(table.matrix, table.labels, self.folder / f"{name}.png", self.folder.name)
@@ -288,6 +284,12 @@ class Experiment:
         results |= {"train_loss": sum(tail) / len(tail), "train_seconds": self.trainer.seconds}
         checkpoint.write_text(self.folder / "results.json", json.dumps(results, indent=1))
         return results
+
+    def judge(self, split: str) -> tuple[dict[str, float], dict[str, Confusion]]:
+        """The figures of the best model on a split as `split_way_figure`, and what was taken for what."""
+        found, confusions = judged(Run.load(self.folder, self.device).model, self.task, split, self.device)
+        figures = {f"{split}_{way}_{name}": value for way, named in found.items() for name, value in named.items()}
+        return {name: value for name, value in figures.items() if not isinstance(value, str)}, confusions
 
     def _draw(self) -> None:
         title = f"{self.folder.name}: {self.trainer.number:,} steps"

@@ -29,6 +29,9 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 
+WORDS = ("seeds", "lecture", "published")
+"""What else stands in [expect]: for how many seeds, and where it was published with which figures."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -49,29 +52,53 @@ class Verdict:
 
 
 def verify(recipe: Recipe, seeds: int, follow: Callable[[Experiment], dict[str, float]]) -> list[Verdict]:
-    """Train the recipe for each seed in a folder that goes away, and judge every claim; it must hold for every seed."""
-    claims = dict(recipe.get("expect", {}))
-    seeds = claims.pop("seeds", 1) if seeds == 0 else seeds
-    claims.pop("seeds", None)
-    if not isinstance(seeds, int) or seeds < 1:
-        raise ConfigError(f"expect.seeds should be a whole number above zero, received {seeds!r}", hint="seeds = 3")
-    if not claims:
-        raise ConfigError(
-            "the recipe claims nothing", hint='write [expect] with, for example, valid_carried_loss = "<= 1.5"'
-        )
-    bounds = {name: _bound(name, claim) for name, claim in claims.items()}
+    """Train the recipe for each seed (0: as many as it says) in a folder that goes away, and judge every claim.
+
+    A claim is of the figures in results.json, or of those of the test split (`test_all_accuracy`), which is judged only
+    where a claim asks for it; it must hold for every seed.
+    """
+    claims, seeds = claimed(recipe), seeds or seeds_of(recipe)
     results: list[dict[str, float]] = []
     for number in range(seeds):
         with tempfile.TemporaryDirectory() as folder:
             one = deepcopy(recipe) | {"seed": recipe.get("seed", 0) + number}
-            results.append(follow(Experiment.new(one, Path(folder) / "run")))
-    verdicts = []
-    for name, (compare, bound) in bounds.items():
+            experiment = Experiment.new(one, Path(folder) / "run")
+            results.append(follow(experiment))
+            if any(name.startswith("test_") for name in claims):
+                results[-1] |= experiment.judge("test")[0]
+    return verdicts(claims, results)
+
+
+def claimed(recipe: Recipe) -> dict[str, str]:
+    """What a recipe claims: a bound for each figure."""
+    claims = {name: claim for name, claim in recipe.get("expect", {}).items() if name not in WORDS}
+    if not claims:
+        raise ConfigError(
+            "the recipe claims nothing", hint='write [expect] with, for example, valid_carried_loss = "<= 1.5"'
+        )
+    for name, claim in claims.items():
+        _bound(name, claim)
+    return claims
+
+
+def seeds_of(recipe: Recipe) -> int:
+    """For how many seeds a recipe claims it."""
+    seeds = recipe.get("expect", {}).get("seeds", 1)
+    if not isinstance(seeds, int) or seeds < 1:
+        raise ConfigError(f"expect.seeds should be a whole number above zero, received {seeds!r}", hint="seeds = 3")
+    return seeds
+
+
+def verdicts(claims: dict[str, str], results: list[dict[str, float]]) -> list[Verdict]:
+    """Every claim beside what came out for each seed."""
+    found = []
+    for name, claim in claims.items():
+        compare, bound = _bound(name, claim)
         if name not in results[0]:
             raise unknown("claim", name, results[0], prefix="expect.")
         values = [result[name] for result in results]
-        verdicts.append(Verdict(name, str(claims[name]), values, all(compare(value, bound) for value in values)))
-    return verdicts
+        found.append(Verdict(name, claim, values, all(compare(value, bound) for value in values)))
+    return found
 
 
 def _bound(name: str, claim: Any) -> tuple[Callable[[float, float], bool], float]:

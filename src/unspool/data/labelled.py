@@ -25,7 +25,7 @@ class Labelled(Records):
     found by the ending (.csv, .tsv, .json, .jsonl, .parquet, each plain or .gz); "label-text" are lines of a label and
     a text, "conll" (.conll) lines of a word and its label, with an empty line after each sentence. `distinct` takes a
     record that comes again once, so that none is both learned and asked for where shares are drawn; `limit` keeps so
-    many of every part (0: all).
+    many of every part (0: all). `together` puts the parts of `path` together, so that shares are drawn from all of it.
 
     >>> Labelled(path="names", valid=0.2).taken("a.csv, line 2", {"text": " Ang ", "label": "Chinese", "more": 1})
     {'text': 'Ang', 'label': 'Chinese'}
@@ -46,8 +46,10 @@ class Labelled(Records):
         limit: Natural = 0,
         valid: Share = 0.1,
         test: Share = 0.0,
+        together: bool = False,
     ) -> None:
-        super().__init__(path, train_path, valid_path, test_path, format, encoding, distinct, limit, valid, test)
+        files = (path, train_path, valid_path, test_path)
+        super().__init__(*files, format, encoding, distinct, limit, valid, test, together)
         self.text, self.label, self.html = text, label, html
 
     def parts(self, path: str) -> dict[str, list[Placed]]:

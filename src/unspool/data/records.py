@@ -76,6 +76,7 @@ class Records:
         limit: Natural = 0,
         valid: Share = 0.1,
         test: Share = 0.0,
+        together: bool = False,
     ) -> None:
         if bool(path) == bool(train_path):
             raise ConfigError(
@@ -87,27 +88,28 @@ class Records:
         self.shares = shares(valid, test)
         self.paths = {"train": path or train_path, "valid": valid_path, "test": test_path}
         self.format, self.encoding, self.limit = format, encoding, limit
-        self.distinct = distinct
+        self.distinct, self.together = distinct, together
         self.notes: list[str] = []
 
     def read(self) -> Examples:
         """Read, check and cut."""
         self.notes = []
         parts: dict[str, list[Placed]] = {"train": [], "valid": [], "test": []}
-        parts |= self.parts(self.paths["train"])
+        own = self.parts(self.paths["train"])
+        parts |= {"train": [placed for part in own.values() for placed in part]} if self.together else own
         for name in ("valid", "test"):
             if path := self.paths[name]:
                 parts[name] = [placed for part in self.parts(path).values() for placed in part]
-        own = {name: self.drawn(self.kept(placed)) for name, placed in parts.items()}
-        train = own["train"]
-        valid_share = Fraction(0) if own["valid"] else self.shares[0]
-        test_share = Fraction(0) if own["test"] else self.shares[1]
+        drawn = {name: self.drawn(self.kept(placed)) for name, placed in parts.items()}
+        train = drawn["train"]
+        valid_share = Fraction(0) if drawn["valid"] else self.shares[0]
+        test_share = Fraction(0) if drawn["test"] else self.shares[1]
         middle = int(len(train) * (1 - valid_share - test_share))
         end = int(len(train) * (1 - test_share))
         found = {
             "train": train[:middle],
-            "valid": own["valid"] or train[middle:end],
-            "test": own["test"] or train[end:],
+            "valid": drawn["valid"] or train[middle:end],
+            "test": drawn["test"] or train[end:],
         }
         for name, wanted in (("train", True), ("valid", valid_share), ("test", test_share)):
             if wanted and not found[name]:

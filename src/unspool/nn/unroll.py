@@ -50,7 +50,8 @@ def hold(moves: Bool[Tensor, " B"], after: State, before: State) -> State:
 
 
 Kernel = Callable[..., tuple[Tensor, ...]]
-"""One of torch's own recurrent kernels: (input, state, weights, ...) or (data, batch_sizes, state, weights, ...)."""
+"""One of torch's own recurrent kernels: (input, state, weights, ...)."""
+HOLD = 100.0
 
 
 def run_kernel(
@@ -71,43 +72,50 @@ def run_kernel(
     with warnings.catch_warnings():  # our weights are single tensors; cuDNN copies them into one block, which is cheap
         warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
         if present is None:
-            layers = tuple(s.unsqueeze(0) for s in state)  # torch counts layers first: (1, B, H)
-            hidden = layers if len(layers) > 1 else layers[0]
-            y, *last = kernel(x, hidden, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
-            after = tuple(s.squeeze(0) for s in last)
+            y, after = _run_dense(kernel, weights, x, state)
         else:
             y, after = _run_ragged(kernel, weights, x, state, present)
     return y.to(was), map_state(lambda s: s.to(was), after)
 
 
+def _run_dense(kernel: Kernel, weights: list[Tensor], x: Tensor, state: State) -> tuple[Tensor, tuple[Tensor, ...]]:
+    layers = tuple(s.unsqueeze(0) for s in state)  # torch counts layers first: (1, B, H)
+    hidden = layers if len(layers) > 1 else layers[0]
+    y, *last = kernel(x, hidden, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
+    return y, tuple(s.squeeze(0) for s in last)
+
+
 def _run_ragged(
     kernel: Kernel, weights: list[Tensor], x: Tensor, state: State, present: Tensor
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Only what is present goes through the kernel, tick by tick, longest rows first, wherever the padding is."""
+    """What is present is moved to the front of its row, and what comes behind it changes neither outputs nor memory.
+
+    Torch's kernels for packed rows would skip the padding, but on a CPU their backward pass takes time with the square
+    of the length.
+    """
     lengths = present.sum(dim=1)  # (B,)
-    order = lengths.argsort(descending=True, stable=True)
-    order = order[lengths[order] > 0]  # the rows that move at all
-    y, after = x.new_zeros(*x.shape[:2], state[0].shape[-1]), tuple(s.clone() for s in state)
-    if not len(order):
-        return y, after
-    place = torch.empty_like(lengths)
-    place[order] = torch.arange(len(order), device=x.device)
+    longest = int(lengths.max())
+    if not longest:
+        return x.new_zeros(*x.shape[:2], state[0].shape[-1]), tuple(s.clone() for s in state)
     rows, times = present.nonzero(as_tuple=True)
     ticks = (present.cumsum(dim=1) - 1)[rows, times]  # how many present positions came before
-    packed = (ticks * len(x) + place[rows]).argsort()
-    rows, times = rows[packed], times[packed]
-    batch_sizes = torch.bincount(ticks).cpu()
-    hidden = tuple(s[order].unsqueeze(0) for s in state)
-    data, *last = kernel(
-        x[rows, times],
-        batch_sizes,
-        hidden if len(hidden) > 1 else hidden[0],
-        weights,
-        True,
-        1,
-        0.0,
-        torch.is_grad_enabled(),
-        False,
-    )
-    moved = tuple(s.index_copy(0, order, new.squeeze(0)) for s, new in zip(after, last, strict=True))
-    return y.index_put((rows, times), data), moved
+    front = x.new_zeros(len(x), longest, x.shape[-1]).index_put((rows, ticks), x[rows, times])
+    if len(state) > 1:
+        absent = torch.arange(longest, device=x.device) >= lengths.unsqueeze(1)  # (B, L)
+        front, weights = torch.cat([front, absent.unsqueeze(-1).to(x.dtype)], dim=-1), [held(weights[0]), *weights[1:]]
+    said, after = _run_dense(kernel, weights, front, state)
+    every = torch.arange(len(x), device=x.device)
+    last = said[every, (lengths - 1).clamp(min=0)]
+    hidden = torch.where(lengths.unsqueeze(1) > 0, last, state[0])
+    y = x.new_zeros(*x.shape[:2], said.shape[-1]).index_put((rows, times), said[rows, ticks])
+    return y, (hidden, *after[1:])
+
+
+def held(weight: Float[Tensor, "G D"]) -> Float[Tensor, "G E"]:
+    """An LSTM's input weights with a column for "nothing is there": it shuts the input gate and opens the forget gate.
+
+    A sigmoid of 100 is 1 and one of -100 is 0 in every precision, so that the memory stays what it is, bit for bit.
+    """
+    shut = weight.new_zeros(4, len(weight) // 4, 1)
+    shut[0], shut[1] = -HOLD, HOLD
+    return torch.cat([weight, shut.flatten(0, 1)], dim=1)

@@ -1,7 +1,7 @@
 """Which label does a text have?"""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -25,8 +25,8 @@ class Classify(OneLabel):
 
     Texts of similar lengths make a batch: every `pool` batches share out their rows by length (1: lengths are as they
     come). `padding` is the side that shorter texts are filled up at. With `masked` false the padding is a token like
-    others, and the answer is asked for behind it: a mistake that has been published, for comparison. Of each text the
-    first `longest` tokens are read (0: all).
+    others, and the answer is asked for behind it: a mistake that has been published, for comparison. Of each text
+    `longest` tokens are read (0: all), those that it begins with or, with `keep` "last", those that it ends with.
 
     A core that reads both ways is fine here. Core "pooled" answers from all places, not from the last alone.
     """
@@ -42,6 +42,7 @@ class Classify(OneLabel):
         seed: int = 0,
         batch_size: Count = 32,
         longest: Natural = 0,
+        keep: Literal["first", "last"] = "first",
         padding: Side = "right",
         masked: bool = True,
         pool: Natural = 50,
@@ -49,7 +50,7 @@ class Classify(OneLabel):
         self.tokenizer = tokenizer
         self.reads = Tokens(tokenizer.size + (not masked))
         rows = {
-            name: answered(read(records, tokenizer, longest), records, labels)
+            name: answered(read(records, tokenizer, longest, keep), records, labels)
             for name, records in parts(splits).items()
         }
         pad = 0 if masked else tokenizer.size
@@ -67,11 +68,12 @@ def parts(splits: Examples) -> dict[str, list[Record]]:
     return {name: records for name, records in named.items() if records}
 
 
-def read(records: Sequence[Record], tokenizer: Tokenizer, longest: int) -> list[Tensor]:
+def read(records: Sequence[Record], tokenizer: Tokenizer, longest: int, keep: str = "first") -> list[Tensor]:
     """The ids of each text, at most `longest` of them (0: all)."""
+    wanted = slice(-longest, None) if keep == "last" else slice(longest or None)
     found = []
     for record in records:
-        ids = tokenizer.encode(record["text"])[: longest or None]
+        ids = tokenizer.encode(record["text"])[wanted]
         if not len(ids):
             raise DataError(f"no token is left of the text {record['text'][:40]!r}", hint="leave it out")
         found.append(torch.from_numpy(ids).long())

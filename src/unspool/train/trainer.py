@@ -16,6 +16,7 @@ from unspool.models.sequence import SequenceModel
 from unspool.nn.part import State, detach, fill, join, move, parts, tensors
 from unspool.registry import Count, Natural, NotNegative, Portion, Positive, Share
 from unspool.seeds import mix, start
+from unspool.train.forcing import own_words, refuse_unanswered
 from unspool.train.optimizers import OptimizerName, optimizers, pack, unpack
 from unspool.train.precision import PrecisionName, autocast
 from unspool.train.schedules import Schedule, ScheduleName
@@ -43,6 +44,7 @@ class Trainer:
     the state that the batch before left, detached: truncated back-propagation through time is a property of the data.
     `accumulate` cuts each batch in that many parts of rows to save memory; the step stays the same. `ema` is the decay
     of an exponential moving average of the weights, which `averaged()` puts in their place for a while; 0 is none.
+    Below 1, `teacher_forcing` is the share of the right words that a model goes on from, instead of its own.
 
     A step follows from the weights, the moments, the carried state and its number: every random number generator is
     started anew from `seed` and that number. So nothing that anybody draws between two steps can change a run, and a
@@ -69,6 +71,7 @@ class Trainer:
         clip: NotNegative = 1.0,
         accumulate: Count = 1,
         ema: Share = 0.0,
+        teacher_forcing: Portion = 1.0,
         precision: PrecisionName = "float32",
         device: str = "cpu",
         seed: int = 0,
@@ -77,13 +80,15 @@ class Trainer:
             raise ConfigError("training needs a budget", hint="set train.steps, train.epochs or train.minutes")
         if epochs and not batches.epoch:
             raise ConfigError("train.epochs needs data with an end", hint="set train.steps or train.minutes")
+        if teacher_forcing < 1:
+            refuse_unanswered(batches[0])
         self.model, self.batches, self.device = model.to(device), batches, device
         by_epochs = max(1, round(epochs * batches.epoch)) if epochs else 0
         self.steps = min(filter(None, (steps, by_epochs)), default=0)
         self.minutes, self.clip, self.accumulate, self.precision = minutes, clip, accumulate, precision
         self.optimizers = optimizers(model, optimizer, learning_rate, weight_decay, betas, momentum)
         self.schedule = Schedule(schedule, warmup, decay, drop)
-        self.ema, self.seed = ema, seed
+        self.ema, self.teacher_forcing, self.seed = ema, teacher_forcing, seed
         self.parameters = list(model.parameters())  # walking through the modules takes longer than many a step
         self.average = [p.detach().clone() for p in self.parameters] if ema else []
         self.number = 0
@@ -138,8 +143,11 @@ class Trainer:
         total, loss_so_far, after = max(1, batch.positions), 0.0, []
         states = parts(self.state, self.accumulate) if self.state is not None else None
         for part in batch.parts(self.accumulate) if self.accumulate > 1 else (batch,):
+            before = next(states) if states else None
             with autocast(self.device, self.precision):
-                loss, state = self.model.loss(part, next(states) if states else None)
+                if self.teacher_forcing < 1:
+                    part = own_words(self.model, part, before, self.teacher_forcing)
+                loss, state = self.model.loss(part, before)
             if self.accumulate > 1:
                 loss = loss * (part.positions / total)
             loss.backward()

@@ -1,0 +1,143 @@
+"""Runs what the recipes claim, and notes what came out in docs/lectures.json, from which docs/lectures.md is made.
+
+python docs/reproduce.py [RECIPE ...]               train each of them (all, if none is named) for all of its seeds
+python docs/reproduce.py RECIPE --runs FOLDER ...   note what these finished runs of it say, one for each seed
+
+Data of one's own is looked for in the folder that UNSPOOL_DATA names (../shared/data); a recipe whose data is not there
+is left out.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from datetime import date
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+
+from unspool import config
+from unspool.experiment import Experiment, Finished
+from unspool.run import Run, judged
+from unspool.settings import complete
+from unspool.train.trainer import Step
+from unspool.verify import Verdict, claimed, seeds_of, verdicts, verify
+
+NOTES = Path(__file__).parent / "lectures.json"
+DATA = {
+    "char-rnn-stat453": "covid19-faq/covid19-faq.txt",
+    "names": "names",
+    "sentiment": "sentiment/imdb/aclImdb-labelled.tar.gz",
+    "sentiment-unmasked": "sentiment/imdb/aclImdb-labelled.tar.gz",
+    "shakespeare-lstm": "tinyshakespeare/input.txt",
+    "shakespeare-mingru": "tinyshakespeare/input.txt",
+    "shakespeare-minlstm": "tinyshakespeare/input.txt",
+    "shakespeare-mlstm": "tinyshakespeare/input.txt",
+    "shakespeare-rglru": "tinyshakespeare/input.txt",
+    "shakespeare-ssd": "tinyshakespeare/input.txt",
+    "shakespeare-transformer": "tinyshakespeare/input.txt",
+    "spoken-digits": "spoken-digits/free-spoken-digit-dataset.tar.gz",
+    "translate-attention": "multi30k",
+    "translate-transformer": "multi30k",
+    "translate-vector": "multi30k",
+    "word-lm": "wikitext-2",
+}
+FREE = {("train", "threads"), ("train", "precision"), ("data", "path"), ("seed",)}
+"""What a run may have otherwise than its recipe."""
+
+
+def main() -> None:
+    """Run the recipes, note each as soon as it is through, and exit with 1 where a claim fails."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="*")
+    parser.add_argument("--runs", nargs="+", type=Path, default=[])
+    options = parser.parse_args()
+    if options.runs and len(options.recipes) != 1:
+        parser.error("--runs wants the one recipe that they are of")
+    held = True
+    for name in options.recipes or [name for name in config.names() if "expect" in config.load(name)]:
+        overrides = placed(name)
+        if overrides is None:
+            print(f"{name}: its data is not here, set UNSPOOL_DATA", file=sys.stderr)
+            continue
+        found, seconds = of_runs(name, options.runs) if options.runs else trained(name, overrides)
+        note(name, found, seconds)
+        print("\n".join([name, *("  " + verdict.told() for verdict in found)]), flush=True)
+        held = held and all(verdict.holds for verdict in found)
+    sys.exit(0 if held else 1)
+
+
+def placed(name: str) -> list[str] | None:
+    """Where the data of a recipe is, as an override; None where it is not."""
+    if name not in DATA:
+        return []
+    path = Path(os.environ.get("UNSPOOL_DATA", "../shared/data")) / DATA[name]
+    return [f"data.path={path}"] if path.exists() else None
+
+
+def trained(name: str, overrides: list[str]) -> tuple[list[Verdict], list[float]]:
+    """What training it says, and how long each seed took."""
+    seconds = []
+
+    def follow(experiment: Experiment) -> dict[str, float]:
+        results: dict[str, float] = {}
+        for event in experiment:
+            if isinstance(event, Step) and event.number % 500 == 0:
+                print(f"{name}: step {event.number:,}, loss {event.loss:.3f}", file=sys.stderr, flush=True)
+            elif isinstance(event, Finished):
+                results = event.results
+        seconds.append(results["train_seconds"])
+        return results
+
+    return verify(config.load(name, overrides), 0, follow), seconds
+
+
+def of_runs(name: str, folders: list[Path]) -> tuple[list[Verdict], list[float]]:
+    """What finished runs of it say, judged on the test split too where a claim asks for it."""
+    recipe = config.load(name)
+    claims = claimed(recipe)
+    if len(folders) < seeds_of(recipe):
+        sys.exit(f"{name} is claimed for {seeds_of(recipe)} seeds: give as many runs")
+    results = []
+    for folder in folders:
+        run = Run.load(folder)
+        if different := differences(complete(recipe), run.recipe):
+            sys.exit(f"{folder} is not of this recipe: {', '.join(different)}")
+        results.append(json.loads((folder / "results.json").read_text()))
+        if any(claim.startswith("test_") for claim in claims):
+            for way, figures in judged(run.model, run.task(), "test", run.device)[0].items():
+                results[-1] |= {f"test_{way}_{figure}": value for figure, value in figures.items()}
+    return verdicts(claims, results), [result["train_seconds"] for result in results]
+
+
+def differences(ours: dict[str, Any], theirs: dict[str, Any], place: tuple[str, ...] = ()) -> list[str]:
+    """The settings in which two recipes differ, apart from those that a run may have otherwise."""
+    found = []
+    for key in (ours.keys() | theirs.keys()) - ({"expect"} if not place else set()):
+        here = (*place, key)
+        a, b = ours.get(key), theirs.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += differences(a, b, here)
+        elif a != b and here not in FREE:
+            found.append(f"{'.'.join(here)} is {b!r}, not {a!r}")
+    return sorted(found)
+
+
+def note(name: str, found: list[Verdict], seconds: list[float]) -> None:
+    """Put what came out beside what is noted already."""
+    notes = json.loads(NOTES.read_text()) if NOTES.exists() else {}
+    notes[name] = {
+        "claims": {verdict.name: {"claim": verdict.claim, "values": verdict.values} for verdict in found},
+        "minutes": round(mean(seconds) / 60, 1),
+        "machine": f"{platform.machine()}, {'CUDA' if torch.cuda.is_available() else 'CPU'}",
+        "torch": torch.__version__,
+        "date": str(date.today()),
+    }
+    NOTES.write_text(json.dumps(dict(sorted(notes.items())), indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Learning from one's own words: what is replaced, by what, and what is left alone."""
+
+import pytest
+import torch
+
+from unspool import config
+from unspool.batch import Batch, Tokens
+from unspool.errors import ConfigError
+from unspool.experiment import Experiment
+from unspool.models.sequence import SequenceModel
+from unspool.nn.core import cores
+from unspool.nn.ends import embedding, head
+from unspool.nn.part import tensors
+from unspool.train.forcing import own_words, refuse_unanswered
+
+
+def model():
+    torch.manual_seed(0)
+    core = cores.build("core", {"kind": "recurrent", "cell": "gru"}, width=6)
+    return SequenceModel(embedding(Tokens(9), 6), core, head(Tokens(9), 6))
+
+
+def batch(rows=4, time=12):
+    """A question of four tokens, an answer, and padding behind the second row's."""
+    ids = torch.randint(9, (rows, time + 1), generator=torch.Generator().manual_seed(0))
+    counts, present = torch.ones(rows, time, dtype=torch.bool), torch.ones(rows, time, dtype=torch.bool)
+    counts[:, :4] = False
+    counts[1, 9:] = present[1, 9:] = False
+    return Batch(ids[:, :-1], ids[:, 1:], counts, present)
+
+
+def test_without_a_teacher_every_word_of_the_answer_is_the_models_own():
+    ours, given = model(), batch()
+    said = ours(given.inputs, ours.start(given.inputs), given.present)[0].argmax(dim=-1)
+    made = own_words(ours, given, None, 0.0)
+    assert torch.equal(made.inputs[:, :5], given.inputs[:, :5])  # the question, and the word that asks
+    assert torch.equal(made.inputs[0, 5:], said[0, 4:-1])
+    assert torch.equal(made.inputs[1, 9:], given.inputs[1, 9:])  # padding
+    assert not torch.equal(made.inputs, given.inputs)
+    assert torch.equal(made.targets, given.targets)
+
+
+def test_with_a_teacher_nothing_changes():
+    assert torch.equal(own_words(model(), batch(), None, 1.0).inputs, batch().inputs)
+
+
+def test_the_share_is_that_of_the_right_words():
+    ours, given = model(), batch(400)
+    replaced = (own_words(ours, given, None, 0.7).inputs != given.inputs).sum()
+    everywhere = (own_words(ours, given, None, 0.0).inputs != given.inputs).sum()
+    assert 0.25 < float(replaced / everywhere) < 0.35
+
+
+def test_the_given_state_is_left_as_it_was():
+    ours, given = model(), batch()
+    state = ours.start(given.inputs)
+    before = {name: value.clone() for name, value in tensors(state)}
+    own_words(ours, given, state, 0.0)
+    assert before and all(torch.equal(value, before[name]) for name, value in tensors(state))
+
+
+def test_a_label_is_nothing_to_go_on_from(tmp_path):
+    given = batch()
+    with pytest.raises(ConfigError, match="teacher_forcing"):
+        refuse_unanswered(Batch(given.inputs, given.targets.flip(0), given.counts, given.present))
+    with pytest.raises(ConfigError, match="teacher_forcing"):
+        Experiment.new(config.load("parity", ["train.teacher_forcing=0.5", "train.steps=2"]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_task_with_an_answer_learns_without_a_teacher(tmp_path):
+    settings = ["train.teacher_forcing=0.5", "train.steps=3", "evaluate.times=1"]
+    *_, finished = Experiment.new(config.load("reverse", settings), tmp_path / "run")
+    assert finished.results["train_loss"] > 0
