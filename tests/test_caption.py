@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from unspool import Numbers, Run, config, tokenizers
+from unspool.data.gaps import gaps
 from unspool.data.grades import attributes, compared, grade, said
 from unspool.data.pictures import CaptionedImages
-from unspool.data.scenes import captions, scene
+from unspool.data.scenes import HELD_OUT, captions, scene
 from unspool.data.scores import bleu, bleus, cider
 from unspool.experiment import Experiment
 from unspool.look import plots
@@ -63,7 +64,7 @@ def test_cider_by_hand():
 
 
 def test_what_is_said_is_taken_apart_and_the_nearest_right_caption_is_beside_it():
-    assert said("a small red ring left of a blue square and above an orange cross") == {
+    assert said("a small red ring left of a large blue square and above a large orange cross") == {
         "colours": ["red", "blue", "orange"],
         "shapes": ["ring", "square", "cross"],
         "sizes": ["small", "large", "large"],
@@ -102,8 +103,8 @@ def test_a_batch_is_images_and_their_captions():
             line = task.tokenizer.decode(batch.targets[row, batch.counts[row]])
             assert line.endswith("\n") and "<unk>" not in line
             seen.add(line.strip())
-    assert seen == {c for r in task.records["train"] for c in r["captions"]}
-    assert len(task.rows["train"]) >= len(task.images["train"]) == 24
+    assert seen == {r["captions"][0] for r in task.records["train"]}, "from left to right"
+    assert len(task.rows["train"]) == len(task.images["train"]) == 24
     again = caption().batches()[3]
     assert torch.equal(again.source, task.batches()[3].source) and torch.equal(again.inputs, task.batches()[3].inputs)
 
@@ -172,7 +173,7 @@ def test_images_of_files_take_the_place_of_scenes(tmp_path):
     (tmp_path / "captions.csv").write_text("\n".join(["file,caption", *lines]))
     options = [o for o in TINY if "scenes" not in o and "steps" not in o]
     options += [f"data.path={tmp_path}", "data.side=16", "encoder.columns=4", "train.steps=90"]
-    options += ["train.learning_rate=0.02", "task.batch_size=16", "model.smoothing=0", "model.word_dropout=0"]
+    options += ["train.learning_rate=0.02", "task.batch_size=16"]
     results = list(Experiment.new(config.load("captions", options), tmp_path / "run"))[-1].results
     assert results["valid_written_bleu_1"] > 90 and not any("seen" in name for name in results)
     about = json.loads((tmp_path / "run" / "about.json").read_text())
@@ -190,3 +191,35 @@ def test_smoothed_targets_are_for_training_alone():
     torch.testing.assert_close(end.loss(y, targets, counts), 0.8 * plain - 0.2 * likely.mean())
     end.eval()
     torch.testing.assert_close(end.loss(y, targets, counts), plain)
+
+
+def test_what_never_followed_a_word_is_a_gap_if_it_followed_words_like_it():
+    splits = CaptionedImages(scenes=400, things=2, valid=0.1).read()
+    words = tokenizers.build("tokenizer", "word").fit(Caption.texts(splits.train)["tokenizer"])
+    lines = [torch.from_numpy(words.encode(f"\n{r['taught'][0]}\n")).long() for r in splits.train]
+    found = {(words.decode([a]).strip(), words.decode([b]).strip()) for a, b in gaps(lines, words.size).nonzero()}
+    assert found == HELD_OUT, "and no word where the grammar has none"
+    a, b, c, d, e = range(5)
+    few = [torch.tensor(pair) for pair in ((a, c), (a, d), (b, c), (b, e))]
+    assert not gaps(few, 5).any(), "a third of what follows either follows both"
+    assert gaps([*few, torch.tensor([b, d])], 5).nonzero().tolist() == [[a, e]]
+
+
+def test_what_is_spared_is_left_out_of_the_training_loss():
+    from unspool import Tokens
+
+    task, plain = caption(spare_gaps=True), caption()
+    assert plain.batches()[0].spared is None
+    batch = task.batches()[0]
+    assert torch.equal(batch.spared, task.gaps[batch.inputs]) and task.gaps.any()
+    assert not batch.spared[batch.counts].gather(1, batch.targets[batch.counts].unsqueeze(1)).any()
+    end = head(Tokens(4), 3)
+    y, targets, counts = torch.randn(1, 3, 3), torch.tensor([[0, 1, 2]]), torch.tensor([[True, True, False]])
+    spared = torch.tensor([[[False, False, True, True], [False, False, False, False], [True, True, True, True]]])
+    some, every = end(y)[0, 0, :2].log_softmax(dim=-1), end(y)[0, 1].log_softmax(dim=-1)
+    torch.testing.assert_close(end.loss(y, targets, counts, spared), -(some[0] + every[1]) / 2)
+    end.smoothing = 0.2
+    wanted = -(0.8 * (some[0] + every[1]) + 0.2 * (some.mean() + every.mean())) / 2
+    torch.testing.assert_close(end.loss(y, targets, counts, spared), wanted)
+    end.eval()
+    torch.testing.assert_close(end.loss(y, targets, counts, spared), end.loss(y, targets, counts))

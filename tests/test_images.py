@@ -132,10 +132,11 @@ def test_relations_are_the_truth_seen_from_either_side():
                     wanted = {"left of": -across, "right of": across, "above": -down, "below": down}
                     assert relation(one, other) == max(wanted, key=wanted.get) == turned[relation(other, one)]
         said = captions(things)
+        assert said[0].startswith(str(min(things, key=lambda thing: thing.x))), "from left to right"
         assert len(said) == len(set(said)) <= {1: 1, 2: 2, 3: 6}[len(things)]
     ring, square = Thing("orange", "ring", False, 0.2, 0.2), Thing("blue", "square", True, 0.3, 0.8)
     assert captions((ring, square, ring._replace(x=0.8)))[0] == (
-        "an orange ring above a small blue square and left of an orange ring"
+        "a large orange ring above a small blue square and left of a large orange ring"
     )
 
 

@@ -276,7 +276,7 @@ class Experiment:
         for name, table in confusions.items():
             checkpoint.write_text(self.folder / f"{name}.json", json.dumps(asdict(table)))
             draw_confusion(table.matrix, table.labels, self.folder / f"{name}.png", self.folder.name)
-        if captioned := album(run.model, self.task, "valid"):
+        if captioned := album(Run.load(self.folder, self.device).model, self.task, "valid"):
             shown = [(one.image.numpy(), one.said, one.right) for one in captioned]
             draw_captions(shown, self.folder / "captions.png", self.folder.name)
         losses = [record["loss"] for record in records(self.folder, "step")]

@@ -11,13 +11,10 @@ GRADES: tuple[Grade, ...] = ("no errors", "minor errors", "somewhat related", "u
 FAMILIES: Mapping[str, Sequence[str]] = {
     "colours": tuple(COLOURS),
     "shapes": SHAPES,
-    "sizes": ("small",),
+    "sizes": ("small", "large"),
     "relations": ("left", "right", "above", "below"),
 }
 """The words of a caption that can be right or wrong, by what they tell."""
-NOTHING = {"sizes": "large"}
-"""What is told where a word is left out."""
-
 Said = dict[str, list[str]]
 """What a caption says: a colour, a shape and a size for each thing, and a relation for each but the first."""
 
@@ -25,7 +22,7 @@ Said = dict[str, list[str]]
 def said(caption: str) -> Said:
     """What a caption says, whatever else is in it: a thing ends with its shape.
 
-    >>> said("a small red ring left of a blue square")["sizes"]
+    >>> said("a small red ring left of a large blue square")["sizes"]
     ['small', 'large']
     """
     found: Said = {family: [] for family in FAMILIES}
@@ -36,7 +33,7 @@ def said(caption: str) -> Said:
             now[family] = word
         if family == "shapes":
             for name in ("colours", "shapes", "sizes"):
-                found[name].append(now.get(name, NOTHING.get(name, "")))
+                found[name].append(now.get(name, ""))
             found["relations"] += [now.get("relations", "")] if len(found["shapes"]) > 1 else []
             now = {}
     return found
@@ -77,7 +74,7 @@ def grade(caption: str, right: Sequence[str]) -> Grade:
 def attributes(written: Sequence[str], right: Sequence[Sequence[str]]) -> dict[str, float]:
     """The share of attributes that are right, in all and by family, and of captions with each grade.
 
-    >>> attributes(["a red ring"], [["a small red ring"]])["attributes"]
+    >>> attributes(["a large red ring"], [["a small red ring"]])["attributes"]
     0.6666666666666666
     """
     every = [compared(caption, wanted) for caption, wanted in zip(written, right, strict=True)]

@@ -111,8 +111,9 @@ class CaptionedImages(Pictures):
         return HELD_OUT if unseen else OTHERS
 
     def said(self, drawn: Scene, unseen: bool) -> Record:
-        """Every right caption."""
-        return {"captions": captions(drawn), "unseen": unseen}
+        """Every right caption; the first of them is taught."""
+        right = captions(drawn)
+        return {"captions": right, "taught": right[:1], "unseen": unseen}
 
     def found(self, path: str) -> dict[str, list[Placed]]:
         """The images of a table or of a folder with tables."""

@@ -31,7 +31,7 @@ HELD_OUT = frozenset(
 """The combinations that training does not show: each colour once, and each shape."""
 OTHERS = frozenset((colour, shape) for colour in COLOURS for shape in SHAPES) - HELD_OUT
 
-LARGE, SMALL = 0.19, 0.115  # radii, of the image's side
+LARGE, SMALL = 0.19, 0.135  # radii, of the image's side
 CLEAR = 0.12  # so much farther apart are two things along one axis than along the other: no relation is in doubt
 FINE = 3  # dots along each side of a pixel: edges are smooth
 
@@ -55,8 +55,7 @@ class Thing(NamedTuple):
         return SMALL if self.small else LARGE
 
     def __str__(self) -> str:
-        words = ("small", self.colour, self.shape) if self.small else (self.colour, self.shape)
-        return f"{'an' if words[0][0] in 'aeiou' else 'a'} {' '.join(words)}"
+        return f"a {'small' if self.small else 'large'} {self.colour} {self.shape}"
 
 
 Scene = tuple[Thing, ...]
@@ -101,11 +100,13 @@ def relation(one: Thing, other: Thing) -> str:
 def captions(things: Scene) -> list[str]:
     """All that the grammar can rightly say of a scene: each thing may come first, and the others in any order.
 
-    >>> captions((Thing("red", "ring", True, 0.2, 0.5), Thing("blue", "square", False, 0.8, 0.4)))
-    ['a small red ring left of a blue square', 'a blue square right of a small red ring']
+    In the first caption they come from left to right.
+
+    >>> captions((Thing("blue", "square", False, 0.8, 0.4), Thing("red", "ring", True, 0.2, 0.5)))[0]
+    'a small red ring left of a large blue square'
     """
     said = []
-    for first, *rest in permutations(things):
+    for first, *rest in permutations(sorted(things, key=lambda thing: thing.x)):
         more = " and ".join(f"{relation(first, other)} {other}" for other in rest)
         said.append(f"{first} {more}".strip())
     return list(dict.fromkeys(said))

@@ -1,6 +1,5 @@
 """Embed, think, predict: every model here."""
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -37,8 +36,6 @@ class SequenceModel(Part):
     within plus and minus `init_range`, as Zaremba et al. 2014 do (arXiv:1409.2329); 0 leaves them as their classes do.
     `smoothing` spreads so much of each target token over all of them in training (Szegedy et al. 2015,
     arXiv:1512.00567), so that nothing is ever thought impossible; the training loss is then that of smoothed targets.
-    `word_dropout` hides that share of the inputs in training (Bowman et al. 2015, arXiv:1511.06349): a decoder that is
-    not always told its last word has to look at its source.
 
     >>> import torch
     >>> from unspool import Tokens, cores, embedding, head
@@ -61,12 +58,11 @@ class SequenceModel(Part):
         init_range: NotNegative = 0.0,
         dropout: Share = 0.0,
         smoothing: Share = 0.0,
-        word_dropout: Share = 0.0,
     ) -> None:
         super().__init__()
         self.embedding, self.core, self.head, self.encoder = embedding, core, head, encoder
         self.dropout = nn.Dropout(dropout)
-        self.head.smoothing, self.word_dropout = smoothing, word_dropout
+        self.head.smoothing = smoothing
         if tied:
             if not isinstance(embedding, nn.Embedding) or embedding.weight.shape != head.weight.shape:
                 raise ConfigError(
@@ -89,8 +85,6 @@ class SequenceModel(Part):
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """What the core makes of the inputs, before the head."""
         x = self.dropout(self.embedding(inputs))
-        if self.training and self.word_dropout:
-            x = x * (torch.rand(x.shape[:2], device=x.device) >= self.word_dropout).unsqueeze(-1)
         y, state = self.core(x, state, present)
         return self.dropout(y), state
 
@@ -104,7 +98,7 @@ class SequenceModel(Part):
     def loss(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, ""], State]:
         """The mean loss over the positions that count, in nats, and the next state."""
         y, state = self.read(batch, state)
-        return self.head.loss(y, batch.targets, batch.counts), state
+        return self.head.loss(y, batch.targets, batch.counts, batch.spared), state
 
     def read(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, "B T W"], State]:
         """What the core makes of a batch, and the next state.

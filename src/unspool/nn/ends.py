@@ -24,8 +24,14 @@ class Head(Part):
         """What the model predicts at every position."""
         raise NotImplementedError
 
-    def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
-        """The mean loss over the positions that count; zero when none does."""
+    def loss(
+        self,
+        y: Float[Tensor, "B T D"],
+        targets: Tensor,
+        counts: Bool[Tensor, "B T"],
+        spared: Bool[Tensor, "B T V"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """The mean loss over the positions that count; zero when none does. Training leaves `spared` tokens out."""
         raise NotImplementedError
 
 
@@ -42,12 +48,24 @@ class Categorical(Head):
         """Logits."""
         return self.tap("logits", F.linear(y, self.weight, self.bias))
 
-    def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
-        """Cross-entropy in nats, summed in float32; in training with smoothed targets."""
+    def loss(
+        self,
+        y: Float[Tensor, "B T D"],
+        targets: Tensor,
+        counts: Bool[Tensor, "B T"],
+        spared: Bool[Tensor, "B T V"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Cross-entropy in nats, summed in float32; in training with smoothed targets, among those not spared."""
+        chosen = spared[counts] if spared is not None and self.training else None
         if not bool(counts.all()):
             y, targets = y[counts], targets[counts]
         y, targets, number = y.flatten(0, -2), targets.flatten(), max(1, targets.numel())
         smoothing = self.smoothing if self.training else 0.0
+        if chosen is not None:
+            likely = in_full(self(y)).masked_fill(chosen, float("-inf")).log_softmax(dim=-1)
+            even = likely.masked_fill(chosen, 0.0).sum(dim=-1) / (~chosen).sum(dim=-1)
+            right = likely.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+            return -((1 - smoothing) * right + smoothing * even).sum() / number
         if self.watcher is None and len(self.weight) >= LARGE and not smoothing:
             return cross_entropy(y, self.weight, self.bias, targets) / number
         return F.cross_entropy(in_full(self(y)), targets, reduction="sum", label_smoothing=smoothing) / number
@@ -67,7 +85,13 @@ class Gaussian(Head):
         """Means."""
         return self.tap("means", F.linear(y, self.weight, self.bias))
 
-    def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
+    def loss(
+        self,
+        y: Float[Tensor, "B T D"],
+        targets: Tensor,
+        counts: Bool[Tensor, "B T"],
+        spared: Bool[Tensor, "B T V"] | None = None,
+    ) -> Float[Tensor, ""]:
         """Half the squared error, summed over the numbers of a position and averaged over positions."""
         error = (in_full(self(y[counts])) - targets[counts]).square().sum() / 2
         return error / max(1, int(counts.sum()))

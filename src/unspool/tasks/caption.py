@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from unspool.batch import Numbers
+from unspool.data.gaps import gaps
 from unspool.data.grades import attributes
 from unspool.data.images import numbers, patches, shape, side_of, whole
 from unspool.data.pictures import CaptionedImages
@@ -27,6 +28,9 @@ class Caption(InWords):
 
     An image is cut into patches of `patch_height` times `patch_width` pixels (0: the whole side), which an encoder
     reads in reading order. `pool`, `length`, `beam` and `length_penalty` are as for the task "translate".
+
+    With `spare_gaps`, training does not hold it against a model that it expects a word which never came after the last
+    one, but after words that are used like that one: for combinations that are only missing (`unspool.data.gaps`).
 
     What the model has "written" in the end is told in BLEU up to one, two, three and four words and in CIDEr, beside
     all right captions of each image. Of scenes that were drawn here the attributes are told too, for those whose
@@ -50,6 +54,7 @@ class Caption(InWords):
         length: Count = 40,
         beam: Count = 1,
         length_penalty: NotNegative = 0.0,
+        spare_gaps: bool = False,
     ) -> None:
         self.tokenizer, self.edge = tokenizer, line_break(tokenizer)
         self.records = parts(splits)
@@ -64,10 +69,12 @@ class Caption(InWords):
             name: [
                 (image, self.framed(caption))
                 for image, record in zip(self.images[name], records, strict=True)
-                for caption in record["captions"]
+                for caption in record.get("taught", record["captions"])
             ]
             for name, records in self.records.items()
         }
+        if spare_gaps:
+            self.gaps = gaps([ids for _, ids in rows["train"]], tokenizer.size)
         super().__init__(rows, seed, batch_size, pool, length, beam, length_penalty)
 
     @classmethod

@@ -5,6 +5,7 @@ from math import exp
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from unspool.batch import Batch, Batches, Tokens
@@ -26,6 +27,8 @@ class InWords(Task):
 
     tokenizer: Tokenizer
     edge: int
+    gaps: Bool[Tensor, "V V"] | None = None
+    """Which words (columns) are spared behind which (rows)."""
 
     def __init__(
         self,
@@ -69,7 +72,9 @@ class InWords(Task):
         source, source_present = padded([source for source, _ in rows])
         ids, there = padded([target for _, target in rows])
         present = there[:, 1:]
-        return Batch(ids[:, :-1] * present, ids[:, 1:], present, present, self.seen(source), source_present)
+        inputs = ids[:, :-1] * present
+        spared = None if self.gaps is None else self.gaps[inputs]
+        return Batch(inputs, ids[:, 1:], present, present, self.seen(source), source_present, spared)
 
     def seen(self, source: Tensor) -> Tensor:
         """Sources as a model reads them."""
