@@ -32,6 +32,7 @@ every_file = pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative
 HEAVY = {  # imported in these files only, inside the function that needs them
     "matplotlib": {"look/plots.py"},
     "tokenizers": {"data/tokenizers/bpe.py"},
+    "PIL": {"data/images.py"},
     "pyarrow": {"data/readers/tables.py"},
     "sacrebleu": {"data/scores.py"},
     "tensorboard": set(),

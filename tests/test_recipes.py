@@ -63,6 +63,7 @@ def quick(name, tmp_path):
     made = MADE.get(task_class(recipe).material)
     fewer = ["task.pieces=1"] if "pieces" in defaults(task_class(recipe)) else []
     if made is None or recipe["data"].get("corpus"):
+        fewer += [f"data.{key}=400" for key in ("scenes", "students") if key in recipe.get("data", {})]
         return config.load(name, [*QUICK, *fewer])
     folder = tmp_path / "data"
     folder.mkdir()

@@ -221,6 +221,7 @@ def judged(model: SequenceModel, task: Task, split: str, device: str) -> tuple[d
         made = whole(model, form, task.pieces, LONGEST, Sampling(temperature=task.temperature), seed=0)
         written = {"pieces": float(task.pieces), **shares([form.marks(piece.ids) for piece in made])}
     rolled, seen = task.rolled(split, Roller(model))
+    seen |= task.album(split, partial(answers, model))
     own = {"written": written, "rolled": rolled}
     return found | {way: figures for way, figures in own.items() if figures}, drawn | seen
 

@@ -77,7 +77,7 @@ class Labelled(Records):
 
     def taken(self, place: str, record: Record) -> Record | None:
         """Text and label alone, both as text."""
-        text, label = (_column(record, place, *key) for key in ((self.text, "text"), (self.label, "label")))
+        text, label = (picked(record, place, *key) for key in ((self.text, "text"), (self.label, "label")))
         if label is None or not (label := " ".join(str(label).split())):
             raise DataError(f"{place}: there is no label", hint="give each text a label, or leave the record out")
         text = "" if text is None else str(text)
@@ -86,7 +86,8 @@ class Labelled(Records):
         return {"text": text.strip(), "label": label} if text.strip() else None
 
 
-def _column(record: Record, place: str, name: str, key: str) -> Any:
+def picked(record: Record, place: str, name: str, key: str) -> Any:
+    """What stands in the column that `data.key` names."""
     if name not in record:
         hint = unknown("column", name, record, prefix=f"data.{key}=").hint
         raise DataError(f"{place}: there is no column {name!r}", hint=hint)

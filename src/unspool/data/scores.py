@@ -1,12 +1,13 @@
-"""How near what was written is to what should have been: BLEU as it is published, and as notebooks count it."""
+"""How near what was written is to what should have been: BLEU and CIDEr as they are published, and by sacrebleu."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from math import exp, log
+from math import exp, log, sqrt
 
 ORDER = 4
-"""The longest runs of words that BLEU compares."""
+"""The longest runs of words that are compared."""
+Weights = dict[tuple[str, ...], float]
 
 
 def bleu(written: Sequence[Sequence[str]], wanted: Sequence[Sequence[str]]) -> float:
@@ -19,17 +20,67 @@ def bleu(written: Sequence[Sequence[str]], wanted: Sequence[Sequence[str]]) -> f
     >>> round(bleu([["a", "man", "in", "a", "hat"]], [["a", "man", "in", "a", "blue", "hat"]]), 2)
     57.89
     """
-    right, said = [0] * ORDER, [0] * ORDER
-    for ours, theirs in zip(written, wanted, strict=True):
+    return bleus(written, [[words] for words in wanted])[-1]
+
+
+def bleus(written: Sequence[Sequence[str]], wanted: Sequence[Sequence[Sequence[str]]]) -> list[float]:
+    """BLEU up to runs of one, two, three and four words, with one or more right answers each; of 100.
+
+    A run counts as often as in the right answer that has it most often, and the length that is wanted is that of the
+    right answer nearest in length, the shorter one of two.
+
+    >>> [round(score, 1) for score in bleus([["a", "red", "hat"]], [[["a", "hat"], ["red", "hat"]]])]
+    [100.0, 70.7, 0.0, 0.0]
+    """
+    right, said, lengths = [0] * ORDER, [0] * ORDER, [0, 0]
+    for ours, answers in zip(written, wanted, strict=True):
+        nearest = min(map(len, answers), key=lambda length: (abs(length - len(ours)), length))
+        lengths = [lengths[0] + len(ours), lengths[1] + nearest]
         for size in range(1, ORDER + 1):
-            mine, other = runs(ours, size), runs(theirs, size)
-            right[size - 1] += (mine & other).total()
+            mine, most = runs(ours, size), Counter[tuple[str, ...]]()
+            for theirs in answers:
+                most |= runs(theirs, size)
+            right[size - 1] += (mine & most).total()
             said[size - 1] += mine.total()
-    if not all(right):
-        return 0.0
-    lengths = sum(map(len, written)), sum(map(len, wanted))
-    precision = sum(log(r / s) for r, s in zip(right, said, strict=True)) / ORDER
-    return 100 * exp(precision + min(0.0, 1 - lengths[1] / lengths[0]))
+    scores = []
+    for order in range(1, ORDER + 1):
+        precision = [log(r / s) / order for r, s in zip(right[:order], said[:order], strict=True) if r]
+        brevity = min(0.0, 1 - lengths[1] / lengths[0]) if lengths[0] else 0.0
+        scores.append(100 * exp(sum(precision) + brevity) if len(precision) == order else 0.0)
+    return scores
+
+
+def cider(written: Sequence[Sequence[str]], wanted: Sequence[Sequence[Sequence[str]]]) -> float:
+    """How like the right captions of an image what was written is, rare words weighing more; at best 1, at worst 0.
+
+    The mean over runs of one to four words, over images and over their right captions of the cosine between two
+    vectors: how often each run is there, times log(images / images whose captions have it). This is CIDEr itself
+    (Vedantam et al. 2015, arXiv:1411.5726, equations 1 to 3) on words as they are given, without stemming; CIDEr-D,
+    which others report, also clips, punishes length and multiplies by ten.
+
+    >>> cider([["red", "hat"], ["dog"]], [[["red", "hat"]], [["cat"]]])  # right in one and two words of four
+    0.25
+    """
+    total = 0.0
+    for size in range(1, ORDER + 1):
+        every = [[runs(theirs, size) for theirs in answers] for answers in wanted]
+        images = Counter(run for answers in every for run in set().union(*answers))
+        rare = {run: log(len(wanted) / number) for run, number in images.items()}
+        unheard = log(max(1, len(wanted)))
+        for ours, answers in zip(written, every, strict=True):
+            mine = _weighed(runs(ours, size), rare, unheard)
+            alike = [_cosine(mine, _weighed(theirs, rare, unheard)) for theirs in answers]
+            total += sum(alike) / len(alike)
+    return total / ORDER / max(1, len(written))
+
+
+def _weighed(counts: Mapping[tuple[str, ...], int], rare: Mapping[tuple[str, ...], float], unheard: float) -> Weights:
+    return {run: number * rare.get(run, unheard) for run, number in counts.items()}
+
+
+def _cosine(one: Weights, other: Weights) -> float:
+    length = sqrt(sum(w * w for w in one.values()) * sum(w * w for w in other.values()))
+    return sum(weight * other.get(run, 0.0) for run, weight in one.items()) / length if length else 0.0
 
 
 def runs(words: Sequence[str], size: int) -> "Counter[tuple[str, ...]]":

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from statistics import mean
+from textwrap import wrap
 from typing import Any
 
 from unspool.checkpoint import writing
-from unspool.tasks.drawings import Confusion, Drawing, Flights, Outlook
+from unspool.tasks.drawings import Album, Captioned, Confusion, Drawing, Flights, Outlook
 
 INK, TRAIN = "#333333", "#9fb8d0"
+WRONG, RIGHT = "#b03a00", "#777777"
+ABREAST = 6  # images
 MANY = 30  # labels of which each can be read
 WAYS = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # Okabe & Ito: safe for the colour-blind
 
@@ -63,6 +66,8 @@ def draw(drawing: Drawing, path: Path, title: str = "") -> None:
         draw_confusion(drawing.matrix, drawing.labels, path, title)
     elif isinstance(drawing, Flights):
         draw_flights(drawing, path, title)
+    elif isinstance(drawing, Album):
+        draw_captions(drawing.images, path, title)
     else:
         draw_outlooks(drawing.outlooks, path, title)
 
@@ -179,3 +184,40 @@ def draw_notes(pieces: Mapping[str, Sequence[tuple[float, float, int]]], path: P
     every[-1].set_xlabel("quarter beats, repeats played out")
     with writing(path):
         figure.savefig(path)
+
+
+def draw_captions(shown: Sequence[Captioned], path: Path, title: str = "") -> None:
+    """Images (height, width, 3) with what was written of them; under it, where that is not right, what would have been.
+
+    Of several right captions the one that shares the most words is told.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(len(shown), ABREAST)
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(2.1 * columns, 3.0 * rows + 0.4), dpi=120, layout="constrained")
+    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.set_axis_off()
+        if place >= len(shown):
+            continue
+        image, said, right = shown[place].image, shown[place].said, shown[place].right
+        height, width = len(image), len(image[0])
+        axes.imshow(image, interpolation="nearest")
+        axes.set_ylim(1.5 * height, -0.5)  # room for words under the image
+        below = [(said, INK)] if said in right else [(said, WRONG), (nearest(said, right), RIGHT)]
+        for part, (text, colour) in enumerate(below):
+            lines = "\n".join(wrap(text or "(nothing)", 27)[:3])
+            down = (1.04 + 0.24 * part) * height
+            axes.text(width / 2, down, lines, ha="center", va="top", color=colour, fontsize=7)
+    figure.suptitle(title, color=INK)
+    with writing(path):
+        figure.savefig(path)
+
+
+def nearest(said: str, right: Sequence[str]) -> str:
+    """The right caption that shares the most words with what was said.
+
+    >>> nearest("a red ring", ["a blue circle", "a red circle"])
+    'a red circle'
+    """
+    return max(right, key=lambda caption: len(set(caption.split()) & set(said.split())))

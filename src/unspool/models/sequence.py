@@ -34,6 +34,8 @@ class SequenceModel(Part):
     arXiv:1611.01462); `dropout` acts on what goes into the core and on what comes out of it, and so for an encoder that
     a recipe names. The ends begin uniform
     within plus and minus `init_range`, as Zaremba et al. 2014 do (arXiv:1409.2329); 0 leaves them as their classes do.
+    `smoothing` spreads so much of each target token over all of them in training (Szegedy et al. 2015,
+    arXiv:1512.00567), so that nothing is ever thought impossible; the training loss is then that of smoothed targets.
 
     >>> import torch
     >>> from unspool import Tokens, cores, embedding, head
@@ -55,10 +57,12 @@ class SequenceModel(Part):
         tied: bool = False,
         init_range: NotNegative = 0.0,
         dropout: Share = 0.0,
+        smoothing: Share = 0.0,
     ) -> None:
         super().__init__()
         self.embedding, self.core, self.head, self.encoder = embedding, core, head, encoder
         self.dropout = nn.Dropout(dropout)
+        self.head.smoothing = smoothing
         if tied:
             if not isinstance(embedding, nn.Embedding) or embedding.weight.shape != head.weight.shape:
                 raise ConfigError(
@@ -80,7 +84,8 @@ class SequenceModel(Part):
         self, inputs: Tensor, state: State, present: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """What the core makes of the inputs, before the head."""
-        y, state = self.core(self.dropout(self.embedding(inputs)), state, present)
+        x = self.dropout(self.embedding(inputs))
+        y, state = self.core(x, state, present)
         return self.dropout(y), state
 
     def forward(
@@ -93,7 +98,7 @@ class SequenceModel(Part):
     def loss(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, ""], State]:
         """The mean loss over the positions that count, in nats, and the next state."""
         y, state = self.read(batch, state)
-        return self.head.loss(y, batch.targets, batch.counts), state
+        return self.head.loss(y, batch.targets, batch.counts, batch.spared), state
 
     def read(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, "B T W"], State]:
         """What the core makes of a batch, and the next state.

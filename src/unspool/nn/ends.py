@@ -25,6 +25,8 @@ class Head(Part):
     weight: nn.Parameter
     spreads: bool = False
     """Whether it says how sure it is of numbers, so that drawing them makes sense."""
+    smoothing: float = 0.0
+    """In training, so much of each target is spread over all of them."""
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """What the model predicts at every position: logits of tokens, the mean of numbers."""
@@ -34,8 +36,14 @@ class Head(Part):
         """How the numbers at every position are distributed. Errors: ConfigError where tokens are predicted."""
         raise ConfigError("this model predicts tokens, which have no density", hint="predict numbers")
 
-    def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
-        """The mean loss over the positions that count; zero when none does."""
+    def loss(
+        self,
+        y: Float[Tensor, "B T D"],
+        targets: Tensor,
+        counts: Bool[Tensor, "B T"],
+        spared: Bool[Tensor, "B T V"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """The mean loss over the positions that count; zero when none does. Training leaves `spared` tokens out."""
         raise NotImplementedError
 
 
@@ -52,14 +60,27 @@ class Categorical(Head):
         """Logits."""
         return self.tap("logits", F.linear(y, self.weight, self.bias))
 
-    def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
-        """Cross-entropy in nats, summed in float32."""
+    def loss(
+        self,
+        y: Float[Tensor, "B T D"],
+        targets: Tensor,
+        counts: Bool[Tensor, "B T"],
+        spared: Bool[Tensor, "B T V"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Cross-entropy in nats, summed in float32; in training with smoothed targets, among those not spared."""
+        chosen = spared[counts] if spared is not None and self.training else None
         if not bool(counts.all()):
             y, targets = y[counts], targets[counts]
         y, targets, number = y.flatten(0, -2), targets.flatten(), max(1, targets.numel())
-        if self.watcher is None and len(self.weight) >= LARGE:
+        smoothing = self.smoothing if self.training else 0.0
+        if chosen is not None:
+            likely = in_full(self(y)).masked_fill(chosen, float("-inf")).log_softmax(dim=-1)
+            even = likely.masked_fill(chosen, 0.0).sum(dim=-1) / (~chosen).sum(dim=-1)
+            right = likely.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+            return -((1 - smoothing) * right + smoothing * even).sum() / number
+        if self.watcher is None and len(self.weight) >= LARGE and not smoothing:
             return cross_entropy(y, self.weight, self.bias, targets) / number
-        return F.cross_entropy(in_full(self(y)), targets, reduction="sum") / number
+        return F.cross_entropy(in_full(self(y)), targets, reduction="sum", label_smoothing=smoothing) / number
 
 
 class Gaussian(Head):
@@ -76,7 +97,13 @@ class Gaussian(Head):
         """Means."""
         return self.tap("means", F.linear(y, self.weight, self.bias))
 
-    def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
+    def loss(
+        self,
+        y: Float[Tensor, "B T D"],
+        targets: Tensor,
+        counts: Bool[Tensor, "B T"],
+        spared: Bool[Tensor, "B T V"] | None = None,
+    ) -> Float[Tensor, ""]:
         """Half the squared error, summed over the numbers of a position and averaged over positions."""
         error = (in_full(self(y[counts])) - targets[counts]).square().sum() / 2
         return error / max(1, int(counts.sum()))
@@ -121,7 +148,13 @@ class Mixture(Head):
         means, scales = (t.unflatten(-1, (self.components, self.size)) for t in (means, scales))
         return Density(weights.log_softmax(dim=-1), means, F.softplus(scales) + NARROWEST)
 
-    def loss(self, y: Float[Tensor, "B T D"], targets: Tensor, counts: Bool[Tensor, "B T"]) -> Float[Tensor, ""]:
+    def loss(
+        self,
+        y: Float[Tensor, "B T D"],
+        targets: Tensor,
+        counts: Bool[Tensor, "B T"],
+        spared: Bool[Tensor, "B T V"] | None = None,
+    ) -> Float[Tensor, ""]:
         """The negative log-likelihood in nats, of all numbers of a position together, averaged over positions."""
         said = self.density(y[counts]).log_probability(in_full(targets[counts]))
         return -said.sum() / max(1, int(counts.sum()))

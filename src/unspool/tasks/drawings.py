@@ -49,5 +49,25 @@ class Outlooks:
     outlooks: list[Outlook]
 
 
-Drawing = Confusion | Flights | Outlooks
+@dataclass(frozen=True)
+class Captioned:
+    """An image, what was written under it, and what would have been right.
+
+    >>> Captioned([[[255, 0, 0]]], "a red ring", ["a red circle"]).said
+    'a red ring'
+    """
+
+    image: list[list[list[int]]]  # rows of pixels: red, green and blue from 0 to 255
+    said: str
+    right: list[str]
+
+
+@dataclass(frozen=True)
+class Album:
+    """Some images with what was written of them."""
+
+    images: list[Captioned]
+
+
+Drawing = Album | Confusion | Flights | Outlooks
 """What can be drawn beside a run."""

@@ -171,6 +171,10 @@ class Task:
         """The next values of every series, so many times over, as rows of a table with the same columns."""
         raise NotImplementedError
 
+    def album(self, split: str, write: Writer) -> dict[str, Drawing]:
+        """A few images with what a model writes of them, to be drawn; empty where there are no images."""
+        return {}
+
     def told(self) -> str:
         """What there is to learn from, to be put behind the number of weights."""
         return ""

@@ -1,27 +1,25 @@
 """The same sentence in another language."""
 
 from collections.abc import Mapping
-from math import exp
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from unspool.batch import Batch, Batches, Tokens
-from unspool.data.buckets import Buckets, padded
+from unspool.batch import Tokens
 from unspool.data.parallel import Pair, Pairs, Parallel, together
 from unspool.data.scores import bleu, has_sacrebleu, sacrebleu_scores
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural, NotNegative
-from unspool.tasks.task import Figures, Marks, Question, Task, Writer, tasks
+from unspool.tasks.in_words import InWords, Row, line_break
+from unspool.tasks.task import Figures, Question, Writer, tasks
 
 LENGTHS = (8, 12, 16)
 """BLEU is also told for sources up to so many words, and for those beyond."""
 
 
 @tasks.register("translate")
-class Translate(Task):
+class Translate(InWords):
     r"""Say in one language what a source says in another, word by word, each after those that were said before.
 
     A sentence begins and ends with a line break, as a line of a file does: every tokenizer has that symbol already, so
@@ -51,14 +49,12 @@ class Translate(Task):
         beam: Count = 1,
         length_penalty: NotNegative = 0.0,
     ) -> None:
-        self.tokenizer, self.source_tokenizer = tokenizer, source_tokenizer
-        self.batch_size, self.pool, self.seed = batch_size, pool, seed
-        self.length, self.beam, self.length_penalty = length, beam, length_penalty
-        self.reads = self.writes = Tokens(tokenizer.size)
+        self.source_tokenizer, self.source_edge = source_tokenizer, line_break(source_tokenizer)
         self.looks_at = Tokens(source_tokenizer.size)
-        self.edge, self.source_edge = line_break(tokenizer), line_break(source_tokenizer)
         self.pairs = {name: p for name in ("train", "valid", "test") if (p := getattr(splits, name))}
-        self.rows = {name: [self.row(pair) for pair in pairs] for name, pairs in self.pairs.items()}
+        self.tokenizer, self.edge = tokenizer, line_break(tokenizer)
+        rows = {name: [self.row(pair) for pair in pairs] for name, pairs in self.pairs.items()}
+        super().__init__(rows, seed, batch_size, pool, length, beam, length_penalty)
 
     @classmethod
     def texts(cls, part: tuple[Pair, ...]) -> dict[str, str]:
@@ -68,10 +64,9 @@ class Translate(Task):
             "source_tokenizer": "".join(f"{pair.source}\n" for pair in part),
         }
 
-    def row(self, pair: Pair) -> tuple[Tensor, Tensor]:
+    def row(self, pair: Pair) -> Row:
         """The ids of a source up to its line break, and of a target between its two."""
-        target = [self.edge, *self.tokenizer.encode(pair.target).tolist(), self.edge]
-        return torch.tensor(self.source_row(pair.source)), torch.tensor(target)
+        return torch.tensor(self.source_row(pair.source)), self.framed(pair.target)
 
     def source_row(self, source: str) -> list[int]:
         """The ids of a source up to its line break."""
@@ -82,38 +77,12 @@ class Translate(Task):
         if not text.strip():
             raise DataError("there is nothing to translate", hint="give a sentence")
         source = self.source_row(material.prepared(text))
-        return Question([self.edge], self.edge, self.length, source, self.length_penalty)
+        return Question([self.edge], self.edge, self.asked["length"], source, self.asked["length_penalty"])
 
     def answer(self, ids: list[int], material: Parallel) -> str:
         """The sentence, its punctuation where it is usually written."""
         line = self.tokenizer.decode(ids)
         return together(line) if material.split else line
-
-    def batches(self) -> Batches:
-        """The training pairs, shuffled anew in each epoch."""
-        return self._buckets("train", self.pool)
-
-    def exams(self, split: str) -> dict[str, Batches]:
-        """Every word of the split, after the right ones before it."""
-        return {"taught": self._buckets(split, 0)} if split in self.rows else {}
-
-    def _buckets(self, split: str, pool: int) -> Buckets:
-        rows = self.rows[split]
-
-        def gather(numbers: Tensor) -> Batch:
-            return batch([rows[number] for number in numbers.tolist()])
-
-        lengths = [1000 * len(source) + len(target) for source, target in rows]  # by source, then by target
-        return Buckets(lengths, self.batch_size, gather, pool, self.seed)
-
-    def mark(self, scores: Tensor, batch: Batch) -> Marks:
-        """How many of the words that count are the likeliest."""
-        right = (scores.argmax(dim=-1) == batch.targets) & batch.counts
-        return {"accuracy": (float(right.sum()), float(batch.counts.sum()))}
-
-    def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
-        """Nats and perplexity per token, the line break at the end counted, and the share of tokens that are right."""
-        return {"loss": loss, "perplexity": exp(min(loss, 700.0)), **marks}
 
     def told(self) -> str:
         """How many pairs each split has."""
@@ -143,30 +112,4 @@ class Translate(Task):
 
     def written(self, split: str, write: Writer) -> list[str]:
         """What the model makes of every source of a split, in the order of the file."""
-        rows, lines = self.rows[split], [""] * len(self.rows[split])
-        for numbers in self._buckets(split, 0).order(0):
-            source, present = padded([rows[number][0] for number in numbers.tolist()])
-            asked: dict[str, Any] = {"length": self.length, "width": self.beam, "length_penalty": self.length_penalty}
-            answers = write(source, present, begin=self.edge, end=self.edge, **asked)
-            for number, ids in zip(numbers.tolist(), answers, strict=True):
-                lines[number] = self.tokenizer.decode(ids)
-        return lines
-
-
-def line_break(tokenizer: Tokenizer) -> int:
-    """The id that a sentence begins and ends with."""
-    ids = [] if tokenizer.unknown("\n") else tokenizer.encode("\n").tolist()
-    if len(ids) != 1:
-        raise DataError(
-            "the tokenizer has no symbol of its own for a line break, which begins and ends a sentence",
-            hint="tokenizer.kind=word or bpe, and enough text for it",
-        )
-    return ids[0]
-
-
-def batch(rows: list[tuple[Tensor, Tensor]]) -> Batch:
-    """Sources and targets side by side: each target is read from its first id on, and said from its second."""
-    source, source_present = padded([source for source, _ in rows])
-    ids, there = padded([target for _, target in rows])
-    present = there[:, 1:]
-    return Batch(ids[:, :-1] * present, ids[:, 1:], present, present, source, source_present)
+        return self.replies([source for source, _ in self.rows[split]], write)

@@ -22,32 +22,34 @@ def is_tree(path: str) -> bool:
     return path.lower().endswith(ARCHIVES) or os.path.isdir(os.path.expanduser(path))
 
 
-def files(path: str, ending: str) -> list[File]:
-    """Every file with that ending in the folder or archive, sorted by place; folders around them all are left out."""
+def files(path: str, *endings: str) -> list[File]:
+    """Every file with such an ending in a folder or archive, sorted by place; folders around them all are left out."""
     place = os.path.expanduser(path)
     if not os.path.exists(place):
         matches(place)
-    found = sorted(folder_files(place, ending) if os.path.isdir(place) else archive_files(place, ending))
+    found = sorted(folder_files(place, endings) if os.path.isdir(place) else archive_files(place, endings))
     if not found:
-        raise DataError(f"there is no {ending} file in {path}", hint="check the path: is it the folder with the data?")
+        raise DataError(
+            f"there is no {' or '.join(endings)} file in {path}", hint="check the path: is it the folder with the data?"
+        )
     around = len(PurePosixPath(os.path.commonpath([str(name.parent) for name, _ in found])).parts)
     return [(PurePosixPath(*name.parts[around:]), data) for name, data in found]
 
 
-def folder_files(place: str, ending: str) -> Iterator[File]:
+def folder_files(place: str, endings: tuple[str, ...]) -> Iterator[File]:
     """The files below a folder."""
     for file in Path(place).rglob("*"):
-        if file.suffix.lower() == ending and file.is_file():
+        if file.suffix.lower() in endings and file.is_file():
             yield PurePosixPath(file.relative_to(place).as_posix()), read_bytes(str(file))
 
 
-def archive_files(place: str, ending: str) -> Iterator[File]:
+def archive_files(place: str, endings: tuple[str, ...]) -> Iterator[File]:
     """The files in an archive; whatever a name there says, nothing is written anywhere."""
     try:
         with tarfile.open(place) as archive:
             for member in archive:
                 name = PurePosixPath(member.name)
-                wanted = member.isfile() and name.suffix.lower() == ending and not name.name.startswith(".")
+                wanted = member.isfile() and name.suffix.lower() in endings and not name.name.startswith(".")
                 if wanted and (content := archive.extractfile(member)) is not None:
                     yield name.relative_to(name.anchor), content.read()
     except (tarfile.TarError, EOFError, zlib.error) as error:

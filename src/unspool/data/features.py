@@ -1,0 +1,95 @@
+"""The [data] section of tasks with a few numbers for each example: columns of a table, or students who are made up."""
+
+from math import exp, isfinite
+from random import Random
+
+from unspool.data.labelled import picked
+from unspool.data.readers.tables import FormatName, Placed, Record
+from unspool.data.records import SHUFFLE, Records
+from unspool.errors import ConfigError, DataError
+from unspool.registry import Natural, Share
+from unspool.seeds import mix
+
+LECTURES, HOURS = 20, 60.0  # at most
+
+
+class Features(Records):
+    """Numbers and a label: columns of a table, named `features` and `label`, or that many made-up `students`.
+
+    Without `features` every column but the label is one. A table of yours goes before the students of a recipe:
+    `data.path=FILE` is all it takes.
+
+    Will a student pass this class? The features are how many of twenty lectures were attended and how many hours the
+    project took. Both are needed: chances are even where lectures / 20 times hours / 60 is a quarter, and fall and rise
+    steeply around it. So the best that anybody can foretell is known.
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        students: Natural = 0,
+        features: tuple[str, ...] = (),
+        label: str = "label",
+        format: FormatName = "auto",
+        encoding: str = "auto",
+        limit: Natural = 0,
+        valid: Share = 0.1,
+        test: Share = 0.0,
+    ) -> None:
+        if not (path or students):
+            raise ConfigError("no records are given", hint="set data.path=FILE, or data.students=1000 to make some up")
+        super().__init__(path or "students", format=format, encoding=encoding, limit=limit, valid=valid, test=test)
+        self.students = 0 if path else students
+        self.features, self.label = (features, label) if path else ((), "label")
+
+    def parts(self, path: str) -> dict[str, list[Placed]]:
+        """The records, by the part of the data that they say they are."""
+        if not self.students:
+            return super().parts(path)
+        return {"train": [(f"student {number}", student(number)) for number in range(self.students)]}
+
+    def taken(self, place: str, record: Record) -> Record | None:
+        """The numbers of the features, and the label as text."""
+        label = " ".join(str(picked(record, place, self.label, "label") or "").split())
+        if not label:
+            raise DataError(f"{place}: there is no label", hint="give each record a label, or leave it out")
+        names = self.features or tuple(name for name in record if name != self.label)
+        if not names:
+            raise DataError(f"{place}: there is no column but the label", hint="give each record some numbers")
+        values = {name: number(picked(record, place, name, "features"), name, place) for name in names}
+        return {"label": label, "features": values}
+
+
+def number(value: object, name: str, place: str) -> float:
+    """The number that a field says. Errors: DataError where it says none."""
+    try:
+        found = float(str(value))
+    except ValueError:
+        found = float("nan")
+    if not isfinite(found):
+        raise DataError(
+            f"{place}: {value!r} in the column {name!r} is not a number",
+            hint="correct it, leave the record out, or set data.features to the columns that are numbers",
+        )
+    return found
+
+
+def student(number: int) -> Record:
+    """What a student did, and whether the class was passed.
+
+    >>> student(3) == student(3)
+    True
+    """
+    random = Random(mix(SHUFFLE, number))
+    lectures, hours = float(random.randint(0, LECTURES)), round(random.uniform(0, HOURS), 1)
+    passed = random.random() < chance(lectures, hours)
+    return {"lectures": lectures, "hours": hours, "label": "pass" if passed else "fail"}
+
+
+def chance(lectures: float, hours: float) -> float:
+    """How likely a student with so much work passes.
+
+    >>> chance(10, 30), chance(20, 60) > 0.999
+    (0.5, True)
+    """
+    return 1 / (1 + exp(-40 * (lectures / LECTURES * hours / HOURS - 0.25)))

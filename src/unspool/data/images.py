@@ -1,0 +1,104 @@
+"""Images: files to pixels, and pixels to a sequence of patches."""
+
+import io
+import warnings
+from math import isqrt
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from unspool.errors import ConfigError, DataError
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none that runs another program
+ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+
+
+def pixels(data: bytes, name: str, side: int) -> bytes:
+    """The red, green and blue of an image file, row by row, resized to `side` times `side` pixels.
+
+    What is transparent becomes white, and of a moving picture the first frame is taken. Errors: DataError for what is
+    no image, is not whole, or is too large.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError:
+        raise DataError(f"reading {name} needs Pillow", hint="pip install 'pillow>=10'") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of metadata that is odd
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as file:
+                image = ImageOps.exif_transpose(file)
+                if image.mode[0] in "IF":
+                    raise DataError(f"{name} has pixels of more than 8 bits", hint="save it with 8 bits a colour")
+                layered = image.convert("RGBA")
+                white = Image.new("RGBA", layered.size, "white")
+                plain = Image.alpha_composite(white, layered).convert("RGB")
+                return plain.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0).tobytes()
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise DataError(f"{name} has too many pixels", hint="make it smaller: it is resized anyway") from None
+    except Image.UnidentifiedImageError:
+        raise DataError(f"{name} is not an image", hint=f"save it as one of {', '.join(FORMATS)}") from None
+    except DataError:
+        raise
+    except Exception as error:  # what decodes broken bytes may raise anything
+        reason = str(error).splitlines()[0] if str(error) else "it ends too early"
+        raise DataError(f"{name} is not a whole image: {reason}", hint="save it again") from None
+
+
+def patches(image: bytes, side: int, height: int, width: int) -> UInt8[Tensor, "S {height}*{width}*3"]:
+    """Pieces of a square image in reading order, each as its red, green and blue, row by row.
+
+    >>> patches(bytes(range(48)), side=4, height=2, width=4).shape
+    torch.Size([2, 24])
+    """
+    whole = torch.from_numpy(np.frombuffer(image, np.uint8).copy()).view(side, side, 3)
+    pieces = whole.view(side // height, height, side // width, width, 3).transpose(1, 2)
+    return pieces.reshape(-1, height * width * 3)
+
+
+def whole(sequence: UInt8[Tensor, "S D"], side: int, height: int, width: int) -> UInt8[Tensor, "{side} {side} 3"]:
+    """The image again: undoes `patches`.
+
+    >>> bytes(whole(patches(bytes(range(48)), 4, 2, 2), 4, 2, 2).flatten().tolist()) == bytes(range(48))
+    True
+    """
+    pieces = sequence.view(side // height, side // width, height, width, 3).transpose(1, 2)
+    return pieces.reshape(side, side, 3)
+
+
+def side_of(image: bytes) -> int:
+    """How many pixels the side of a square image has.
+
+    >>> side_of(bytes(48))
+    4
+    """
+    return isqrt(len(image) // 3)
+
+
+def shape(side: int, height: int, width: int) -> tuple[int, int]:
+    """Height and width of a patch, where 0 stands for the whole side. Errors: ConfigError where they do not fit.
+
+    >>> shape(32, 1, 0)
+    (1, 32)
+    """
+    found = height or side, width or side
+    for key, value in zip(("patch_height", "patch_width"), found, strict=True):
+        if side % value:
+            fit = max(n for n in range(1, min(value, side) + 1) if side % n == 0)
+            raise ConfigError(
+                f"images of {side} x {side} pixels cannot be cut in patches with task.{key}={value}",
+                hint=f"set task.{key}={fit}, or data.side to a multiple of {value}",
+            )
+    return found
+
+
+def numbers(sequence: UInt8[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
+    """Pixels as a model reads them, from -1 (dark) to 1 (bright).
+
+    >>> numbers(torch.tensor([0, 255], dtype=torch.uint8)).tolist()
+    [-1.0, 1.0]
+    """
+    return sequence.float() / 127.5 - 1

@@ -1,0 +1,229 @@
+"""Captions: scores by hand, what counts as right, and a run from scenes or files to what it writes under them."""
+
+import json
+from math import log, sqrt
+
+import pytest
+import torch
+from PIL import Image
+
+from unspool import Numbers, Run, config, tokenizers
+from unspool.data.gaps import gaps
+from unspool.data.grades import attributes, compared, grade, said
+from unspool.data.pictures import CaptionedImages
+from unspool.data.scenes import HELD_OUT, captions, scene
+from unspool.data.scores import bleu, bleus, cider
+from unspool.experiment import Experiment
+from unspool.look import plots
+from unspool.nn.ends import head
+from unspool.tasks.caption import Caption
+from unspool.tasks.drawings import Captioned
+from unspool.tasks.task import tasks
+
+TINY = [
+    "data.scenes=60", "data.valid=0.4", "data.test=0.2", "train.steps=3", "evaluate.times=1",
+    "encoder.width=8", "encoder.layers=1", "core.width=8", "core.input_width=8",
+]  # fmt: skip
+
+
+def caption(**options):
+    splits = CaptionedImages(scenes=60, things=2, valid=0.4, test=0.2).read()
+    fitted = {"tokenizer": tokenizers.build("tokenizer", "word").fit(Caption.texts(splits.train)["tokenizer"])}
+    return tasks.build("task", {"kind": "caption", "batch_size": 8, **options}, splits=splits, **fitted)
+
+
+def test_bleu_with_several_right_answers_by_hand():
+    ours = [["a", "a", "red", "hat"]]
+    right = [[["a", "red", "hat"], ["a", "hat", "and", "a", "coat"]]]
+    # "a" counts twice, as in the second answer: 4 of 4; runs of two: "a red", "red hat" of 3; of three: 1 of 2
+    # both answers are one word off in length: the shorter one is wanted, and nothing is taken off
+    wanted = [100.0, 100 * sqrt(1 * 2 / 3), 100 * (1 * 2 / 3 * 1 / 2) ** (1 / 3), 0.0]
+    assert bleus(ours, right) == pytest.approx(wanted)
+    short = bleus([["a", "red"]], [[["a", "red", "hat"]]])
+    assert short[:2] == pytest.approx([100 * 2.718281828459045 ** (1 - 3 / 2)] * 2)
+    assert bleus([[]], [[["a"]]]) == [0.0] * 4
+    words = ["a", "man", "in", "a", "hat", "sees", "a", "dog"]
+    assert bleu([words], [words]) == bleus([words], [[words]])[-1] == pytest.approx(100.0)
+
+
+def test_cider_by_hand():
+    # two images, so a word of one image alone weighs log 2, and a word of both nothing
+    ours = [["red", "ring"], ["a", "dog"]]
+    right = [[["red", "ring"], ["red", "red"]], [["a", "cat"]]]
+    # words, first image: (1, 1) beside (1, 1) and (2, 0): cosines 1 and 1/sqrt(2)
+    # words, second: (1, 1, 0) beside (1, 0, 1), "dog" weighing log 2 though it is nowhere: 1/2
+    # runs of two, first: "red ring" beside itself and beside "red red": 1 and 0; second: none shared; longer: none
+    words, twos = (1 + 1 / sqrt(2)) / 2 + 1 / 2, (1 + 0) / 2
+    assert cider(ours, right) == pytest.approx((words + twos) / 4 / 2)
+    # a word that both images have weighs nothing, one of three images weighs log 3 or log 1.5
+    ours, right = [["a", "cat"], ["x"], ["x"]], [[["a", "cat"]], [["a", "dog"]], [["b"]]]
+    assert cider(ours, right) == pytest.approx((1 + 1) / 4 / 3), "the same caption is alike, whatever its words weigh"
+    ours[0] = ["a", "dog"]
+    rare, often = log(3), log(1.5)
+    assert cider(ours, right) == pytest.approx(often**2 / (often**2 + rare**2) / 4 / 3)
+    assert cider([["a"]], [[["a"]]]) == 0.0, "one image alone has no rare words"
+
+
+def test_what_is_said_is_taken_apart_and_the_nearest_right_caption_is_beside_it():
+    assert said("a small red ring left of a large blue square and above a large orange cross") == {
+        "colours": ["red", "blue", "orange"],
+        "shapes": ["ring", "square", "cross"],
+        "sizes": ["small", "large", "large"],
+        "relations": ["left", "above"],
+    }
+    for number in range(100):
+        right = captions(scene(0, number, most=3))
+        for one in right:
+            assert all(good == of for good, of in compared(one, right).values()) and grade(one, right) == "no errors"
+    right = ["a red ring left of a small blue square", "a small blue square right of a red ring"]
+    turned = compared("a small green square right of a red ring", right)
+    assert turned == {"colours": (1, 2), "shapes": (2, 2), "sizes": (2, 2), "relations": (1, 1)}
+    assert compared("a red ring", right) == {"colours": (1, 2), "shapes": (1, 2), "sizes": (1, 2), "relations": (0, 1)}
+    assert compared("", right)["colours"] == (0, 2)
+    assert compared("a red ring left of a blue ring", ["a red ring"])["colours"] == (1, 2), "too much is wrong too"
+    assert grade(right[1], right) == "no errors"
+    assert grade("a red ring above a small blue square", right) == "minor errors"
+    assert grade("a red ring", right) == grade("a ring", right) == "unrelated"
+    assert grade("a red cross left of a blue square", right) == "somewhat related"
+    found = attributes([right[0], "a blue ring"], [right, ["a blue ring"]])
+    assert found["attributes"] == found["relations"] == found["no_errors"] == 1.0 and found["unrelated"] == 0.0
+    found = attributes(["a blue ring"], [["a red ring"]])
+    assert (found["attributes"], found["colours"], found["minor_errors"]) == (pytest.approx(2 / 3), 0.0, 1.0)
+    assert "relations" not in found, "one thing has none"
+
+
+def test_a_batch_is_images_and_their_captions():
+    task = caption()
+    assert task.looks_at == Numbers(48)
+    seen = set()
+    for number in range(task.batches().epoch):
+        batch = task.batches()[number]
+        assert batch.source.shape[1:] == (64, 48) and -1 <= batch.source.min() < batch.source.max() <= 1
+        assert bool(batch.source_present.all())
+        for row in range(len(batch.inputs)):
+            line = task.tokenizer.decode(batch.targets[row, batch.counts[row]])
+            assert line.endswith("\n") and "<unk>" not in line
+            seen.add(line.strip())
+    assert seen == {r["captions"][0] for r in task.records["train"]}, "from left to right"
+    assert len(task.rows["train"]) == len(task.images["train"]) == 24
+    again = caption().batches()[3]
+    assert torch.equal(again.source, task.batches()[3].source) and torch.equal(again.inputs, task.batches()[3].inputs)
+
+
+def test_seen_and_unseen_are_told_apart():
+    task = caption()
+    known = {bytes(image.flatten().tolist()): r["captions"][-1] for image, r in zip(
+        task.images["valid"], task.records["valid"], strict=True)}  # fmt: skip
+    unseen = {c for r in task.records["valid"] if r["unseen"] for c in r["captions"]}
+
+    def write(source, source_present, *, begin, end, length, width=1, length_penalty=0.0):
+        lines = [known[bytes(((image + 1) * 127.5).round().byte().flatten().tolist())] for image in source]
+        lines = [line if line in unseen else "a" for line in lines]
+        return [task.tokenizer.encode(line).tolist() for line in lines]
+
+    found = task.finals("valid", write)
+    words = {word for line in unseen for word in line.split()} - set(task.tokenizer.words)
+    assert not words, "every word is in the training captions, only not together"
+    assert found["unseen_attributes"] == found["unseen_no_errors"] == 1.0
+    assert found["seen_attributes"] == 0.0 and found["seen_unrelated"] == 1.0
+    assert 0 < found["bleu_1"] < 100 and 0 < found["cider"] < 1
+    assert {"unseen_colours", "unseen_shapes", "unseen_sizes", "unseen_relations"} <= set(found)
+    shown = task.album("valid", write)["captions"].images
+    assert len(shown) == 12 and all(
+        one.said in one.right and torch.tensor(one.image).shape == (32, 32, 3) for one in shown
+    )
+    assert bytes(torch.tensor(shown[0].image).flatten().tolist()) in {r["pixels"] for r in task.records["valid"]}
+    assert task.finals("nothing", write) == {} == task.exams("nothing") == task.album("nothing", write)
+
+
+def test_a_run_on_scenes_is_judged_and_drawn(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn, save = {}, Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.update({str(path): figure}) or save(figure, path))
+    results = list(Experiment.new(config.load("captions", TINY), tmp_path / "run"))[-1].results
+    assert {"valid_written_bleu_4", "valid_written_cider", "valid_written_unseen_attributes"} <= set(results)
+    assert (tmp_path / "run" / "captions.png").stat().st_size > 1000
+    figure = next(f for path, f in drawn.items() if "captions" in path)
+    assert sum(bool(axes.images) for axes in figure.axes) == 12
+    run = Run.load(tmp_path / "run")
+    assert run.evaluate("valid")["written"]["cider"] == pytest.approx(results["valid_written_cider"])
+    assert set(run.evaluate("test")) == {"taught", "written"}
+
+
+def test_a_picture_says_what_would_have_been_right(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.append(figure))
+    image = [[[0, 0, 0]] * 4] * 4
+    rights = ["a red ring"], ["a blue cross", "a red circle"]
+    shown = [Captioned(image, "a red ring", list(right)) for right in rights]
+    plots.draw_captions(shown, tmp_path / "a.png", "a run")
+    good, bad = drawn[0].axes
+    assert [text.get_text() for text in good.texts] == ["a red ring"]
+    assert [(text.get_text(), text.get_color()) for text in bad.texts] == [
+        ("a red ring", plots.WRONG),
+        ("a red circle", plots.RIGHT),
+    ]
+
+
+def test_images_of_files_take_the_place_of_scenes(tmp_path):
+    lines = []
+    for number in range(30):
+        colour = ("red", "blue", "green")[number % 3]
+        Image.new("RGB", (20, 10), colour).save(tmp_path / f"{number}.png")
+        lines += [f"{number}.png,A {colour} wall", f"{number}.png,All is {colour}"]
+    (tmp_path / "captions.csv").write_text("\n".join(["file,caption", *lines]))
+    options = [o for o in TINY if "scenes" not in o and "steps" not in o]
+    options += [f"data.path={tmp_path}", "data.side=16", "encoder.columns=4", "train.steps=90"]
+    options += ["train.learning_rate=0.02", "task.batch_size=16"]
+    results = list(Experiment.new(config.load("captions", options), tmp_path / "run"))[-1].results
+    assert results["valid_written_bleu_1"] > 90 and not any("seen" in name for name in results)
+    about = json.loads((tmp_path / "run" / "about.json").read_text())
+    assert about["looks_at"] == {"kind": "Numbers", "size": 48}
+
+
+def test_smoothed_targets_are_for_training_alone():
+    from unspool import Tokens
+
+    end = head(Tokens(5), 3)
+    y, targets, counts = torch.randn(1, 4, 3), torch.tensor([[0, 1, 2, 4]]), torch.tensor([[True, True, True, False]])
+    likely = end(y)[0, :3].log_softmax(dim=-1)
+    plain = -likely[torch.arange(3), targets[0, :3]].mean()
+    end.smoothing = 0.2
+    torch.testing.assert_close(end.loss(y, targets, counts), 0.8 * plain - 0.2 * likely.mean())
+    end.eval()
+    torch.testing.assert_close(end.loss(y, targets, counts), plain)
+
+
+def test_what_never_followed_a_word_is_a_gap_if_it_followed_words_like_it():
+    splits = CaptionedImages(scenes=400, things=2, valid=0.1).read()
+    words = tokenizers.build("tokenizer", "word").fit(Caption.texts(splits.train)["tokenizer"])
+    lines = [torch.from_numpy(words.encode(f"\n{r['taught'][0]}\n")).long() for r in splits.train]
+    found = {(words.decode([a]).strip(), words.decode([b]).strip()) for a, b in gaps(lines, words.size).nonzero()}
+    assert found == HELD_OUT, "and no word where the grammar has none"
+    a, b, c, d, e = range(5)
+    few = [torch.tensor(pair) for pair in ((a, c), (a, d), (b, c), (b, e))]
+    assert not gaps(few, 5).any(), "a third of what follows either follows both"
+    assert gaps([*few, torch.tensor([b, d])], 5).nonzero().tolist() == [[a, e]]
+
+
+def test_what_is_spared_is_left_out_of_the_training_loss():
+    from unspool import Tokens
+
+    task, plain = caption(spare_gaps=True), caption()
+    assert plain.batches()[0].spared is None
+    batch = task.batches()[0]
+    assert torch.equal(batch.spared, task.gaps[batch.inputs]) and task.gaps.any()
+    assert not batch.spared[batch.counts].gather(1, batch.targets[batch.counts].unsqueeze(1)).any()
+    end = head(Tokens(4), 3)
+    y, targets, counts = torch.randn(1, 3, 3), torch.tensor([[0, 1, 2]]), torch.tensor([[True, True, False]])
+    spared = torch.tensor([[[False, False, True, True], [False, False, False, False], [True, True, True, True]]])
+    some, every = end(y)[0, 0, :2].log_softmax(dim=-1), end(y)[0, 1].log_softmax(dim=-1)
+    torch.testing.assert_close(end.loss(y, targets, counts, spared), -(some[0] + every[1]) / 2)
+    end.smoothing = 0.2
+    wanted = -(0.8 * (some[0] + every[1]) + 0.2 * (some.mean() + every.mean())) / 2
+    torch.testing.assert_close(end.loss(y, targets, counts, spared), wanted)
+    end.eval()
+    torch.testing.assert_close(end.loss(y, targets, counts, spared), end.loss(y, targets, counts))
