@@ -104,7 +104,7 @@ def of_runs(name: str, folders: list[Path]) -> tuple[list[Verdict], list[float]]
     results = []
     for folder in folders:
         run = Run.load(folder)
-        if different := differences(complete(recipe), run.recipe):
+        if different := differences(complete(recipe), complete(run.recipe)):
             sys.exit(f"{folder} is not of this recipe: {', '.join(different)}")
         results.append(json.loads((folder / "results.json").read_text()))
         if any(claim.startswith("test_") for claim in claims):
