@@ -262,7 +262,7 @@ def test_pieces_are_written_as_files(runs, tmp_path, capsys):
     assert run_command("sample", runs / "chorales", "--to", tmp_path / "out") == 2
     assert "is not an empty folder" in capsys.readouterr().err
     assert run_command("sample", runs / "music", "--to", tmp_path / "tunes", "--count", 2, "--length", 30) == 0
-    assert "parses 0.0000, keeps metre 0.0000" in capsys.readouterr().out
+    assert "parses 0.0000, full bars 0.0000, keeps metre 0.0000" in capsys.readouterr().out
     assert sorted(p.name for p in (tmp_path / "tunes").glob("t*")) == ["tune-1.abc", "tune-2.abc"]  # no tunes as yet
     assert run_command("sample", runs / "chorales") == 2
     assert "is not a model of text" in capsys.readouterr().err
