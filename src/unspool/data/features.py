@@ -89,7 +89,7 @@ def student(number: int) -> Record:
 def chance(lectures: float, hours: float) -> float:
     """How likely a student with so much work passes.
 
-    >>> chance(10, 30), chance(20, 60) > 0.999
+    >>> chance(10.0, 30.0), chance(20.0, 60.0) > 0.999
     (0.5, True)
     """
     return 1 / (1 + exp(-40 * (lectures / LECTURES * hours / HOURS - 0.25)))

@@ -52,7 +52,7 @@ def variable(number: int) -> bytes:
 def seconds(piece: Piece, beats: Fraction) -> float:
     """When that quarter beat of a piece is.
 
-    >>> seconds(Piece([], speed=120), Fraction(3))
+    >>> seconds(Piece([], speed=120.0), Fraction(3))
     1.5
     """
     return float(beats) * 60 / piece.speed

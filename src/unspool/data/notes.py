@@ -28,7 +28,7 @@ class Note(NamedTuple):
 class Piece:
     """Notes in the order of their beginnings, how fast they are played, and what they are called.
 
-    >>> Piece([Note(Fraction(0), Fraction(4), 60)], speed=120).seconds
+    >>> Piece([Note(Fraction(0), Fraction(4), 60)], speed=120.0).seconds
     2.0
     """
 

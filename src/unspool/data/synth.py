@@ -23,7 +23,7 @@ def wav(piece: Piece, rate: int = RATE) -> bytes:
 
     >>> from fractions import Fraction
     >>> from unspool.data.notes import Note
-    >>> with wave.open(io.BytesIO(wav(Piece([Note(Fraction(0), Fraction(1), 69)], speed=60)))) as sound:
+    >>> with wave.open(io.BytesIO(wav(Piece([Note(Fraction(0), Fraction(1), 69)], speed=60.0)))) as sound:
     ...     sound.getparams()[:4]
     (1, 2, 22050, 23373)
     """
