@@ -21,7 +21,7 @@ import torch
 
 from unspool import config
 from unspool.experiment import Experiment, Finished
-from unspool.run import Run, judged
+from unspool.run import Run, by_name
 from unspool.settings import complete
 from unspool.train.trainer import Step
 from unspool.verify import Verdict, claimed, seeds_of, verdicts, verify
@@ -108,8 +108,7 @@ def of_runs(name: str, folders: list[Path]) -> tuple[list[Verdict], list[float]]
             sys.exit(f"{folder} is not of this recipe: {', '.join(different)}")
         results.append(json.loads((folder / "results.json").read_text()))
         if any(claim.startswith("test_") for claim in claims):
-            for way, figures in judged(run.model, run.task(), "test", run.device)[0].items():
-                results[-1] |= {f"test_{way}_{figure}": value for figure, value in figures.items()}
+            results[-1] |= by_name("test", run.evaluate("test"))
     return verdicts(claims, results), [result["train_seconds"] for result in results]
 
 

@@ -19,7 +19,7 @@ from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw, draw_loss
 from unspool.registry import defaults, validated
-from unspool.run import Run, data, judged, load_tokenizers, plugin_wanted
+from unspool.run import Run, by_name, data, judged, load_tokenizers, plugin_wanted
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
 from unspool.start import Start, start_of
 from unspool.tasks.drawings import Drawing
@@ -298,8 +298,7 @@ class Experiment:
     def judge(self, split: str) -> tuple[dict[str, float], dict[str, Drawing]]:
         """The figures of the best model on a split as `split_way_figure`, and what is to be drawn."""
         found, drawn = judged(Run.load(self.folder, self.device).model, self.task, split, self.device)
-        figures = {f"{split}_{way}_{name}": value for way, named in found.items() for name, value in named.items()}
-        return {name: value for name, value in figures.items() if not isinstance(value, str)}, drawn
+        return by_name(split, found), drawn
 
     def _draw(self) -> None:
         title = f"{self.folder.name}: {self.trainer.number:,} steps"

@@ -226,6 +226,16 @@ def judged(model: SequenceModel, task: Task, split: str, device: str) -> tuple[d
     return found | {way: figures for way, figures in own.items() if figures}, drawn | seen
 
 
+def by_name(split: str, found: Mapping[str, Figures]) -> dict[str, float]:
+    """What `judged` found on a split, as results.json and [expect] call it; words are left out.
+
+    >>> by_name("test", {"all": {"accuracy": 0.5, "how": "smoothed"}})
+    {'test_all_accuracy': 0.5}
+    """
+    figures = {f"{split}_{way}_{name}": value for way, named in found.items() for name, value in named.items()}
+    return {name: value for name, value in figures.items() if not isinstance(value, str)}
+
+
 def told(figures: Mapping[str, float | str], between: str = ", ") -> str:
     """Figures in one line.
 

@@ -1,6 +1,5 @@
 """Verbs that use a trained run."""
 
-import json
 import sys
 from itertools import chain
 from pathlib import Path
@@ -12,7 +11,10 @@ from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins
 from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from unspool.generate.fill import Filling
+    from unspool.generate.text import Candidate
     from unspool.run import Run
 
 
@@ -45,38 +47,53 @@ def sample(
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
+    usual = 500 if length is None else length
     if to:
         from unspool.compose import compose
 
         figures = compose(loaded, to, count, length or LONGEST, sampling, seed, prompt)
-        typer.echo(json.dumps(figures, indent=1) if as_json else told(figures))
-        return
-    if loaded.foretells:
+        print_json(figures) if as_json else typer.echo(told(figures))
+    elif loaded.foretells:
         if prompt or beam or source is not None:
             raise ConfigError(f"{run} goes on with its series and takes no text", hint="--length, --count, --seed")
         for row in loaded.foretold(length or 24, count, seed, as_json):
             typer.echo(row)
-        return
-    length = length or 500
-    if loaded.fills and source is None:
+    elif loaded.fills and source is None:
         show_fillings(loaded.fill(prompt, count), as_json)
-        return
-    if loaded.answers or source is not None:
+    elif loaded.answers or source is not None:
         show_answers(loaded, prompt, source, count, max(1, beam), as_json)
+    elif beam:
+        refuse_narrow(beam, count, "texts")
+        show_texts(prompt, loaded.likeliest(prompt, usual, beam)[:count], count, as_json)
+    elif count > 1 or as_json:
+        show_texts(prompt, loaded.candidates(prompt, usual, sampling, count, seed), count, as_json)
+    else:
+        show_stream(prompt, loaded.stream(prompt, usual, sampling, seed))
+
+
+def refuse_narrow(beam: int, count: int, what: str) -> None:
+    """Refuse a search that cannot find as many as are asked for."""
+    if count > beam:
+        raise ConfigError(f"--beam {beam} finds at most {beam} {what}, {count} are asked for", hint=f"--beam {count}")
+
+
+def show_texts(prompt: str, made: "list[Candidate]", count: int, as_json: bool) -> None:
+    """Several ways in which a text goes on, each with how likely it is."""
+    if as_json:
+        print_json([{"text": prompt + c.text, "log_probability": c.log_probability} for c in made])
         return
-    if beam and count > beam:
-        raise ConfigError(f"--beam {beam} finds at most {beam} texts, {count} are asked for", hint=f"--beam {count}")
-    if count > 1 or as_json or beam:
-        drawn = None if beam else loaded.candidates(prompt, length, sampling, count, seed)
-        made = loaded.likeliest(prompt, length, beam)[:count] if drawn is None else drawn
-        if as_json:
-            print_json([{"text": prompt + c.text, "log_probability": c.log_probability} for c in made])
-            return
-        for number, candidate in enumerate(made, start=1):
-            say(f"--- {number} of {count}, log-probability {candidate.log_probability:.1f} nats")
-            typer.echo(prompt + candidate.text)
-        return
-    pieces = loaded.stream(prompt, length, sampling, seed)
+    for number, candidate in enumerate(made, start=1):
+        show_number(number, count, candidate)
+        typer.echo(prompt + candidate.text)
+
+
+def show_number(number: int, count: int, candidate: "Candidate") -> None:
+    """Which of several it is, and how likely."""
+    say(f"--- {number} of {count}, log-probability {candidate.log_probability:.1f} nats")
+
+
+def show_stream(prompt: str, pieces: "Iterator[str]") -> None:
+    """A text as it is made."""
     first = next(pieces, "")  # a prompt that cannot be read is refused before it is printed
     for piece in chain((prompt, first), pieces):
         sys.stdout.write(piece)
@@ -104,15 +121,14 @@ def show_answers(loaded: "Run", prompt: str, source: str | None, count: int, bea
             + (", and takes no prompt" if prompt else ", and none is given"),
             hint="--source TEXT, or --source - for the lines of standard input",
         )
-    if count > beam:
-        raise ConfigError(f"--beam {beam} finds at most {beam} answers, {count} are asked for", hint=f"--beam {count}")
+    refuse_narrow(beam, count, "answers")
     told = []
     for line in map(str.strip, sys.stdin) if source == "-" else (source,):
         made = loaded.answer(line, beam)[:count]
         told.append({"source": line, "answers": [candidate.__dict__ for candidate in made]})
         for number, candidate in enumerate(() if as_json else made, start=1):
             if count > 1:
-                say(f"--- {number} of {count}, log-probability {candidate.log_probability:.1f} nats")
+                show_number(number, count, candidate)
             typer.echo(candidate.text)
     if as_json:
         print_json(told)

@@ -22,11 +22,17 @@ class Head(Part):
     `forward` gives the scores, `loss` the mean over the positions that count, in nats.
     """
 
-    weight: nn.Parameter
     spreads: bool = False
     """Whether it says how sure it is of numbers, so that drawing them makes sense."""
     smoothing: float = 0.0
     """In training, so much of each target is spread over all of them."""
+
+    def __init__(self, width: int, rows: int) -> None:
+        """Begin with weights as torch.nn.Linear's, a row for each score, and no bias."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(rows, width))
+        self.bias = nn.Parameter(torch.zeros(rows))
+        nn.init.uniform_(self.weight, -(width**-0.5), width**-0.5)
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """What the model predicts at every position: logits of tokens, the mean of numbers."""
@@ -49,12 +55,6 @@ class Head(Part):
 
 class Categorical(Head):
     """Which token comes next: scores are logits, the loss is the cross-entropy."""
-
-    def __init__(self, width: int, size: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(size, width))
-        self.bias = nn.Parameter(torch.zeros(size))
-        nn.init.uniform_(self.weight, -(width**-0.5), width**-0.5)
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Logits."""
@@ -87,11 +87,8 @@ class Gaussian(Head):
     """Which numbers come next, as the mean of a Gaussian of unit variance: the loss is half the squared error."""
 
     def __init__(self, width: int, size: int) -> None:
-        super().__init__()
+        super().__init__(width, size)
         self.size = size
-        self.weight = nn.Parameter(torch.empty(size, width))
-        self.bias = nn.Parameter(torch.zeros(size))
-        nn.init.uniform_(self.weight, -(width**-0.5), width**-0.5)
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Means."""
@@ -129,12 +126,8 @@ class Mixture(Head):
     spreads = True
 
     def __init__(self, width: int, size: int, components: Count = 1) -> None:
-        super().__init__()
+        super().__init__(width, components * (1 + 2 * size))
         self.size, self.components = size, components
-        many = components * (1 + 2 * size)
-        self.weight = nn.Parameter(torch.empty(many, width))
-        self.bias = nn.Parameter(torch.zeros(many))
-        nn.init.uniform_(self.weight, -(width**-0.5), width**-0.5)
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Means of the whole mixture."""
