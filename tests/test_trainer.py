@@ -10,7 +10,7 @@ from torch import nn
 from unspool.batch import Batch, Tokens
 from unspool.data.batching import Lanes
 from unspool.errors import ConfigError, TrainingError
-from unspool.models.sequence import SequenceModel
+from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import Gaussian, embedding, head
 from unspool.nn.part import detach
@@ -169,12 +169,14 @@ def test_a_plateau_divides_by_four():
         assert schedule.factor(0.5) == level
 
 
-def test_only_matrices_decay_and_muon_takes_the_cores():
-    model = make()
+def test_only_matrices_decay_and_muon_takes_the_cores_an_encoders_too():
+    model, core = make(), cores.build("core", "recurrent", width=6)
+    model.encoder = Encoder(embedding(Tokens(5), 6), core)
     made = optimizers(model, "muon", 0.01, weight_decay=0.1)
     assert [type(o).__name__ for o in made] == ["Muon", "AdamW"]
     turned = {id(p) for group in made[0].param_groups for p in group["params"]}
-    assert turned == {id(p) for n, p in model.named_parameters() if n.startswith("core.") and p.dim() == 2}
+    inside = [*model.core.parameters(), *core.parameters()]
+    assert turned == {id(p) for p in inside if p.dim() == 2}
     still = {id(p) for group in made[1].param_groups if group["weight_decay"] == 0 for p in group["params"]}
     assert id(model.embedding.weight) in still and id(model.head.bias) in still and id(model.head.weight) not in still
 

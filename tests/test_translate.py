@@ -10,7 +10,7 @@ from unspool import Run, Tokens, config, tokenizers
 from unspool.batch import Batch
 from unspool.build import model as build_model
 from unspool.cli import main
-from unspool.data.parallel import Pair, Pairs
+from unspool.data.parallel import Pair, Pairs, Parallel
 from unspool.data.scores import bleu, sacrebleu_scores
 from unspool.errors import ConfigError, DataError
 from unspool.experiment import Experiment
@@ -45,6 +45,15 @@ def test_a_batch_is_the_sentences_between_line_breaks(kind):
     assert said == dict(zip(DE, EN, strict=True))
     assert task.exams("valid")["taught"].epoch == 1 and task.exams("test") == {}
     assert task.reads == task.writes == Tokens(task.tokenizer.size)
+
+
+def test_a_source_is_read_backwards_and_its_end_stays_the_end():
+    ahead, behind = translate(), translate(backwards=True)
+    for pair in behind.pairs["train"]:
+        forward, reverse = ahead.row(pair), behind.row(pair)
+        assert reverse[0].tolist() == [*forward[0].tolist()[-2::-1], ahead.source_edge]
+        assert torch.equal(forward[1], reverse[1])
+        assert behind.ask(pair.source, Parallel(path="x", source="de", target="en")).source == reverse[0].tolist()
 
 
 def test_right_words_are_marked_and_a_tokenizer_without_a_line_break_is_refused():

@@ -29,7 +29,9 @@ class Translate(InWords):
     Rows of similar lengths are trained on together (`pool` batches' worth are sorted at a time), every pair once an
     epoch. Judged "taught", it is told the right words so far; in the end it has "written" whole sentences by itself,
     the likeliest that a search with `beam` rows finds (1: the likeliest word each time), at most `length` tokens long.
-    `length_penalty` prefers longer ones (0: none; 1: nearly the mean over tokens).
+    `length_penalty` prefers longer ones (0: none; 1: nearly the mean over tokens). With `backwards` a source is read
+    from its last word to its first, so that the first, where a translation begins, is the freshest in one vector's
+    memory (Sutskever et al. 2014, arXiv:1409.3215).
     """
 
     material = Parallel
@@ -48,7 +50,9 @@ class Translate(InWords):
         length: Count = 60,
         beam: Count = 1,
         length_penalty: NotNegative = 0.0,
+        backwards: bool = False,
     ) -> None:
+        self.backwards = backwards
         self.source_tokenizer, self.source_edge = source_tokenizer, line_break(source_tokenizer)
         self.looks_at = Tokens(source_tokenizer.size)
         self.pairs = {name: p for name in ("train", "valid", "test") if (p := getattr(splits, name))}
@@ -69,8 +73,9 @@ class Translate(InWords):
         return torch.tensor(self.source_row(pair.source)), self.framed(pair.target)
 
     def source_row(self, source: str) -> list[int]:
-        """The ids of a source up to its line break."""
-        return [*self.source_tokenizer.encode(source).tolist(), self.source_edge]
+        """The ids of a source in the order of reading, up to its line break."""
+        ids = self.source_tokenizer.encode(source).tolist()
+        return [*(reversed(ids) if self.backwards else ids), self.source_edge]
 
     def ask(self, text: str, material: Parallel) -> Question:
         """A sentence as the recipe's [data] section makes those of its files."""

@@ -20,9 +20,9 @@ def optimizers(
 ) -> list[Optimizer]:
     """The optimisers for a model's weights; each group remembers its own learning rate under "base".
 
-    Only matrices decay. "muon" orthogonalises the updates of the core's matrices (Jordan et al. 2024,
-    kellerjordan.github.io/posts/muon) and leaves embeddings, heads, norms and biases to AdamW; torch scales its updates
-    to the size of AdamW's, so that one learning rate serves both.
+    Only matrices decay. "muon" orthogonalises the updates of the matrices of cores, an encoder's too (Jordan et al.
+    2024, kellerjordan.github.io/posts/muon), and leaves embeddings, heads, norms and biases to AdamW; torch scales its
+    updates to the size of AdamW's, so that one learning rate serves both.
 
     >>> [type(o).__name__ for o in optimizers(nn.Linear(2, 2), "adamw", 1e-3)]
     ['AdamW']
@@ -30,7 +30,7 @@ def optimizers(
     matrices, others = _sort(model)
     fused = {"fused": True} if all(p.device.type in ("cpu", "cuda", "mps") for p in model.parameters()) else {}
     if name == "muon":
-        hidden = {id(p) for n, p in model.named_parameters() if n.startswith("core.") and p.dim() == 2}
+        hidden = {id(p) for n, p in model.named_parameters() if "core" in n.split(".") and p.dim() == 2}
         turned = [p for p in matrices if id(p) in hidden]
         rest = [p for p in matrices if id(p) not in hidden]
         made: list[Optimizer] = []
