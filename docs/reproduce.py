@@ -21,7 +21,8 @@ import torch
 
 from unspool import config
 from unspool.experiment import Experiment, Finished
-from unspool.run import Run, by_name
+from unspool.judge import by_name
+from unspool.run import Run
 from unspool.settings import complete
 from unspool.train.trainer import Step
 from unspool.verify import Verdict, claimed, seeds_of, verdicts, verify

@@ -1,5 +1,7 @@
 """What all tests share."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -18,6 +20,16 @@ TINY = [
 TEXT = "the cat sat on the mat.\n" * 100
 
 torch.set_num_threads(1)  # the models here are tiny, and the machine may be shared: threads would wait for each other
+
+
+def trained(**able):
+    """Somebody who can do that much of what a task may ask of a trained model, and has no source to look at."""
+
+    def cannot(*_, **__):
+        raise AssertionError("nobody should ask for this")
+
+    can = dict.fromkeys(("write", "roll", "score", "compose"), cannot) | {"looks": lambda batch: []}
+    return SimpleNamespace(**can | able)
 
 
 @pytest.fixture(autouse=True)

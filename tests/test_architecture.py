@@ -19,6 +19,7 @@ ROWS = [  # a file may import from its own group and from rows above it, never s
     ["build"],
     ["checkpoint"],
     ["train", "generate", "look", "export"],
+    ["judge"],
     ["run", "settings", "subjects"],
     ["start"],
     ["experiment", "compare", "promises", "doctor"],

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from unspool import Tokens, cores, detach, embedding, fork, head, stream, watch
+from unspool.batch import Batch
 from unspool.errors import ConfigError, DataError
 from unspool.generate.sampling import greedy
-from unspool.models.sequence import SequenceModel
+from unspool.look.attention import looks
+from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.attention import MultiHead, build_look, weigh
 from unspool.nn.cache import read
 from unspool.nn.part import select, tensors
@@ -371,3 +373,26 @@ def test_a_window_of_many_layers_reaches_far_and_one_of_inputs_does_not():
         core = cores.build("core", options, width=8).eval()
         difference = (core(x, core.start(x))[0] - core(changed, core.start(x))[0]).abs().amax(-1)[0]
         assert difference[reach - 1] > 0 and difference[reach:].max() == 0, options
+
+
+@pytest.mark.parametrize(
+    ("core", "shapes"),
+    [
+        ({"kind": "attention-rnn", "cell": "gru", "source_width": 6}, [(2, 1, 4, 5)]),
+        ({"kind": "transformer", "layers": 3, "heads": 2, "looks": True, "source_width": 6}, [(2, 2, 4, 5)] * 3),
+        ({"kind": "recurrent", "cell": "gru"}, []),
+    ],
+)
+def test_where_every_part_looks_is_told_and_never_beyond_the_source(core, shapes):
+    core = cores.build("core", core, width=8)
+    encoder = Encoder(embedding(Tokens(7), 6), cores.build("encoder", "recurrent", width=6)) if shapes else None
+    model = SequenceModel(embedding(Tokens(7), 8), core, head(Tokens(7), 8), encoder)
+    ids, source = torch.randint(7, (2, 4)), torch.randint(7, (2, 5))
+    there = torch.tensor([[True] * 5, [True, True, False, False, False]])
+    every = torch.ones(2, 4, dtype=torch.bool)
+    batch = Batch(ids, ids, every, every, source, there) if shapes else Batch(ids, ids, every)
+    seen = looks(model, batch)
+    assert [tuple(one.shape) for one in seen] == shapes and model.training
+    for one in seen:
+        torch.testing.assert_close(one.sum(dim=-1), torch.ones(one.shape[:-1]))
+        assert bool((one[1, ..., 2:] == 0).all()) and bool((one[0] > 0).all())

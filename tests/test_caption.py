@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from conftest import trained
 from unspool import Numbers, Run, config, tokenizers
 from unspool.data.gaps import gaps
 from unspool.data.grades import attributes, compared, grade, said
@@ -121,19 +122,20 @@ def test_seen_and_unseen_are_told_apart():
         lines = [line if line in unseen else "a" for line in lines]
         return [task.tokenizer.encode(line).tolist() for line in lines]
 
-    found = task.finals("valid", write)
+    figures, drawn = task.finals("valid", trained(write=write))
+    found = figures["written"]
     words = {word for line in unseen for word in line.split()} - set(task.tokenizer.words)
     assert not words, "every word is in the training captions, only not together"
     assert found["unseen_attributes"] == found["unseen_no_errors"] == 1.0
     assert found["seen_attributes"] == 0.0 and found["seen_unrelated"] == 1.0
     assert 0 < found["bleu_1"] < 100 and 0 < found["cider"] < 1
     assert {"unseen_colours", "unseen_shapes", "unseen_sizes", "unseen_relations"} <= set(found)
-    shown = task.album("valid", write)["captions"].images
+    shown = drawn["captions"].images
     assert len(shown) == 12 and all(
         one.said in one.right and torch.tensor(one.image).shape == (32, 32, 3) for one in shown
     )
     assert bytes(torch.tensor(shown[0].image).flatten().tolist()) in {r["pixels"] for r in task.records["valid"]}
-    assert task.finals("nothing", write) == {} == task.exams("nothing") == task.album("nothing", write)
+    assert task.finals("nothing", trained()) == ({}, {}) and task.exams("nothing") == {}
 
 
 def test_a_run_on_scenes_is_judged_and_drawn(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import trained
 from unspool import cli, config
 from unspool.batch import Numbers
 from unspool.build import source
@@ -133,6 +134,11 @@ def test_a_ball_is_asked_for_where_it_goes(frames, gravity):
     assert amount / over == pytest.approx(5 * task.speed)
 
 
+def rolled(task, split, roller):
+    figures, drawn = task.finals(split, trained(roll=roller))
+    return figures["rolled"], drawn
+
+
 def test_a_ball_that_is_told_by_physics_rolls_out_without_an_error():
     """A roller that knows the speed of each ball is right to the end; one that never moves is as wrong as "stay"."""
     task = tasks.build("task", {"kind": "ball", "horizon": 20, "gravity": 0.003})
@@ -150,11 +156,11 @@ def test_a_ball_that_is_told_by_physics_rolls_out_without_an_error():
     from unspool.seeds import mix
 
     task_seed = mix(0, -1)
-    figures, drawn = task.rolled("valid", Knows())
+    figures, drawn = rolled(task, "valid", Knows())
     assert max(figures[f"error_{h}"] for h in (1, 2, 5, 10, 20)) < 1e-5 < figures["straight_20"]
     assert len(drawn["flights"].true[0]) == task.seen + 20 and len(drawn["flights"].rolled[0]) == 20
     Knows.__call__ = lambda self, inputs, length, feed=None, **_: torch.zeros(len(inputs), length, 2)
-    still, _ = task.rolled("valid", Knows())
+    still, _ = rolled(task, "valid", Knows())
     assert all(still[f"error_{h}"] == pytest.approx(still[f"stay_{h}"]) for h in (1, 20))
 
 
@@ -281,13 +287,13 @@ class Answers:
 def test_who_knows_the_future_has_no_error_and_who_stays_has_that_of_the_naive_forecast(tmp_path, season):
     task = made_task(tmp_path, f"task.season={season}")
     for split in ("valid", "test"):
-        figures, drawn = task.rolled(split, Answers(task, split, True))
+        figures, drawn = rolled(task, split, Answers(task, split, True))
         assert figures["mase"] < 1e-4 and figures["crps"] < 1e-4 and "covered_80" not in figures
         assert figures["better_than_seasonal_naive"] == 1
         outlook = drawn["forecasts"].outlooks[0]
         assert outlook.values[outlook.start :] == pytest.approx(outlook.bands["0.5"], abs=1e-4)
     if season == 1:
-        figures, _ = task.rolled("valid", Answers(task, "valid", False))
+        figures, _ = rolled(task, "valid", Answers(task, "valid", False))
         assert figures["mase"] == pytest.approx(figures["as_now"]) == pytest.approx(figures["as_a_season_ago"])
 
 

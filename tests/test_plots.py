@@ -1,6 +1,7 @@
 """What a picture shows, not its pixels."""
 
 from unspool.look import plots
+from unspool.tasks.drawings import Heatmap, Heatmaps
 
 
 def test_the_mean_follows_and_never_lags():
@@ -28,3 +29,21 @@ def test_a_curve_tells_every_step_and_every_way(tmp_path, monkeypatch):
         "validation, carried (best 2.000)",
     ]
     assert axes.get_xlabel() == "training step" and "nats" in axes.get_ylabel() and axes.get_title() == "a run"
+
+
+def test_tables_of_shares_show_every_share_under_its_names(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.append(figure))
+    one = Heatmap([[0.25, 1.0], [0.5, 0.0], [0.0, 0.125]], ["$a", "b", "c"], ["x", "y"], "said", "looked at", "first")
+    plots.draw(Heatmaps([one, Heatmap([[1.0]], ["a"], ["x"], "said", "looked at"), one]), tmp_path / "maps.png", "run")
+    plots.draw(one, tmp_path / "map.png")
+    three, alone = drawn
+    assert [axes.get_visible() for axes in three.axes] == [True, True, True, False]
+    for axes in (three.axes[0], alone.axes[0]):
+        assert axes.images[0].get_array().tolist() == one.values
+        assert [label.get_text() for label in axes.get_yticklabels()] == one.rows
+        assert [label.get_text() for label in axes.get_xticklabels()] == one.columns
+        assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("looked at", "said", "first")
+        assert [text.get_text() for text in axes.texts] == ["25", "100", "50", "0", "0", "12"]

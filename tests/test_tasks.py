@@ -7,9 +7,11 @@ from random import Random
 import pytest
 import torch
 
+from conftest import trained
 from unspool.batch import Tokens
 from unspool.data.programs import Code, condition, pair, program, variable
 from unspool.errors import ConfigError
+from unspool.tasks.execute import SLIDES
 from unspool.tasks.execute import SYMBOLS as SYMBOLS_OF_PROGRAMS
 from unspool.tasks.task import tasks
 from unspool.tasks.temporal_order import LEVELS, SYMBOLS, THREE
@@ -221,3 +223,31 @@ def test_reverse():
             assert max(source) < 6 and torch.equal(batch.counts, batch.present)
             lengths.add(len(source))
     assert lengths == {1, 2, 3, 4}
+
+
+def test_executing_is_told_by_length_and_nesting_for_sums_and_for_the_slides():
+    """Somebody who answers short programs right and others wrong is told so, cell by cell."""
+    task = made("execute", length=2, nesting=2, batch_size=20)
+
+    def score(batches, mark):
+        marks = {"solved": [0.0, 0.0]}
+        for number in range(batches.epoch):
+            batch = batches[number]
+            right = torch.nn.functional.one_hot(batch.targets, task.writes.size).float()
+            easy = batch.present.sum(dim=1) < 28
+            said = torch.where(easy.view(-1, 1, 1), right, right.roll(1, -1))
+            for name, (amount, over) in mark(said, batch).items():
+                if name in marks:
+                    marks[name] = [marks[name][0] + amount, marks[name][1] + over]
+        return {name: amount / over for name, (amount, over) in marks.items()}
+
+    figures, drawn = task.finals("valid", trained(score=score))
+    found = figures["executed"]
+    assert found["addition"] == 1.0 and found["slides"] == 0.0, "a sum is short, the slides' programs are long"
+    assert found["length_1_nesting_1"] > found["length_2_nesting_2"]
+    assert [len(row) for row in drawn["solved"].values] == [2, 2]
+    assert drawn["solved"].values[0][1] == found["length_1_nesting_2"]
+
+
+def test_the_slides_programs_print_what_they_should():
+    assert all(printed_by_python(text) == printed for text, printed in SLIDES)

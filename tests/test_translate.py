@@ -6,6 +6,7 @@ import random
 import pytest
 import torch
 
+from conftest import trained
 from unspool import Run, Tokens, config, tokenizers
 from unspool.batch import Batch
 from unspool.build import model as build_model
@@ -79,9 +80,23 @@ def test_what_is_written_is_judged_in_the_order_of_the_file():
         return [known[row] for row in rows]
 
     assert task.written("train", perfect) == EN
-    found = task.finals("train", perfect)
+    found = task.finals("train", trained(write=perfect))[0]["written"]
     assert found["bleu"] == pytest.approx(100.0) and found["bleu_to_8"] == pytest.approx(100.0)
     assert "bleu_beyond" not in found, "no source is that long"
+    assert "diagonal" not in found, "nothing looks"
+
+    def straight(batch):
+        at = torch.arange(batch.targets.shape[1]).clamp(max=batch.source.shape[1] - 1)
+        one = torch.nn.functional.one_hot(at, batch.source.shape[1]).float()
+        return [one.expand(len(batch.targets), 2, -1, -1)]
+
+    figures, drawn = task.finals("train", trained(write=perfect, looks=straight))
+    assert figures["written"]["diagonal"] == 1.0
+    shown = drawn["attention"].panels
+    assert [(panel.rows, panel.columns) for panel in shown] == [
+        ([*en.split(), "⏎"], [*de.split(), "⏎"]) for de, en in zip(DE, EN, strict=True)
+    ]
+    assert all(torch.equal(torch.tensor(panel.values), torch.eye(len(panel.rows))) for panel in shown)
 
 
 def sentences(random_, number):

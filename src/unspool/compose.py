@@ -5,9 +5,9 @@ from pathlib import Path
 from unspool.checkpoint import writing
 from unspool.errors import ConfigError
 from unspool.generate.sampling import Sampling
-from unspool.generate.whole import shares
 from unspool.look.plots import draw_notes
 from unspool.run import Run
+from unspool.tasks.task import tally
 
 SHOWN = 4
 """How many pieces are drawn as piano rolls."""
@@ -56,4 +56,4 @@ def compose(
     if stopped:
         console.print(f"stopped: {len(marks)} of {count} pieces are in {folder}")
     draw_notes({titles[number]: rolls[number] for number in sorted(rolls)[:SHOWN]}, folder / "pieces.png")
-    return {"pieces": float(len(marks)), **shares(marks)}
+    return {"pieces": float(len(marks)), **tally(marks)}

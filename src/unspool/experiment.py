@@ -17,9 +17,10 @@ from unspool.data.source import Parts, located
 from unspool.data.tokenizer import save_text
 from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.generate.sampling import Sampling
+from unspool.judge import by_name, judged
 from unspool.look.plots import draw, draw_loss
 from unspool.registry import defaults, validated
-from unspool.run import Run, by_name, data, judged, load_tokenizers, plugin_wanted
+from unspool.run import Run, data, load_tokenizers, plugin_wanted
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
 from unspool.start import Start, start_of
 from unspool.tasks.drawings import Drawing

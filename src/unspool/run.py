@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from random import SystemRandom
 
@@ -17,22 +16,20 @@ from unspool.data.readers.tables import written_csv
 from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text
 from unspool.errors import CheckpointError, UnspoolError
-from unspool.generate.beam import answers, ask
+from unspool.generate.beam import ask
 from unspool.generate.fill import BLANK, Filling, fill
 from unspool.generate.rollout import Roller
 from unspool.generate.sampling import Sampling
 from unspool.generate.suggest import Savings, Suggestion, keystrokes_saved, suggest
 from unspool.generate.text import Candidate, candidates, likeliest, write
-from unspool.generate.whole import Written, shares, whole
+from unspool.generate.whole import Written, whole
+from unspool.judge import LONGEST, judged
 from unspool.models.sequence import SequenceModel
 from unspool.registry import module_of
-from unspool.tasks.drawings import Confusion, Drawing
+from unspool.tasks.drawings import Confusion
 from unspool.tasks.task import Figures, Form, Task
-from unspool.train.evaluate import Score, evaluate
+from unspool.train.evaluate import Score
 from unspool.train.precision import usable
-
-LONGEST = 2000
-"""How many tokens a whole piece may have, where nobody says."""
 
 
 class Run:
@@ -202,38 +199,6 @@ class Run:
         """What was taken for what on a split, by name; empty where there are no labels, or no such split."""
         drawn = judged(self.model, self.task(), split, self.device)[1]
         return {name: one for name, one in drawn.items() if isinstance(one, Confusion)}
-
-
-def judged(model: SequenceModel, task: Task, split: str, device: str) -> tuple[dict[str, Figures], dict[str, Drawing]]:
-    """What a model is worth on a split, by the way of judging: its task's exams, what it has "written" and "rolled".
-
-    Beside the figures, what is to be drawn: what was taken for what, where there are labels, and forecasts.
-    """
-    found: dict[str, Figures] = {}
-    drawn: dict[str, Drawing] = {}
-    for way, batches in task.exams(split).items():
-        score = evaluate(model, batches, device, mark=task.mark)
-        found[way] = {**task.figures(split, score.loss, score.marks)}
-        drawn |= task.confusions(score.marks)
-    written = task.finals(split, partial(answers, model))
-    form = task.form({name: getattr(task, name) for name in task.tokenizers})
-    if found and form is not None and task.pieces:
-        made = whole(model, form, task.pieces, LONGEST, Sampling(temperature=task.temperature), seed=0)
-        written = {"pieces": float(task.pieces), **shares([form.marks(piece.ids) for piece in made])}
-    rolled, seen = task.rolled(split, Roller(model))
-    seen |= task.album(split, partial(answers, model))
-    own = {"written": written, "rolled": rolled}
-    return found | {way: figures for way, figures in own.items() if figures}, drawn | seen
-
-
-def by_name(split: str, found: Mapping[str, Figures]) -> dict[str, float]:
-    """What `judged` found on a split, as results.json and [expect] call it; words are left out.
-
-    >>> by_name("test", {"all": {"accuracy": 0.5, "how": "smoothed"}})
-    {'test_all_accuracy': 0.5}
-    """
-    figures = {f"{split}_{way}_{name}": value for way, named in found.items() for name, value in named.items()}
-    return {name: value for name, value in figures.items() if not isinstance(value, str)}
 
 
 def told(figures: Mapping[str, float | str], between: str = ", ") -> str:

@@ -42,7 +42,8 @@ def sample(
     Text streams to stdout as it is made, series are lines of csv.
     """
     from unspool.generate.sampling import Sampling
-    from unspool.run import LONGEST, Run, told
+    from unspool.judge import LONGEST
+    from unspool.run import Run, told
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)

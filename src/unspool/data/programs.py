@@ -38,6 +38,16 @@ def program(random: Random, length: int, nesting: int) -> tuple[str, str]:
     return code.program(), str(code.value)
 
 
+def addition(random: Random) -> tuple[str, str]:
+    """The sum of two numbers of two digits, and what it prints.
+
+    >>> addition(Random(0))
+    ('print((59+63))', '122')
+    """
+    first, second = random.randint(10, 99), random.randint(10, 99)
+    return f"print(({first}+{second}))", str(first + second)
+
+
 def number(random: Random, length: int) -> Code:
     """A number of up to that many digits, each number of digits as likely as the others."""
     value = random.randrange(10 ** random.randint(1, length))

@@ -55,12 +55,3 @@ def whole(
                 break
         for row in sorted(going):
             yield Written(done + row, pieces[row], False)
-
-
-def shares(marks: list[dict[str, bool]]) -> dict[str, float]:
-    """The share of the pieces of which each mark is true.
-
-    >>> shares([{"parses": True}, {"parses": False}])
-    {'parses': 0.5}
-    """
-    return {name: sum(mark[name] for mark in marks) / len(marks) for name in (marks[0] if marks else ())}

@@ -8,12 +8,13 @@ from textwrap import wrap
 from typing import Any
 
 from unspool.checkpoint import writing
-from unspool.tasks.drawings import Album, Captioned, Confusion, Drawing, Flights, Outlook
+from unspool.tasks.drawings import Album, Captioned, Confusion, Drawing, Flights, Heatmap, Heatmaps, Outlook
 
 INK, TRAIN = "#333333", "#9fb8d0"
 WRONG, RIGHT = "#b03a00", "#777777"
 ABREAST = 6  # images
 MANY = 30  # labels of which each can be read
+FEW_CELLS = 40  # of which each has room for a number
 WAYS = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # Okabe & Ito: safe for the colour-blind
 
 
@@ -66,6 +67,10 @@ def draw(drawing: Drawing, path: Path, title: str = "") -> None:
         draw_confusion(drawing.matrix, drawing.labels, path, title)
     elif isinstance(drawing, Flights):
         draw_flights(drawing, path, title)
+    elif isinstance(drawing, Heatmap):
+        draw_heatmaps([drawing], path, title)
+    elif isinstance(drawing, Heatmaps):
+        draw_heatmaps(drawing.panels, path, title)
     elif isinstance(drawing, Album):
         draw_captions(drawing.images, path, title)
     else:
@@ -93,6 +98,37 @@ def draw_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], path:
     axes.set_yticks(places, named)
     axes.set(xlabel="taken for", ylabel="label", title=title)
     axes.spines[:].set_visible(False)
+    with writing(path):
+        figure.savefig(path)
+
+
+def draw_heatmaps(panels: Sequence[Heatmap], path: Path, title: str = "") -> None:
+    """Tables of shares, two abreast: the darker, the nearer to 1; a small table has its numbers written in percent."""
+    from matplotlib.figure import Figure
+
+    abreast = min(2, len(panels))
+    down = -(-len(panels) // abreast)
+    wide, high = (
+        max(len(names) for names in sides) for sides in zip(*((p.columns, p.rows) for p in panels), strict=True)
+    )
+    size = (abreast * (1.6 + 0.42 * wide), down * (1.5 + 0.36 * high) + 0.4)
+    figure = Figure(figsize=(max(4.5, size[0]), max(3.2, size[1])), dpi=120, layout="constrained")
+    every = figure.subplots(down, abreast, squeeze=False).flatten()
+    for axes, panel in zip(every, panels, strict=False):
+        axes.imshow(panel.values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(panel.columns)), panel.columns, rotation=60, ha="right", parse_math=False)
+        axes.set_yticks(range(len(panel.rows)), panel.rows, parse_math=False)
+        axes.set(xlabel=panel.across, ylabel=panel.down)
+        axes.set_title(panel.title, fontsize=10, parse_math=False)
+        axes.spines[:].set_visible(False)
+        if len(panel.rows) * len(panel.columns) <= FEW_CELLS:
+            for row, values in enumerate(panel.values):
+                for column, value in enumerate(values):
+                    colour = "white" if value > 0.5 else INK
+                    axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", color=colour, fontsize=9)
+    for axes in every[len(panels) :]:
+        axes.set_visible(False)
+    figure.suptitle(title, fontsize=11)
     with writing(path):
         figure.savefig(path)
 

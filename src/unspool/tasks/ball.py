@@ -8,9 +8,9 @@ from unspool.data.flight import Ball, flight
 from unspool.data.source import Nothing
 from unspool.registry import Count, Natural, NotNegative, Positive
 from unspool.seeds import mix
-from unspool.tasks.drawings import Drawing, Flights
+from unspool.tasks.drawings import Flights
 from unspool.tasks.generated import SPLITS
-from unspool.tasks.task import Figures, Marks, Roller, Task, tasks
+from unspool.tasks.task import Figures, Finals, Marks, Roller, Task, Trained, tasks
 
 HORIZONS = (1, 2, 5, 10, 20, 50, 100, 200)
 """So many frames ahead the roll-out is judged, and at its end."""
@@ -97,12 +97,12 @@ class BallInBox(Task):
         moves = roll(2 * shown - 1, frames, feed, window=self.frames)
         return shown[:, -1:] + self.speed * moves.cumsum(dim=1)
 
-    def rolled(self, split: str, roll: Roller) -> tuple[Figures, dict[str, Drawing]]:
+    def finals(self, split: str, trained: Trained) -> Finals:
         """How far off a model is that lives on its own answers, by how many frames ahead."""
         seed = mix(self.seed, -SPLITS[split]) if split != "train" else self.seed
         places = self.places(0, ROLLED, self.seen + self.horizon, seed)
         shown, true = places[:, : self.seen], places[:, self.seen :]
-        said = self.follow(roll, shown, self.horizon)
+        said = self.follow(trained.roll, shown, self.horizon)
         ahead = torch.arange(1, self.horizon + 1).view(1, -1, 1)
         answers = {
             "error": said,
@@ -113,7 +113,7 @@ class BallInBox(Task):
         for horizon in (*(h for h in HORIZONS if h < self.horizon), self.horizon):
             for name, answer in answers.items():
                 found[f"{name}_{horizon}"] = float((answer - true)[:, horizon - 1].norm(dim=-1).mean())
-        return found, {"flights": Flights(places[:DRAWN].tolist(), said[:DRAWN].tolist())}
+        return {"rolled": found}, {"flights": Flights(places[:DRAWN].tolist(), said[:DRAWN].tolist())}
 
 
 class Flown:

@@ -16,9 +16,9 @@ from unspool.data.scores import bleus, cider
 from unspool.data.tokenizer import Tokenizer
 from unspool.registry import Count, Natural, NotNegative
 from unspool.tasks.classify import parts
-from unspool.tasks.drawings import Album, Captioned, Drawing
+from unspool.tasks.drawings import Album, Captioned
 from unspool.tasks.in_words import InWords, line_break
-from unspool.tasks.task import Figures, Writer, tasks
+from unspool.tasks.task import Figures, Finals, Trained, tasks
 
 ALBUM = 24  # images
 
@@ -91,11 +91,11 @@ class Caption(InWords):
         """How many images each split has."""
         return ", images: " + ", ".join(f"{name} {len(images):,}" for name, images in self.images.items())
 
-    def finals(self, split: str, write: Writer) -> Figures:
-        """BLEU and CIDEr, and of drawn scenes the attributes and grades, seen and unseen."""
+    def finals(self, split: str, trained: Trained) -> Finals:
+        """BLEU and CIDEr, and of drawn scenes the attributes and grades, seen and unseen; and some of the images."""
         if split not in self.images:
-            return {}
-        written, right = self.replies(self.images[split], write), [r["captions"] for r in self.records[split]]
+            return {}, {}
+        written, right = self.replies(self.images[split], trained.write), [r["captions"] for r in self.records[split]]
         ours, theirs = [line.split() for line in written], [[c.split() for c in captions] for captions in right]
         found: Figures = {f"bleu_{order}": score for order, score in enumerate(bleus(ours, theirs), start=1)}
         found["cider"] = cider(ours, theirs)
@@ -104,17 +104,12 @@ class Caption(InWords):
             if chosen:
                 figures = attributes([written[n] for n in chosen], [right[n] for n in chosen])
                 found |= {f"{name}_{key}": value for key, value in figures.items()}
-        return found
+        return {"written": found}, {"captions": self.album(split, written)}
 
-    def album(self, split: str, write: Writer) -> dict[str, Drawing]:
-        """The first images, those of unseen combinations where there are such."""
-        records = self.records.get(split, [])
+    def album(self, split: str, written: Sequence[str]) -> Album:
+        """The first images with what was written of them, those of unseen combinations where there are such."""
+        records, images = self.records[split], self.images[split]
         unseen = any(record.get("unseen") for record in records)
         chosen = [n for n, record in enumerate(records) if record.get("unseen", False) == unseen][:ALBUM]
-        images = [self.images[split][n] for n in chosen]
-        said = self.replies(images, write) if images else []
-        shown = [
-            Captioned(whole(image, self.side, *self.patch).tolist(), line, records[n]["captions"])
-            for n, image, line in zip(chosen, images, said, strict=True)
-        ]
-        return {"captions": Album(shown)} if shown else {}
+        pixels = (whole(images[n], self.side, *self.patch).tolist() for n in chosen)
+        return Album([Captioned(p, written[n], records[n]["captions"]) for n, p in zip(chosen, pixels, strict=True)])

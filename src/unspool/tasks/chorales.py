@@ -15,7 +15,7 @@ from unspool.data.notes import Piece
 from unspool.data.synth import wav
 from unspool.errors import ConfigError
 from unspool.registry import Count, Natural, NotNegative
-from unspool.tasks.task import Form, Task, tasks
+from unspool.tasks.task import Finals, Form, Task, Trained, tally, tasks
 
 EDGE, NEXT, FIRST = 0, 1, 2
 """Ids: a piece begins and ends, the next chord begins, and the lowest pitch."""
@@ -75,6 +75,14 @@ class ChoraleWriting(Task):
             return Batch(row[:, :-1], row[:, 1:], there[:, 1:])  # what is read behind a piece's end counts for nothing
 
         return Buckets([len(row) for row in rows], self.batch_size, gather, pool, self.seed)
+
+    def finals(self, split: str, trained: Trained) -> Finals:
+        """What the pieces are like that it writes."""
+        if split not in self.rows or not self.pieces:
+            return {}, {}
+        form = ChoraleForm()
+        marks = [form.marks(piece) for piece in trained.compose(form, self.pieces, self.temperature)]
+        return {"written": {"pieces": float(self.pieces), **tally(marks)}}, {}
 
     def told(self) -> str:
         """How many pieces each split has."""

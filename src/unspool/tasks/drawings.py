@@ -69,5 +69,28 @@ class Album:
     images: list[Captioned]
 
 
-Drawing = Album | Confusion | Flights | Outlooks
+@dataclass(frozen=True)
+class Heatmap:
+    """A table of shares, from 0 to 1, with a name for each row and each column.
+
+    >>> Heatmap([[0.5]], ["a"], ["b"], "said", "looked at").rows
+    ['a']
+    """
+
+    values: list[list[float]]
+    rows: list[str]
+    columns: list[str]
+    down: str  # what the rows are
+    across: str  # what the columns are
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """Several tables side by side."""
+
+    panels: list[Heatmap]
+
+
+Drawing = Album | Confusion | Flights | Heatmap | Heatmaps | Outlooks
 """What can be drawn beside a run."""

@@ -1,5 +1,6 @@
 """What does this program print?"""
 
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, ClassVar, Literal
 
@@ -7,15 +8,27 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from unspool.batch import Batch, Batches, Tokens
-from unspool.data.programs import program
+from unspool.data.drawn import Drawn
+from unspool.data.programs import addition, program
 from unspool.errors import DataError
 from unspool.registry import Count
 from unspool.seeds import mix
-from unspool.tasks.generated import Generated
-from unspool.tasks.task import Question, tasks
+from unspool.tasks.drawings import Heatmap
+from unspool.tasks.generated import SPLITS, Generated
+from unspool.tasks.task import Figures, Finals, Question, Trained, tasks
 
 SYMBOLS = "\n ().:;=<+-*0123456789abcdefghijklmnopqrstuvwxyz#"
 """Every character of a program and of its answer; # goes before the answer, and a full stop behind it."""
+
+Item = tuple[str, str]
+"""A program, and what it prints."""
+SLIDES: list[Item] = [
+    ("j=8584\nfor x in range(8):j+=920\nb=(1500+j)\nprint((b+7567))", "25011"),
+    ("i=8827\nc=(i-5347)\nprint((c+8704) if 2641<8500 else 5308)", "12184"),
+]
+"""The two programs of the slides, which are the paper's first examples."""
+CELL_BATCHES = 3
+"""So many batches are asked for each length and nesting."""
 
 Curriculum = Literal["none", "naive", "mix", "combined"]
 
@@ -73,9 +86,12 @@ class Execute(Generated):
         return self.batch(random, [(self.length, self.nesting)] * self.batch_size)
 
     def batch(self, random: torch.Generator, levels: list[tuple[int, int]]) -> Batch:
-        """A program of each level (length, nesting), padded behind."""
+        """A program of each level (length, nesting)."""
         choose = Random(int(torch.randint(2**62, (), generator=random)))
-        rows = [program(choose, *level) for level in levels]
+        return self.rows([program(choose, *level) for level in levels])
+
+    def rows(self, rows: Sequence[Item]) -> Batch:
+        """Programs and what they print, padded behind."""
         texts = [ids(f"{text}#{printed}.") for text, printed in rows]
         whole = pad_sequence(texts, batch_first=True)
         columns = torch.arange(whole.shape[1] - 1)
@@ -83,6 +99,34 @@ class Execute(Generated):
         answers = torch.tensor([len(printed) + 1 for _, printed in rows]).unsqueeze(1)  # with the full stop
         present = columns < ends
         return Batch(whole[:, :-1], whole[:, 1:], present & (columns >= ends - answers), present)
+
+    def finals(self, split: str, trained: Trained) -> Finals:
+        """The share of answers that are right to the last digit by length and nesting, of sums, and of the slides.
+
+        "addition" asks for the sum of two numbers of two digits, as print((37+85)), and "slides" for the two programs
+        that the paper and the lecture print, which no training batch is likely to hold.
+        """
+
+        def solved(number: int, rows: Callable[[Random], list[Item]]) -> float:
+            def draw(random: torch.Generator) -> Batch:
+                return self.rows(rows(Random(int(torch.randint(2**62, (), generator=random)))))
+
+            return trained.score(Drawn(draw, mix(mix(self.seed, -SPLITS[split]), number), CELL_BATCHES), self.mark)[
+                "solved"
+            ]
+
+        def level(length: int, nesting: int) -> Callable[[Random], list[Item]]:
+            return lambda random: [program(random, length, nesting) for _ in range(self.batch_size)]
+
+        lengths, nestings = range(1, self.length + 1), range(1, self.nesting + 1)
+        table = [[solved(100 * n + m, level(n, m)) for m in nestings] for n in lengths]
+        found: Figures = {f"length_{n}_nesting_{m}": table[n - 1][m - 1] for n in lengths for m in nestings}
+        found["addition"] = solved(1, lambda random: [addition(random) for _ in range(self.batch_size)])
+        found["slides"] = solved(2, lambda _: SLIDES)
+        drawn = Heatmap(
+            table, [str(n) for n in lengths], [str(m) for m in nestings], "digits of a number", "operations"
+        )
+        return {"executed": found}, {"solved": drawn}
 
     def levels(self, number: int, random: torch.Generator) -> list[tuple[int, int]]:
         """How long and how deep each program of a training batch is."""

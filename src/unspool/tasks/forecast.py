@@ -14,8 +14,8 @@ from unspool.data.series import Series, SeriesParts
 from unspool.errors import DataError
 from unspool.registry import Count
 from unspool.seeds import mix
-from unspool.tasks.drawings import Drawing, Outlook, Outlooks
-from unspool.tasks.task import Figures, Marks, Roller, Task, tasks
+from unspool.tasks.drawings import Outlook, Outlooks
+from unspool.tasks.task import Figures, Finals, Marks, Roller, Task, Trained, tasks
 
 BANDS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 """Quantiles that are drawn: the median, and the middle 50, 80 and 90 %."""
@@ -202,13 +202,13 @@ class Forecast(Task):
         told = enumerate(zip(series, origins, strict=True))
         return torch.stack([one.written(said[:, n], origin, self.season) for n, (one, origin) in told], dim=1)
 
-    def rolled(self, split: str, roll: Roller) -> tuple[Figures, dict[str, Drawing]]:
+    def finals(self, split: str, trained: Trained) -> Finals:
         """The errors of whole horizons, over all series and one by one, and the last window of each."""
         windows = self.origins(split) if split != "train" else []
         if not windows:
             return {}, {}
         series, origins = [one for one, _ in windows], [origin for _, origin in windows]
-        said = self.ahead(roll, series, origins, self.horizon, self.paths, mix(self.seed, 1))
+        said = self.ahead(trained.roll, series, origins, self.horizon, self.paths, mix(self.seed, 1))
         by_series: dict[str, dict[str, float]] = {}
         outlooks = []
         for one in self.series:
@@ -225,7 +225,7 @@ class Forecast(Task):
                 "crps": float(crps(paths, true).mean()) / one.naive,
             }
             figures["of_seasonal_naive"] = figures["mase"] / figures["as_a_season_ago"]
-            if roll.spreads:
+            if trained.roll.spreads:
                 figures["covered_80"] = covered(paths, true, 0.8)
             by_series[one.name] = figures
             outlooks.append(self.outlook(one, origins[mine[-1]], paths[:, -1], figures))
@@ -239,7 +239,7 @@ class Forecast(Task):
         if len(by_series) <= FEW:
             for name, figures in by_series.items():
                 found |= {f"{slug(name)}_{key}": figures[key] for key in ("mase", "of_seasonal_naive")}
-        return found, {"forecasts": Outlooks(outlooks[:FEW])}
+        return {"rolled": found}, {"forecasts": Outlooks(outlooks[:FEW])}
 
     def foretold(self, roll: Roller, length: int, count: int, seed: int) -> Iterator[dict[str, str | float]]:
         """The next values of every series: its name, which path, how many steps ahead, the value in its own unit."""

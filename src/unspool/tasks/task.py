@@ -16,6 +16,8 @@ Marks = dict[str, tuple[float, float]]
 """Sums, and over how many: an accuracy is the right ones and all of them. Over none, the sum itself is told."""
 Figures = dict[str, float | str]
 """What came out by name; words say how a number was worked out."""
+Finals = tuple[dict[str, Figures], dict[str, Drawing]]
+"""Figures by the way of judging, and what is to be drawn by the name of its file."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,42 @@ class Form(Protocol):
         ...
 
 
+def tally(marks: Sequence[Mapping[str, bool]]) -> dict[str, float]:
+    """The share of the pieces of which each mark is true.
+
+    >>> tally([{"parses": True}, {"parses": False}])
+    {'parses': 0.5}
+    """
+    return {name: sum(mark[name] for mark in marks) / len(marks) for name in (marks[0] if marks else ())}
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """A trained model as its task examines it: all that one can be asked for."""
+
+    @property
+    def write(self) -> Writer:
+        """Sources give answers."""
+        ...
+
+    @property
+    def roll(self) -> Roller:
+        """Numbers give the numbers that follow."""
+        ...
+
+    def score(self, batches: Batches, mark: Callable[[Tensor, Batch], Marks]) -> dict[str, float]:
+        """The means of all marks over one epoch of batches."""
+        ...
+
+    def compose(self, form: Form, count: int, temperature: float) -> list[list[int]]:
+        """The ids of so many whole pieces."""
+        ...
+
+    def looks(self, batch: Batch) -> list[Tensor]:
+        """Where each look at the source went, one (B, K, T, S) for each part that looks: rows sum to 1."""
+        ...
+
+
 class Task:
     """What is read, what is predicted, the batches of each split, and how a result is told.
 
@@ -117,11 +155,6 @@ class Task:
     """Splits with nothing in them, for a task that is only asked."""
     foretells: ClassVar[bool] = False
     """Whether it has series of numbers that can be gone on with beyond their ends."""
-
-    pieces: int = 0
-    """How many whole pieces a trained model is to write, to be judged by them; see `form`."""
-    temperature: float = 1.0
-    """At which temperature they are drawn."""
 
     reads: Kind
     writes: Kind
@@ -151,9 +184,9 @@ class Task:
         """What to evaluate on, by the name of the way: every position of the split once. Empty without that split."""
         raise NotImplementedError
 
-    def finals(self, split: str, write: Writer) -> Figures:
-        """What only a model that writes by itself can be judged by, once it is trained. Empty where nothing is."""
-        return {}
+    def finals(self, split: str, trained: "Trained") -> Finals:
+        """What a trained model is worth beyond its exams: figures by the way of judging, and what is to be drawn."""
+        return {}, {}
 
     def ask(self, text: str, material: Any) -> Question:
         """What somebody types as a model is asked it. Errors: DataError where it cannot be read."""
@@ -163,17 +196,9 @@ class Task:
         """What a model says, as somebody reads it."""
         raise NotImplementedError
 
-    def rolled(self, split: str, roll: Roller) -> tuple[Figures, dict[str, Drawing]]:
-        """What a model of numbers is worth that lives on its own predictions, and what is to be drawn of it by name."""
-        return {}, {}
-
     def foretold(self, roll: Roller, length: int, count: int, seed: int) -> Iterator[dict[str, str | float]]:
         """The next values of every series, so many times over, as rows of a table with the same columns."""
         raise NotImplementedError
-
-    def album(self, split: str, write: Writer) -> dict[str, Drawing]:
-        """A few images with what a model writes of them, to be drawn; empty where there are no images."""
-        return {}
 
     def told(self) -> str:
         """What there is to learn from, to be put behind the number of weights."""

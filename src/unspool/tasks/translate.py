@@ -1,9 +1,11 @@
 """The same sentence in another language."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from unspool.batch import Tokens
 from unspool.data.parallel import Pair, Pairs, Parallel, together
@@ -11,11 +13,16 @@ from unspool.data.scores import bleu, has_sacrebleu, sacrebleu_scores
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural, NotNegative
+from unspool.tasks.drawings import Heatmap, Heatmaps
 from unspool.tasks.in_words import InWords, Row, line_break
-from unspool.tasks.task import Figures, Question, Writer, tasks
+from unspool.tasks.task import Figures, Finals, Question, Trained, Writer, tasks
 
 LENGTHS = (8, 12, 16)
 """BLEU is also told for sources up to so many words, and for those beyond."""
+LOOKED = 100
+"""Of so many sentences is told where the model looked."""
+DRAWN, WIDEST = 4, 14
+"""So many of them are drawn, with at most so many words."""
 
 
 @tasks.register("translate")
@@ -93,14 +100,16 @@ class Translate(InWords):
         """How many pairs each split has."""
         return ", pairs: " + ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items())
 
-    def finals(self, split: str, write: Writer) -> Figures:
+    def finals(self, split: str, trained: Trained) -> Finals:
         """BLEU of what is written on words, in all and by the length of the source; sacrebleu's scores if it is there.
 
+        Where the model looks at the source's words, `diagonal` tells how much it goes along with them: the correlation
+        of the place of a word with the mean place of its look, over sentences; 1 is a straight line.
         The words are those that the recipe's [data] section makes; sacrebleu sees lines as they are usually written.
         """
         if split not in self.rows:
-            return {}
-        pairs, written = self.pairs[split], self.written(split, write)
+            return {}, {}
+        pairs, written = self.pairs[split], self.written(split, trained.write)
         ours, theirs = [line.split() for line in written], [pair.target.split() for pair in pairs]
         found: Figures = {"bleu": bleu(ours, theirs)}
         sizes = [len(pair.source.split()) for pair in pairs]
@@ -113,8 +122,45 @@ class Translate(InWords):
             small = all(pair.target == pair.target.lower() for pair in pairs)
             lines = [together(line) for line in written]
             found |= sacrebleu_scores(lines, [pair.written for pair in pairs], lower=small)
+        maps = self.maps(split, written[:LOOKED], trained)
+        if maps:
+            found["diagonal"] = fmean(diagonal(weights) for weights, _, _ in maps)
+        fitting = [one for one in maps if max(one[0].shape) <= WIDEST][:DRAWN]
+        drawn = Heatmaps([Heatmap(w.tolist(), said, seen, "said", "looked at") for w, said, seen in fitting])
+        return {"written": found}, {"attention": drawn} if fitting else {}
+
+    def maps(self, split: str, lines: Sequence[str], trained: Trained) -> list[tuple[Tensor, list[str], list[str]]]:
+        """Where the model looked as it wrote these lines, the mean over all parts that look: (T, S), and the words."""
+        found = []
+        rows = [(source, self.framed(line)) for (source, _), line in zip(self.rows[split], lines, strict=False)]
+        for begin in range(0, len(rows), self.batch_size):
+            some = rows[begin : begin + self.batch_size]
+            looks = trained.looks(self.batch(some))
+            if not looks:
+                return []
+            weights = torch.cat([look.float().cpu() for look in looks], dim=1).mean(dim=1)  # (B, T, S)
+            for one, (source, target) in zip(weights, some, strict=True):
+                said, seen = named(self.tokenizer, target[1:]), named(self.source_tokenizer, source)
+                found.append((one[: len(said), : len(seen)], said, seen))
         return found
 
     def written(self, split: str, write: Writer) -> list[str]:
         """What the model makes of every source of a split, in the order of the file."""
         return self.replies([source for source, _ in self.rows[split]], write)
+
+
+def named(tokenizer: Tokenizer, ids: Tensor) -> list[str]:
+    """Each token as somebody reads it."""
+    return [tokenizer.piece(id).decode("utf-8", "replace").replace("\n", "⏎") for id in ids.tolist()]
+
+
+def diagonal(weights: Tensor) -> float:
+    """The correlation of the rows' places (T) with the mean place (S) of their weights; 0 where nothing moves.
+
+    >>> diagonal(torch.eye(3))
+    1.0
+    """
+    t, s = torch.arange(len(weights)).double(), weights.double() @ torch.arange(weights.shape[1]).double()
+    t, s = t - t.mean(), s - s.mean()
+    size = float(t.norm() * s.norm())
+    return round(float(t @ s) / size, 6) if size > 1e-9 else 0.0

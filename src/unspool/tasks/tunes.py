@@ -17,7 +17,7 @@ from unspool.data.tokenizer import Tokenizer
 from unspool.data.tunes import TuneBook, Tunes
 from unspool.errors import DataError
 from unspool.registry import Count, Natural, NotNegative
-from unspool.tasks.task import Form, Task, tasks
+from unspool.tasks.task import Finals, Form, Task, Trained, tally, tasks
 from unspool.tasks.translate import line_break
 
 
@@ -82,6 +82,14 @@ class TuneWriting(Task):
             return Batch(ids[:, :-1], ids[:, 1:], there[:, 1:])  # what is read behind a tune's end counts for nothing
 
         return Buckets([len(row) for row in rows], self.batch_size, gather, pool, self.seed)
+
+    def finals(self, split: str, trained: Trained) -> Finals:
+        """What the pieces are like that it writes."""
+        if split not in self.rows or not self.pieces:
+            return {}, {}
+        form = TuneForm(self.tokenizer)
+        marks = [form.marks(piece) for piece in trained.compose(form, self.pieces, self.temperature)]
+        return {"written": {"pieces": float(self.pieces), **tally(marks)}}, {}
 
     def told(self) -> str:
         """How many tunes each split has."""
