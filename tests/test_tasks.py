@@ -1,5 +1,6 @@
 """Each generated task against its definition, worked out again in plain Python for every row."""
 
+import re
 from contextlib import redirect_stdout
 from io import StringIO
 from random import Random
@@ -247,6 +248,22 @@ def test_executing_is_told_by_length_and_nesting_for_sums_and_for_the_slides():
     assert found["length_1_nesting_1"] > found["length_2_nesting_2"]
     assert [len(row) for row in drawn["solved"].values] == [2, 2]
     assert drawn["solved"].values[0][1] == found["length_1_nesting_2"]
+
+
+def test_no_program_of_an_exam_is_ever_trained_on_and_only_the_chosen_operations_are_asked():
+    task = made("execute", length=1, nesting=1, batch_size=300, operations=["pair"], curriculum="none", epoch=2)
+
+    def programs(batches):
+        rows = [row for n in range(2) for row in zip(batches[n].inputs, batches[n].present, strict=True)]
+        texts = {"".join(SYMBOLS_OF_PROGRAMS[i] for i in ids[there]).partition("#")[0] for ids, there in rows}
+        assert all(re.fullmatch(r"print\(\(\d[+-]\d\)\)", text) for text in texts)
+        return texts
+
+    train, valid, test = programs(task.batches()), *(programs(task.exams(name)["fresh"]) for name in ("valid", "test"))
+    assert len(train) > 100 and min(len(valid), len(test)) > 10
+    assert not train & valid and not train & test and not valid & test
+    with pytest.raises(ConfigError, match="names none"):
+        made("execute", operations=[])
 
 
 def test_the_slides_programs_print_what_they_should():

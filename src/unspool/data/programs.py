@@ -1,7 +1,8 @@
 """Small Python programs that print one number."""
 
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 NAMES = "abcdefghijklmnopqrstuvw"  # x counts the loops
 
@@ -18,8 +19,15 @@ class Code(NamedTuple):
         return "\n".join((*self.lines, f"print({self.expression})"))
 
 
-def program(random: Random, length: int, nesting: int) -> tuple[str, str]:
+OperationName = Literal["pair", "multiply", "condition", "variable", "loop"]
+
+
+def program(
+    random: Random, length: int, nesting: int, names: Sequence[OperationName] = get_args(OperationName)
+) -> tuple[str, str]:
     """A program whose numbers have up to `length` digits and whose operations are `nesting` deep, and what it prints.
+
+    Each operation is as likely as the others of those names.
 
     >>> text, printed = program(Random(3), length=4, nesting=3)
     >>> print(text)
@@ -32,9 +40,9 @@ def program(random: Random, length: int, nesting: int) -> tuple[str, str]:
     '6161'
     """
     code = number(random, length)
-    names = random.sample(NAMES, nesting)
+    letters = random.sample(NAMES, nesting)
     for depth in range(nesting):
-        code = random.choice(OPERATIONS)(random, code, length, names[depth])
+        code = OPERATIONS[random.choice(names)](random, code, length, letters[depth])
     return code.program(), str(code.value)
 
 
@@ -94,7 +102,13 @@ def loop(random: Random, inner: Code, length: int, name: str) -> Code:
     return Code(lines, name, inner.value + times * (step.value if plus else -step.value))
 
 
-OPERATIONS = (pair, multiply, condition, variable, loop)
+OPERATIONS: dict[str, Callable[[Random, Code, int, str], Code]] = {
+    "pair": pair,
+    "multiply": multiply,
+    "condition": condition,
+    "variable": variable,
+    "loop": loop,
+}
 
 
 def nested(code: Code) -> Code:

@@ -1,16 +1,18 @@
 """What does this program print?"""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
+from zlib import crc32
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from unspool.batch import Batch, Batches, Tokens
 from unspool.data.drawn import Drawn
-from unspool.data.programs import addition, program
-from unspool.errors import DataError
+from unspool.data.programs import OperationName, addition, program
+from unspool.errors import ConfigError, DataError
 from unspool.registry import Count
 from unspool.seeds import mix
 from unspool.tasks.drawings import Heatmap
@@ -22,12 +24,14 @@ SYMBOLS = "\n ().:;=<+-*0123456789abcdefghijklmnopqrstuvwxyz#"
 
 Item = tuple[str, str]
 """A program, and what it prints."""
+Maker = Callable[[Random], Item]
+"""Draws a program of some kind."""
 SLIDES: list[Item] = [
     ("j=8584\nfor x in range(8):j+=920\nb=(1500+j)\nprint((b+7567))", "25011"),
     ("i=8827\nc=(i-5347)\nprint((c+8704) if 2641<8500 else 5308)", "12184"),
 ]
 """The two programs of the slides, which are the paper's first examples."""
-CELL_BATCHES = 3
+CELL = 5
 """So many batches are asked for each length and nesting."""
 
 Curriculum = Literal["none", "naive", "mix", "combined"]
@@ -41,7 +45,8 @@ class Execute(Generated):
     prints. `curriculum` says what is trained on: "none" is the hardest from the start; "naive" begins with one digit
     and one operation and goes on every `growth` batches, first with digits, then with operations; "mix" draws both for
     each program, up to the hardest; "combined" takes a half of each. Only the answer counts, and it is teacher-forced:
-    "solved" is the share of answers that are right to the last digit. Exams are always the hardest.
+    "solved" is the share of answers that are right to the last digit. Exams are always the hardest. A program belongs
+    to one split, by a checksum of its text: none that is asked in an exam was ever trained on.
 
     >>> batch = Execute(length=2, nesting=1, batch_size=1, seed=4).batches()[0]
     >>> print("".join(SYMBOLS[i] for i in batch.inputs[0]), "".join(SYMBOLS[i] for i in batch.targets[batch.counts]))
@@ -57,12 +62,16 @@ class Execute(Generated):
         nesting: Count = 3,
         curriculum: Curriculum = "combined",
         growth: Count = 200,
+        operations: tuple[OperationName, ...] = get_args(OperationName),
         batch_size: Count = 100,
         epoch: Count = 20,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, epoch, seed)
         self.length, self.nesting, self.curriculum, self.growth = length, nesting, curriculum, growth
+        if not operations:
+            raise ConfigError("task.operations names none", hint=f"choose some of {', '.join(get_args(OperationName))}")
+        self.operations = operations
         self.reads = self.writes = Tokens(len(SYMBOLS))
 
     def ask(self, text: str, material: Any) -> Question:
@@ -81,14 +90,27 @@ class Execute(Generated):
         """Batches that follow the curriculum."""
         return Lessons(self)
 
-    def draw(self, random: torch.Generator) -> Batch:
-        """The hardest programs there are."""
-        return self.batch(random, [(self.length, self.nesting)] * self.batch_size)
+    def exams(self, split: str) -> dict[str, Batches]:
+        """The hardest programs of the split."""
+        return {"fresh": self.asked(split, self.level(self.length, self.nesting), self.epoch)}
 
-    def batch(self, random: torch.Generator, levels: list[tuple[int, int]]) -> Batch:
-        """A program of each level (length, nesting)."""
+    def asked(self, split: str, make: Maker, epoch: int) -> Batches:
+        """So many batches of programs of one kind."""
+        return Drawn(partial(self.batch, split, [make] * self.batch_size), mix(self.seed, -SPLITS[split]), epoch)
+
+    def level(self, length: int, nesting: int) -> Maker:
+        """Programs as long and as deep as that."""
+        return partial(program, length=length, nesting=nesting, names=self.operations)
+
+    def batch(self, split: str, makers: Sequence[Maker], random: torch.Generator) -> Batch:
+        """A program of each kind, drawn until it is one of the split."""
         choose = Random(int(torch.randint(2**62, (), generator=random)))
-        return self.rows([program(choose, *level) for level in levels])
+        rows = []
+        for make in makers:
+            while split_of((item := make(choose))[0]) != split:
+                pass
+            rows.append(item)
+        return self.rows(rows)
 
     def rows(self, rows: Sequence[Item]) -> Batch:
         """Programs and what they print, padded behind."""
@@ -104,25 +126,17 @@ class Execute(Generated):
         """The share of answers that are right to the last digit by length and nesting, of sums, and of the slides.
 
         "addition" asks for the sum of two numbers of two digits, as print((37+85)), and "slides" for the two programs
-        that the paper and the lecture print, which no training batch is likely to hold.
+        that the lecture's slides print.
         """
 
-        def solved(number: int, rows: Callable[[Random], list[Item]]) -> float:
-            def draw(random: torch.Generator) -> Batch:
-                return self.rows(rows(Random(int(torch.randint(2**62, (), generator=random)))))
-
-            return trained.score(Drawn(draw, mix(mix(self.seed, -SPLITS[split]), number), CELL_BATCHES), self.mark)[
-                "solved"
-            ]
-
-        def level(length: int, nesting: int) -> Callable[[Random], list[Item]]:
-            return lambda random: [program(random, length, nesting) for _ in range(self.batch_size)]
+        def solved(batches: Batches) -> float:
+            return trained.score(batches, self.mark)["solved"]
 
         lengths, nestings = range(1, self.length + 1), range(1, self.nesting + 1)
-        table = [[solved(100 * n + m, level(n, m)) for m in nestings] for n in lengths]
+        table = [[solved(self.asked(split, self.level(n, m), CELL)) for m in nestings] for n in lengths]
         found: Figures = {f"length_{n}_nesting_{m}": table[n - 1][m - 1] for n in lengths for m in nestings}
-        found["addition"] = solved(1, lambda random: [addition(random) for _ in range(self.batch_size)])
-        found["slides"] = solved(2, lambda _: SLIDES)
+        found["addition"] = solved(self.asked(split, addition, CELL))
+        found["slides"] = solved(Drawn(lambda _: self.rows(SLIDES), 0, 1))
         drawn = Heatmap(
             table, [str(n) for n in lengths], [str(m) for m in nestings], "digits of a number", "operations"
         )
@@ -160,7 +174,16 @@ class Lessons:
     def __getitem__(self, number: int) -> Batch:
         """Batch `number`, as hard as it is then."""
         random = torch.Generator().manual_seed(mix(self.task.seed, number))
-        return self.task.batch(random, self.task.levels(number, random))
+        return self.task.batch("train", [self.task.level(*one) for one in self.task.levels(number, random)], random)
+
+
+def split_of(text: str) -> str:
+    """The split of a program: one in ten is for validation, one in ten for the test.
+
+    >>> split_of("print((59+63))")
+    'valid'
+    """
+    return {0: "valid", 1: "test"}.get(crc32(text.encode()) % 10, "train")
 
 
 def ids(text: str) -> torch.Tensor:
