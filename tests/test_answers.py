@@ -4,8 +4,10 @@ import json
 from io import StringIO
 
 import pytest
+import torch
 
 from unspool import Run, cli, config
+from unspool.build import source
 from unspool.errors import CheckpointError, DataError
 from unspool.experiment import Experiment
 
@@ -25,6 +27,7 @@ def runs(tmp_path_factory):
         "translate": ("translate-attention", ["data.path=" + str(folder), "train.steps=150", "encoder.width=32"]),
         "reverse": ("reverse", ["task.size=4", "task.length=3", "train.steps=300", "encoder.width=32"]),
         "execute": ("execute", ["task.length=1", "task.nesting=1", "train.steps=2", "task.epoch=1", "core.layers=1"]),
+        "captions": ("captions", ["data.scenes=60", "data.side=16", "train.steps=2"]),
         "plain": ("char-lm", ["data.limit=3000", "train.steps=1", "sample.times=0"]),
     }
     for name, (recipe, options) in small.items():
@@ -62,6 +65,20 @@ def told(*words):
     with pytest.raises(SystemExit) as stop:
         cli.main([str(word) for word in words])
     return stop.value.code or 0
+
+
+def test_an_image_file_is_captioned_as_the_training_images_were_read(runs, tmp_path, capsys):
+    from PIL import Image
+
+    run = Run.load(runs / "captions")
+    record = run.task().records["valid"][0]
+    Image.frombytes("RGB", (16, 16), record["pixels"]).save(tmp_path / "scene.png")
+    seen = run.task().ask(str(tmp_path / "scene.png"), source(run.recipe)).source
+    assert torch.equal(seen, run.task().seen(run.task().images["valid"][0]))
+    assert told("sample", runs / "captions", "--source", tmp_path / "scene.png") == 0
+    assert capsys.readouterr().out.strip() == run.answer(str(tmp_path / "scene.png"))[0].text
+    assert told("sample", runs / "captions", "--source", tmp_path / "nothing.png") == 2
+    assert "nothing.png" in capsys.readouterr().err
 
 
 def test_sample_answers_a_source_or_lines(runs, capsys, monkeypatch):

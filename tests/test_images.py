@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unspool.data.images import FORMATS, numbers, patches, pixels, shape, whole
+from unspool.data.images import FORMATS, numbers, patches, pixels, shape
 from unspool.data.pictures import CaptionedImages, LabelledImages
 from unspool.data.scenes import COLOURS, HELD_OUT, OTHERS, SHAPES, Thing, captions, painted, relation, scene
 from unspool.errors import ConfigError, DataError
@@ -33,9 +33,8 @@ def test_patches_are_pieces_in_reading_order():
     cut = patches(image.tobytes(), 4, 2, 2)
     for number, (row, column) in enumerate([(0, 0), (0, 2), (2, 0), (2, 2)]):
         assert cut[number].tolist() == image[row : row + 2, column : column + 2].flatten().tolist()
-    assert torch.equal(whole(cut, 4, 2, 2), torch.from_numpy(image))
-    rows = patches(image.tobytes(), 4, *shape(4, 1, 0))
-    assert [row.tolist() for row in rows] == [line.flatten().tolist() for line in image]
+    lines = patches(image.tobytes(), 4, *shape(4, 1, 0))
+    assert [line.tolist() for line in lines] == [line.flatten().tolist() for line in image]
     assert numbers(cut).min() == -1.0 and numbers(torch.tensor([255], dtype=torch.uint8)).item() == 1.0
     with pytest.raises(ConfigError, match=r"task.patch_width=3") as refused:
         shape(32, 4, 3)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def sample(
     run: RunPath,
     prompt: Annotated[str, typer.Option(help="What the text begins with; ___ is a blank to be filled.")] = "",
-    source: Annotated[str | None, typer.Option(help="What to translate, or to answer; - reads lines.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="What to translate, to answer, or the image file to caption; - reads lines.")
+    ] = None,
     length: Annotated[int | None, typer.Option(help="At most so many tokens; 500, or 2000 of a piece.", min=1)] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy; 1 is the model's own; lower is safer.")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Draw from the K likeliest only; 0 is off.")] = 0,

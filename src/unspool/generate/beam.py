@@ -207,7 +207,7 @@ def answers(
 def ask(model: SequenceModel, question: Question, width: Count = 1) -> list[Beam]:
     """The best answers to one question, the best first."""
     device = next(model.parameters()).device
-    source = None if question.source is None else torch.tensor([question.source], device=device)
+    source = None if question.source is None else torch.as_tensor(question.source, device=device).unsqueeze(0)
     (found,) = search(
         model,
         torch.tensor([question.prompt], device=device),
@@ -216,6 +216,6 @@ def ask(model: SequenceModel, question: Question, width: Count = 1) -> list[Beam
         end=question.end,
         length_penalty=question.length_penalty,
         source=source,
-        source_present=None if source is None else torch.ones_like(source, dtype=torch.bool),
+        source_present=None if source is None else source.new_ones(source.shape[:2], dtype=torch.bool),
     )
     return found

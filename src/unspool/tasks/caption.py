@@ -8,17 +8,20 @@ from torch import Tensor
 from unspool.batch import Numbers
 from unspool.data.gaps import gaps
 from unspool.data.grades import attributes
-from unspool.data.images import numbers, patches, shape, side_of, whole
+from unspool.data.images import numbers, patches, rows, shape, side_of
+from unspool.data.images import pixels as as_pixels
+from unspool.data.parallel import together
 from unspool.data.pictures import CaptionedImages
 from unspool.data.readers.tables import Record
 from unspool.data.records import Examples
 from unspool.data.scores import bleus, cider
+from unspool.data.text import read_bytes
 from unspool.data.tokenizer import Tokenizer
 from unspool.registry import Count, Natural, NotNegative
 from unspool.tasks.classify import parts
 from unspool.tasks.drawings import Album, Captioned
 from unspool.tasks.in_words import InWords, line_break
-from unspool.tasks.task import Figures, Finals, Trained, tasks
+from unspool.tasks.task import Figures, Finals, Question, Trained, tasks
 
 ALBUM = 24  # images
 
@@ -41,6 +44,8 @@ class Caption(InWords):
     """
 
     material = CaptionedImages
+    answers: ClassVar[bool] = True
+    nothing: ClassVar[Examples] = Examples([])
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word"}
 
     def __init__(
@@ -58,15 +63,13 @@ class Caption(InWords):
         spare_gaps: bool = False,
     ) -> None:
         self.tokenizer, self.edge = tokenizer, line_break(tokenizer)
-        self.records = parts(splits)
-        self.side = side_of(splits.train[0]["pixels"])
-        self.patch = shape(self.side, patch_height, patch_width)
-        self.looks_at = Numbers(3 * self.patch[0] * self.patch[1])
+        self.records, self.cut = parts(splits), (patch_height, patch_width)
         self.images = {
-            name: [patches(record["pixels"], self.side, *self.patch) for record in records]
-            for name, records in self.records.items()
+            name: [self.sequence(record["pixels"]) for record in records] for name, records in self.records.items()
         }
-        rows = {
+        if splits.train:
+            self.looks_at = Numbers(self.images["train"][0].shape[1])
+        examples = {
             name: [
                 (image, self.framed(caption))
                 for image, record in zip(self.images[name], records, strict=True)
@@ -74,14 +77,29 @@ class Caption(InWords):
             ]
             for name, records in self.records.items()
         }
-        if spare_gaps:
-            self.gaps = gaps([ids for _, ids in rows["train"]], tokenizer.size)
-        super().__init__(rows, seed, batch_size, pool, length, beam, length_penalty)
+        if spare_gaps and splits.train:
+            self.gaps = gaps([ids for _, ids in examples["train"]], tokenizer.size)
+        super().__init__(examples, seed, batch_size, pool, length, beam, length_penalty)
 
     @classmethod
     def texts(cls, part: Sequence[Record]) -> dict[str, str]:
         """The captions, one a line."""
         return {"tokenizer": "".join(f"{caption}\n" for record in part for caption in record["captions"])}
+
+    def sequence(self, pixels: bytes) -> Tensor:
+        """The patches of an image."""
+        side = side_of(pixels)
+        return patches(pixels, side, *shape(side, *self.cut))
+
+    def ask(self, text: str, material: CaptionedImages) -> Question:
+        """An image file, by its path."""
+        pixels = as_pixels(read_bytes(text), text, material.side)
+        source = self.seen(self.sequence(pixels))
+        return Question([self.edge], self.edge, self.asked["length"], source, self.asked["length_penalty"])
+
+    def answer(self, ids: list[int], material: CaptionedImages) -> str:
+        """What is said of it, its punctuation where it is usually written."""
+        return together(self.tokenizer.decode(ids))
 
     def seen(self, source: Tensor) -> Tensor:
         """Pixels as numbers."""
@@ -108,8 +126,8 @@ class Caption(InWords):
 
     def album(self, split: str, written: Sequence[str]) -> Album:
         """The first images with what was written of them, those of unseen combinations where there are such."""
-        records, images = self.records[split], self.images[split]
+        records = self.records[split]
         unseen = any(record.get("unseen") for record in records)
         chosen = [n for n, record in enumerate(records) if record.get("unseen", False) == unseen][:ALBUM]
-        pixels = (whole(images[n], self.side, *self.patch).tolist() for n in chosen)
+        pixels = (rows(records[n]["pixels"]) for n in chosen)
         return Album([Captioned(p, written[n], records[n]["captions"]) for n, p in zip(chosen, pixels, strict=True)])

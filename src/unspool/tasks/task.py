@@ -27,7 +27,7 @@ class Question:
     prompt: list[int]
     end: int
     length: int  # of the answer, in ids, at most
-    source: list[int] | None = None
+    source: list[int] | Tensor | None = None  # ids, or numbers (S, size)
     length_penalty: float = 0.0
 
 
