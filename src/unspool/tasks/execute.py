@@ -31,6 +31,8 @@ SLIDES: list[Item] = [
     ("i=8827\nc=(i-5347)\nprint((c+8704) if 2641<8500 else 5308)", "12184"),
 ]
 """The two programs of the slides, which are the paper's first examples."""
+PATIENCE = 10_000
+"""Programs are drawn so often until one is of the split that is wanted."""
 CELL = 5
 """So many batches are asked for each length and nesting."""
 
@@ -107,8 +109,13 @@ class Execute(Generated):
         choose = Random(int(torch.randint(2**62, (), generator=random)))
         rows = []
         for make in makers:
-            while split_of((item := make(choose))[0]) != split:
-                pass
+            drawn = (make(choose) for _ in range(PATIENCE))
+            item = next((item for item in drawn if split_of(item[0]) == split), None)
+            if item is None:
+                raise ConfigError(
+                    f"there are too few programs of this kind: none is for {split}",
+                    hint="a larger task.length or task.nesting, or more of task.operations",
+                )
             rows.append(item)
         return self.rows(rows)
 
