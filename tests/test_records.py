@@ -313,3 +313,17 @@ def test_a_tone_is_loud_in_its_own_band():
         loudest.append(int(frames.mean(dim=0).argmax()))
     assert loudest == sorted(set(loudest))
     assert log_mel(bytes(20), rate).shape == (1, 40), "shorter than a frame"
+
+
+def test_the_corpus_that_comes_with_python_marks_what_was_in_quotes():
+    examples = Labelled(corpus="code-words", distinct=True).read()
+    records = [*examples.train, *examples.valid]
+    assert len(records) > 1000 and len({record["text"] for record in records}) == len(records)
+    words = [pair for r in records for pair in zip(r["text"].split(), r["label"].split(), strict=True)]
+    assert {label for _, label in words} == {"O", "B-code", "I-code"}
+    assert {label for word, label in words if word == "for"} >= {"O", "B-code"}, "English here and code there"
+    before = [("", "O"), *words]
+    assert all(last != "O" for (_, last), (_, label) in zip(before, words, strict=False) if label == "I-code")
+    with pytest.raises(ConfigError, match="unknown corpus of records .code-word."):
+        Labelled(corpus="code-word")
+    assert Labelled(path="mine.csv", corpus="code-words").paths["train"] == "mine.csv"

@@ -2,8 +2,10 @@
 
 import html as markup
 import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from unspool.data.code_words import code_words
 from unspool.data.decoding import decode
 from unspool.data.readers.tables import FormatName, Placed, Record
 from unspool.data.readers.trees import File, files, is_tree, label_of, split_of
@@ -11,6 +13,8 @@ from unspool.data.records import Records
 from unspool.errors import DataError, unknown
 from unspool.registry import Natural, Share
 
+CORPORA: dict[str, Callable[[], Iterator[Placed]]] = {"code-words": code_words}
+"""Name -> what reads it, from what is on every computer with Python."""
 TAG = re.compile(r"<[^<>]*>")
 
 
@@ -19,6 +23,9 @@ class Labelled(Records):
 
     In a folder each label is a folder of texts (pos/1.txt), or a file with a text on each line (Arabic.txt); above them
     there may be train, valid and test. Records without a text are left out. `html` takes tags and entities out.
+
+    Without files of yours a `corpus` comes with Python: "code-words" are the sentences of its help pages, each word of
+    which is marked as code or not (for the task "tag").
 
     The other keys are those of all records: `valid` and `test` are shares, drawn once and for all. A part that has a
     file of its own is that file instead: `valid_path`, `test_path`, or a test folder beside a train folder. `format` is
@@ -34,6 +41,7 @@ class Labelled(Records):
     def __init__(
         self,
         path: str = "",
+        corpus: str = "",
         train_path: str = "",
         valid_path: str = "",
         test_path: str = "",
@@ -48,12 +56,17 @@ class Labelled(Records):
         test: Share = 0.0,
         together: bool = False,
     ) -> None:
-        files = (path, train_path, valid_path, test_path)
+        self.corpus = "" if path or train_path else corpus
+        if self.corpus and self.corpus not in CORPORA:
+            raise unknown("corpus of records", corpus, CORPORA)
+        files = (path or self.corpus, train_path, valid_path, test_path)
         super().__init__(*files, format, encoding, distinct, limit, valid, test, together)
         self.text, self.label, self.html = text, label, html
 
     def parts(self, path: str) -> dict[str, list[Placed]]:
-        """The records of a table or of a tree of texts."""
+        """The records of a corpus, of a table or of a tree of texts."""
+        if self.corpus:
+            return {"train": list(CORPORA[self.corpus]())}
         if not is_tree(path):
             return super().parts(path)
         found: dict[str, list[Placed]] = {}

@@ -116,7 +116,8 @@ def draw_heatmaps(panels: Sequence[Heatmap], path: Path, title: str = "") -> Non
     every = figure.subplots(down, abreast, squeeze=False).flatten()
     for axes, panel in zip(every, panels, strict=False):
         axes.imshow(panel.values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        axes.set_xticks(range(len(panel.columns)), panel.columns, rotation=60, ha="right", parse_math=False)
+        turned = {"rotation": 60, "ha": "right"} if max(map(len, panel.columns)) > 3 else {}
+        axes.set_xticks(range(len(panel.columns)), panel.columns, parse_math=False, **turned)
         axes.set_yticks(range(len(panel.rows)), panel.rows, parse_math=False)
         axes.set(xlabel=panel.across, ylabel=panel.down)
         axes.set_title(panel.title, fontsize=10, parse_math=False)
