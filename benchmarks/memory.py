@@ -117,7 +117,7 @@ def draw(rows: list[dict], path: Path) -> None:
             axes.plot([row["delay"]] * len(dots), dots, color=colour, marker=".", linestyle="", alpha=0.5)
     axes.axhline(50, color="#333333", linewidth=0.8, linestyle=":")
     axes.axvline(20, color="#333333", linewidth=0.8, linestyle="--")
-    axes.annotate("chance", (delays[-1], 50), xytext=(0, 4), textcoords="offset points", ha="right", fontsize=9)
+    axes.annotate("chance", (0, 50), xytext=(0, 4), textcoords="offset points", fontsize=9)
     axes.annotate("the gradient ends here", (20, 101), xytext=(4, 0), textcoords="offset points", fontsize=9)
     axes.set(xlabel="delay (ticks)", ylabel="bits echoed rightly (%)", ylim=(45, 104), title="Echo: what is remembered")
     axes.spines[["top", "right"]].set_visible(False)
