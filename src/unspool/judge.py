@@ -20,7 +20,7 @@ LONGEST = 2000
 """How many tokens a whole piece may have, where nobody says."""
 
 
-class Candidate:
+class Examinee:
     """A trained model in an examination: a `tasks.task.Trained`."""
 
     def __init__(self, model: SequenceModel, device: str = "cpu") -> None:
@@ -50,7 +50,7 @@ def judged(model: SequenceModel, task: Task, split: str, device: str) -> tuple[d
         score = evaluate(model, batches, device, mark=task.mark)
         found[way] = {**task.figures(split, score.loss, score.marks)}
         drawn |= task.confusions(score.marks)
-    figures, seen = task.finals(split, Candidate(model, device))
+    figures, seen = task.finals(split, Examinee(model, device))
     return found | figures, drawn | seen
 
 
