@@ -1,6 +1,7 @@
 """Verbs that list and check what there is."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -12,13 +13,7 @@ def recipes(as_json: Json = False) -> None:
     """List the recipes that come with Unspool."""
     from unspool.config import names
 
-    found = names()
-    if as_json:
-        print_json(found)
-        return
-    width = max(map(len, found))
-    for name, about in found.items():
-        typer.echo(f"{name:<{width}}  {about}")
+    show_table(names(), as_json)
 
 
 @app.command()
@@ -104,10 +99,14 @@ def doctor(as_json: Json = False) -> None:
     """Tell what this machine has, and what will be used."""
     from unspool.doctor import examine
 
-    found = examine()
+    show_table(examine(), as_json)
+
+
+def show_table(rows: Mapping[str, Any], as_json: bool) -> None:
+    """Names, and behind each what there is to say of it."""
     if as_json:
-        print_json(found)
+        print_json(rows)
         return
-    width = max(map(len, found))
-    for name, value in found.items():
+    width = max(map(len, rows))
+    for name, value in rows.items():
         typer.echo(f"{name:<{width}}  {value}")

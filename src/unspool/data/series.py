@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from unspool.data.labelled import picked
 from unspool.data.made_series import made
 from unspool.data.readers.tables import FormatName, Placed
 from unspool.data.records import Examples, Records
@@ -91,22 +92,14 @@ class Series:
         """The numbers of each series with their places, the series in the order in which they begin."""
         found: dict[str, list[tuple[str, float]]] = {}
         for place, record in records:
-            if self.group and not str(entry(record, self.group, place, "group") or "").strip():
+            if self.group and not str(picked(record, place, self.group, "group") or "").strip():
                 raise DataError(f"{place}: the column {self.group!r} names no series", hint="fill it")
             for column in self.columns:
                 named = [str(record[self.group]).strip()] if self.group else []
                 name = " ".join(named + ([column] if len(self.columns) > 1 or not named else []))
-                value = number(entry(record, column, place, "column"), column, place)
+                value = number(picked(record, place, column, "column"), column, place)
                 found.setdefault(name, []).append((place, value))
         return found
-
-
-def entry(record: dict[str, Any], column: str, place: str, key: str) -> Any:
-    """What stands in a column. Errors: DataError where there is no such column."""
-    if column not in record:
-        hint = unknown("column", column, record, prefix=f"data.{key}=").hint
-        raise DataError(f"{place}: there is no column {column!r}", hint=hint)
-    return record[column]
 
 
 def number(entry: Any, column: str, place: str) -> float:

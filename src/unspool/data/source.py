@@ -183,6 +183,15 @@ class Nothing:
         return ""
 
 
+def parts(splits: Any) -> dict[str, Any]:
+    """The parts that have something in them, by name.
+
+    >>> parts(Splits("to be", test="or not"))
+    {'train': 'to be', 'test': 'or not'}
+    """
+    return {name: part for name in ("train", "valid", "test") if (part := getattr(splits, name))}
+
+
 def shares(valid: float, test: float) -> tuple[Fraction, Fraction]:
     """Which parts of the whole are for validation and for test, as they are written: 1 - 0.05 - 0.05 is 0.9.
 

@@ -2,6 +2,7 @@
 
 from random import Random
 
+from unspool.data.abc_transpose import LETTERS, written
 from unspool.seeds import mix
 
 KEYS = ("D", "G", "A", "Em", "A Dorian", "D Mixolydian", "C", "Bm")
@@ -13,7 +14,6 @@ PLANS = (("I", "I", "IV", "V"), ("I", "IV", "I", "V"), ("I", "V", "IV", "V"), ("
 NAMES = {"6/8": "Jig", "4/4": "Reel", "3/4": "Waltz"}
 ADJECTIVES = ("Merry", "Quiet", "Lame", "Golden", "Windy", "Old", "Sly", "Northern", "Barefoot", "Early")
 NOUNS = ("Miller", "Heron", "Ferry", "Kettle", "Widow", "Harbour", "Thrush", "Piper", "Orchard", "Lantern")
-LETTERS = "CDEFGAB"
 TOP = 13  # steps above middle C: no note is higher than b
 
 
@@ -78,7 +78,4 @@ def note(place: int, length: int = 1) -> str:
     >>> note(0), note(7, 2), note(-1, 3)
     ('C', 'c2', 'B,3')
     """
-    place = place if place <= TOP else place - 7
-    octave, step = divmod(place, 7)
-    letter = LETTERS[step].lower() if octave > 0 else LETTERS[step] + "," * -octave
-    return letter + (str(length) if length > 1 else "")
+    return written(place if place <= TOP else place - 7) + (str(length) if length > 1 else "")

@@ -86,10 +86,6 @@ class Categorical(Head):
 class Gaussian(Head):
     """Which numbers come next, as the mean of a Gaussian of unit variance: the loss is half the squared error."""
 
-    def __init__(self, width: int, size: int) -> None:
-        super().__init__(width, size)
-        self.size = size
-
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Means."""
         return self.tap("means", F.linear(y, self.weight, self.bias))

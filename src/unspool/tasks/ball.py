@@ -9,7 +9,7 @@ from unspool.data.source import Nothing
 from unspool.registry import Count, Natural, NotNegative, Positive
 from unspool.seeds import mix
 from unspool.tasks.drawings import Flights
-from unspool.tasks.generated import SPLITS
+from unspool.tasks.generated import seed_of
 from unspool.tasks.task import Figures, Finals, Marks, Roller, Task, Trained, tasks
 
 HORIZONS = (1, 2, 5, 10, 20, 50, 100, 200)
@@ -78,7 +78,7 @@ class BallInBox(Task):
 
     def exams(self, split: str) -> dict[str, Batches]:
         """Flights that training never sees."""
-        return {"fresh": Flown(self, mix(self.seed, -SPLITS[split]))} if split != "train" else {"fresh": self.batches()}
+        return {"fresh": Flown(self, seed_of(self.seed, split))}
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How far off the answers are, in box widths."""
@@ -99,8 +99,7 @@ class BallInBox(Task):
 
     def finals(self, split: str, trained: Trained) -> Finals:
         """How far off a model is that lives on its own answers, by how many frames ahead."""
-        seed = mix(self.seed, -SPLITS[split]) if split != "train" else self.seed
-        places = self.places(0, ROLLED, self.seen + self.horizon, seed)
+        places = self.places(0, ROLLED, self.seen + self.horizon, seed_of(self.seed, split))
         shown, true = places[:, : self.seen], places[:, self.seen :]
         said = self.follow(trained.roll, shown, self.horizon)
         ahead = torch.arange(1, self.horizon + 1).view(1, -1, 1)

@@ -15,10 +15,10 @@ from unspool.data.pictures import CaptionedImages
 from unspool.data.readers.tables import Record
 from unspool.data.records import Examples
 from unspool.data.scores import bleus, cider
+from unspool.data.source import parts
 from unspool.data.text import read_bytes
 from unspool.data.tokenizer import Tokenizer
 from unspool.registry import Count, Natural, NotNegative
-from unspool.tasks.classify import parts
 from unspool.tasks.drawings import Album, Captioned
 from unspool.tasks.in_words import InWords, line_break
 from unspool.tasks.task import Figures, Finals, Question, Trained, tasks

@@ -1,28 +1,27 @@
 """Which chord comes next?"""
 
 from collections.abc import Mapping, Sequence
-from math import exp
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from unspool.batch import Batch, Batches, Tokens
-from unspool.data.buckets import Buckets, padded
+from unspool.batch import Tokens
 from unspool.data.chorales import HIGHEST, LOWEST, ChoraleBook, Chorales, Chord, played
 from unspool.data.midi import midi
 from unspool.data.notes import Piece
+from unspool.data.source import parts
 from unspool.data.synth import wav
 from unspool.errors import ConfigError
 from unspool.registry import Count, Natural, NotNegative
-from unspool.tasks.task import Finals, Form, Task, Trained, tally, tasks
+from unspool.tasks.pieces import Pieces
+from unspool.tasks.task import Form, perplexity, tasks
 
 EDGE, NEXT, FIRST = 0, 1, 2
 """Ids: a piece begins and ends, the next chord begins, and the lowest pitch."""
 
 
 @tasks.register("chorales")
-class ChoraleWriting(Task):
+class ChoraleWriting(Pieces):
     """Go on with music in chords: the next chord, given all before it.
 
     A chord is predicted voice by voice, from the highest to the lowest, each given those above it, until the sign that
@@ -36,6 +35,7 @@ class ChoraleWriting(Task):
     go down within each chord, no more than four.
     """
 
+    way = "chorales"
     material = ChoraleBook
 
     def __init__(
@@ -47,42 +47,15 @@ class ChoraleWriting(Task):
         pieces: Natural = 20,
         temperature: NotNegative = 0.9,
     ) -> None:
-        self.batch_size, self.pool, self.seed = batch_size, pool, seed
-        self.pieces, self.temperature = pieces, temperature
         self.reads = self.writes = Tokens(FIRST + HIGHEST - LOWEST + 1)
-        parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
-        self.parts = {name: part for name, part in parts.items() if part}
-        self.rows = {name: [torch.tensor([*ids(piece), EDGE]) for piece in part] for name, part in self.parts.items()}
+        self.parts = parts(splits)
+        rows = {name: [torch.tensor([*ids(piece), EDGE]) for piece in part] for name, part in self.parts.items()}
+        super().__init__(rows, ChoraleForm(), seed, batch_size, pool, pieces, temperature)
 
     @classmethod
     def form(cls, tokenizers: Mapping[str, Any]) -> Form:
         """A chorale."""
         return ChoraleForm()
-
-    def batches(self) -> Batches:
-        """The training pieces, shuffled anew in each epoch."""
-        return self._buckets("train", self.pool)
-
-    def exams(self, split: str) -> dict[str, Batches]:
-        """Every voice of every chord, after those before it."""
-        return {"chorales": self._buckets(split, 0)} if split in self.rows else {}
-
-    def _buckets(self, split: str, pool: int) -> Buckets:
-        rows = self.rows[split]
-
-        def gather(numbers: Tensor) -> Batch:
-            row, there = padded([rows[number] for number in numbers.tolist()])
-            return Batch(row[:, :-1], row[:, 1:], there[:, 1:])  # what is read behind a piece's end counts for nothing
-
-        return Buckets([len(row) for row in rows], self.batch_size, gather, pool, self.seed)
-
-    def finals(self, split: str, trained: Trained) -> Finals:
-        """What the pieces are like that it writes."""
-        if split not in self.rows or not self.pieces:
-            return {}, {}
-        form = ChoraleForm()
-        marks = [form.marks(piece) for piece in trained.compose(form, self.pieces, self.temperature)]
-        return {"written": {"pieces": float(self.pieces), **tally(marks)}}, {}
 
     def told(self) -> str:
         """How many pieces each split has."""
@@ -90,9 +63,8 @@ class ChoraleWriting(Task):
 
     def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
         """Nats per token, nats per chord, perplexity per token."""
-        tokens = sum(len(row) - 1 for row in self.rows[split])
         chords = sum(map(len, self.parts[split]))
-        return {"loss": loss, "chord_nll": loss * tokens / chords, "perplexity": exp(min(loss, 700.0))}
+        return {"loss": loss, "chord_nll": loss * self.tokens(split) / chords, "perplexity": perplexity(loss)}
 
 
 class ChoraleForm(Form):

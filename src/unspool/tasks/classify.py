@@ -11,6 +11,7 @@ from unspool.data.buckets import Side
 from unspool.data.labelled import Labelled
 from unspool.data.readers.tables import Record
 from unspool.data.records import Examples
+from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural
@@ -60,12 +61,6 @@ class Classify(OneLabel):
     def texts(cls, part: Sequence[Record]) -> dict[str, str]:
         """The texts and the labels, one after the other."""
         return super().texts(part) | {"tokenizer": column(part, "text")}
-
-
-def parts(splits: Examples) -> dict[str, list[Record]]:
-    """The parts of the data that have records."""
-    named = {"train": splits.train, "valid": splits.valid, "test": splits.test}
-    return {name: records for name, records in named.items() if records}
 
 
 def read(records: Sequence[Record], tokenizer: Tokenizer, longest: int, keep: str = "first") -> list[Tensor]:

@@ -9,9 +9,9 @@ from unspool.data.bucketed import Bucketed, Row
 from unspool.data.images import numbers, patches, shape, side_of
 from unspool.data.pictures import LabelledImages
 from unspool.data.records import Examples
+from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.registry import Count, Natural
-from unspool.tasks.classify import parts
 from unspool.tasks.one_label import OneLabel, answered
 from unspool.tasks.task import tasks
 

@@ -8,9 +8,9 @@ import torch
 from unspool.batch import Numbers
 from unspool.data.features import Features
 from unspool.data.records import Examples
+from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.registry import Count
-from unspool.tasks.classify import parts
 from unspool.tasks.one_label import OneLabel, answered
 from unspool.tasks.task import tasks
 

@@ -9,9 +9,9 @@ from unspool.batch import Numbers
 from unspool.data.buckets import Side
 from unspool.data.records import Examples
 from unspool.data.sounds import Sounds, log_mel
+from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.registry import Count, Natural, Positive
-from unspool.tasks.classify import parts
 from unspool.tasks.one_label import OneLabel, answered
 from unspool.tasks.task import tasks
 

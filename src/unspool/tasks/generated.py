@@ -8,7 +8,7 @@ from unspool.data.drawn import Drawn
 from unspool.data.source import Nothing
 from unspool.registry import Count
 from unspool.seeds import mix
-from unspool.tasks.task import Marks, Task
+from unspool.tasks.task import Marks, Task, accuracy
 
 SPLITS = {"train": 0, "valid": 1, "test": 2}
 
@@ -39,15 +39,24 @@ class Generated(Task):
         return {"fresh": self._drawn(split)}
 
     def _drawn(self, split: str) -> Batches:
-        return Drawn(self.draw, mix(self.seed, -SPLITS[split]) if split != "train" else self.seed, self.epoch)
+        return Drawn(self.draw, seed_of(self.seed, split), self.epoch)
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many positions that count are right, and how many rows are right in all of them."""
         right = (scores.argmax(dim=-1) == batch.targets) | ~batch.counts
         return {
-            "accuracy": (float((right & batch.counts).sum()), float(batch.counts.sum())),
+            "accuracy": accuracy(scores, batch),
             "solved": (float(right.all(dim=1).sum()), float(len(right))),
         }
+
+
+def seed_of(seed: int, split: str) -> int:
+    """What a split is drawn from: training from the seed itself, the others from seeds of their own.
+
+    >>> seed_of(3, "train"), seed_of(3, "valid") == seed_of(3, "test")
+    (3, False)
+    """
+    return mix(seed, -SPLITS[split]) if split != "train" else seed
 
 
 def bits(shape: tuple[int, ...], random: torch.Generator) -> Tensor:

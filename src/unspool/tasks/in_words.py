@@ -1,7 +1,6 @@
 """What tasks that answer a source in words have in common: what is taught, and what is written without a teacher."""
 
 from collections.abc import Mapping, Sequence
-from math import exp
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from unspool.data.buckets import Buckets, padded
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural, NotNegative
-from unspool.tasks.task import Marks, Task, Writer
+from unspool.tasks.task import Marks, Task, Writer, accuracy, perplexity
 
 Row = tuple[Tensor, Tensor]
 """A source (S,) or (S, size), and the ids of its answer between two line breaks."""
@@ -82,12 +81,11 @@ class InWords(Task):
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many of the words that count are the likeliest."""
-        right = (scores.argmax(dim=-1) == batch.targets) & batch.counts
-        return {"accuracy": (float(right.sum()), float(batch.counts.sum()))}
+        return {"accuracy": accuracy(scores, batch)}
 
     def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
         """Nats and perplexity per token, the line break at the end counted, and the share of tokens that are right."""
-        return {"loss": loss, "perplexity": exp(min(loss, 700.0)), **marks}
+        return {"loss": loss, "perplexity": perplexity(loss), **marks}
 
     def replies(self, sources: Sequence[Tensor], write: Writer) -> list[str]:
         """What the model makes of each source, in their order."""

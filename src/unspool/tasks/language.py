@@ -1,17 +1,17 @@
 """Which token comes next in a text."""
 
 from collections.abc import Mapping
-from math import exp, log
+from math import log
 from typing import ClassVar, Literal
 
 import torch
 
 from unspool.batch import Batches, Tokens
 from unspool.data.batching import Cut, Lanes, Whole, Windows
-from unspool.data.source import Splits
+from unspool.data.source import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.registry import Count, Share
-from unspool.tasks.task import Task, tasks
+from unspool.tasks.task import Task, perplexity, tasks
 
 
 @tasks.register("language")
@@ -44,8 +44,8 @@ class Language(Task):
         self.tokenizer, self.batching, self.batch_size = tokenizer, batching, batch_size
         self.length, self.window, self.forget, self.seed = length, window, forget, seed
         self.reads = self.writes = Tokens(tokenizer.size)
-        texts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
-        self.ids = {name: torch.from_numpy(tokenizer.encode(text)).long() for name, text in texts.items() if text}
+        texts = parts(splits)
+        self.ids = {name: torch.from_numpy(tokenizer.encode(text)).long() for name, text in texts.items()}
         self.sizes = {name: (len(texts[name]), len(texts[name].encode())) for name in self.ids}  # characters, bytes
 
     @classmethod
@@ -86,5 +86,5 @@ class Language(Task):
             "loss": loss,
             "bits_per_character": bits / characters,
             "bits_per_byte": bits / bytes_,
-            "perplexity": exp(min(loss, 700.0)),
+            "perplexity": perplexity(loss),
         }

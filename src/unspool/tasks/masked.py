@@ -1,7 +1,6 @@
 """Which token is hidden here?"""
 
 from collections.abc import Mapping
-from math import exp
 from typing import Annotated, ClassVar
 
 import torch
@@ -11,10 +10,10 @@ from torch import Tensor
 from unspool.batch import Batch, Batches, Tokens
 from unspool.data.batching import Cut, Windows
 from unspool.data.masking import Masked
-from unspool.data.source import Splits
+from unspool.data.source import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.registry import Count
-from unspool.tasks.task import Marks, Task, tasks
+from unspool.tasks.task import Marks, Task, accuracy, perplexity, tasks
 
 EXAM = 20_000
 """The seed of what is hidden in exams: the same in every run, so that runs can be compared."""
@@ -49,8 +48,8 @@ class MaskedLanguage(Task):
         self.tokenizer, self.seed = tokenizer, seed
         self.batch_size, self.length, self.share = batch_size, length, share
         self.reads, self.writes = Tokens(tokenizer.size + 1), Tokens(tokenizer.size)
-        texts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
-        self.ids = {name: torch.from_numpy(tokenizer.encode(text)).long() for name, text in texts.items() if text}
+        texts = parts(splits)
+        self.ids = {name: torch.from_numpy(tokenizer.encode(text)).long() for name, text in texts.items()}
 
     @classmethod
     def texts(cls, part: str) -> dict[str, str]:
@@ -72,12 +71,11 @@ class MaskedLanguage(Task):
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many of the chosen are guessed."""
-        right = (scores.argmax(dim=-1) == batch.targets) & batch.counts
-        return {"accuracy": (float(right.sum()), float(batch.counts.sum()))}
+        return {"accuracy": accuracy(scores, batch)}
 
     def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
         """Nats and perplexity per hidden token, and the share of them that is right."""
-        return {"loss": loss, "perplexity": exp(min(loss, 700.0)), **marks}
+        return {"loss": loss, "perplexity": perplexity(loss), **marks}
 
     def told(self) -> str:
         """How many tokens each split has."""

@@ -12,11 +12,11 @@ from unspool.data.buckets import Side
 from unspool.data.labelled import Labelled
 from unspool.data.readers.tables import Record
 from unspool.data.records import Examples
+from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural
 from unspool.tasks.answer import Answer, column
-from unspool.tasks.classify import parts
 from unspool.tasks.task import Marks, tasks
 
 Span = tuple[int, int, str]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import exp
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -96,6 +97,21 @@ class Form(Protocol):
     def files(self, ids: Sequence[int]) -> dict[str, bytes]:
         """What people want of a piece, by the endings of the files' names."""
         ...
+
+
+def accuracy(scores: Tensor, batch: Batch) -> tuple[float, float]:
+    """At how many of the positions that count the likeliest id is the right one, and how many count."""
+    right = (scores.argmax(dim=-1) == batch.targets) & batch.counts
+    return float(right.sum()), float(batch.counts.sum())
+
+
+def perplexity(loss: float) -> float:
+    """The exponential of a loss in nats; what no number can hold is cut off.
+
+    >>> perplexity(0.0), perplexity(1e9) < float("inf")
+    (1.0, True)
+    """
+    return exp(min(loss, 700.0))
 
 
 def tally(marks: Sequence[Mapping[str, bool]]) -> dict[str, float]:

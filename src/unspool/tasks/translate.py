@@ -10,6 +10,7 @@ from torch import Tensor
 from unspool.batch import Tokens
 from unspool.data.parallel import Pair, Pairs, Parallel, together
 from unspool.data.scores import bleu, has_sacrebleu, sacrebleu_scores
+from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural, NotNegative
@@ -62,7 +63,7 @@ class Translate(InWords):
         self.backwards = backwards
         self.source_tokenizer, self.source_edge = source_tokenizer, line_break(source_tokenizer)
         self.looks_at = Tokens(source_tokenizer.size)
-        self.pairs = {name: p for name in ("train", "valid", "test") if (p := getattr(splits, name))}
+        self.pairs = parts(splits)
         self.tokenizer, self.edge = tokenizer, line_break(tokenizer)
         rows = {name: [self.row(pair) for pair in pairs] for name, pairs in self.pairs.items()}
         super().__init__(rows, seed, batch_size, pool, length, beam, length_penalty)

@@ -1,28 +1,28 @@
 """Which character comes next in a tune?"""
 
 from collections.abc import Mapping, Sequence
-from math import exp, log
+from math import log
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from unspool.batch import Batch, Batches, Tokens
+from unspool.batch import Tokens
 from unspool.data.abc_reader import parse
-from unspool.data.buckets import Buckets, padded
 from unspool.data.midi import midi
 from unspool.data.notes import Piece
+from unspool.data.source import parts
 from unspool.data.synth import wav
 from unspool.data.tokenizer import Tokenizer
 from unspool.data.tunes import TuneBook, Tunes
 from unspool.errors import DataError
 from unspool.registry import Count, Natural, NotNegative
-from unspool.tasks.task import Finals, Form, Task, Trained, tally, tasks
+from unspool.tasks.pieces import Pieces
+from unspool.tasks.task import Form, perplexity, tasks
 from unspool.tasks.translate import line_break
 
 
 @tasks.register("tunes")
-class TuneWriting(Task):
+class TuneWriting(Pieces):
     """Go on with a tune in ABC notation, character by character, from X: to the empty line behind its last bar.
 
     Each tune is a row of its own and begins with an empty state, after a line break; rows of similar lengths are
@@ -31,6 +31,7 @@ class TuneWriting(Task):
     that keep their metre (`unspool.data.abc_tune.Tune.off` says the rule).
     """
 
+    way = "tunes"
     material = TuneBook
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "char"}
     speaks: ClassVar[bool] = True
@@ -45,16 +46,14 @@ class TuneWriting(Task):
         pieces: Natural = 100,
         temperature: NotNegative = 0.7,
     ) -> None:
-        self.tokenizer, self.batch_size, self.pool, self.seed = tokenizer, batch_size, pool, seed
-        self.pieces, self.temperature = pieces, temperature
+        self.tokenizer, self.parts = tokenizer, parts(splits)
         self.reads = self.writes = Tokens(tokenizer.size)
         edge = torch.tensor([line_break(tokenizer)])
-        parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
-        self.parts = {name: tunes for name, tunes in parts.items() if tunes}
-        self.rows = {
+        rows = {
             name: [torch.cat([edge, torch.from_numpy(tokenizer.encode(tune)).long(), edge]) for tune in tunes]
             for name, tunes in self.parts.items()
         }
+        super().__init__(rows, TuneForm(tokenizer), seed, batch_size, pool, pieces, temperature)
 
     @classmethod
     def texts(cls, part: Sequence[str]) -> dict[str, str]:
@@ -66,43 +65,17 @@ class TuneWriting(Task):
         """A tune."""
         return TuneForm(tokenizers["tokenizer"])
 
-    def batches(self) -> Batches:
-        """The training tunes, shuffled anew in each epoch."""
-        return self._buckets("train", self.pool)
-
-    def exams(self, split: str) -> dict[str, Batches]:
-        """Every character of every tune, after those before it."""
-        return {"tunes": self._buckets(split, 0)} if split in self.rows else {}
-
-    def _buckets(self, split: str, pool: int) -> Buckets:
-        rows = self.rows[split]
-
-        def gather(numbers: Tensor) -> Batch:
-            ids, there = padded([rows[number] for number in numbers.tolist()])
-            return Batch(ids[:, :-1], ids[:, 1:], there[:, 1:])  # what is read behind a tune's end counts for nothing
-
-        return Buckets([len(row) for row in rows], self.batch_size, gather, pool, self.seed)
-
-    def finals(self, split: str, trained: Trained) -> Finals:
-        """What the pieces are like that it writes."""
-        if split not in self.rows or not self.pieces:
-            return {}, {}
-        form = TuneForm(self.tokenizer)
-        marks = [form.marks(piece) for piece in trained.compose(form, self.pieces, self.temperature)]
-        return {"written": {"pieces": float(self.pieces), **tally(marks)}}, {}
-
     def told(self) -> str:
         """How many tunes each split has."""
         return ", tunes: " + ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items())
 
     def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
         """Nats per token, bits per character of the tunes with the line break behind each, perplexity."""
-        tokens = sum(len(row) - 1 for row in self.rows[split])
         characters = sum(len(tune) + 1 for tune in self.parts[split])
         return {
             "loss": loss,
-            "bits_per_character": loss * tokens / log(2) / characters,
-            "perplexity": exp(min(loss, 700.0)),
+            "bits_per_character": loss * self.tokens(split) / log(2) / characters,
+            "perplexity": perplexity(loss),
         }
 
 
