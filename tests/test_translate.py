@@ -94,7 +94,7 @@ def test_what_is_written_is_judged_in_the_order_of_the_file():
     assert figures["written"]["diagonal"] == 1.0
     shown = drawn["attention"].panels
     assert [(panel.rows, panel.columns) for panel in shown] == [
-        ([*en.split(), "⏎"], [*de.split(), "⏎"]) for de, en in zip(DE, EN, strict=True)
+        ([*en.split(), "\\n"], [*de.split(), "\\n"]) for de, en in zip(DE, EN, strict=True)
     ]
     assert all(torch.equal(torch.tensor(panel.values), torch.eye(len(panel.rows))) for panel in shown)
 

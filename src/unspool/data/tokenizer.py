@@ -60,10 +60,7 @@ class Tokenizer(ABC):
 
     def token(self, id: int) -> str:
         """One token as a picture can show it."""
-        text = self.piece(id).decode("utf-8", "backslashreplace")
-        return "".join(
-            "␣" if letter == " " else letter if letter.isprintable() else repr(letter)[1:-1] for letter in text
-        )
+        return shown(self.piece(id).decode("utf-8", "backslashreplace"))
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -73,6 +70,15 @@ class Tokenizer(ABC):
     @abstractmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Tokenizer":
         """The tokenizer that `to_json` wrote down; a DataError where a field is missing or wrong."""
+
+
+def shown(text: str) -> str:
+    r"""A text as a picture can show it.
+
+    >>> shown("to be\n")
+    'to␣be\\n'
+    """
+    return "".join("␣" if one == " " else one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 tokenizers: Registry[Tokenizer] = Registry("tokenizer", "unspool.data.tokenizers")

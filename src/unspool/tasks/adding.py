@@ -42,6 +42,19 @@ class Adding(Generated):
         counts = (torch.arange(self.length) == self.length - 1).expand(rows, -1)
         return Batch(torch.stack([values, marks], dim=-1), targets, counts)
 
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """Which of the marked numbers have been read, and what is to be remembered of them."""
+        values, marks = batch.inputs.unbind(dim=-1)
+        number, total = marks.cumsum(dim=1), (values * marks).cumsum(dim=1)
+        first = (values * marks * (number == 1)).cumsum(dim=1)
+        return {
+            "marked": marks == 1,
+            "one marked number so far": number == 1,
+            "both marked numbers read": number == 2,
+            "the first marked number": first,
+            "the sum so far": total,
+        }
+
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """The squared error, and how many sums are within 0.04."""
         error = (scores - batch.targets)[batch.counts].float()

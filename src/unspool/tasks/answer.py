@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from unspool.batch import Batches
+from unspool.batch import Batch, Batches
 from unspool.data.bucketed import Bucketed, Row
 from unspool.data.buckets import Side
 from unspool.data.readers.tables import Record
@@ -50,6 +50,10 @@ class Answer(Task):
     def exams(self, split: str) -> dict[str, Batches]:
         """Every row of the split once."""
         return {"all": self._bucketed(split, pool=0 if self.pool > 1 else self.pool)} if split in self.rows else {}
+
+    def first(self, split: str, rows: int, longest: int) -> Batch | None:
+        """The first rows of the split, as they stand in the data."""
+        return self._bucketed(split, 0).batch(self.rows[split][:rows]) if split in self.rows else None
 
     def _bucketed(self, split: str, pool: int) -> Bucketed:
         return self.batching(self.rows[split], self.batch_size, self.padding, self.masked, self.pad, pool, self.seed)

@@ -85,6 +85,11 @@ class BallInBox(Task):
         off = (scores - batch.targets)[batch.counts].float().norm(dim=-1) * self.speed
         return {"error": (float(off.sum()), float(len(off)))}
 
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """Where the ball is, which one sees, and where it goes, which one does not."""
+        (across, up), (right, rise) = batch.inputs.unbind(dim=-1), batch.targets.unbind(dim=-1)
+        return {"how far right": across, "how far up": up, "flies right": right > 0, "flies up": rise > 0}
+
     def follow(self, roll: Roller, shown: Tensor, frames: int) -> Tensor:
         """Where a model says that balls will be in the next frames, each told from where it said they were."""
         now = shown[:, -1]

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from unspool.batch import Tokens
+from unspool.batch import Batch, Tokens
 from unspool.data.chorales import HIGHEST, LOWEST, ChoraleBook, Chorales, Chord, played
 from unspool.data.midi import midi
 from unspool.data.notes import Piece
@@ -60,6 +61,20 @@ class ChoraleWriting(Pieces):
     def told(self) -> str:
         """How many pieces each split has."""
         return ", pieces: " + ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items())
+
+    def read_as(self, ids: Sequence[int]) -> list[str]:
+        """Pitches as MIDI's numbers, a comma before the next chord, and a line at either end."""
+        return [{EDGE: "|", NEXT: ","}.get(id, str(id - FIRST + LOWEST)) for id in ids]
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What is to be remembered of the chord that is being written, and of the piece."""
+        columns, ended = torch.arange(batch.inputs.shape[1]), batch.inputs < FIRST
+        voices = columns - torch.where(ended, columns, 0).cummax(dim=1).values
+        return {
+            "a chord is finished": ended,
+            "voices of the chord so far": voices.float(),
+            "chords so far": (batch.inputs == NEXT).cumsum(dim=1).float(),
+        }
 
     def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
         """Nats per token, nats per chord, perplexity per token."""

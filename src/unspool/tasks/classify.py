@@ -16,12 +16,13 @@ from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural
 from unspool.tasks.answer import column
+from unspool.tasks.of_text import OfText
 from unspool.tasks.one_label import OneLabel, answered
 from unspool.tasks.task import tasks
 
 
 @tasks.register("classify")
-class Classify(OneLabel):
+class Classify(OfText, OneLabel):
     """Which label does a text have? The answer is asked for where the text ends.
 
     Texts of similar lengths make a batch: every `pool` batches share out their rows by length (1: lengths are as they

@@ -1,10 +1,14 @@
 """Remember all of it, wait, and say it back."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from unspool.batch import Batch, Tokens
 from unspool.registry import Count, Natural
 from unspool.tasks.generated import Generated
+from unspool.tasks.passage import left
 from unspool.tasks.task import tasks
 
 
@@ -43,3 +47,16 @@ class Copy(Generated):
         targets[:, -self.length :] = symbols
         counts = (torch.arange(total) >= total - self.length).expand(self.batch_size, -1)
         return Batch(inputs, targets, counts)
+
+    def read_as(self, ids: Sequence[int]) -> list[str]:
+        """Numbers, a point for silence and the signal as a mark."""
+        return [{self.size: "·", self.size + 1: "!"}.get(id, str(id)) for id in ids]
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What is to be done, how much of the answer is left, and the symbol that is to be kept the longest."""
+        phases = {"listens": batch.inputs < self.size, "answers": batch.counts}
+        phases["waits"] = ~(phases["listens"] | phases["answers"])
+        kept = {
+            f"the first symbol was {id}": batch.inputs[:, :1].expand_as(batch.inputs) == id for id in range(self.size)
+        }
+        return {**phases, "symbols left to say": left(batch), **kept}

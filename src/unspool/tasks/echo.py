@@ -1,6 +1,10 @@
 """Say again what you heard a while ago."""
 
+from copy import copy
+
 import torch
+from torch import Tensor
+from torch.nn.functional import pad
 
 from unspool.batch import Batch, Batches, Tokens
 from unspool.data.source import Nothing
@@ -39,6 +43,18 @@ class Echo(Task):
         """A series that training never sees, from an empty state to its end."""
         return {"carried": Series(self, mix(self.seed, -SPLITS[split]))}
 
+    def first(self, split: str, rows: int, longest: int) -> Batch:
+        """The split's series from its beginning on, as one chunk."""
+        whole = copy(self)
+        whole.length = longest
+        return whole.exams(split)["carried"][0]
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """The bits that are still to be said, in a series from its beginning on: a model has to keep all of them."""
+        heard, length = pad(batch.inputs, (self.delay, 0)), batch.inputs.shape[1]
+        ago = {ticks: heard[:, self.delay - ticks :][:, :length] == 1 for ticks in range(self.delay + 1)}
+        return {f"the bit {ticks} ticks ago": one for ticks, one in ago.items()}
+
     def mark(self, scores: torch.Tensor, batch: Batch) -> Marks:
         """How many bits are right."""
         right = scores.argmax(dim=-1) == batch.targets
@@ -71,5 +87,5 @@ class Series:
         if number != self.number:
             random = torch.Generator().manual_seed(mix(self.seed, number))
             heard = bits((self.echo.batch_size, self.echo.series), random)
-            self.number, self.bits = number, torch.nn.functional.pad(heard, (self.echo.delay, 0))
+            self.number, self.bits = number, pad(heard, (self.echo.delay, 0))
         return self.bits

@@ -7,16 +7,20 @@ from typing import Any, ClassVar, Literal, get_args
 from zlib import crc32
 
 import torch
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from unspool.batch import Batch, Batches, Tokens
 from unspool.data.drawn import Drawn
 from unspool.data.programs import OperationName, addition, program
+from unspool.data.text_features import features_of_rows
+from unspool.data.tokenizer import shown
 from unspool.errors import ConfigError, DataError
 from unspool.registry import Count
 from unspool.seeds import mix
 from unspool.tasks.drawings import Heatmap
 from unspool.tasks.generated import SPLITS, Generated
+from unspool.tasks.passage import everywhere
 from unspool.tasks.task import Figures, Finals, Question, Trained, tasks
 
 SYMBOLS = "\n ().:;=<+-*0123456789abcdefghijklmnopqrstuvwxyz#"
@@ -87,6 +91,16 @@ class Execute(Generated):
     def answer(self, ids: list[int], material: Any) -> str:
         """The digits."""
         return "".join(SYMBOLS[id] for id in ids)
+
+    def read_as(self, ids: Sequence[int]) -> list[str]:
+        """The characters."""
+        return [shown(SYMBOLS[id]) for id in ids]
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What is true of the program so far; behind # stands the answer."""
+        there = everywhere(batch.inputs, batch.present)
+        rows = zip(batch.inputs, there, strict=True)
+        return features_of_rows([[SYMBOLS[id] for id in ids[here].tolist()] for ids, here in rows], there)
 
     def batches(self) -> Batches:
         """Batches that follow the curriculum."""

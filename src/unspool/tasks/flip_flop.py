@@ -1,8 +1,10 @@
 """One bit of memory, as in hardware."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from unspool.batch import Batch, Tokens
 from unspool.registry import Count, Portion
@@ -47,8 +49,24 @@ class FlipFlop(Generated):
         inputs = torch.where(acts, 2 - data, 0) if self.logic == "sr" else 2 * acts + data
         return Batch(inputs, held, torch.ones_like(inputs, dtype=torch.bool))
 
-    def mark(self, scores: torch.Tensor, batch: Batch) -> Marks:
+    def read_as(self, ids: Sequence[int]) -> list[str]:
+        """Nothing, set and reset; or the data, behind an arrow when the clock is up."""
+        return [("·SR" if self.logic == "sr" else ("0", "1", "↑0", "↑1"))[id] for id in ids]
+
+    def said_as(self, ids: Sequence[int]) -> list[str]:
+        """The bit."""
+        return [str(id) for id in ids]
+
+    def quiet(self, batch: Batch) -> Tensor:
+        """Where nothing happens."""
+        return batch.inputs == 0 if self.logic == "sr" else batch.inputs < 2
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """The stored bit, and whether something happens."""
+        return {"holds a 1": batch.targets == 1, "something happens": ~self.quiet(batch)}
+
+    def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many are right, and how many of those where nothing happens."""
-        quiet = batch.inputs == 0 if self.logic == "sr" else batch.inputs < 2
+        quiet = self.quiet(batch)
         right = scores.argmax(dim=-1) == batch.targets
         return {**super().mark(scores, batch), "held": (float((right & quiet).sum()), float(quiet.sum()))}

@@ -169,6 +169,11 @@ class Forecast(Task):
             found += [(one, o) for o in range(begin + (end - begin) % self.horizon, end, self.horizon)]
         return [(one, origin) for one, origin in found if origin + self.horizon <= one.ends[split][1]]
 
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """The value now and that of a season ago, and where in the season it is, as far as they are read."""
+        told = ("the value", "the value a season ago", "", "sine of the season", "cosine of the season")
+        return {name: value for name, value in zip(told, batch.inputs.unbind(dim=-1), strict=False) if name}
+
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How far off the means are, in standard deviations."""
         off = (scores - batch.targets)[batch.counts].float().abs()

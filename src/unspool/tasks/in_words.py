@@ -12,19 +12,20 @@ from unspool.data.buckets import Buckets, padded
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural, NotNegative
-from unspool.tasks.task import Marks, Task, Writer, accuracy, perplexity
+from unspool.tasks.of_text import OfText
+from unspool.tasks.passage import left
+from unspool.tasks.task import Marks, Writer, accuracy, perplexity
 
 Row = tuple[Tensor, Tensor]
 """A source (S,) or (S, size), and the ids of its answer between two line breaks."""
 
 
-class InWords(Task):
+class InWords(OfText):
     """Answer a source in words, each after those that were said before: as the task "translate" says.
 
     `tokenizer` and the id of its line break, `edge`, are set before this constructor is called: rows are made of them.
     """
 
-    tokenizer: Tokenizer
     edge: int
     gaps: Bool[Tensor, "V V"] | None = None
     """Which words (columns) are spared behind which (rows)."""
@@ -57,6 +58,10 @@ class InWords(Task):
         """Every word of the split, after the right ones before it."""
         return {"taught": self._buckets(split, 0)} if split in self.rows else {}
 
+    def first(self, split: str, rows: int, longest: int) -> Batch | None:
+        """The first rows of the split, as they stand in the data."""
+        return self.batch(self.rows[split][:rows]) if split in self.rows else None
+
     def _buckets(self, split: str, pool: int) -> Buckets:
         rows = self.rows[split]
 
@@ -78,6 +83,11 @@ class InWords(Task):
     def seen(self, source: Tensor) -> Tensor:
         """Sources as a model reads them."""
         return source
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What is true of the answer so far, and how much of it is left: units count it (Shi et al. 2016, "Why Neural
+        Translations are the Right Length")."""
+        return {"tokens left to say": left(batch)} | super().features(batch)
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many of the words that count are the likeliest."""

@@ -6,16 +6,17 @@ from typing import ClassVar, Literal
 
 import torch
 
-from unspool.batch import Batches, Tokens
+from unspool.batch import Batch, Batches, Tokens
 from unspool.data.batching import Cut, Lanes, Whole, Windows
 from unspool.data.source import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.registry import Count, Share
-from unspool.tasks.task import Task, perplexity, tasks
+from unspool.tasks.of_text import OfText
+from unspool.tasks.task import perplexity, tasks
 
 
 @tasks.register("language")
-class Language(Task):
+class Language(OfText):
     """Which token comes next in a text.
 
     `batching` is "lanes" (the text as `batch_size` long rows, read `length` at a time with the state carried over:
@@ -73,6 +74,10 @@ class Language(Task):
         if self.batching == "windows":
             return {"windowed": windowed, "carried": carried}
         return {"carried": carried, "windowed": windowed}
+
+    def first(self, split: str, rows: int, longest: int) -> Batch | None:
+        """The split from its beginning on, as one row."""
+        return Cut(self.ids[split], longest, 1)[0] if split in self.ids else None
 
     def told(self) -> str:
         """How many tokens each split has."""

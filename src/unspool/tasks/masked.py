@@ -1,6 +1,7 @@
 """Which token is hidden here?"""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 import torch
@@ -13,14 +14,15 @@ from unspool.data.masking import Masked
 from unspool.data.source import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.registry import Count
-from unspool.tasks.task import Marks, Task, accuracy, perplexity, tasks
+from unspool.tasks.of_text import OfText
+from unspool.tasks.task import Marks, accuracy, perplexity, tasks
 
 EXAM = 20_000
 """The seed of what is hidden in exams: the same in every run, so that runs can be compared."""
 
 
 @tasks.register("masked")
-class MaskedLanguage(Task):
+class MaskedLanguage(OfText):
     """Which tokens are hidden in a text? A model that reads both ways guesses them from what is around.
 
     A training batch is `batch_size` windows of `length` tokens from random places, a share of each hidden anew: of the
@@ -68,6 +70,11 @@ class MaskedLanguage(Task):
 
     def _masked(self, batches: Batches, seed: int) -> Masked:
         return Masked(batches, self.tokenizer.size, self.share, seed)
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What is true of the text with nothing hidden, and where something is to be guessed."""
+        hidden = {"hidden": batch.inputs == self.tokenizer.size}
+        return hidden | super().features(replace(batch, inputs=batch.targets))
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many of the chosen are guessed."""

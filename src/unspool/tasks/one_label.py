@@ -47,6 +47,15 @@ class OneLabel(Answer):
         """The labels, one a line."""
         return {"labels": column(part, "label")}
 
+    def said_as(self, ids: Sequence[int]) -> list[str]:
+        """The labels."""
+        return [self.labels.piece(id).decode() for id in ids]
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """Which label the whole sequence has, whether or not it can be known yet."""
+        names = self.said_as(range(self.labels.size))
+        return super().features(batch) | {f"the label is {name}": batch.targets == id for id, name in enumerate(names)}
+
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many are right, and how many of each label were taken for each."""
         due, given = batch.targets[batch.counts], scores.argmax(dim=-1)[batch.counts]
@@ -65,8 +74,7 @@ class OneLabel(Answer):
 
     def confusions(self, marks: Mapping[str, float]) -> dict[str, Confusion]:
         """What was taken for what."""
-        names = [self.labels.piece(id).decode() for id in range(self.labels.size)]
-        return {"confusion": Confusion(self.counted(marks), names)}
+        return {"confusion": Confusion(self.counted(marks), self.said_as(range(self.labels.size)))}
 
     def counted(self, marks: Mapping[str, float]) -> list[list[int]]:
         """How many of each label (rows) were taken for each (columns)."""

@@ -1,6 +1,7 @@
 """Odd or even?"""
 
 import torch
+from torch import Tensor
 
 from unspool.batch import Batch, Tokens
 from unspool.registry import Count
@@ -26,3 +27,7 @@ class Parity(Generated):
         """Rows of bits, and the parity of each beginning of them."""
         inputs = bits((self.batch_size, self.length), random)
         return Batch(inputs, inputs.cumsum(dim=1) % 2, torch.ones_like(inputs, dtype=torch.bool))
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """The one bit of memory, and the bit that may turn it."""
+        return {"odd so far": batch.targets == 1, "a one": batch.inputs == 1}

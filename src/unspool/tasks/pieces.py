@@ -1,6 +1,7 @@
 """What tasks have in common whose model writes whole pieces: a row for each piece, and what is written is judged."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from torch import Tensor
@@ -46,12 +47,16 @@ class Pieces(Task):
         """Everything that is said in every piece, after what was said before it."""
         return {self.way: self._buckets(split, 0)} if split in self.rows else {}
 
+    def first(self, split: str, rows: int, longest: int) -> Batch | None:
+        """The first pieces of the split, as they stand in the data."""
+        batch = side_by_side(self.rows[split][:rows]) if split in self.rows else None
+        return batch and replace(batch, present=batch.counts)
+
     def _buckets(self, split: str, pool: int) -> Buckets:
         rows = self.rows[split]
 
         def gather(numbers: Tensor) -> Batch:
-            ids, there = padded([rows[number] for number in numbers.tolist()])
-            return Batch(ids[:, :-1], ids[:, 1:], there[:, 1:])  # what is read behind a piece's end counts for nothing
+            return side_by_side([rows[number] for number in numbers.tolist()])
 
         return Buckets([len(row) for row in rows], self.batch_size, gather, pool, self.seed)
 
@@ -65,3 +70,9 @@ class Pieces(Task):
             return {}, {}
         made = trained.compose(self.piece_form, self.pieces, self.temperature)
         return {"written": {"pieces": float(self.pieces), **tally([self.piece_form.marks(ids) for ids in made])}}, {}
+
+
+def side_by_side(rows: Sequence[Tensor]) -> Batch:
+    """Pieces as a batch; what is read behind a piece's end counts for nothing."""
+    ids, there = padded(rows)
+    return Batch(ids[:, :-1], ids[:, 1:], there[:, 1:])

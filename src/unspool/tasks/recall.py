@@ -1,6 +1,9 @@
 """What belonged to it?"""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from unspool.batch import Batch, Tokens
 from unspool.errors import ConfigError
@@ -42,3 +45,17 @@ class Recall(Generated):
         targets = torch.cat([torch.zeros_like(shown), values.gather(1, asked)], dim=1)
         counts = (torch.arange(3 * self.pairs) >= 2 * self.pairs).expand(rows, -1)
         return Batch(inputs, targets, counts)
+
+    def read_as(self, ids: Sequence[int]) -> list[str]:
+        """Keys and values, each with its number."""
+        return [f"k{id}" if id < self.size else f"v{id - self.size}" for id in ids]
+
+    def said_as(self, ids: Sequence[int]) -> list[str]:
+        """Values."""
+        return [f"v{id}" for id in ids]
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What is read just now, and which keys have come by."""
+        key, pairs = batch.inputs < self.size, (batch.inputs >= self.size).cumsum(dim=1)
+        kinds = {"a key": key & ~batch.counts, "a value": ~key, "is asked": batch.counts, "pairs so far": pairs.float()}
+        return kinds | {f"k{id} came by": (batch.inputs == id).cumsum(dim=1) > 0 for id in range(self.size)}

@@ -17,11 +17,12 @@ from unspool.errors import DataError
 from unspool.registry import Count, Natural
 from unspool.tasks.answer import Answer, column
 from unspool.tasks.classify import read
+from unspool.tasks.of_text import OfText
 from unspool.tasks.task import Marks, tasks
 
 
 @tasks.register("regress")
-class Regress(Answer):
+class Regress(OfText, Answer):
     """Which number belongs to a text? The label is a number, and is asked for where the text ends.
 
     It is learned as how many standard deviations it is from the mean of the training numbers. Told is the mean
@@ -57,6 +58,10 @@ class Regress(Answer):
     def texts(cls, part: Sequence[Record]) -> dict[str, str]:
         """The texts, one after the other."""
         return {"tokenizer": column(part, "text")}
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What is true of the text so far, and its number."""
+        return super().features(batch) | {"the number": batch.targets[..., 0]}
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How far off the numbers are."""

@@ -1,13 +1,16 @@
 """Say it backwards."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from unspool.batch import Batch, Tokens
 from unspool.errors import DataError
 from unspool.registry import Count
 from unspool.tasks.generated import Generated
+from unspool.tasks.passage import left
 from unspool.tasks.task import Question, tasks
 
 
@@ -45,6 +48,14 @@ class Reverse(Generated):
     def answer(self, ids: list[int], material: Any) -> str:
         """The numbers again."""
         return " ".join(map(str, ids))
+
+    def read_as(self, ids: Sequence[int]) -> list[str]:
+        """Numbers, and a line at either end."""
+        return ["|" if id == self.size else str(id) for id in ids]
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """How much is still to be said."""
+        return {"symbols left to say": left(batch)}
 
     def draw(self, random: torch.Generator) -> Batch:
         """Rows of different lengths."""

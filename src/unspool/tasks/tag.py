@@ -17,13 +17,14 @@ from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.registry import Count, Natural
 from unspool.tasks.answer import Answer, column
+from unspool.tasks.of_text import OfText
 from unspool.tasks.task import Marks, tasks
 
 Span = tuple[int, int, str]
 
 
 @tasks.register("tag")
-class Tag(Answer):
+class Tag(OfText, Answer):
     """Which label does each word of a text have? A record's label is as many labels as its text has words.
 
     Told is the accuracy over all words, and where labels are B-X, I-X and O also the F1 of whole spans: 2 right /
@@ -61,6 +62,15 @@ class Tag(Answer):
             "tokenizer": column(part, "text"),
             "labels": "".join(f"{label}\n" for record in part for label in record["label"].split()),
         }
+
+    def said_as(self, ids: Sequence[int]) -> list[str]:
+        """The labels."""
+        return [self.names[id] for id in ids]
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What is true of the text so far, and which label the present word has."""
+        labels = {f"the label is {name}": batch.targets == id for id, name in enumerate(self.names)}
+        return super().features(batch) | labels
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many words are right, and how many spans."""

@@ -12,6 +12,7 @@ from unspool.data.notes import Piece
 from unspool.data.source import Source
 from unspool.registry import Registry
 from unspool.tasks.drawings import Confusion, Drawing
+from unspool.tasks.passage import Passage, beginning, cut, everywhere, names, varying
 
 Marks = dict[str, tuple[float, float]]
 """Sums, and over how many: an accuracy is the right ones and all of them. Over none, the sum itself is told."""
@@ -215,6 +216,53 @@ class Task:
     def foretold(self, roll: Roller, length: int, count: int, seed: int) -> Iterator[dict[str, str | float]]:
         """The next values of every series, so many times over, as rows of a table with the same columns."""
         raise NotImplementedError
+
+    def read_as(self, ids: Sequence[int]) -> list[str]:
+        """What ids that are read are called, as a picture shows them."""
+        return [str(id) for id in ids]
+
+    def said_as(self, ids: Sequence[int]) -> list[str]:
+        """What ids that are predicted are called."""
+        return self.read_as(ids)
+
+    def seen_as(self, ids: Sequence[int]) -> list[str]:
+        """What ids of a source are called."""
+        return [str(id) for id in ids]
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What one may ask whether a unit knows it once it has read so far: (B, T) bool, or float for a count.
+
+        NaN stands where something is not asked: what is neither 0 nor 1 elsewhere is a count then, too.
+        """
+        return {}
+
+    def first(self, split: str, rows: int, longest: int) -> Batch | None:
+        """What a split begins with, to be cut to so many rows and places; None without that split."""
+        exam = next(iter(self.exams(split).values()), None)
+        return None if exam is None else exam[0]
+
+    def passage(self, split: str, rows: int, longest: int) -> Passage | None:
+        """The first rows of a split, at most `longest` places of each, to watch a model at; None without that split."""
+        batch = self.first(split, rows, longest)
+        if batch is None:
+            return None
+        places = beginning(batch, rows, longest)
+        features = {name: values[places] for name, values in self.features(batch).items()}  # true to what is cut off
+        return self.named(cut(batch, places), features)
+
+    def named(self, batch: Batch, features: Mapping[str, Tensor] | None = None) -> Passage:
+        """A batch with everything in it called by its name, and those features that are not the same everywhere.
+
+        `features` are its own where none are given.
+        """
+        there, source = everywhere(batch.inputs, batch.present), batch.source
+        return Passage(
+            batch,
+            names(batch.inputs, there, self.read_as),
+            names(batch.targets, batch.counts, self.said_as),
+            [] if source is None else names(source, everywhere(source, batch.source_present), self.seen_as, "s"),
+            varying(self.features(batch) if features is None else features, there),
+        )
 
     def told(self) -> str:
         """What there is to learn from, to be put behind the number of weights."""

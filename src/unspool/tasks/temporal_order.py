@@ -1,8 +1,10 @@
 """In which order did they come?"""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from unspool.batch import Batch, Tokens
 from unspool.registry import Count
@@ -65,3 +67,28 @@ class TemporalOrder(Generated):
         targets = answer.expand(rows, self.longest)
         counts = (columns == self.longest - 1).expand(rows, -1)
         return Batch(ids, targets, counts, columns >= before)
+
+    def read_as(self, ids: Sequence[int]) -> list[str]:
+        """The symbols."""
+        return [SYMBOLS[id] for id in ids]
+
+    def said_as(self, ids: Sequence[int]) -> list[str]:
+        """The triggers in their order."""
+        return ["".join("XY"[id >> bit & 1] for bit in reversed(range(len(self.places)))) for id in ids]
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """How many triggers were read so far, which they were, and which answer is known to be right."""
+        here = batch.inputs < 2 if batch.present is None else (batch.inputs < 2) & batch.present
+        read, all_read = here.cumsum(dim=1), len(self.places)
+        found = {f"between triggers {n} and {n + 1}": read == n for n in range(1, all_read)}
+        found["all triggers read"] = read == all_read
+        for n in range(1, all_read + 1):
+            for id, name in enumerate("XY"):
+                was = (here & (read == n) & (batch.inputs == id)).cumsum(dim=1) > 0
+                found[f"trigger {n} was {name}"] = was
+                if n < all_read:  # asked of the rows that have it
+                    between, has = (read == n).float(), was.any(dim=1, keepdim=True)
+                    found[f"between {name} and trigger {n + 1}"] = between.where(has, torch.nan)
+        for id, name in enumerate(self.said_as(range(self.writes.size))):
+            found[f"the answer is {name}"] = (batch.targets == id) & (read == all_read)
+        return found

@@ -97,6 +97,10 @@ class Translate(InWords):
         line = self.tokenizer.decode(ids)
         return together(line) if material.split else line
 
+    def seen_as(self, ids: Sequence[int]) -> list[str]:
+        """The words of a source."""
+        return [self.source_tokenizer.token(id) for id in ids]
+
     def told(self) -> str:
         """How many pairs each split has."""
         return ", pairs: " + ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items())
@@ -141,18 +145,13 @@ class Translate(InWords):
                 return []
             weights = torch.cat([look.float().cpu() for look in looks], dim=1).mean(dim=1)  # (B, T, S)
             for one, (source, target) in zip(weights, some, strict=True):
-                said, seen = named(self.tokenizer, target[1:]), named(self.source_tokenizer, source)
+                said, seen = self.read_as(target[1:].tolist()), self.seen_as(source.tolist())
                 found.append((one[: len(said), : len(seen)], said, seen))
         return found
 
     def written(self, split: str, write: Writer) -> list[str]:
         """What the model makes of every source of a split, in the order of the file."""
         return self.replies([source for source, _ in self.rows[split]], write)
-
-
-def named(tokenizer: Tokenizer, ids: Tensor) -> list[str]:
-    """Each token as somebody reads it."""
-    return [tokenizer.piece(id).decode("utf-8", "replace").replace("\n", "⏎") for id in ids.tolist()]
 
 
 def diagonal(weights: Tensor) -> float:

@@ -16,13 +16,14 @@ from unspool.data.tokenizer import Tokenizer
 from unspool.data.tunes import TuneBook, Tunes
 from unspool.errors import DataError
 from unspool.registry import Count, Natural, NotNegative
+from unspool.tasks.of_text import OfText
 from unspool.tasks.pieces import Pieces
 from unspool.tasks.task import Form, perplexity, tasks
 from unspool.tasks.translate import line_break
 
 
 @tasks.register("tunes")
-class TuneWriting(Pieces):
+class TuneWriting(OfText, Pieces):
     """Go on with a tune in ABC notation, character by character, from X: to the empty line behind its last bar.
 
     Each tune is a row of its own and begins with an empty state, after a line break; rows of similar lengths are
