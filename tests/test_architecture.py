@@ -31,7 +31,7 @@ ROW = {name: row for row, names in enumerate(ROWS) for name in names}
 FILES = sorted((ROOT / "src/unspool").rglob("*.py"))
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT / "src/unspool")))
 HEAVY = {  # imported in these files only, inside the function that needs them
-    "matplotlib": {"look/plots.py"},
+    "matplotlib": {"look/canvas.py"},
     "tokenizers": {"data/tokenizers/bpe.py"},
     "PIL": {"data/images.py"},
     "pyarrow": {"data/readers/tables.py"},

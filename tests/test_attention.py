@@ -60,7 +60,7 @@ def test_heads_equal_a_plain_loop_and_torch(heads, causal):
     wanted, their_weights = theirs(x, x, x, attn_mask=mask, average_attn_weights=False)
     with watch(part) as trace:
         watched, _ = part(x, part.start(x), reading_of(6, causal))
-    torch.testing.assert_close(trace[".weights"][0], their_weights)
+    torch.testing.assert_close(trace["weights"][0], their_weights)
 
     size, loop = 16 // heads, torch.zeros(2, 6, 16)
     q, k, v = part.read(x).chunk(3, dim=-1)

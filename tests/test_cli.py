@@ -16,7 +16,19 @@ from unspool import checkpoint, cli
 from unspool.checkpoint import checkpoints
 
 MY_CELL = Path(__file__).with_name("my_cell.py")
-VERBS = ["train", "resume", "sample", "suggest", "eval", "recipes", "verify", "verify-resume", "selftest", "doctor"]
+VERBS = [
+    "train",
+    "resume",
+    "sample",
+    "suggest",
+    "eval",
+    "look",
+    "recipes",
+    "verify",
+    "verify-resume",
+    "selftest",
+    "doctor",
+]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unspool.errors import CheckpointError, ConfigError, DataError, TrainingError, UnspoolError
     from unspool.experiment import Experiment
     from unspool.generate.sampling import Drawn, Sampling, stream
+    from unspool.look.inside import Look
     from unspool.look.watch import watch
     from unspool.models.sequence import SequenceModel
     from unspool.nn.cell import Cell, cells
@@ -35,6 +36,7 @@ _HOME = {
     "errors": ("CheckpointError", "ConfigError", "DataError", "TrainingError", "UnspoolError"),
     "experiment": ("Experiment",),
     "generate.sampling": ("Drawn", "Sampling", "stream"),
+    "look.inside": ("Look",),
     "look.watch": ("watch",),
     "models.sequence": ("SequenceModel",),
     "nn.cell": ("Cell", "cells"),
@@ -61,6 +63,7 @@ __all__ = [
     "Experiment",
     "Head",
     "Kind",
+    "Look",
     "Numbers",
     "Part",
     "Registry",

@@ -36,6 +36,10 @@ SHARED = ("recipe.toml", "about.json", *(f"{name}.json" for name in TOKENIZERS))
 """Files of a run that every checkpoint depends on."""
 
 
+ANOTHER_RUN = "choose another --run DIR"
+GOES_ON = "; `unspool resume RUN` goes on from its last checkpoint"
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """One saved state of a run, checked against its manifest."""
@@ -193,10 +197,15 @@ def prune(run: Path, keep: set[int]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Put a small file in its place, whole or not at all."""
-    with writing(path):
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes, remedy: str = ANOTHER_RUN) -> None:
+    """Put a file in its place, whole or not at all."""
+    with writing(path, remedy):
         draft = path.with_name(f".draft-{path.name}")
         try:
-            _write_through(draft, text.encode())
+            _write_through(draft, content)
             draft.replace(path)
             _flush_folder(path.parent)
         finally:
@@ -204,7 +213,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def writing(path: Path, remedy: str = "choose another --run DIR") -> Iterator[None]:
+def writing(path: Path, remedy: str = ANOTHER_RUN) -> Iterator[None]:
     """Turns what a disk can refuse into one sentence."""
     try:
         yield
@@ -212,7 +221,7 @@ def writing(path: Path, remedy: str = "choose another --run DIR") -> Iterator[No
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CheckpointError(
                 f"no space left on the disk for {path}; what was saved before is whole",
-                hint="free some space; `unspool resume RUN` goes on from its last checkpoint",
+                hint=f"free some space{GOES_ON if remedy == ANOTHER_RUN else f', or {remedy}'}",
             ) from error
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}", hint=remedy) from error
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import SystemRandom
+from typing import Any
 
 import torch
 
@@ -14,8 +15,8 @@ from unspool.checkpoint import Checkpoint, find, read_json, read_text
 from unspool.config import Recipe
 from unspool.data.readers.tables import written_csv
 from unspool.data.source import Parts
-from unspool.data.tokenizer import Tokenizer, load_text
-from unspool.errors import CheckpointError, UnspoolError
+from unspool.data.tokenizer import Tokenizer, load_text, save_text
+from unspool.errors import CheckpointError, ConfigError, UnspoolError
 from unspool.generate.beam import ask
 from unspool.generate.fill import BLANK, Filling, fill
 from unspool.generate.rollout import Roller
@@ -24,12 +25,21 @@ from unspool.generate.suggest import Savings, Suggestion, keystrokes_saved, sugg
 from unspool.generate.text import Candidate, candidates, likeliest, write
 from unspool.generate.whole import Written, whole
 from unspool.judge import LONGEST, judged
+from unspool.look.history import Losses, Unrolled
+from unspool.look.inside import Look, Vocabulary
+from unspool.look.reading import answered, of_text
+from unspool.look.record import Progress
 from unspool.models.sequence import SequenceModel
-from unspool.registry import module_of
+from unspool.registry import Count, module_of
 from unspool.tasks.drawings import Confusion
+from unspool.tasks.passage import Passage
 from unspool.tasks.task import Figures, Form, Task
 from unspool.train.evaluate import Score
+from unspool.train.log import records
 from unspool.train.precision import usable
+
+ROWS = 32
+"""How many rows of its data a run is watched at; a text is one long row."""
 
 
 class Run:
@@ -39,9 +49,15 @@ class Run:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, recipe: Recipe, model: SequenceModel, tokenizers: Mapping[str, Tokenizer]
+        self,
+        checkpoint: Checkpoint,
+        recipe: Recipe,
+        model: SequenceModel,
+        tokenizers: Mapping[str, Tokenizer],
+        name: str = "",
     ) -> None:
         self.checkpoint, self.recipe, self.model, self.tokenizers = checkpoint, recipe, model, tokenizers
+        self.name = name or str(checkpoint.run)  # what it is called where there are several
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu", which: str = "best") -> "Run":
@@ -65,7 +81,7 @@ class Run:
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise CheckpointError(f"{checkpoint.run} is of another model: {reason}", hint="train anew") from error
-        return cls(checkpoint, recipe, model.to(device).eval(), tokenizers)
+        return cls(checkpoint, recipe, model.to(device).eval(), tokenizers, str(path))
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -125,12 +141,16 @@ class Run:
         """
         if not self.answers:
             raise CheckpointError(f"{self.checkpoint.run} looks at no source", hint="leave --source out")
-        asked = build.task_class(self.recipe)
-        task, material = build.task(self.recipe, asked.nothing, self.tokenizers), build.source(self.recipe)
+        task, material = self._asked()
         return [
             Candidate(task.answer(beam.ids, material), beam.log_probability)
             for beam in ask(self.model, task.ask(source, material), width)
         ]
+
+    def _asked(self) -> tuple[Task, Any]:
+        """The task without its data, and what reads what somebody types."""
+        nothing = build.task_class(self.recipe).nothing
+        return build.task(self.recipe, nothing, self.tokenizers), build.source(self.recipe)
 
     @property
     def fills(self) -> bool:
@@ -177,6 +197,100 @@ class Run:
     ) -> Iterator[Written]:
         """Yield so many whole pieces, at most so many tokens long, in the order in which they end."""
         return whole(self.model, self.form, count, length, sampling or Sampling(), seed, prompt)
+
+    def look(
+        self,
+        text: str | None = None,
+        split: str = "valid",
+        length: Count = 2000,
+        progress: Progress | None = None,
+        said: str = "",
+    ) -> Look:
+        """What the model does inside while it reads: a text of yours, a sentence that it answers, or its own data.
+
+        `run.look("To be").gates()[0].plot()` is a picture in a notebook. A sentence is answered by the model itself, or
+        with what is `said`. Without a text the first rows of a split are read, at most `length` positions of each.
+        Errors: CheckpointError for a run that reads no text or has diverged, and where there is no such split;
+        DataError for a text that cannot be read.
+        """
+        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):
+            raise CheckpointError(
+                f"{self.name} has diverged: some of its weights are no numbers",
+                hint="look at an earlier one of its checkpoints/step-N, or train anew with a smaller rate",
+            )
+        if said and (text is None or not self.answers):
+            raise CheckpointError(f"{self.name} is asked nothing that could be answered", hint="leave --said out")
+        if text is not None and self.answers:
+            passage, names = self._answering(text, said)
+        else:
+            passage, names = self._reading(text, split, length)
+        return Look(self.model, passage, names, length, progress, self.name)
+
+    def beside(self, other: "Run", seen: Look, progress: Progress | None = None) -> Look:
+        """This run while it reads what another one was `seen` to read: the same text, in its own tokens.
+
+        Errors: ConfigError for two runs that read different things.
+        """
+        first, length = seen.passage, seen.shown
+        abouts = [read_json(run.checkpoint.run / "about.json") for run in (self, other)]
+        kinds = [[about.get(end) for end in ("reads", "writes", "looks_at")] for about in abouts]
+        words = [{name: save_text(one) for name, one in run.tokenizers.items()} for run in (self, other)]
+        if kinds[0] == kinds[1] and words[0] == words[1]:
+            return Look(self.model, first, seen.vocabulary, length, progress, self.name)
+        speak = all(build.task_class(run.recipe).speaks for run in (self, other))
+        if speak and len(first.batch.inputs) == 1:
+            ids = [*first.batch.inputs[0].tolist(), *first.batch.targets[0, -1:].tolist()]
+            return self.look(other.tokenizers["tokenizer"].decode(ids), "", length, progress)
+        raise ConfigError(
+            f"{self.name} and {other.name} read different things", hint="look at two runs of the same task and data"
+        )
+
+    def history(self, *others: "Run") -> Losses:
+        """The losses of this run and of others over their steps."""
+        found = {run.name: records(run.checkpoint.run) for run in (self, *others)}
+        for name, some in found.items():
+            if not some:
+                raise CheckpointError(
+                    f"{name} has no metrics.jsonl, or an empty one", hint="leave losses out of --what"
+                )
+        return Losses(found)
+
+    def unrolled(self) -> Unrolled:
+        """How its batches follow each other in time, and where their gradients are cut."""
+        return Unrolled.of(self.task().batches())
+
+    @property
+    def described(self) -> str:
+        """Its core and its size, in words."""
+        core = self.recipe["core"]
+        cell = core.get("cell", "")
+        kinds = (core["kind"], cell["kind"] if isinstance(cell, Mapping) else cell)
+        weights = sum(p.numel() for p in self.model.parameters())
+        return f"{' '.join(filter(None, kinds))}, {weights:,} weights"
+
+    def _answering(self, source: str, said: str) -> tuple[Passage, Vocabulary]:
+        """A source, and the model's own answer to it or the one that is given."""
+        task, material = self._asked()
+        question = task.ask(source, material)
+        answer = self.tokenizers["tokenizer"].encode(said).tolist() if said else ask(self.model, question)[0].ids
+        return task.named(answered(question, answer)), task.read_as
+
+    def _reading(self, text: str | None, split: str, length: int) -> tuple[Passage, Vocabulary]:
+        """A text, or what a split begins with."""
+        if text is None:
+            task = self.task()
+            passage = task.passage(split, ROWS, length)
+            if passage is None:
+                raise CheckpointError(
+                    f"{self.checkpoint.run} has no {split} split", hint="--split train, or --text TEXT"
+                )
+            return passage, task.read_as
+        if "tokenizer" not in self.tokenizers:
+            raise CheckpointError(
+                f"{self.checkpoint.run} reads no text", hint="leave --text out: it reads its own data"
+            )
+        tokenizer, asks = self.tokenizers["tokenizer"], build.task_class(self.recipe).speaks
+        return of_text(text, tokenizer, asks), lambda ids: [tokenizer.token(id) for id in ids]
 
     @torch.no_grad()
     def score(self, batch: Batch) -> Score:

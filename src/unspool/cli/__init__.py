@@ -12,7 +12,10 @@ from typing import Any
 
 import typer
 
-from unspool.cli import train, use, verify  # noqa: F401 (their verbs)
+from unspool.cli import train, use  # noqa: F401 (their verbs)
+
+# isort: split
+from unspool.cli import look, verify  # noqa: F401 (which --help lists behind those)
 from unspool.cli.shared import app, asked_to_stop, say
 from unspool.errors import UnspoolError
 
@@ -20,6 +23,7 @@ __all__ = ["app", "asked_to_stop", "main"]
 
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 """Click's UsageError, which newer versions of typer carry inside."""
+INTERRUPTED = 130
 OUT_OF_MEMORY = re.compile("out of memory|allocate memory|size calculation overflow")
 """How torch says that there is not enough, or that there never could be."""
 
@@ -32,7 +36,10 @@ def main(arguments: list[str] | None = None) -> None:
             talk.reconfigure(errors="replace")
     try:
         code = app(arguments, prog_name="unspool", standalone_mode=False)
-        sys.stdout.flush()
+        if code == INTERRUPTED:  # newer versions of typer say so by themselves, and by nothing else
+            complain("interrupted", "what was saved before is whole")
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except UnspoolError as error:
         if "--debug" in arguments:
             raise
@@ -43,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted", "what was saved before is whole")
-        code = 130
+        code = INTERRUPTED
     except BrokenPipeError:  # the reader, `head` say, has had enough
         let_go_of_stdout()
         code = 0

@@ -96,9 +96,9 @@ def load_plugins(paths: list[Path] | None) -> None:
         load_plugin(path)
 
 
-def print_json(data: Any) -> None:
+def print_json(data: Any, indent: int | None = 1) -> None:
     """One JSON document on stdout."""
-    typer.echo(json.dumps(data, indent=1, ensure_ascii=False))
+    typer.echo(json.dumps(data, indent=indent, ensure_ascii=False))
 
 
 def say(text: str, end: str = "\n") -> None:

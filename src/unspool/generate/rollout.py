@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import State
+from unspool.nn.part import State, resting
 
 Feed = Callable[[int, Tensor], Tensor]
 """The number of a step and what was predicted (B, size) give the next input (B, F)."""
@@ -52,18 +52,16 @@ class Roller:
         longest = self.model.core.longest
         if longest is not None and inputs.shape[1] + length > longest:
             window = min(window or longest, longest)
-        was_training = self.model.training
-        self.model.eval()
         recent = inputs.to(device)[:, -window:]
-        state = self.model.start(recent)
         said: list[Tensor] = []
-        for step in range(length):
-            value, state = self._next(recent, state, random)
-            said.append(value)
-            following = (feed(step, value.cpu()) if feed else value).to(device).unsqueeze(1)
-            recent = torch.cat([recent, following], dim=1)[:, -window:] if window else following
-            state = self.model.start(recent) if window else state
-        self.model.train(was_training)
+        with resting(self.model):
+            state = self.model.start(recent)
+            for step in range(length):
+                value, state = self._next(recent, state, random)
+                said.append(value)
+                following = (feed(step, value.cpu()) if feed else value).to(device).unsqueeze(1)
+                recent = torch.cat([recent, following], dim=1)[:, -window:] if window else following
+                state = self.model.start(recent) if window else state
         return torch.stack(said, dim=1).cpu()
 
     def _next(self, inputs: Tensor, state: State, random: torch.Generator | None) -> tuple[Tensor, State]:

@@ -1,25 +1,70 @@
-"""Where a model looks."""
+"""Where a model looks, and what it loses when it must not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from unspool.batch import Batch
+from unspool.look.edits import without
 from unspool.look.watch import watch
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import Part
+from unspool.nn.attention import Heads, Look
+from unspool.nn.part import resting
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """How the weights of one part that looks are spread, (B, K, T, S): rows sum to 1. K is the number of heads."""
+
+    place: str
+    weights: Tensor
+    sees_source: bool  # or else what is read itself
+    in_encoder: bool  # which reads the source
 
 
 @torch.no_grad()
-def looks(model: SequenceModel, batch: Batch) -> list[Tensor]:
-    """How the weights of each part that looks at a source are spread over it: (B, K, T, S), rows that sum to 1.
+def sights(model: SequenceModel, batch: Batch) -> list[Sighting]:
+    """Where every part of a model looks while it reads a batch, in the order of its parts; empty for one that has none.
 
-    In the order of the model's parts; K is the number of heads. Empty for a model that has no part that looks.
+    The batch is read in one go, so it should fit into the model's context.
     """
-    was_training = model.training
-    model.eval()
-    with watch(model) as trace:
+    batch = batch.to(next(model.parameters()).device)
+    with resting(model), watch(model, keep="*.weights") as trace:
         model.read(batch)
-    model.train(was_training)
-    parts = (path for path, part in model.named_modules() if isinstance(part, Part) and part.sees_source)
-    seen = (trace.get(f"{path}.weights") for path in parts)
-    return [found[0] if found[0].dim() == 4 else torch.stack(found, dim=1).unsqueeze(1) for found in seen if found]
+    found = []
+    for path, part in model.named_modules():
+        seen = trace.get(f"{path}.weights")
+        if seen and isinstance(part, Heads | Look):
+            weights = seen[0] if seen[0].dim() == 4 else torch.stack(seen, dim=1).unsqueeze(1)
+            found.append(Sighting(path, weights, part.sees_source, path.startswith("encoder.")))
+    return found
+
+
+def looks(model: SequenceModel, batch: Batch) -> list[Tensor]:
+    """The weights of each part that looks at a source: (B, K, T, S), rows that sum to 1."""
+    return [sight.weights for sight in sights(model, batch) if sight.sees_source]
+
+
+@torch.no_grad()
+def loss_without_heads(
+    model: SequenceModel, batch: Batch, progress: Callable[[int, int], None] | None = None
+) -> tuple[float, dict[str, list[float]]]:
+    """The loss on a batch, and by how many nats it rises without one head, for every head of each part that has some.
+
+    What the others make up for does not show (Michel et al. 2019, arXiv:1905.10650).
+    """
+    batch = batch.to(next(model.parameters()).device)
+    parts = {path: part for path, part in model.named_modules() if isinstance(part, Heads)}
+    heads = [(path, head) for path, part in parts.items() for head in range(part.heads)]
+    found: dict[str, list[float]] = {path: [] for path in parts}
+    with resting(model):
+        with watch(model, keep=False):
+            whole = float(model.loss(batch)[0])
+        for done, (path, head) in enumerate(heads, start=1):
+            with watch(model, keep=False, edits={f"{path}.weights": without([head])}):
+                found[path].append(float(model.loss(batch)[0]) - whole)
+            if progress is not None:
+                progress(done, len(heads))
+    return whole, found

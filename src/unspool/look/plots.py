@@ -1,4 +1,4 @@
-"""Draws what was measured: the only file that imports matplotlib."""
+"""Draws what a run has to show beside it: its losses, and what its task makes of what it wrote."""
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -7,23 +7,21 @@ from statistics import mean
 from textwrap import wrap
 from typing import Any
 
-from unspool.checkpoint import writing
+from unspool.look.canvas import COLOURS, INK, Picture
 from unspool.tasks.drawings import Album, Captioned, Confusion, Drawing, Flights, Heatmap, Heatmaps, Outlook
 
-INK, TRAIN = "#333333", "#9fb8d0"
+TRAIN = "#9fb8d0"
 WRONG, RIGHT = "#b03a00", "#777777"
 ABREAST = 6  # images
 MANY = 30  # labels of which each can be read
 FEW_CELLS = 40  # of which each has room for a number
-WAYS = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # Okabe & Ito: safe for the colour-blind
+WAYS = COLOURS[:4]
 
 
 def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "", unit: str = "nats per token") -> None:
     """The losses of one run over its steps: every training step faintly, their mean, and each way of validating."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    axes = figure.subplots()
+    picture = Picture(8.0, 4.5)
+    axes = picture.axes[0]
     steps = [record for record in records if record["kind"] == "step"]
     x, y = [record["step"] for record in steps], [record["loss"] for record in steps]
     if steps:
@@ -43,8 +41,7 @@ def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "",
     axes.grid(alpha=0.25)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False)
-    with writing(path):
-        figure.savefig(path)
+    picture.save(path)
 
 
 def smooth(values: Sequence[float]) -> list[float]:
@@ -79,11 +76,9 @@ def draw(drawing: Drawing, path: Path, title: str = "") -> None:
 
 def draw_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: Path, title: str = "") -> None:
     """How many of each label (rows) were taken for each (columns); the darker, the larger the share of its row."""
-    from matplotlib.figure import Figure
-
     side = 2.4 + 0.42 * min(len(labels), MANY)
-    figure = Figure(figsize=(side, side), dpi=120, layout="constrained")
-    axes = figure.subplots()
+    picture = Picture(side, side)
+    axes = picture.axes[0]
     shares = [[number / max(1, sum(row)) for number in row] for row in matrix]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)  # light to dark, for every eye and every printer
     if len(labels) <= MANY:
@@ -98,23 +93,19 @@ def draw_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], path:
     axes.set_yticks(places, named)
     axes.set(xlabel="taken for", ylabel="label", title=title)
     axes.spines[:].set_visible(False)
-    with writing(path):
-        figure.savefig(path)
+    picture.save(path)
 
 
 def draw_heatmaps(panels: Sequence[Heatmap], path: Path, title: str = "") -> None:
     """Tables of shares, two abreast: the darker, the nearer to 1; a small table has its numbers written in percent."""
-    from matplotlib.figure import Figure
-
     abreast = min(2, len(panels))
     down = -(-len(panels) // abreast)
     wide, high = (
         max(len(names) for names in sides) for sides in zip(*((p.columns, p.rows) for p in panels), strict=True)
     )
     size = (abreast * (1.6 + 0.42 * wide), down * (1.5 + 0.36 * high) + 0.4)
-    figure = Figure(figsize=(max(4.5, size[0]), max(3.2, size[1])), dpi=120, layout="constrained")
-    every = figure.subplots(down, abreast, squeeze=False).flatten()
-    for axes, panel in zip(every, panels, strict=False):
+    picture = Picture(max(4.5, size[0]), max(3.2, size[1]), down, abreast, title)
+    for axes, panel in zip(picture.axes, panels, strict=False):
         axes.imshow(panel.values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         turned = {"rotation": 60, "ha": "right"} if max(map(len, panel.columns)) > 3 else {}
         axes.set_xticks(range(len(panel.columns)), panel.columns, parse_math=False, **turned)
@@ -127,21 +118,17 @@ def draw_heatmaps(panels: Sequence[Heatmap], path: Path, title: str = "") -> Non
                 for column, value in enumerate(values):
                     colour = "white" if value > 0.5 else INK
                     axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", color=colour, fontsize=9)
-    for axes in every[len(panels) :]:
+    for axes in picture.axes[len(panels) :]:
         axes.set_visible(False)
-    figure.suptitle(title, fontsize=11)
-    with writing(path):
-        figure.savefig(path)
+    picture.save(path)
 
 
 def draw_flights(flights: Flights, path: Path, title: str = "") -> None:
     """Each path in a box of its own: what was seen, what truly followed, and what the model made of it."""
-    from matplotlib.figure import Figure
-
     across = min(3, len(flights.true))
     down = -(-len(flights.true) // across)
-    figure = Figure(figsize=(3 * across, 2.85 * down + 0.7), dpi=130, layout="constrained")
-    boxes = figure.subplots(down, across, squeeze=False).flatten()
+    picture = Picture(3.0 * across, 2.85 * down + 0.7, down, across, title)
+    boxes = picture.axes
     for axes, true, rolled in zip(boxes, flights.true, flights.rolled, strict=False):
         seen = len(true) - len(rolled)
         broad = {"color": TRAIN, "linewidth": 5, "alpha": 0.55, "solid_capstyle": "round"}
@@ -160,18 +147,14 @@ def draw_flights(flights: Flights, path: Path, title: str = "") -> None:
     for axes in boxes[len(flights.true) :]:
         axes.set_visible(False)
     handles, labels = boxes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    figure.suptitle(title, fontsize=11)
-    with writing(path):
-        figure.savefig(path)
+    picture.figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    picture.save(path)
 
 
 def draw_outlooks(outlooks: Sequence[Outlook], path: Path, title: str = "") -> None:
     """Each series in a panel: what was known, the truth, and the median of the forecast in its bands."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 2.1 * len(outlooks) + 0.9), dpi=130, layout="constrained")
-    panels = figure.subplots(len(outlooks), 1, squeeze=False).flatten()
+    picture = Picture(9.0, 2.1 * len(outlooks) + 0.9, len(outlooks))
+    panels = picture.axes
     for axes, one in zip(panels, outlooks, strict=True):
         ahead = range(one.start, one.start + len(one.bands["0.5"]))
         for (low, high), alpha in zip(
@@ -195,18 +178,16 @@ def draw_outlooks(outlooks: Sequence[Outlook], path: Path, title: str = "") -> N
         axes.tick_params(labelsize=8)
     panels[-1].set_xlabel("time step", fontsize=9)
     handles, labels = panels[0].get_legend_handles_labels()
+    figure = picture.figure
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False, fontsize=8.5)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    with writing(path):
-        figure.savefig(path)
+    picture.save(path)
 
 
 def draw_notes(pieces: Mapping[str, Sequence[tuple[float, float, int]]], path: Path) -> None:
     """Piano rolls, one below the other, by their titles: notes as (start, length, pitch) in quarter beats and keys."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 0.6 + 1.9 * max(1, len(pieces))), dpi=120, layout="constrained")
-    every = figure.subplots(max(1, len(pieces)), squeeze=False)[:, 0]
+    picture = Picture(10.0, 0.6 + 1.9 * max(1, len(pieces)), max(1, len(pieces)))
+    every = picture.axes
     for axes, (title, notes) in zip(every, pieces.items(), strict=False):
         starts, lengths, pitches = zip(*notes, strict=True) if notes else ((), (), ())
         gaps = [0.92 * length for length in lengths]  # so that repeated notes can be told apart
@@ -219,8 +200,7 @@ def draw_notes(pieces: Mapping[str, Sequence[tuple[float, float, int]]], path: P
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.3)
     every[-1].set_xlabel("quarter beats, repeats played out")
-    with writing(path):
-        figure.savefig(path)
+    picture.save(path)
 
 
 def draw_captions(shown: Sequence[Captioned], path: Path, title: str = "") -> None:
@@ -228,12 +208,10 @@ def draw_captions(shown: Sequence[Captioned], path: Path, title: str = "") -> No
 
     Of several right captions the one that shares the most words is told.
     """
-    from matplotlib.figure import Figure
-
     columns = min(len(shown), ABREAST)
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(2.1 * columns, 3.0 * rows + 0.4), dpi=120, layout="constrained")
-    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+    picture = Picture(2.1 * columns, 3.0 * rows + 0.4, rows, columns, title)
+    for place, axes in enumerate(picture.axes):
         axes.set_axis_off()
         if place >= len(shown):
             continue
@@ -246,9 +224,7 @@ def draw_captions(shown: Sequence[Captioned], path: Path, title: str = "") -> No
             lines = "\n".join(wrap(text or "(nothing)", 27)[:3])
             down = (1.04 + 0.24 * part) * height
             axes.text(width / 2, down, lines, ha="center", va="top", color=colour, fontsize=7)
-    figure.suptitle(title, color=INK)
-    with writing(path):
-        figure.savefig(path)
+    picture.save(path)
 
 
 def nearest(said: str, right: Sequence[str]) -> str:

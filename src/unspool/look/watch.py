@@ -1,38 +1,70 @@
-"""See inside a model while it runs."""
+"""See inside a model while it runs, and reach into it."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from functools import partial
 
 from torch import Tensor, nn
 
-from unspool.nn.part import Part
+from unspool.errors import ConfigError
+from unspool.nn.part import Part, Watcher
 
 Trace = dict[str, list[Tensor]]
-"""Tapped values by place: "core.layers.0.0.forget" -> one tensor a tick."""
+"""Tapped values by place: "core.layers.0.0.forget" -> one tensor a tick, or one for all of them."""
+Edit = Callable[[Tensor], Tensor]
+"""What to go on with in place of a tapped value."""
 
 
 @contextmanager
-def watch(model: nn.Module, keep: bool = True) -> Iterator[Trace]:
-    """Collect every tapped value inside the block, and its gradient after a backward pass.
+def watch(
+    model: nn.Module, keep: bool | str | Sequence[str] = True, edits: Mapping[str, Edit] | None = None
+) -> Iterator[Trace]:
+    """Collect tapped values inside the block, and their gradients after a backward pass; `edits` change them.
 
-    Who watches gets the readable code, so with `keep=False` this only turns the fused twins off.
+    `keep` says which places: all, none, or those that fit a pattern, "*.forget" say. One block may stand in another:
+    the outer one sees a value first. An edit is a function from a value
+    to the one that the model goes on with, by the pattern of its places (`unspool.look.edits` has some); what is
+    collected is what it goes on with. Who watches gets the readable code, so with `keep=False` and no edits this only
+    turns the fused twins off. Errors: ConfigError for an edit whose place never came.
+
+    >>> import torch
+    >>> from unspool import cells
+    >>> cell = cells.build("cell", "lstm", input_size=1, hidden_size=2)
+    >>> x = torch.zeros(1, 1)
+    >>> with watch(cell, edits={"output": torch.zeros_like}) as trace:
+    ...     h, c = cell.tick(cell.read(x), cell.start(x))
+    >>> sorted(trace), h.tolist()
+    (['candidate', 'forget', 'hidden', 'input', 'memory', 'output'], [[0.0, 0.0]])
     """
     trace: Trace = defaultdict(list)
+    patterns = ("*",) if keep is True else (keep,) if isinstance(keep, str) else keep or ()
     parts = {path: part for path, part in model.named_modules() if isinstance(part, Part)}
+    unused = set(edits or ())
 
-    def record(path: str, name: str, value: Tensor) -> Tensor:
-        if keep:
+    def show(path: str, before: Watcher | None, name: str, value: Tensor) -> Tensor:
+        value = value if before is None else before(name, value)
+        place = f"{path}.{name}" if path else name
+        for pattern, edit in (edits or {}).items():
+            if fnmatchcase(place, pattern):
+                unused.discard(pattern)
+                value = edit(value)
+        if any(fnmatchcase(place, pattern) for pattern in patterns):
             if value.requires_grad:
                 value.retain_grad()
-            trace[f"{path}.{name}"].append(value)
+            trace[place].append(value)
         return value
 
+    watchers = {path: part.watcher for path, part in parts.items()}
     for path, part in parts.items():
-        part.watcher = partial(record, path)
+        part.watcher = partial(show, path, part.watcher)
     try:
         yield trace
     finally:
-        for part in parts.values():
-            part.watcher = None
+        for path, part in parts.items():
+            part.watcher = watchers[path]
+    if unused:
+        raise ConfigError(
+            f"nothing was shown at {', '.join(sorted(unused))}", hint="`watch(model)` collects all places"
+        )

@@ -55,6 +55,8 @@ class Recurrent(Core):
             )
             for size in sizes
         )
+        for ways_of_layer in self._stack() if bidirectional else ():
+            _cell(ways_of_layer[1]).backwards = True
         self.dropout = nn.Dropout(dropout)
         if self.needs_source:
             self.bridges = nn.ModuleList(

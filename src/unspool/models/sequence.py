@@ -84,7 +84,7 @@ class SequenceModel(Part):
         self, inputs: Tensor, state: State, present: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """What the core makes of the inputs, before the head."""
-        x = self.dropout(self.embedding(inputs))
+        x = self.dropout(self.tap("inputs", self.embedding(inputs)))
         y, state = self.core(x, state, present)
         return self.dropout(y), state
 

@@ -1,5 +1,7 @@
 """The contract of one tick."""
 
+from typing import ClassVar
+
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -20,6 +22,11 @@ class Cell(Part):
     >>> h.shape
     torch.Size([1, 3])
     """
+
+    keeps: ClassVar[str] = ""
+    """The name of the gate that says what share of its memory it keeps, where it shows one."""
+    backwards: bool = False
+    """Whether it reads from the end, so that what it shows comes in that order."""
 
     def __init__(self, input_size: Count, hidden_size: Count) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """What every module here can do: be watched, and carry a state."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
@@ -32,6 +33,25 @@ class Part(nn.Module):
     def tap(self, name: str, value: Tensor) -> Tensor:
         """The value itself, or what the watcher makes of it."""
         return value if self.watcher is None else self.watcher(name, value)
+
+
+@contextmanager
+def resting(model: nn.Module) -> Iterator[None]:
+    """No dropout inside the block; whatever happens in it, the model is in its own mode again behind it.
+
+    >>> layer = nn.Dropout()
+    >>> with resting(layer):
+    ...     layer.training
+    False
+    >>> layer.training
+    True
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unspool.batch import Batch, Batches
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import State
+from unspool.nn.part import State, resting
 from unspool.train.precision import PrecisionName, autocast
 
 
@@ -34,22 +34,20 @@ def evaluate(
 
     `mark` is shown all predictions (B, T, V) of each batch and answers with sums, and over how many.
     """
-    was_training = model.training
-    model.eval()
     total, positions = 0.0, 0
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     state: State | None = None
-    for number in range(batches.epoch):
-        batch = batches[number].to(device)
-        with autocast(device, precision):
-            y, state = model.read(batch, state if batch.continues else None)
-            loss = model.head.loss(y, batch.targets, batch.counts)
-            marked = mark(model.head(y), batch) if mark else {}
-        for name, (amount, over) in marked.items():
-            sums[name][0] += amount
-            sums[name][1] += over
-        total += loss.item() * batch.positions
-        positions += batch.positions
-    model.train(was_training)
+    with resting(model):
+        for number in range(batches.epoch):
+            batch = batches[number].to(device)
+            with autocast(device, precision):
+                y, state = model.read(batch, state if batch.continues else None)
+                loss = model.head.loss(y, batch.targets, batch.counts)
+                marked = mark(model.head(y), batch) if mark else {}
+            for name, (amount, over) in marked.items():
+                sums[name][0] += amount
+                sums[name][1] += over
+            total += loss.item() * batch.positions
+            positions += batch.positions
     marks = {name: amount / max(1, over) for name, (amount, over) in sums.items()}
     return Score(total / max(1, positions), positions, marks)

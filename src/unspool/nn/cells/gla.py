@@ -24,6 +24,8 @@ class GLA(Cell):
     is (h, S). `heads` = 0: four where the width allows it.
     """
 
+    keeps = "keep"
+
     def __init__(
         self,
         input_size: Count,

@@ -18,6 +18,8 @@ class GRU(Cell):
     h' = (1 - z) * n + z * h
     """
 
+    keeps = "update"
+
     def __init__(self, input_size: Count, hidden_size: Count) -> None:
         super().__init__(input_size, hidden_size)
         self.input = nn.Linear(input_size, 3 * hidden_size)

@@ -21,6 +21,8 @@ class LSTM(Cell):
     c' = f * c + i * g                    h' = o * tanh(c')
     """
 
+    keeps = "forget"
+
     def __init__(self, input_size: Count, hidden_size: Count, forget_bias: float = 1.0) -> None:
         super().__init__(input_size, hidden_size)
         self.input = nn.Linear(input_size, 4 * hidden_size)

@@ -19,6 +19,8 @@ class MinGRU(Cell):
     h' = (1 - z) * h + z * n
     """
 
+    keeps = "keep"
+
     def __init__(self, input_size: Count, hidden_size: Count) -> None:
         super().__init__(input_size, hidden_size)
         self.input = nn.Linear(input_size, 2 * hidden_size)
@@ -31,7 +33,7 @@ class MinGRU(Cell):
         """The next hidden."""
         (h,) = state
         update, candidate = self._gates(read)
-        return (self.tap("hidden", (1 - update) * h + update * candidate),)
+        return (self.tap("hidden", self.tap("keep", 1 - update) * h + update * candidate),)
 
     def fused(
         self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None

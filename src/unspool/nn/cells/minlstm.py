@@ -21,6 +21,8 @@ class MinLSTM(Cell):
     h' = f / (f + i) * h + i / (f + i) * n
     """
 
+    keeps = "forget"
+
     def __init__(self, input_size: Count, hidden_size: Count, forget_bias: float = 1.0) -> None:
         super().__init__(input_size, hidden_size)
         self.input = nn.Linear(input_size, 3 * hidden_size)

@@ -24,6 +24,8 @@ class MLSTM(Cell):
     The state is (h, (C n), m). `heads` = 0: four where the width allows it.
     """
 
+    keeps = "forget"
+
     def __init__(self, input_size: Count, hidden_size: Count, heads: Natural = 0, forget_bias: float = 3.0) -> None:
         super().__init__(input_size, hidden_size)
         self.heads = split_heads(hidden_size, heads)

@@ -18,6 +18,8 @@ class Peephole(Cell):
     h' = o * tanh(c')
     """
 
+    keeps = "forget"
+
     def __init__(self, input_size: Count, hidden_size: Count, forget_bias: float = 1.0) -> None:
         super().__init__(input_size, hidden_size)
         self.input = nn.Linear(input_size, 4 * hidden_size)

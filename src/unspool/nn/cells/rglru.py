@@ -22,6 +22,8 @@ class RGLRU(Cell):
     At the start a unit keeps between `shortest` and `longest` of what it holds, with its gate r open.
     """
 
+    keeps = "keep"
+
     def __init__(
         self,
         input_size: Count,

@@ -26,6 +26,8 @@ class SSD(Cell):
     `heads` = 0: four where the width allows it.
     """
 
+    keeps = "keep"
+
     def __init__(self, input_size: Count, hidden_size: Count, heads: Natural = 0, states: Count = 64) -> None:
         super().__init__(input_size, hidden_size)
         self.heads, self.states = split_heads(hidden_size, heads), states

@@ -1,0 +1,128 @@
+"""The verb that looks inside."""
+
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
+from unspool.cli.use import checked
+from unspool.errors import CheckpointError, ConfigError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from unspool.look.record import Progress
+    from unspool.look.views import View
+    from unspool.run import Run
+
+EVERY = 2.0
+"""Seconds between two words about how far it is."""
+
+
+@app.command()
+def look(
+    run: RunPath,
+    other: Annotated[
+        Path | None, typer.Argument(help="Another run, beside it, on the same text.", metavar="RUN")
+    ] = None,
+    what: Annotated[
+        str,
+        typer.Option(
+            help="neurons, surprise, gates, hidden, path, gradient, attention, embeddings, losses, unrolled; or all."
+        ),
+    ] = "all",
+    text: Annotated[str | None, typer.Option(help="What is to be read, or answered; else the run's own data.")] = None,
+    said: Annotated[str, typer.Option(help="The answer that is to be read to --text; else the model's own.")] = "",
+    file: Annotated[str | None, typer.Option(help="A file with what is to be read; - is standard input.")] = None,
+    split: Annotated[str, typer.Option(help="Which part of its data, where no text is given.")] = "valid",
+    length: Annotated[
+        int, typer.Option(help="So many tokens are read of its data, and shown of a text.", min=3)
+    ] = 2000,
+    out: Annotated[Path | None, typer.Option(help="The folder for look.html and the pictures; RUN/look.")] = None,
+    plugin: Plugins = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """See inside a trained model, or two side by side: gates, memory, gradients, attention, single neurons.
+
+    What matters is told in words; look.html and pictures go to a folder.
+    """
+    from unspool.look.page import finite
+    from unspool.look.report import chosen, compared, seen, words, write
+    from unspool.run import Run
+
+    load_plugins(plugin)
+    names = chosen(what)
+    checked(split)
+    runs = [Run.load(path, device) for path in (run, other) if path]
+    looks = [runs[0].look(given(text, file), split, length, told_progress(), said)]
+    looks += [one.beside(runs[0], looks[0], told_progress()) for one in runs[1:]]
+    lacks = say if what == "all" else None
+    found = [seen(one, names, lacks) for one in looks]
+    for name, views in history(runs, names, lacks).items():
+        for one, view in zip(found, views, strict=False):
+            one[name] = [view]
+    folder = out or runs[0].checkpoint.run / "look"
+    say(f"drawing into {folder}")
+    written = write(looks, found, [one.described for one in runs], folder)
+    if as_json:
+        print_json(
+            finite([{name: [view.data() for view in views] for name, views in one.items()} for one in found]),
+            indent=None,
+        )
+    else:
+        told = [word for one, views in zip(looks, found, strict=True) for word in (f"--- {one.name}", *words(views))]
+        for word in told[1:] if other is None else [*compared(looks), *told]:
+            typer.echo(word)
+    say(f"{len(written)} file{'s' * (len(written) > 1)} in {folder}; open {written[0]}")
+
+
+def history(
+    runs: "Sequence[Run]", names: "Sequence[str]", lacks: "Callable[[str], None] | None"
+) -> "dict[str, list[View]]":
+    """How the runs were trained: one view of the losses of all, and how each was unrolled, as far as that is known."""
+    found: dict[str, list[View]] = {}
+    made: dict[str, Callable[[], list[View]]] = {
+        "losses": lambda: [runs[0].history(*runs[1:])],
+        "unrolled": lambda: [run.unrolled() for run in runs],
+    }
+    for name in filter(made.__contains__, names):
+        try:
+            found[name] = made[name]()
+        except (CheckpointError, DataError) as error:  # the data is gone, say
+            if lacks is None:
+                raise
+            lacks(f"{name}: {error}")
+    return found
+
+
+def given(text: str | None, file: str | None) -> str | None:
+    """The text that is to be read: typed, of a file, or of standard input; None for the run's own data."""
+    if text is not None and file is not None:
+        raise ConfigError("both --text and --file are given", hint="leave one of them out")
+    if file is None:
+        return text
+    from unspool.data.decoding import decode
+    from unspool.data.text import read_bytes
+
+    if file != "-" and not Path(file).is_file():
+        raise DataError(f"there is no file {file!r}", hint="--file NAME, or - for standard input")
+    text, note = decode(read_bytes(file), "standard input" if file == "-" else file)
+    if note:
+        say(note)
+    return text
+
+
+def told_progress() -> "Progress":
+    """Tells how far a long reading is, every few seconds."""
+    last = monotonic()
+
+    def tell(done: int, every: int) -> None:
+        nonlocal last
+        if monotonic() - last > EVERY:
+            last = monotonic()
+            say(f"{100 * done // every:3d} %  {done:,} of {every:,}")
+
+    return tell

@@ -1,0 +1,248 @@
+"""A trained model while it reads a passage: everything that can be seen of it, each when it is asked for."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from math import isfinite
+
+import torch
+from torch import Tensor, nn
+
+from unspool.errors import DataError
+from unspool.look.attention import loss_without_heads, sights
+from unspool.look.lags import gradient_by_lag, windows
+from unspool.look.measures import (
+    clearest,
+    eigenvalues,
+    habit,
+    half_life,
+    neighbours,
+    openness,
+    principal,
+    saturation,
+    search,
+    yes_or_no,
+)
+from unspool.look.record import Progress, Record, record, spoken
+from unspool.look.views import Attention, Embeddings, Gradient, Map, Neuron, Neurons, Rows, Surprise, Trajectory, Units
+from unspool.models.sequence import SequenceModel
+from unspool.nn.cell import Cell
+from unspool.registry import Count
+from unspool.tasks.passage import Passage, beginning, cut, everywhere
+
+Vocabulary = Callable[[Sequence[int]], list[str]]
+"""What ids are called."""
+GATES = {"forget", "gate", "input", "keep", "output", "recurrence", "reset", "update"}
+STATES = {"hidden", "memory", "neurons", "pooled"}
+SQUASHED = {"hidden", "seen"}
+LAGS = 64
+ATTENDED = 48  # tokens of which it is told where each looks
+EXAMINED = 128  # tokens a row, on which heads are taken away
+SEARCHED = 2**14  # positions among which units are searched
+FEWEST = 20  # positions that there must be for a search
+NAMED = 400  # tokens whose embeddings are drawn
+
+
+class Look:
+    """What a model does inside while it reads a passage.
+
+    `Run.look(text)` makes one. Each method gives a view with `told()`, `data()` and `plot()`, or a list of them;
+    nothing is worked out before it is asked for, and the passage is read once.
+
+    >>> from unspool import Batch, SequenceModel, Tokens, cores, embedding, head
+    >>> model = SequenceModel(embedding(Tokens(3), 4), cores.build("core", "recurrent", width=4), head(Tokens(3), 4))
+    >>> ids = torch.tensor([[0, 1, 2, 0, 1, 2]])
+    >>> batch = Batch(ids[:, :-1], ids[:, 1:], torch.ones(1, 5, dtype=torch.bool))
+    >>> look = Look(model, Passage(batch, [list("abcab")], [list("bcabc")]))
+    >>> [gate.name for gate in look.gates()]
+    ['layer 1 input', 'layer 1 forget', 'layer 1 output']
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        passage: Passage,
+        vocabulary: Vocabulary | None = None,
+        shown: Count = 2000,
+        progress: Progress | None = None,
+        name: str = "",
+    ) -> None:
+        self.model, self.passage, self.vocabulary = model, passage, vocabulary
+        self.shown, self.progress, self.name = shown, progress, name
+        self.batch = passage.batch
+        tokens, targets = ([row[:shown] for row in rows] for rows in (passage.tokens, passage.targets))
+        self.rows = Rows(tokens, targets, passage.source)
+
+    @cached_property
+    def record(self) -> Record:
+        """What every unit did."""
+        return record(self.model, self.batch, self.shown, progress=self.progress)
+
+    @property
+    def loss(self) -> float | None:
+        """The mean surprise, nats a token."""
+        return self.record.loss
+
+    @property
+    def share_asked(self) -> float:
+        """How many tokens are asked for, for each character of them: what a loss a token is to be multiplied by."""
+        asked = [token.replace("\\n", "n") for row in self.passage.targets for token in row if token]
+        return len(asked) / max(1, sum(map(len, asked)))
+
+    def surprise(self) -> Surprise:
+        """What every token cost. Errors: DataError where no tokens are predicted, or none is asked for."""
+        found = self.record.surprise
+        if found is None:
+            raise DataError(
+                "what is predicted here are no tokens, so none is a surprise", hint="--what hidden,gradient"
+            )
+        rows = [[cost if isfinite(cost) else None for cost in row] for row in found[:, : self.shown].tolist()]
+        asked = int((~found.isnan()).sum())
+        if not asked:
+            raise DataError(
+                "nothing is asked for in what is read, so nothing is a surprise", hint="--what hidden,gates"
+            )
+        return Surprise(self.rows, rows, float(found.nanmean()), asked)
+
+    def gates(self) -> list[Units]:
+        """Every gate of the core: how far it is open."""
+        return [self.units(place) for place in self.record.values if self._is_gate(place)]
+
+    def hidden(self) -> list[Units]:
+        """Every state of the core: memory and hidden values, the neurons of feed-forward layers."""
+        return [self.units(place) for place in self.record.values if _name(place) in STATES]
+
+    def units(self, place: str) -> Units:
+        """What the units of one place did. Errors: DataError for a place that was not kept."""
+        if place not in self.record.values:
+            raise DataError(f"nothing was kept of {place}", hint=f"one of {', '.join(self.record.values)}")
+        path, name = place.rsplit(".", 1)
+        there = self._there(self.record.values[place])
+        cell = self.model.get_submodule(path)
+        squashed = name in SQUASHED and bool((there.abs() <= 1).all())
+        keeps = isinstance(cell, Cell) and cell.keeps == name
+        return Units(
+            place,
+            spoken(place),
+            self.rows,
+            self.record.values[place][:, : self.shown],
+            openness(there) if self._is_gate(place) else None,
+            half_life(there) if keeps else None,
+            saturation(there) if squashed else None,
+        )
+
+    def path(self, place: str = "", rows: Count = 6, length: Count = 100) -> Trajectory:
+        """The way of a state, the last one where no place is given, over the first tokens of the first rows.
+
+        Errors: DataError for a model that has none.
+        """
+        states = [found for found in self.record.values if _name(found) in STATES - {"neurons"}]
+        if not (place or states):
+            raise DataError("this model has no state that moves", hint="--what gradient,attention")
+        values = self.units(place or states[-1]).values[:rows, :length].float()
+        there = torch.tensor([[bool(token) for token in row[:length]] for row in self.rows.tokens[:rows]])
+        plane = principal(values[there])
+        ways = [way.tolist() for way in plane.places.split(there.sum(dim=1).tolist())]
+        return Trajectory(spoken(place or states[-1]), self.rows, ways, plane.explained.tolist())
+
+    def gradient(self, lags: Count = LAGS, places: Sequence[str] = ("inputs",)) -> Gradient:
+        """How much what is said now hangs on what was read, or held, so many tokens ago.
+
+        The mean over the rows, or over 16 places of a text. Errors: DataError where nothing is asked for.
+        """
+        batch = windows(self.batch, self._fitting(lags + 1) - 1)
+        norms = {spoken(place): gradient_by_lag(self.model, batch, place)[: lags + 1].tolist() for place in places}
+        return Gradient(norms, ", ".join(places), self._eigenvalues())
+
+    def attention(self) -> Attention:
+        """Where it looks while it reads the first tokens of the first row; what the loss is without each head."""
+        few = cut(self.batch, beginning(self.batch, 1, self._fitting(ATTENDED)))
+        seen, loss, costs = sights(self.model, few), None, dict[str, list[float]]()
+        if seen and bool(self.batch.counts.any()):
+            many = windows(self.batch, self._fitting(EXAMINED) - 1, rows=8)
+            loss, costs = loss_without_heads(self.model, many, self.progress)
+        read = self.rows.tokens[0][: few.inputs.shape[1]]
+        source = [] if few.source is None else self.rows.source[0][: few.source.shape[1]]
+        maps = []
+        for one in seen:
+            down, across = source if one.in_encoder else read, source if one.sees_source or one.in_encoder else read
+            own = self.model.core.causal and few.inputs.dim() == 2 and not (one.in_encoder or one.sees_source)
+            weights = one.weights[0].float().cpu()
+            habits = [habit(head, few.inputs[0]) for head in weights] if own else []
+            name = spoken(one.place)
+            maps.append(Map(f"{one.place}.weights", name, weights, down, across, habits, costs.get(one.place, [])))
+        return Attention(maps, loss)
+
+    def embeddings(self) -> Embeddings:
+        """Which tokens are alike: those that are read here, the most frequent first.
+
+        Errors: DataError for a model that has no embeddings.
+        """
+        table = getattr(self.model.embedding, "weight", None)
+        if table is None or self.vocabulary is None or not isinstance(self.model.embedding, nn.Embedding):
+            raise DataError("what is read here are no tokens with embeddings", hint="--what hidden,gradient")
+        ids, numbers = self.batch.inputs[everywhere(self.batch.inputs, self.batch.present)].unique(return_counts=True)
+        chosen = ids[numbers.argsort(descending=True, stable=True)][:NAMED]
+        points, names = table.detach().float().cpu(), self.vocabulary(range(len(table)))
+        plane = principal(points[chosen])
+        near = [[(names[id], round(cosine, 4)) for id, cosine in some] for some in neighbours(points, chosen)]
+        tokens = [names[id] for id in chosen.tolist()]
+        return Embeddings(tokens, plane.places.tolist(), plane.explained.tolist(), near)
+
+    def neurons(self) -> Neurons:
+        """For every feature of the passage the unit that tells it best, of all states."""
+        times, states = self.record.times, [place for place in self.record.values if _name(place) in STATES]
+        stride = max(1, -(-len(times) * len(self.batch.inputs) // SEARCHED))
+        kept = {name: feature[:, times] for name, feature in self.passage.features.items()}
+        asked = {name: self._there(one.unsqueeze(-1)).squeeze(-1)[::stride] for name, one in kept.items()}
+        asked = {name: one for name, one in asked.items() if _varies(one)}
+        same = {n for n, one in enumerate(asked.values()) for other in [*asked.values()][:n] if torch.equal(one, other)}
+        asked = {name: one for n, (name, one) in enumerate(asked.items()) if n not in same}
+        each = {place: search(self._there(self.record.values[place])[::stride], asked) for place in states}
+        found = []
+        for name in asked if each else ():
+            place, best = clearest({place: scores[name] for place, scores in each.items()})
+            row = int(_changes(kept[name]).argmax())
+            values = self.record.values[place][..., best.unit]
+            shown = (one[row, : self.shown].float().tolist() for one in (values, kept[name]))
+            statistic = "AUC" if yes_or_no(kept[name]) else "|r|"
+            found.append(Neuron(name, place, spoken(place), best, statistic, self.rows.tokens[row], *shown))
+        return Neurons(sorted(found, key=lambda one: -one.found.margin))
+
+    def _fitting(self, length: int) -> int:
+        """So many tokens, or as many as there are and as the model can read."""
+        return min(length, self.batch.inputs.shape[1], self.model.core.longest or length)
+
+    def _is_gate(self, place: str) -> bool:
+        values = self.record.values[place]
+        return _name(place) in GATES and bool(((values >= 0) & (values <= 1)).all())
+
+    def _there(self, values: Tensor) -> Tensor:
+        """The values (B, N, U) of what is no padding, (*, U)."""
+        present = self.passage.batch.present
+        return values.flatten(0, 1) if present is None else values[present[:, self.record.times]]
+
+    def _eigenvalues(self) -> dict[str, list[complex]]:
+        """Those of every square recurrent matrix of the core."""
+        cells = {path: part for path, part in self.model.core.named_modules() if isinstance(part, Cell)}
+        found = {}
+        for path, cell in cells.items():
+            weight = getattr(getattr(cell, "recurrent", None), "weight", None)
+            if weight is not None and weight.shape[0] == weight.shape[1]:
+                found[spoken(f"core.{path}")] = eigenvalues(weight).tolist()
+        return found
+
+
+def _varies(feature: Tensor) -> bool:
+    """Whether a feature is asked often enough and is not always the same."""
+    known = feature[~feature.isnan()]
+    return len(known) >= FEWEST and bool((known != known[0]).any())
+
+
+def _changes(feature: Tensor) -> Tensor:
+    """How much a feature (B, N) comes and goes in each row: at how many places it is on, or off if they are fewer."""
+    on = (feature != 0).sum(dim=1)
+    return torch.minimum(on, feature.shape[1] - on)
+
+
+def _name(place: str) -> str:
+    return place.rsplit(".", 1)[-1]

@@ -1,0 +1,53 @@
+"""What you type as something to watch a model at."""
+
+from collections.abc import Sequence
+
+import torch
+
+from unspool.batch import Batch
+from unspool.data.text_features import features_of_rows
+from unspool.data.tokenizer import TextStream, Tokenizer
+from unspool.errors import DataError
+from unspool.tasks.passage import Passage
+from unspool.tasks.task import Question
+
+
+def of_text(text: str, tokenizer: Tokenizer, asks: bool = True) -> Passage:
+    """A text as one row in which each token is read and, where the model `asks` for it, the next is to be said.
+
+    Errors: DataError for a text of fewer than three tokens, and for characters that the model does not know.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> of_text("abc", tokenizers.build("tokenizer", "byte")).targets
+    [['b', 'c']]
+    """
+    ids = torch.from_numpy(tokenizer.encode(text)).long()
+    if len(ids) < 3:
+        raise DataError(
+            f"a text of {len(ids)} token{'s' * (len(ids) != 1)} is too short to look at",
+            hint="give at least three, better 500",
+        )
+    read, said = ids[:-1].unsqueeze(0), ids[1:].unsqueeze(0)
+    there = torch.ones_like(read, dtype=torch.bool)
+    pieces = [*map(TextStream(tokenizer).feed, read[0].tolist())]
+    return Passage(
+        Batch(read, said, there if asks else ~there),
+        [[tokenizer.token(id) for id in read[0].tolist()]],
+        [[tokenizer.token(id) if asks else "" for id in said[0].tolist()]],
+        [],
+        features_of_rows([pieces], there),
+    )
+
+
+def answered(question: Question, answer: Sequence[int]) -> Batch:
+    """A question with an answer to it as one row: each token of the answer is asked for, and the end behind it.
+
+    >>> answered(Question([0], 0, 5, [3, 4]), [1, 2]).targets.tolist()
+    [[1, 2, 0]]
+    """
+    read = torch.tensor([[*question.prompt, *answer]])
+    said = torch.tensor([[*question.prompt[1:], *answer, question.end]])
+    counts = torch.arange(read.shape[1]).unsqueeze(0) >= len(question.prompt) - 1
+    source = None if question.source is None else torch.as_tensor(question.source).unsqueeze(0)
+    seen = None if source is None else torch.ones(source.shape[:2], dtype=torch.bool)
+    return Batch(read, said, counts, source=source, source_present=seen)

@@ -1,0 +1,106 @@
+"""A made-up document for look.html, of any size, with seeded random numbers."""
+
+import math
+import random
+
+import torch
+
+from unspool.look.page import encoded
+
+TEXT = "She said, \u201cthe cat (that one) sat on the mat.\u201d Then it left; nobody knew why.\n"
+
+
+def trace(layer, kind, tokens, units, generator):
+    """One group of units over rows of so many tokens: slow waves and noise."""
+    low, high = (0.0, 1.0) if kind == "gate" else (-2.5, 2.5)
+    rows = []
+    for count in tokens:
+        wave = torch.sin(torch.arange(count) / (2 + 20 * torch.rand(units, 1, generator=generator)))
+        values = wave + 0.3 * torch.randn(units, count, generator=generator)
+        rows.append(encoded(values.sigmoid() if kind == "gate" else values, low, high))
+    place, name = ("forget", "forget") if kind == "gate" else ("memory", "memory")
+    return {
+        "place": f"core.layers.{layer - 1}.0.{place}",
+        "name": f"layer {layer} {name}",
+        "kind": kind,
+        "units": torch.randperm(2 * units, generator=generator)[:units].tolist(),
+        "of": 2 * units,
+        "low": low,
+        "high": high,
+        "rows": rows,
+        "told": "41 of 512 units are open (over 0.9) at least 95 % of the time, 3 shut" if kind == "gate" else "",
+    }
+
+
+def looking(names, heads, generator):
+    """One part that looks from every token at every token before it."""
+    size = len(names)
+    scores = torch.randn(heads, size, size, generator=generator).mul(2)
+    scores = scores.masked_fill(torch.ones(size, size).triu(1).bool(), -math.inf)
+    return {
+        "name": "layer 2 attention",
+        "down": names,
+        "across": names,
+        "heads": [encoded(head, 0.0, 1.0) for head in scores.softmax(-1)],
+        "told": [f"head {n} looks at the token before (93 %)" if n % 2 else "" for n in range(1, heads + 1)],
+        "loss": 1.43,
+        "ablated": [round(0.213 / n - 0.03, 3) for n in range(1, heads + 1)],
+    }
+
+
+def run(name="runs/char-lm", lengths=(120,), units=16, heads=2, seed=0):
+    """What is known of one run over rows of so many letters each."""
+    generator, dice = torch.Generator().manual_seed(seed), random.Random(seed)
+    letters = ["␣" if letter == " " else "\\n" if letter == "\n" else letter for letter in TEXT]
+    rows = []
+    for length in lengths:
+        tokens = [letters[at % len(letters)] for at in range(length)]
+        surprise = [round(dice.expovariate(0.7), 3) for _ in tokens]
+        surprise[:1] = [None][:length]
+        rows.append({"tokens": tokens, "targets": [*tokens[1:], "T"][:length], "surprise": surprise, "source": []})
+    traces = [trace(1, "state", lengths, units, generator), trace(1, "gate", lengths, units, generator)]
+    unit = traces[0]["units"][min(3, units - 1)]
+    words = TEXT.replace(",", "").replace(".", "").split()
+    vocabulary = sorted(set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;()")) + words
+    return {
+        "name": name,
+        "told": "recurrent lstm, 140,660 weights",
+        "loss": 1.43,
+        "words": [
+            f"layer 1 memory, unit {unit} is on inside quotes: AUC 0.98 (chance 0.61)",
+            "the gradient has fallen to a tenth 14 tokens back",
+        ],
+        "rows": rows,
+        "traces": traces,
+        "neurons": [
+            {
+                "feature": "inside quotes",
+                "place": "core.layers.0.0.memory",
+                "name": "layer 1 memory",
+                "unit": unit,
+                "score": 0.98,
+                "statistic": "AUC",
+                "chance": 0.61,
+            }
+        ],
+        "gradient": {
+            "lags": list(range(60)),
+            "curves": [
+                {"name": "inputs", "norms": [math.exp(-lag / 6) for lag in range(60)]},
+                {"name": "states", "norms": [2 * math.exp(-lag / 12) for lag in range(60)]},
+            ],
+            "told": "the gradient at the inputs has fallen to a tenth 14 tokens back",
+        },
+        "attention": [looking([letters[at % len(letters)] for at in range(40)], heads, generator)] if heads else [],
+        "embeddings": {
+            "tokens": vocabulary,
+            "xy": torch.randn(len(vocabulary), 2, generator=generator).tolist(),
+            "explained": [0.21, 0.1],
+            "neighbours": {token: [["a", 0.71], ["the", 0.42]] for token in vocabulary},
+        },
+    }
+
+
+def document(*runs):
+    """What look.html is given."""
+    return {"title": " and ".join(one["name"] for one in runs), "runs": list(runs)}
