@@ -137,6 +137,12 @@ def test_attention_is_told_of_every_head():
     assert look_at().attention().maps == []
 
 
+def test_a_head_that_goes_along_a_source_is_told_so():
+    straight = Map("core.a.weights", "across", torch.eye(4).unsqueeze(0), list("abcd"), list("wxyz"), [], [0.5], [1.0])
+    assert straight.head(0) == ["goes along the source (r 1.00)", "without it the loss changes by +0.500 nats"]
+    assert straight.only(0).head(0) == straight.head(0)
+
+
 def test_a_model_of_numbers_has_no_surprise_and_says_so():
     look = look_at()
     look.__dict__["record"] = type(look.record)(look.record.values, look.record.times, None)

@@ -13,8 +13,13 @@ import torch
 
 import unspool.look
 from looked import document, run
+from test_recipes import quick
+from unspool import build
 from unspool.errors import DataError
+from unspool.look.inside import Look
 from unspool.look.page import encoded, page
+from unspool.look.report import chosen, seen
+from unspool.look.report import document as report_of
 
 SOURCES = sorted(p for p in Path(unspool.look.__path__[0]).iterdir() if p.suffix in (".html", ".js"))
 QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -363,3 +368,20 @@ def test_the_dark_page_is_dark_at_once(opened):
         "getComputedStyle(document.querySelector('.text span')).backgroundColor == 'rgb(86, 180, 233)'"
     )
     assert colours(shown)[1] == "rgb(21, 23, 27)"  # a hundredth towards orange
+
+
+def test_a_real_look_at_rows_of_different_lengths_opens(opened, tmp_path):
+    recipe = quick("reverse", tmp_path)
+    task = build.task(recipe, build.source(recipe).read())
+    model = build.model(recipe, task.reads, task.writes, task.looks_at)
+    look = Look(model, task.passage("valid", 8, 40), task.read_as, name="reverse")
+    found = seen(look, chosen("all"), lambda told: None)
+    shown = opened(report_of([look], [found], ["untrained"]))
+    assert shown.locator("#attention canvas").count() == 1
+    weights = found["attention"][0].maps[-1]
+    shown.get_by_label("part", exact=True).select_option(weights.name) if len(found["attention"][0].maps) > 1 else None
+    canvas = shown.locator("#attention canvas").first
+    size = canvas.evaluate("canvas => [canvas.height, canvas.width]")
+    assert size == [len(weights.down), len(weights.across)] == list(weights.weights.shape[1:])
+    shown.get_by_label("next row").click()
+    assert shown.locator("#text .text span, #text .words span").count() == len(look.rows.tokens[1])

@@ -28,6 +28,7 @@ from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell
 from unspool.registry import Count
 from unspool.tasks.passage import Passage, beginning, cut, everywhere
+from unspool.tasks.translate import diagonal
 
 Vocabulary = Callable[[Sequence[int]], list[str]]
 """What ids are called."""
@@ -168,8 +169,9 @@ class Look:
             own = self.model.core.causal and few.inputs.dim() == 2 and not (one.in_encoder or one.sees_source)
             weights = one.weights[0].float().cpu()
             habits = [habit(head, few.inputs[0]) for head in weights] if own else []
-            name = spoken(one.place)
-            maps.append(Map(f"{one.place}.weights", name, weights, down, across, habits, costs.get(one.place, [])))
+            along = [diagonal(head) for head in weights] if one.sees_source else []
+            told = habits, costs.get(one.place, []), along
+            maps.append(Map(f"{one.place}.weights", spoken(one.place), weights, down, across, *told))
         return Attention(maps, loss)
 
     def embeddings(self) -> Embeddings:

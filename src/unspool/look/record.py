@@ -48,7 +48,6 @@ class Record:
         return float(self.surprise.nanmean()) if self.surprise is not None and asked else None
 
 
-@torch.no_grad()
 def record(
     model: SequenceModel, batch: Batch, shown: Count = 2000, room: Count = ROOM, progress: Progress | None = None
 ) -> Record:
@@ -84,7 +83,8 @@ def record(
 def chunks(model: SequenceModel, batch: Batch) -> Iterator[tuple[Batch, Trace]]:
     """Read a batch bit by bit and yield each bit with what was seen of it; all at once who sees what comes after.
 
-    A core that can read no further begins anew with the next bit.
+    A core that can read no further begins anew with the next bit. Nothing is kept here: who wants every value of a book
+    writes each bit to a disk as it comes, by `along`.
     """
     rows, length = batch.inputs.shape[:2]
     size = max(2, min(CHUNK, AT_ONCE // rows, model.core.longest or CHUNK)) if model.core.causal else length
@@ -93,7 +93,7 @@ def chunks(model: SequenceModel, batch: Batch) -> Iterator[tuple[Batch, Trace]]:
     for begin, end in pairwise(length * n // number for n in range(number + 1)):
         part = cut(batch, (torch.arange(rows).unsqueeze(1), torch.arange(begin, end).unsqueeze(0)))
         part = part.to(next(model.parameters()).device)
-        with resting(model), watch(model, keep=("core.*", "head.logits")) as trace:
+        with torch.no_grad(), resting(model), watch(model, keep=("core.*", "head.logits")) as trace:
             y, state = model.read(part, state)
             model.head(y)
         yield part, trace

@@ -230,7 +230,7 @@ def _attention(view: Attention) -> list[dict[str, Any]]:
             "down": one.down,
             "across": one.across,
             "heads": [encoded(head, 0.0, 1.0) for head in one.weights],
-            "told": [habit.told() for habit in one.habits] or ["" for _ in one.weights],
+            "told": [", ".join(one.only(k).head(0)[: -1 if one.costs else None]) for k in range(len(one.weights))],
             "ablated": one.costs,
             "loss": view.loss,
         }

@@ -28,6 +28,7 @@ class View(Protocol):
 
 
 LABEL = 30  # letters that stand for a row
+STRAIGHT = 0.7  # a correlation from which on a head is said to go along a source
 
 
 @dataclass(frozen=True)
@@ -253,13 +254,16 @@ class Map:
     across: list[str]
     habits: list[Habit] = field(default_factory=list)
     costs: list[float] = field(default_factory=list)  # nats that the loss rises by without each head
+    along: list[float] = field(default_factory=list)  # of each head that looks at a source: how straight it goes along
     first: int = 0  # which head of the part the first one is
 
     def head(self, number: int) -> list[str]:
         """What there is to say of a head."""
         habit = self.habits[number].told() if self.habits else ""
         cost = f"without it the loss changes by {self.costs[number]:+.3f} nats" if self.costs else ""
-        return [*filter(None, (habit, cost))]
+        straight = self.along[number] if self.along else 0.0
+        way = f"goes along the source (r {straight:.2f})" if straight >= STRAIGHT else ""
+        return [*filter(None, (habit, way, cost))]
 
     def title(self, number: int) -> str:
         """What a head is called."""
@@ -268,7 +272,7 @@ class Map:
     def only(self, number: int) -> "Map":
         """One head by itself."""
         part = slice(number, number + 1)
-        lists = self.habits[part], self.costs[part]
+        lists = self.habits[part], self.costs[part], self.along[part]
         return Map(self.place, self.name, self.weights[part], self.down, self.across, *lists, self.first + number)
 
 
@@ -294,6 +298,7 @@ class Attention:
                 "across": one.across,
                 "weights": [[[round(w, 4) for w in row] for row in head] for head in one.weights.tolist()],
                 "habits": [vars(habit) for habit in one.habits],
+                "along": one.along,
                 "loss_without": one.costs,
             }
             for one in self.maps
