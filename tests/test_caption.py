@@ -16,6 +16,7 @@ from unspool.data.scenes import HELD_OUT, captions, scene
 from unspool.data.scores import bleu, bleus, cider
 from unspool.experiment import Experiment
 from unspool.look import plots
+from unspool.look.canvas import Picture
 from unspool.nn.ends import head
 from unspool.tasks.caption import Caption
 from unspool.tasks.drawings import Captioned
@@ -139,25 +140,20 @@ def test_seen_and_unseen_are_told_apart():
 
 
 def test_a_run_on_scenes_is_judged_and_drawn(tmp_path, monkeypatch):
-    from matplotlib.figure import Figure
-
-    drawn, save = {}, Figure.savefig
-    monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.update({str(path): figure}) or save(figure, path))
+    drawn, save = {}, Picture.save
+    monkeypatch.setattr(Picture, "save", lambda one, path: drawn.update({path.name: one}) or save(one, path))
     results = list(Experiment.new(config.load("captions", TINY), tmp_path / "run"))[-1].results
     assert {"valid_written_bleu_4", "valid_written_cider", "valid_written_unseen_attributes"} <= set(results)
     assert (tmp_path / "run" / "captions.png").stat().st_size > 1000
-    figure = next(f for path, f in drawn.items() if "captions" in path)
-    assert sum(bool(axes.images) for axes in figure.axes) == 12
+    assert sum(bool(axes.images) for axes in drawn["captions.png"].axes) == 12
     run = Run.load(tmp_path / "run")
     assert run.evaluate("valid")["written"]["cider"] == pytest.approx(results["valid_written_cider"])
     assert set(run.evaluate("test")) == {"taught", "written"}
 
 
 def test_a_picture_says_what_would_have_been_right(tmp_path, monkeypatch):
-    from matplotlib.figure import Figure
-
     drawn = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(Picture, "save", lambda picture, path: drawn.append(picture))
     image = [[[0, 0, 0]] * 4] * 4
     rights = ["a red ring"], ["a blue cross", "a red circle"]
     shown = [Captioned(image, "a red ring", list(right)) for right in rights]

@@ -15,6 +15,7 @@ from unspool.data.tokenizer import load_text, save_text, tokenizers
 from unspool.errors import DataError
 from unspool.experiment import Experiment, Finished
 from unspool.look import plots
+from unspool.look.canvas import Picture
 from unspool.nn.core import cores
 from unspool.run import Run
 from unspool.tasks.classify import read
@@ -237,10 +238,8 @@ def test_labels_come_back_and_a_strange_one_is_named():
 
 
 def test_a_confusion_is_drawn_with_its_numbers(tmp_path, monkeypatch):
-    from matplotlib.figure import Figure
-
     drawn = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(Picture, "save", lambda picture, path: drawn.append(picture))
     plots.draw_confusion([[8, 2], [0, 5]], ["cat", "dog"], tmp_path / "a.png", "a run")
     (axes,) = drawn[0].axes
     assert axes.images[0].get_array().tolist() == [[0.8, 0.2], [0.0, 1.0]], "the share of a row"
@@ -250,7 +249,7 @@ def test_a_confusion_is_drawn_with_its_numbers(tmp_path, monkeypatch):
     assert axes.get_ylabel() == "label" and axes.get_xlabel() == "taken for"
     plots.draw_confusion([[1] * 200] * 200, [str(n) for n in range(200)], tmp_path / "b.png")
     assert len(drawn[1].axes[0].get_xticklabels()) <= 34 and not drawn[1].axes[0].texts
-    assert max(drawn[1].get_size_inches()) < 20
+    assert max(drawn[1].figure.get_size_inches()) < 20
 
 
 def test_the_shelf_has_them():

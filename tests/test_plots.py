@@ -1,6 +1,7 @@
 """What a picture shows, not its pixels."""
 
 from unspool.look import plots
+from unspool.look.canvas import Picture
 from unspool.tasks.drawings import Heatmap, Heatmaps
 
 
@@ -13,14 +14,12 @@ def test_the_mean_follows_and_never_lags():
 
 
 def test_a_curve_tells_every_step_and_every_way(tmp_path, monkeypatch):
-    from matplotlib.figure import Figure
-
     drawn = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.append((figure, path)))
+    monkeypatch.setattr(Picture, "save", lambda picture, path: drawn.append(picture))
     records = [{"kind": "step", "step": n, "loss": 5.0 - n / 100} for n in range(1, 201)]
     records += [{"kind": "valid", "way": "carried", "step": n, "loss": 4.0 - n / 100} for n in (100, 200)]
     plots.draw_loss(records, tmp_path / "loss.png", "a run")
-    (axes,) = drawn[0][0].axes
+    (axes,) = drawn[0].axes
     every, mean, carried = axes.lines
     assert list(every.get_xdata()) == list(mean.get_xdata()) == list(range(1, 201))
     assert list(carried.get_ydata()) == [3.0, 2.0]
@@ -32,10 +31,8 @@ def test_a_curve_tells_every_step_and_every_way(tmp_path, monkeypatch):
 
 
 def test_tables_of_shares_show_every_share_under_its_names(tmp_path, monkeypatch):
-    from matplotlib.figure import Figure
-
     drawn = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(Picture, "save", lambda picture, path: drawn.append(picture))
     one = Heatmap([[0.25, 1.0], [0.5, 0.0], [0.0, 0.125]], ["$a", "b", "c"], ["x", "y"], "said", "looked at", "first")
     plots.draw(Heatmaps([one, Heatmap([[1.0]], ["a"], ["x"], "said", "looked at"), one]), tmp_path / "maps.png", "run")
     plots.draw(one, tmp_path / "map.png")
