@@ -59,7 +59,7 @@ def look(
     runs = [Run.load(path, device) for path in (run, other) if path]
     looks = [runs[0].look(given(text, file), split, length, told_progress(), said)]
     looks += [one.beside(runs[0], looks[0], told_progress()) for one in runs[1:]]
-    lacks = say if what == "all" else None
+    lacks = say if names == chosen("all") else None
     found = [seen(one, names, lacks) for one in looks]
     for name, views in history(runs, names, lacks).items():
         for one, view in zip(found, views, strict=False):
