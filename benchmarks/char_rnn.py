@@ -25,8 +25,8 @@ import torch.nn.functional as F
 from common import environment, report, say
 from torch import Tensor, nn
 
-from unspool import config
 from unspool.experiment import Experiment
+from unspool.recipe import load_recipe
 
 RECIPE = "char-rnn-stat453"
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 1e-4
@@ -91,7 +91,7 @@ def main() -> None:
         say(f"equal weights: the losses differ by {proof['loss_difference_nats']:.1e} nats")
         variants = [*lecture_variants(single), ours("ours, batch 1", single)]
         for size in BATCHED:
-            lanes = ["task.batching=lanes", f"task.batch_size={size}"]
+            lanes = ["task.batching=contiguous", f"task.batch_size={size}"]
             variants.append(ours(f"ours, batch {size}", experiment(options, Path(folder) / str(size), lanes)))
         take_turns(variants, options.rounds, options.seconds)
     conclude(variants, proof, options)
@@ -109,7 +109,7 @@ def arguments() -> argparse.Namespace:
 def experiment(options: argparse.Namespace, folder: Path, batching: Sequence[str] = ()) -> Experiment:
     """What `unspool train` would run: model, trainer, precision and threads are its own."""
     overrides = [f"data.path={options.data.resolve()}", *batching, *options.overrides]
-    return Experiment.new(config.load(RECIPE, overrides), folder)
+    return Experiment.new(load_recipe(RECIPE, overrides), folder)
 
 
 def ours(name: str, made: Experiment) -> Variant:

@@ -25,8 +25,8 @@ from common import environment, report, say
 from nanogpt import run_nanogpt
 from time_to_loss import run_ours
 
-from unspool import config
 from unspool.experiment import Experiment
+from unspool.recipe import load_recipe
 
 CORES = {  # the recipe, and what else it takes for 0.8 million weights, within five hundredths
     "lstm": ("shakespeare-lstm", ["core.width=408"]),
@@ -109,7 +109,7 @@ def fitting(options: argparse.Namespace, names: list[str]) -> dict[str, int]:
         data = [f"data.path={options.data.resolve()}", f"train.threads={options.threads}"]
         made = {}
         for name in seconds:
-            recipe = config.load(CORES[name][0], [*data, *CORES[name][1], "train.steps=1000", *options.overrides])
+            recipe = load_recipe(CORES[name][0], [*data, *CORES[name][1], "train.steps=1000", *options.overrides])
             made[name] = Experiment.new(recipe, Path(folder) / name).trainer
             made[name].step()
         for _ in range(3):

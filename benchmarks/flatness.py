@@ -20,9 +20,10 @@ import torch
 from common import environment, report, say
 from cores import CORES
 
-from unspool import build, config
+from unspool import build
 from unspool.batch import Batch, Tokens
 from unspool.models.sequence import SequenceModel
+from unspool.recipe import load_recipe
 from unspool.train.precision import autocast
 
 SHORTEST, SYMBOLS, WRITTEN = 128, 65, 24
@@ -73,7 +74,7 @@ def small_model(name: str, longest: int) -> SequenceModel:
     sizes = [size for size in sizes if size.startswith("core.")]
     sees = [f"core.context={longest}"] if name == "transformer" else []
     torch.manual_seed(0)
-    return build.model(config.load(recipe, [*sizes, *sees]), Tokens(SYMBOLS), Tokens(SYMBOLS))
+    return build.model(load_recipe(recipe, [*sizes, *sees]), Tokens(SYMBOLS), Tokens(SYMBOLS))
 
 
 def take_turns(lengths: list[int], rounds: int, measure: Callable[[int], float]) -> dict[int, float]:

@@ -16,10 +16,11 @@ from tempfile import TemporaryDirectory
 
 from common import environment, report, say
 
-from unspool import Run, config
+from unspool import Run
 from unspool.experiment import Experiment
 from unspool.look.switches import picture as switches
 from unspool.look.views import Gradient, Neurons
+from unspool.recipe import load_recipe
 
 CORES = {
     "tanh RNN": ['core.cell={kind="elman", initial="uniform"}'],
@@ -57,7 +58,7 @@ def main() -> None:
 def trained(recipe: str, overrides: list[str], folder: Path) -> Run:
     """A run, trained to its end."""
     every = ["train.threads=1", "train.precision=float32", "sample.times=0", "evaluate.times=1", *overrides]
-    for _ in Experiment.new(config.load(recipe, every), folder):
+    for _ in Experiment.new(load_recipe(recipe, every), folder):
         pass
     return Run.load(folder)
 

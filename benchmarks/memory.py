@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 
 from common import environment, report, say
 
-from unspool import config
 from unspool.experiment import Experiment, Finished
+from unspool.recipe import load_recipe
 from unspool.train.log import records
 
 RNN = 'core.cell={kind="elman", activation="relu", initial="uniform"}'
@@ -95,7 +95,7 @@ def echo(options: argparse.Namespace) -> list[dict]:
 def trained(recipe: str, overrides: list[str], seed: int) -> dict:
     """The accuracy at every evaluation of one run."""
     with TemporaryDirectory(prefix="memory-") as folder:
-        made = Experiment.new(config.load(recipe, [*overrides, f"seed={seed}"]), Path(folder) / "run")
+        made = Experiment.new(load_recipe(recipe, [*overrides, f"seed={seed}"]), Path(folder) / "run")
         steps = next(event.number for event in made if isinstance(event, Finished))
         found = [record["accuracy"] for record in records(Path(folder) / "run", "valid")]
         return {"accuracy": found, "steps": steps, "parameters": sum(p.numel() for p in made.model.parameters())}

@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import annotated_types as bounds
 from typer.testing import CliRunner
 
-from unspool import config
 from unspool.build import Ends
 from unspool.cli import app
 from unspool.data.source import Nothing, Source
@@ -25,6 +24,7 @@ from unspool.data.tokenizer import tokenizers
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
+from unspool.recipe import TOKENIZERS, load_recipe, recipe_names, toml
 from unspool.registry import Registry
 from unspool.settings import Evaluating, Measured, Saving, Showing
 from unspool.tasks.task import tasks
@@ -39,7 +39,7 @@ COLUMNS = 96
 ENDLESS = 1e9
 """A limit this high keeps a machine from harm and tells a reader nothing."""
 
-GIVEN = {"self", "splits", *config.TOKENIZERS, "seed", "model", "batches"}
+GIVEN = {"self", "splits", *TOKENIZERS, "seed", "model", "batches"}
 """Arguments that the surrounding code decides, not the recipe."""
 ENDS = ("embedding", "core", "head", "encoder")
 """Those of a whole model."""
@@ -108,7 +108,7 @@ def fenced(text: str) -> Iterator[str]:
 
 def recipe_list() -> str:
     """The recipes by name, each with its first comment."""
-    rows = [f"| [`{name}`](../src/unspool/recipes/{name}.toml) | {about} |" for name, about in config.names().items()]
+    rows = [f"| [`{name}`](../src/unspool/recipes/{name}.toml) | {about} |" for name, about in recipe_names().items()]
     return "\n".join(["| recipe | what it is |", "|---|---|", *rows]) + "\n"
 
 
@@ -116,11 +116,11 @@ def claim_table() -> str:
     """What every recipe with [expect] claims, beside what was published and what was measured."""
     notes = json.loads((HERE / "lectures.json").read_text(encoding="utf-8"))
     lines = ["| recipe | lecture | published | claim | ours | minutes a seed |", "|---|---|---|---|---|---|"]
-    for name in config.names():
-        expect = config.load(name).get("expect")
+    for name in recipe_names():
+        expect = load_recipe(name).get("expect")
         note = notes.get(name, {})
         beside = [f"`{name}`", *((expect or {}).get(word, "") for word in ("lecture", "published"))]
-        for claim, bound in claimed(config.load(name)).items() if expect else ():
+        for claim, bound in claimed(load_recipe(name)).items() if expect else ():
             values = note["claims"][claim]["values"] if note else []
             spread = f" ({min(values):.4g} to {max(values):.4g}, {len(values)} seeds)" if len(values) > 1 else ""
             ours = f"{mean(values):.4g}{spread}" if values else "not noted yet"
@@ -235,7 +235,7 @@ def shown(default: Any) -> str:
     """A default as TOML writes it."""
     if default is inspect.Parameter.empty:
         return "must be given"
-    return f"`{config.toml(default)}`"
+    return f"`{toml(default)}`"
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 
-from unspool import config
 from unspool.experiment import Experiment, Finished
 from unspool.judge import by_name
+from unspool.recipe import load_recipe, recipe_names
 from unspool.run import Run
 from unspool.settings import complete
 from unspool.train.trainer import Step
@@ -59,7 +59,7 @@ def main() -> None:
     if options.runs and len(options.recipes) != 1:
         parser.error("--runs wants the one recipe that they are of")
     held = True
-    for name in options.recipes or [name for name in config.names() if "expect" in config.load(name)]:
+    for name in options.recipes or [name for name in recipe_names() if "expect" in load_recipe(name)]:
         overrides = placed(name)
         if overrides is None:
             print(f"{name}: its data is not here, set UNSPOOL_DATA", file=sys.stderr)
@@ -93,12 +93,12 @@ def trained(name: str, overrides: list[str]) -> tuple[list[Verdict], list[float]
         seconds.append(results["train_seconds"])
         return results
 
-    return verify(config.load(name, overrides), 0, follow), seconds
+    return verify(load_recipe(name, overrides), 0, follow), seconds
 
 
 def of_runs(name: str, folders: list[Path]) -> tuple[list[Verdict], list[float]]:
     """What finished runs of it say, judged on the test split too where a claim asks for it."""
-    recipe = config.load(name)
+    recipe = load_recipe(name)
     claims = claimed(recipe)
     if len(folders) < seeds_of(recipe):
         sys.exit(f"{name} is claimed for {seeds_of(recipe)} seeds: give as many runs")

@@ -1,9 +1,12 @@
 """What all tests share."""
 
+import shutil
 from types import SimpleNamespace
 
 import pytest
 import torch
+
+from unspool import cli
 
 # The smallest training that a command can do, and its text.
 TINY = [
@@ -30,6 +33,21 @@ def trained(**able):
 
     can = dict.fromkeys(("write", "roll", "score", "compose"), cannot) | {"looks": lambda batch: []}
     return SimpleNamespace(**can | able)
+
+
+def run(*words):
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(word) for word in words])
+    return end.value.code
+
+
+@pytest.fixture
+def place(trained, tmp_path, monkeypatch):
+    """A folder of the test's own, with what the module's `trained` folder holds to play with."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
 from unspool.nn.part import State
-from unspool.registry import Count
+from unspool.schema import Count
 
 
 @cells.register("mgu")

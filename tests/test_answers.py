@@ -6,10 +6,11 @@ from io import StringIO
 import pytest
 import torch
 
-from unspool import Run, cli, config
-from unspool.build import source
+from unspool import Run, cli
+from unspool.build import dataset
 from unspool.errors import CheckpointError, DataError
 from unspool.experiment import Experiment
+from unspool.recipe import load_recipe
 
 QUICK = ["train.minutes=0", "train.epochs=0", "train.precision=float32", "train.threads=1", "evaluate.times=1"]
 PAIRS = {"eins": "one", "zwei": "two", "drei": "three", "rot": "red", "blau": "blue"}
@@ -34,7 +35,7 @@ def runs(tmp_path_factory):
         narrow = ["core.width=32", "core.input_width=0", "train.learning_rate=0.01", "model.dropout=0"]
         if name in ("translate", "reverse"):
             narrow.append("encoder.input_width=0")
-        list(Experiment.new(config.load(recipe, [*QUICK, *narrow, *options]), folder / name))
+        list(Experiment.new(load_recipe(recipe, [*QUICK, *narrow, *options]), folder / name))
     for part in ("train.de", "train.en"):
         (folder / part).unlink()  # who asks needs no data
     return folder
@@ -73,7 +74,7 @@ def test_an_image_file_is_captioned_as_the_training_images_were_read(runs, tmp_p
     run = Run.load(runs / "captions")
     record = run.task().records["valid"][0]
     Image.frombytes("RGB", (16, 16), record["pixels"]).save(tmp_path / "scene.png")
-    seen = run.task().ask(str(tmp_path / "scene.png"), source(run.recipe)).source
+    seen = run.task().ask(str(tmp_path / "scene.png"), dataset(run.recipe)).source
     assert torch.equal(seen, run.task().seen(run.task().images["valid"][0]))
     assert told("sample", runs / "captions", "--source", tmp_path / "scene.png") == 0
     assert capsys.readouterr().out.strip() == run.answer(str(tmp_path / "scene.png"))[0].text

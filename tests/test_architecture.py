@@ -13,7 +13,7 @@ import unspool
 
 ROOT = Path(__file__).parent.parent
 ROWS = [  # a file may import from its own group and from rows above it, never sideways, never down
-    ["errors", "registry", "config", "batch", "seeds"],
+    ["errors", "seeds", "schema", "files", "plugins", "batch", "registry", "recipe"],
     ["nn", "data"],
     ["models", "tasks"],
     ["build"],

@@ -201,13 +201,13 @@ def test_padding_of_a_source_changes_nothing():
 @pytest.mark.parametrize("options", [{}, {"positions": "alibi"}, {"positions": "learned"}], ids=str)
 def test_rows_that_see_nothing_give_neither_nan_nor_gradients_of_nan(options):
     core = cores.build("core", {"kind": "transformer", "context": 8, **options}, width=8)
-    x, present = torch.randn(3, 5, 8, requires_grad=True), torch.zeros(3, 5, dtype=torch.bool)
-    present[0, 2:], present[1, :1] = True, True
-    y, state = core(x, core.start(x), present)
+    x, mask = torch.randn(3, 5, 8, requires_grad=True), torch.zeros(3, 5, dtype=torch.bool)
+    mask[0, 2:], mask[1, :1] = True, True
+    y, state = core(x, core.start(x), mask)
     y.sum().backward()
-    assert x.grad.isfinite().all() and not x.grad[~present].any()
+    assert x.grad.isfinite().all() and not x.grad[~mask].any()
     assert all(p.grad.isfinite().all() for p in core.parameters())
-    assert not y[~present].any() and state[0].tolist() == [3, 1, 0]
+    assert not y[~mask].any() and state[0].tolist() == [3, 1, 0]
 
 
 def model(**options):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from unspool.batch import Batch, Batches
-from unspool.data.batching import Cut, Lanes, Whole, Windows
+from unspool.data.batching import ContiguousBatches, ContiguousEval, RandomWindows, WindowedEval
 from unspool.errors import DataError
 
 ALPHABET = torch.arange(26)
@@ -31,7 +31,7 @@ def counted(batches: Batches) -> list[tuple[int, int]]:
     return [
         pair
         for batch in epoch(batches)
-        for pair in zip(batch.inputs[batch.counts].tolist(), batch.targets[batch.counts].tolist(), strict=True)
+        for pair in zip(batch.inputs[batch.loss_mask].tolist(), batch.targets[batch.loss_mask].tolist(), strict=True)
     ]
 
 
@@ -40,7 +40,7 @@ def equal(one: Batch, other: Batch) -> bool:
 
 
 def test_the_alphabet_of_the_lecture() -> None:
-    lanes = Lanes(ALPHABET, batch_size=4, length=3)
+    lanes = ContiguousBatches(ALPHABET, batch_size=4, length=3)
     first, second = epoch(lanes)
     assert letters(first.inputs) == ["agms", "bhnt", "ciou"]
     assert letters(first.targets) == ["bhnt", "ciou", "djpv"]
@@ -49,18 +49,18 @@ def test_the_alphabet_of_the_lecture() -> None:
 
 
 def test_lanes_start_again_with_an_empty_memory() -> None:
-    lanes = Lanes(ALPHABET, batch_size=4, length=2)
-    assert [lanes[number].continues for number in range(7)] == [False, True, True, False, True, True, False]
+    lanes = ContiguousBatches(ALPHABET, batch_size=4, length=2)
+    assert [lanes[number].carries_state for number in range(7)] == [False, True, True, False, True, True, False]
     assert equal(lanes[1], lanes[4])
 
 
 def test_some_batches_begin_with_an_empty_state() -> None:
     ids = torch.arange(20_002)
-    lanes, never = Lanes(ids, 2, 5, forget=0.1, seed=3), Lanes(ids, 2, 5)
-    anew = [not lanes[number].continues for number in range(1, lanes.epoch)]
+    lanes, never = ContiguousBatches(ids, 2, 5, reset_probability=0.1, seed=3), ContiguousBatches(ids, 2, 5)
+    anew = [not lanes[number].carries_state for number in range(1, lanes.epoch)]
     assert 0.08 < sum(anew) / len(anew) < 0.12
-    assert anew == [not lanes[number].continues for number in range(1, lanes.epoch)]
-    assert all(never[number].continues for number in range(1, 100))
+    assert anew == [not lanes[number].carries_state for number in range(1, lanes.epoch)]
+    assert all(never[number].carries_state for number in range(1, 100))
     assert torch.equal(lanes[7].inputs, never[7].inputs)
 
 
@@ -70,30 +70,30 @@ def test_lanes_show_each_target_of_a_lane_once(size: int, batch_size: int, lengt
     width = size // batch_size
     if width < 2:
         with pytest.raises(DataError):
-            Lanes(torch.arange(size), batch_size, length)
+            ContiguousBatches(torch.arange(size), batch_size, length)
         return
-    lanes = Lanes(torch.arange(size), batch_size, length)
+    lanes = ContiguousBatches(torch.arange(size), batch_size, length)
     expected = [(lane * width + n, lane * width + n + 1) for lane in range(batch_size) for n in range(width - 1)]
     assert sorted(counted(lanes)) == expected
     assert all(batch.inputs.shape == (batch_size, length) for batch in epoch(lanes)[:-1])
-    assert all(batch.present is None for batch in epoch(lanes))
+    assert all(batch.mask is None for batch in epoch(lanes))
 
 
 def test_a_window_is_a_pure_function_of_its_number() -> None:
     numbers = [0, 5, 10**9, 5, 0]
-    windows = Windows(torch.arange(1000), batch_size=4, length=7, seed=3)
+    windows = RandomWindows(torch.arange(1000), batch_size=4, length=7, seed=3)
     torch.manual_seed(1)
     before = torch.get_rng_state()
     found = [windows[number] for number in numbers]
     assert torch.equal(torch.get_rng_state(), before)
-    other = Windows(torch.arange(1000), batch_size=4, length=7, seed=3)
+    other = RandomWindows(torch.arange(1000), batch_size=4, length=7, seed=3)
     assert all(equal(other[number], batch) for number, batch in zip(numbers, found, strict=True))
     assert not equal(found[0], found[1])
-    assert not equal(Windows(torch.arange(1000), 4, 7, seed=4)[5], found[1])
+    assert not equal(RandomWindows(torch.arange(1000), 4, 7, seed=4)[5], found[1])
 
 
 def test_every_window_can_come_the_last_one_too() -> None:
-    windows = Windows(torch.arange(12), batch_size=50, length=4)
+    windows = RandomWindows(torch.arange(12), batch_size=50, length=4)
     starts = torch.cat([windows[number].inputs[:, 0] for number in range(20)])
     counts = torch.bincount(starts, minlength=8)
     assert len(counts) == 8
@@ -104,16 +104,20 @@ def test_every_window_can_come_the_last_one_too() -> None:
 
 
 def test_a_text_of_one_window() -> None:
-    windows = Windows(torch.arange(5), batch_size=2, length=4)
+    windows = RandomWindows(torch.arange(5), batch_size=2, length=4)
     assert windows.epoch == 1
     assert windows[3].targets.tolist() == [[1, 2, 3, 4]] * 2
-    assert Windows(torch.arange(1000), 4, 10).epoch == 25
+    assert RandomWindows(torch.arange(1000), 4, 10).epoch == 25
 
 
 def test_windows_and_lanes_count_everywhere() -> None:
-    for batch in (Windows(ALPHABET, 3, 5)[0], Lanes(ALPHABET, 3, 5)[0], Whole(ALPHABET[:25], 3, 4)[0]):
-        assert batch.present is None
-        assert batch.counts.dtype == torch.bool and batch.counts.shape == batch.inputs.shape
+    for batch in (
+        RandomWindows(ALPHABET, 3, 5)[0],
+        ContiguousBatches(ALPHABET, 3, 5)[0],
+        ContiguousEval(ALPHABET[:25], 3, 4)[0],
+    ):
+        assert batch.mask is None
+        assert batch.loss_mask.dtype == torch.bool and batch.loss_mask.shape == batch.inputs.shape
         assert batch.positions == batch.inputs.numel()
         assert [len(part.inputs) for part in batch.parts(3)] == [1, 1, 1]
 
@@ -121,14 +125,14 @@ def test_windows_and_lanes_count_everywhere() -> None:
 @given(SIZES, SMALL, SMALL)
 @settings(max_examples=150, deadline=None)
 def test_whole_predicts_every_target_once(size: int, lanes: int, length: int) -> None:
-    whole = Whole(torch.arange(size), lanes, length)
+    whole = ContiguousEval(torch.arange(size), lanes, length)
     assert sorted(counted(whole)) == [(n, n + 1) for n in range(size - 1)]
     batches = epoch(whole)
-    assert [batch.continues for batch in batches] == [False] + [True] * (len(batches) - 1)
-    assert not whole[whole.epoch].continues
+    assert [batch.carries_state for batch in batches] == [False] + [True] * (len(batches) - 1)
+    assert not whole[whole.epoch].carries_state
     assert all(len(batch.inputs) == len(batches[0].inputs) <= lanes for batch in batches)
     joined = torch.cat([batch.inputs for batch in batches], 1)
-    there = torch.cat([batch.counts for batch in batches], 1)
+    there = torch.cat([batch.loss_mask for batch in batches], 1)
     assert there.any(1).all()  # no lane is empty
     for lane, real in zip(joined, there, strict=True):
         kept = lane[real]
@@ -138,37 +142,45 @@ def test_whole_predicts_every_target_once(size: int, lanes: int, length: int) ->
 @given(SIZES, st.integers(1, 70), SMALL)
 @settings(max_examples=150, deadline=None)
 def test_cut_predicts_every_target_once(size: int, window: int, batch_size: int) -> None:
-    cut = Cut(torch.arange(size), window, batch_size)
+    cut = WindowedEval(torch.arange(size), window, batch_size)
     assert counted(cut) == [(n, n + 1) for n in range(size - 1)]
     for batch in epoch(cut):
-        assert not batch.continues
+        assert not batch.carries_state
         assert len(batch.inputs) <= batch_size and batch.inputs.shape[1] <= window
-        assert batch.counts[:, 0].all()  # no row is empty
+        assert batch.loss_mask[:, 0].all()  # no row is empty
         assert (batch.inputs[:, 0] % min(window, size - 1) == 0).all()
 
 
 @given(SIZES, SMALL, SMALL)
 @settings(max_examples=60, deadline=None)
 def test_padding_is_marked_and_only_where_it_is(size: int, one: int, other: int) -> None:
-    for batches in (Whole(torch.arange(size), one, other), Cut(torch.arange(size), one, other)):
+    for batches in (ContiguousEval(torch.arange(size), one, other), WindowedEval(torch.arange(size), one, other)):
         for batch in epoch(batches):
-            assert (batch.present is None) == bool(batch.counts.all())
-            assert batch.present is None or torch.equal(batch.present, batch.counts)
-            assert torch.equal(batch.targets[batch.counts], batch.inputs[batch.counts] + 1)
+            assert (batch.mask is None) == bool(batch.loss_mask.all())
+            assert batch.mask is None or torch.equal(batch.mask, batch.loss_mask)
+            assert torch.equal(batch.targets[batch.loss_mask], batch.inputs[batch.loss_mask] + 1)
 
 
 def test_numbers_go_on_after_an_epoch() -> None:
-    for batches in (Whole(ALPHABET, 3, 4), Cut(ALPHABET, 4, 3)):
+    for batches in (ContiguousEval(ALPHABET, 3, 4), WindowedEval(ALPHABET, 4, 3)):
         assert all(equal(batches[n], batches[n + batches.epoch]) for n in range(batches.epoch))
 
 
 @pytest.mark.parametrize(
     ("make", "message", "hint"),
     [
-        (lambda ids: Lanes(ids, 4, 3), "a text of 1 tokens is too short for 4 lanes: it takes 8", "task.batch_size"),
-        (lambda ids: Windows(ids, 4, 3), "too short for a window of 3 and its next one: it takes 4", "task.length"),
-        (lambda ids: Whole(ids, 4, 3), "too short for one prediction: it takes 2", "give more text"),
-        (lambda ids: Cut(ids, 4, 3), "too short for one prediction: it takes 2", "give more text"),
+        (
+            lambda ids: ContiguousBatches(ids, 4, 3),
+            "a text of 1 tokens is too short for 4 lanes: it takes 8",
+            "task.batch_size",
+        ),
+        (
+            lambda ids: RandomWindows(ids, 4, 3),
+            "too short for a window of 3 and its next one: it takes 4",
+            "task.length",
+        ),
+        (lambda ids: ContiguousEval(ids, 4, 3), "too short for one prediction: it takes 2", "give more text"),
+        (lambda ids: WindowedEval(ids, 4, 3), "too short for one prediction: it takes 2", "give more text"),
     ],
 )
 def test_too_little_text(make: Callable[[Tensor], Batches], message: str, hint: str) -> None:

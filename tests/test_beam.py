@@ -152,10 +152,10 @@ def test_every_core_can_be_searched(subject: Subject):
     for row, beams in enumerate(found):
         ids = torch.tensor([[*prompt[row].tolist(), *beam.ids] for beam in beams])
         rows = subject.looks([row] * 3)
-        targets, counts = ids[:, 1:], torch.zeros(3, 6, dtype=torch.bool)
-        counts[:, 1:] = True
-        batch = Batch(ids[:, :-1], targets, counts, **rows)
-        mean = -sum(b.log_probability for b in beams) / int(counts.sum())
+        targets, loss_mask = ids[:, 1:], torch.zeros(3, 6, dtype=torch.bool)
+        loss_mask[:, 1:] = True
+        batch = Batch(ids[:, :-1], targets, loss_mask, **rows)
+        mean = -sum(b.log_probability for b in beams) / int(loss_mask.sum())
         assert float(model.loss(batch)[0].detach()) == pytest.approx(mean, abs=1e-4)
     assert max(max(b.ids) for beams in found for b in beams) < SIZE
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from conftest import trained
-from unspool import Numbers, Run, config, tokenizers
+from unspool import Run, Vectors, tokenizers
 from unspool.data.gaps import gaps
 from unspool.data.grades import attributes, compared, grade, said
 from unspool.data.pictures import CaptionedImages
@@ -18,6 +18,7 @@ from unspool.experiment import Experiment
 from unspool.look import plots
 from unspool.look.canvas import Picture
 from unspool.nn.ends import head
+from unspool.recipe import load_recipe
 from unspool.tasks.caption import Caption
 from unspool.tasks.drawings import Captioned
 from unspool.tasks.task import tasks
@@ -96,14 +97,14 @@ def test_what_is_said_is_taken_apart_and_the_nearest_right_caption_is_beside_it(
 
 def test_a_batch_is_images_and_their_captions():
     task = caption()
-    assert task.looks_at == Numbers(48)
+    assert task.source == Vectors(48)
     seen = set()
     for number in range(task.batches().epoch):
         batch = task.batches()[number]
         assert batch.source.shape[1:] == (64, 48) and -1 <= batch.source.min() < batch.source.max() <= 1
-        assert bool(batch.source_present.all())
+        assert bool(batch.source_mask.all())
         for row in range(len(batch.inputs)):
-            line = task.tokenizer.decode(batch.targets[row, batch.counts[row]])
+            line = task.tokenizer.decode(batch.targets[row, batch.loss_mask[row]])
             assert line.endswith("\n") and "<unk>" not in line
             seen.add(line.strip())
     assert seen == {r["captions"][0] for r in task.records["train"]}, "from left to right"
@@ -118,7 +119,7 @@ def test_seen_and_unseen_are_told_apart():
         task.images["valid"], task.records["valid"], strict=True)}  # fmt: skip
     unseen = {c for r in task.records["valid"] if r["unseen"] for c in r["captions"]}
 
-    def write(source, source_present, *, begin, end, length, width=1, length_penalty=0.0):
+    def write(source, source_mask, *, begin, end, length, width=1, length_penalty=0.0):
         lines = [known[bytes(((image + 1) * 127.5).round().byte().flatten().tolist())] for image in source]
         lines = [line if line in unseen else "a" for line in lines]
         return [task.tokenizer.encode(line).tolist() for line in lines]
@@ -142,7 +143,7 @@ def test_seen_and_unseen_are_told_apart():
 def test_a_run_on_scenes_is_judged_and_drawn(tmp_path, monkeypatch):
     drawn, save = {}, Picture.save
     monkeypatch.setattr(Picture, "save", lambda one, path: drawn.update({path.name: one}) or save(one, path))
-    results = list(Experiment.new(config.load("captions", TINY), tmp_path / "run"))[-1].results
+    results = list(Experiment.new(load_recipe("captions", TINY), tmp_path / "run"))[-1].results
     assert {"valid_written_bleu_4", "valid_written_cider", "valid_written_unseen_attributes"} <= set(results)
     assert (tmp_path / "run" / "captions.png").stat().st_size > 1000
     assert sum(bool(axes.images) for axes in drawn["captions.png"].axes) == 12
@@ -176,7 +177,7 @@ def test_images_of_files_take_the_place_of_scenes(tmp_path):
     options = [o for o in TINY if "scenes" not in o and "steps" not in o]
     options += [f"data.path={tmp_path}", "data.side=16", "encoder.columns=4", "train.steps=90"]
     options += ["train.learning_rate=0.02", "task.batch_size=16"]
-    results = list(Experiment.new(config.load("captions", options), tmp_path / "run"))[-1].results
+    results = list(Experiment.new(load_recipe("captions", options), tmp_path / "run"))[-1].results
     assert results["valid_written_bleu_1"] > 90 and not any("seen" in name for name in results)
     about = json.loads((tmp_path / "run" / "about.json").read_text())
     assert about["looks_at"] == {"kind": "Numbers", "size": 48}
@@ -186,13 +187,17 @@ def test_smoothed_targets_are_for_training_alone():
     from unspool import Tokens
 
     end = head(Tokens(5), 3)
-    y, targets, counts = torch.randn(1, 4, 3), torch.tensor([[0, 1, 2, 4]]), torch.tensor([[True, True, True, False]])
+    y, targets, loss_mask = (
+        torch.randn(1, 4, 3),
+        torch.tensor([[0, 1, 2, 4]]),
+        torch.tensor([[True, True, True, False]]),
+    )
     likely = end(y)[0, :3].log_softmax(dim=-1)
     plain = -likely[torch.arange(3), targets[0, :3]].mean()
     end.smoothing = 0.2
-    torch.testing.assert_close(end.loss(y, targets, counts), 0.8 * plain - 0.2 * likely.mean())
+    torch.testing.assert_close(end.loss(y, targets, loss_mask), 0.8 * plain - 0.2 * likely.mean())
     end.eval()
-    torch.testing.assert_close(end.loss(y, targets, counts), plain)
+    torch.testing.assert_close(end.loss(y, targets, loss_mask), plain)
 
 
 def test_what_never_followed_a_word_is_a_gap_if_it_followed_words_like_it():
@@ -214,14 +219,14 @@ def test_what_is_spared_is_left_out_of_the_training_loss():
     assert plain.batches()[0].spared is None
     batch = task.batches()[0]
     assert torch.equal(batch.spared, task.gaps[batch.inputs]) and task.gaps.any()
-    assert not batch.spared[batch.counts].gather(1, batch.targets[batch.counts].unsqueeze(1)).any()
+    assert not batch.spared[batch.loss_mask].gather(1, batch.targets[batch.loss_mask].unsqueeze(1)).any()
     end = head(Tokens(4), 3)
-    y, targets, counts = torch.randn(1, 3, 3), torch.tensor([[0, 1, 2]]), torch.tensor([[True, True, False]])
+    y, targets, loss_mask = torch.randn(1, 3, 3), torch.tensor([[0, 1, 2]]), torch.tensor([[True, True, False]])
     spared = torch.tensor([[[False, False, True, True], [False, False, False, False], [True, True, True, True]]])
     some, every = end(y)[0, 0, :2].log_softmax(dim=-1), end(y)[0, 1].log_softmax(dim=-1)
-    torch.testing.assert_close(end.loss(y, targets, counts, spared), -(some[0] + every[1]) / 2)
+    torch.testing.assert_close(end.loss(y, targets, loss_mask, spared), -(some[0] + every[1]) / 2)
     end.smoothing = 0.2
     wanted = -(0.8 * (some[0] + every[1]) + 0.2 * (some.mean() + every.mean())) / 2
-    torch.testing.assert_close(end.loss(y, targets, counts, spared), wanted)
+    torch.testing.assert_close(end.loss(y, targets, loss_mask, spared), wanted)
     end.eval()
-    torch.testing.assert_close(end.loss(y, targets, counts, spared), end.loss(y, targets, counts))
+    torch.testing.assert_close(end.loss(y, targets, loss_mask, spared), end.loss(y, targets, loss_mask))

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from unspool import checkpoint
-from unspool.config import load
 from unspool.errors import CheckpointError, ConfigError
 from unspool.experiment import Experiment, Finished, Saved
 from unspool.nn.ends import Head
+from unspool.recipe import load_recipe
 from unspool.run import Run
 
 TINY = [
@@ -21,7 +21,7 @@ TINY = [
 
 
 def tiny(*overrides):
-    return load("char-lm", [*TINY, *overrides])
+    return load_recipe("char-lm", [*TINY, *overrides])
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from unspool import build, config
+from unspool import build
 from unspool.batch import Batch
 from unspool.data.bucketed import Bucketed
 from unspool.data.buckets import padded
@@ -17,6 +17,7 @@ from unspool.experiment import Experiment, Finished
 from unspool.look import plots
 from unspool.look.canvas import Picture
 from unspool.nn.core import cores
+from unspool.recipe import load_recipe
 from unspool.run import Run
 from unspool.tasks.classify import read
 from unspool.tasks.task import tasks
@@ -41,7 +42,7 @@ def test_every_row_comes_once_an_epoch(pool, size):
         seen = []
         for number in range(epoch * batches.epoch, (epoch + 1) * batches.epoch):
             batch = batches[number]
-            seen += batch.targets[batch.counts].tolist()
+            seen += batch.targets[batch.loss_mask].tolist()
             assert torch.equal(batch.inputs, Bucketed(rows(), size, pool=pool, seed=3)[number].inputs)
         assert sorted(seen) == list(range(23)), "each once, and all count"
         orders.append(seen)
@@ -67,26 +68,26 @@ def test_padding_is_on_its_side_and_the_last_present_place_counts(side):
     batches = Bucketed(rows(), 5, padding=side)
     for number in range(batches.epoch):
         batch = batches[number]
-        there = torch.ones_like(batch.counts) if batch.present is None else batch.present
+        there = torch.ones_like(batch.loss_mask) if batch.mask is None else batch.mask
         assert (batch.inputs != 0).equal(there)
-        assert batch.counts.sum(dim=1).tolist() == [1] * len(batch.inputs)
-        for ids, counts, present in zip(batch.inputs, batch.counts, there, strict=True):
-            places = present.nonzero().flatten()
-            assert int(counts.nonzero()) == int(places[-1]) and len(set(ids[present].tolist())) == 1
-            assert bool(present[-1 if side == "left" else 0])
+        assert batch.loss_mask.sum(dim=1).tolist() == [1] * len(batch.inputs)
+        for ids, loss_mask, mask in zip(batch.inputs, batch.loss_mask, there, strict=True):
+            places = mask.nonzero().flatten()
+            assert int(loss_mask.nonzero()) == int(places[-1]) and len(set(ids[mask].tolist())) == 1
+            assert bool(mask[-1 if side == "left" else 0])
 
 
 @sides
 def test_padding_that_is_shown_is_there(side):
     batch = Bucketed(rows(), 23, padding=side, masked=False, pad=77)[0]
-    assert batch.present is None and bool(batch.counts[:, -1].all()) and batch.positions == 23
+    assert batch.mask is None and bool(batch.loss_mask[:, -1].all()) and batch.positions == 23
     assert int((batch.inputs == 77).sum()) > 20
 
 
 def test_numbers_are_padded_too():
-    together, present = padded([torch.ones(3, 2), torch.ones(1, 2)], side="left")
+    together, mask = padded([torch.ones(3, 2), torch.ones(1, 2)], side="left")
     assert together.tolist() == [[[1, 1]] * 3, [[0, 0], [0, 0], [1, 1]]]
-    assert present.tolist() == [[True] * 3, [False, False, True]]
+    assert mask.tolist() == [[True] * 3, [False, False, True]]
 
 
 def examples(number, seed):
@@ -116,7 +117,7 @@ CORES = {
 
 
 def model(task, core):
-    return build.model({"core": {"width": 16, **CORES[core]}}, task.reads, task.writes)
+    return build.model({"core": {"width": 16, **CORES[core]}}, task.inputs, task.targets)
 
 
 @sides
@@ -126,7 +127,7 @@ def test_a_row_alone_is_told_the_same_as_in_a_padded_batch(core, side):
     net = model(task, core).eval()
     batch, rows = task.exams("valid")["all"][0], sorted(task.rows["valid"], key=lambda row: len(row[0]))
     with torch.no_grad():
-        together = net(batch.inputs, net.start(batch.inputs), batch.present)[0][batch.counts]
+        together = net(batch.inputs, net.start(batch.inputs), batch.mask)[0][batch.loss_mask]
         alone = [net(ids[None], net.start(ids[None]))[0][0, -1] for ids, _ in rows]
     torch.testing.assert_close(together, torch.stack(alone), atol=1e-5, rtol=1e-5)
 
@@ -134,19 +135,19 @@ def test_a_row_alone_is_told_the_same_as_in_a_padded_batch(core, side):
 @pytest.mark.parametrize("by", ["mean", "max", "attention", "last"])
 def test_pooling_is_what_it_says(by):
     core = cores.build("core", {"kind": "pooled", "by": by}, width=6)
-    x, present = torch.randn(2, 7, 6), torch.rand(2, 7) < 0.6
-    present[:, 2] = True
-    h, _ = core.core(x, core.core.start(x), present)
-    y, _ = core(x, core.start(x), present)
-    for row, t in present.nonzero().tolist():
-        so_far = h[row, : t + 1][present[row, : t + 1]]
+    x, mask = torch.randn(2, 7, 6), torch.rand(2, 7) < 0.6
+    mask[:, 2] = True
+    h, _ = core.core(x, core.core.start(x), mask)
+    y, _ = core(x, core.start(x), mask)
+    for row, t in mask.nonzero().tolist():
+        so_far = h[row, : t + 1][mask[row, : t + 1]]
         if by == "attention":
             weights = (15 * torch.tanh(so_far @ core.score.weight[0] / 15)).softmax(dim=0)
             wanted = weights @ so_far
         else:
             wanted = {"mean": so_far.mean(dim=0), "max": so_far.max(dim=0).values, "last": so_far[-1]}[by]
         torch.testing.assert_close(y[row, t], wanted, atol=1e-6, rtol=1e-5)
-    assert not y[~present].any()
+    assert not y[~mask].any()
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -173,7 +174,7 @@ def test_a_tiny_model_learns_which_words_are_kind(core, tmp_path):
 
 def test_numbers_are_learned_in_their_own_unit(tmp_path):
     (tmp_path / "data.jsonl").write_text("\n".join(json.dumps(record) for record in examples(600, 4)))
-    recipe = config.load("names", [f"data.path={tmp_path / 'data.jsonl'}", "task.kind=regress", "data.label=number"])
+    recipe = load_recipe("names", [f"data.path={tmp_path / 'data.jsonl'}", "task.kind=regress", "data.label=number"])
     recipe |= {
         "core": {"kind": "recurrent", "width": 16},
         "train": {"steps": 150, "learning_rate": 0.02, "precision": "float32", "threads": 1},
@@ -187,7 +188,7 @@ def test_numbers_are_learned_in_their_own_unit(tmp_path):
 
 
 def scored(task, said, due):
-    scores = torch.nn.functional.one_hot(torch.tensor(said), task.writes.size).float().unsqueeze(1)
+    scores = torch.nn.functional.one_hot(torch.tensor(said), task.targets.size).float().unsqueeze(1)
     targets = torch.tensor(due).unsqueeze(1)
     return task.mark(scores, Batch(targets, targets, torch.ones_like(targets, dtype=torch.bool)))
 
@@ -218,7 +219,7 @@ def test_counts_add_up_over_batches():
 def test_only_so_many_tokens_are_read():
     task = made(longest=3)
     assert max(len(ids) for ids, _ in task.rows["train"]) == 3
-    assert made(masked=False).reads.size == made().reads.size + 1
+    assert made(masked=False).inputs.size == made().inputs.size + 1
 
 
 def test_labels_come_back_and_a_strange_one_is_named():
@@ -292,8 +293,8 @@ def test_span_f1_is_over_all_spans():
     batch = task.batches()[0]
     names = {name: id for id, name in enumerate(task.names)}
     said = batch.targets.clone()
-    said[(batch.counts.sum(dim=1) == 3).nonzero().item(), 1] = names["O"]  # the span ends too early
-    marks = task.mark(torch.nn.functional.one_hot(said, task.writes.size).float(), batch)
+    said[(batch.loss_mask.sum(dim=1) == 3).nonzero().item(), 1] = names["O"]  # the span ends too early
+    marks = task.mark(torch.nn.functional.one_hot(said, task.targets.size).float(), batch)
     assert marks == {"accuracy": (4.0, 5.0), "span_f1": (2.0, 4.0)}
 
 

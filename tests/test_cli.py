@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TEXT, TINY
+from conftest import TEXT, TINY, run
 from unspool import checkpoint, cli
 from unspool.checkpoint import checkpoints
 
@@ -40,21 +40,6 @@ def trained(tmp_path_factory):
         patch.chdir(folder)
         run("train", "char-lm", *TINY, "--run", "run")
     return folder
-
-
-@pytest.fixture
-def place(trained, tmp_path, monkeypatch):
-    """A folder of the test's own, and the run to play with in it."""
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(*words):
-    """The exit code of a command."""
-    with pytest.raises(SystemExit) as end:
-        cli.main([str(word) for word in words])
-    return end.value.code
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from unspool.data import corpora as shelf
 from unspool.data.corpora import corpora, corpus
 from unspool.data.source import Source, Splits
 from unspool.errors import ConfigError, DataError
-from unspool.registry import validated
+from unspool.schema import validated
 
 
 @pytest.fixture

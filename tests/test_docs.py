@@ -13,10 +13,10 @@ import pytest
 import torch
 import typer
 
-from unspool import config
 from unspool.cli import app, main
 from unspool.experiment import Experiment
 from unspool.nn.cell import cells
+from unspool.recipe import load_recipe
 from unspool.selftest import CHECKS, subjects
 
 ROOT = Path(__file__).parent.parent
@@ -87,7 +87,7 @@ def place(tmp_path_factory):
         (folder / name).write_text(code, encoding="utf-8")
     threads = torch.get_num_threads()
     with chdir(folder):
-        list(Experiment.new(config.load("char-lm", TINY), Path("runs/char-lm")))
+        list(Experiment.new(load_recipe("char-lm", TINY), Path("runs/char-lm")))
         yield folder
     torch.set_num_threads(threads)
 
@@ -155,7 +155,7 @@ def parse(words):
     with group.make_context("unspool", list(words), resilient_parsing=False) as context:
         name, command, rest = group.resolve_command(context, list(words))
         values = command.make_context(name, rest, parent=context).params
-    config.load(values["recipe"], values["overrides"] or ())
+    load_recipe(values["recipe"], values["overrides"] or ())
 
 
 def test_the_cell_of_the_guide_keeps_the_promises_and_learns(place, clean_shelves, capsys):
@@ -164,7 +164,7 @@ def test_the_cell_of_the_guide_keeps_the_promises_and_learns(place, clean_shelve
     (subject,) = subjects(cell="mgu")
     assert {check for check in CHECKS if CHECKS[check][0](subject) > CHECKS[check][1]} == set()
     options = ["core.cell=mgu", "core.width=16", "data.path=my.txt", "train.minutes=0", "train.steps=60"]
-    recipe = config.load("char-lm", [*options, "train.threads=1", "train.precision=float32", "sample.times=0"])
+    recipe = load_recipe("char-lm", [*options, "train.threads=1", "train.precision=float32", "sample.times=0"])
     losses = [event.loss for event in Experiment.new(recipe, Path("runs/learns")) if hasattr(event, "loss")]
     assert losses[-1] < losses[0] / 2
 

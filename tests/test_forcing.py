@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from unspool import config
 from unspool.batch import Batch, Tokens
 from unspool.errors import ConfigError
 from unspool.experiment import Experiment
@@ -11,6 +10,7 @@ from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
 from unspool.nn.part import tensors
+from unspool.recipe import load_recipe
 from unspool.train.forcing import own_words, refuse_unanswered
 
 
@@ -23,15 +23,15 @@ def model():
 def batch(rows=4, time=12):
     """A question of four tokens, an answer, and padding behind the second row's."""
     ids = torch.randint(9, (rows, time + 1), generator=torch.Generator().manual_seed(0))
-    counts, present = torch.ones(rows, time, dtype=torch.bool), torch.ones(rows, time, dtype=torch.bool)
-    counts[:, :4] = False
-    counts[1, 9:] = present[1, 9:] = False
-    return Batch(ids[:, :-1], ids[:, 1:], counts, present)
+    loss_mask, mask = torch.ones(rows, time, dtype=torch.bool), torch.ones(rows, time, dtype=torch.bool)
+    loss_mask[:, :4] = False
+    loss_mask[1, 9:] = mask[1, 9:] = False
+    return Batch(ids[:, :-1], ids[:, 1:], loss_mask, mask)
 
 
 def test_without_a_teacher_every_word_of_the_answer_is_the_models_own():
     ours, given = model(), batch()
-    said = ours(given.inputs, ours.start(given.inputs), given.present)[0].argmax(dim=-1)
+    said = ours(given.inputs, ours.start(given.inputs), given.mask)[0].argmax(dim=-1)
     made = own_words(ours, given, None, 0.0)
     assert torch.equal(made.inputs[:, :5], given.inputs[:, :5])  # the question, and the word that asks
     assert torch.equal(made.inputs[0, 5:], said[0, 4:-1])
@@ -62,13 +62,13 @@ def test_the_given_state_is_left_as_it_was():
 def test_a_label_is_nothing_to_go_on_from(tmp_path):
     given = batch()
     with pytest.raises(ConfigError, match="teacher_forcing"):
-        refuse_unanswered(Batch(given.inputs, given.targets.flip(0), given.counts, given.present))
+        refuse_unanswered(Batch(given.inputs, given.targets.flip(0), given.loss_mask, given.mask))
     with pytest.raises(ConfigError, match="teacher_forcing"):
-        Experiment.new(config.load("parity", ["train.teacher_forcing=0.5", "train.steps=2"]), tmp_path / "run")
+        Experiment.new(load_recipe("parity", ["train.teacher_forcing=0.5", "train.steps=2"]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_task_with_an_answer_learns_without_a_teacher(tmp_path):
     settings = ["train.teacher_forcing=0.5", "train.steps=3", "evaluate.times=1"]
-    *_, finished = Experiment.new(config.load("reverse", settings), tmp_path / "run")
+    *_, finished = Experiment.new(load_recipe("reverse", settings), tmp_path / "run")
     assert finished.results["train_loss"] > 0

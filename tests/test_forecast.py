@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from conftest import trained
-from unspool import cli, config
-from unspool.batch import Numbers
-from unspool.build import source
+from unspool import cli
+from unspool.batch import Vectors
+from unspool.build import dataset
 from unspool.build import task as build_task
 from unspool.data.flight import Ball, flight, fly
 from unspool.data.forecasts import covered, crps, gaussian_crps, mase, naive_error
@@ -22,6 +22,7 @@ from unspool.generate.rollout import Roller
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
+from unspool.recipe import load_recipe
 from unspool.run import Run
 from unspool.tasks.task import tasks
 
@@ -34,9 +35,9 @@ CORES = [
 ]
 
 
-def model(options, reads=2, writes=2, components=0):
+def model(options, inputs=2, targets=2, components=0):
     core = cores.build("core", options, width=8)
-    ends = embedding(Numbers(reads), core.input_width), core, head(Numbers(writes), core.width, components)
+    ends = embedding(Vectors(inputs), core.input_width), core, head(Vectors(targets), core.width, components)
     return SequenceModel(*ends).eval()
 
 
@@ -128,7 +129,7 @@ def test_a_ball_is_asked_for_where_it_goes(frames, gravity):
     places = task.places(64, 32, length + 1)
     torch.testing.assert_close(batch.inputs, 2 * places[:, :-1] - 1)
     torch.testing.assert_close(places[:, :-1] + task.speed * batch.targets, places[:, 1:])
-    assert batch.counts[0].tolist() == ([False] + [True] * 5 if not frames else [False] * (frames - 1) + [True])
+    assert batch.loss_mask[0].tolist() == ([False] + [True] * 5 if not frames else [False] * (frames - 1) + [True])
     assert task.mark(batch.targets, batch)["error"][0] == 0
     amount, over = task.mark(batch.targets + torch.tensor([3.0, 4.0]), batch)["error"]
     assert amount / over == pytest.approx(5 * task.speed)
@@ -257,8 +258,8 @@ def test_the_made_series_are_the_same_every_time():
 
 
 def made_task(tmp_path, *overrides):
-    recipe = config.load("forecast", overrides)
-    return build_task(recipe, source(recipe).read())
+    recipe = load_recipe("forecast", overrides)
+    return build_task(recipe, dataset(recipe).read())
 
 
 class Answers:
@@ -299,8 +300,8 @@ def test_who_knows_the_future_has_no_error_and_who_stays_has_that_of_the_naive_f
 
 def test_nothing_of_the_future_is_in_the_scale_or_the_inputs(tmp_path):
     """Change every value from some time on: what is read and asked before that time stays the same."""
-    recipe = config.load("forecast")
-    parts = source(recipe).read()
+    recipe = load_recipe("forecast")
+    parts = dataset(recipe).read()
     one = build_task(recipe, parts)
     for record in (*parts.valid, *parts.test):
         record["values"] = [v + 100 for v in record["values"]]
@@ -313,7 +314,7 @@ def test_nothing_of_the_future_is_in_the_scale_or_the_inputs(tmp_path):
     before = first - gap
     assert torch.equal(batch.inputs[row, :before], changed.inputs[row, :before])
     assert not torch.equal(batch.targets[row], changed.targets[row])
-    assert batch.counts[row].tolist() == [False] * first + [True] * one.horizon
+    assert batch.loss_mask[row].tolist() == [False] * first + [True] * one.horizon
 
 
 def test_windows_of_a_split_end_with_it_and_do_not_overlap(tmp_path):
@@ -333,7 +334,7 @@ def test_a_recipe_learns_a_csv_of_yours_and_draws_it(tmp_path, capsys):
     ]
     path = write(tmp_path, "\n".join(["shop,value", *rows]))
     quick = ["task.season=6", "task.context=12", "task.horizon=6", "task.paths=20", "train.steps=3", "core.width=8"]
-    made = config.load("forecast", [f"data.path={path}", "data.group=shop", *quick, "evaluate.times=1"])
+    made = load_recipe("forecast", [f"data.path={path}", "data.group=shop", *quick, "evaluate.times=1"])
     results = list(Experiment.new(made, tmp_path / "run"))[-1].results
     assert results["valid_rolled_a_mase"] > 0 and 0 <= results["valid_rolled_covered_80"] <= 1
     drawn = json.loads((tmp_path / "run/forecasts.json").read_text())["outlooks"]
@@ -350,7 +351,7 @@ def test_a_recipe_learns_a_csv_of_yours_and_draws_it(tmp_path, capsys):
 
 
 def test_a_model_of_a_ball_has_nothing_to_write(tmp_path, capsys):
-    made = config.load("ball", ["train.steps=2", "core.width=8", "task.batch_size=2", "task.horizon=3"])
+    made = load_recipe("ball", ["train.steps=2", "core.width=8", "task.batch_size=2", "task.horizon=3"])
     list(Experiment.new(made, tmp_path / "run"))
     assert (tmp_path / "run/flights.png").stat().st_size > 10_000
     with pytest.raises(SystemExit) as end:

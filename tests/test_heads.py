@@ -20,13 +20,13 @@ def test_a_large_vocabulary_a_few_rows_at_a_time_is_the_plain_loss(size, share, 
     monkeypatch.setattr("unspool.nn.cross_entropy.LOGITS", 7 * size)  # seven rows at a time, the last part shorter
     layer = Categorical(5, size)
     y = torch.randn(3, 20, 5, requires_grad=True)
-    targets, counts = torch.randint(size, (3, 20)), torch.rand(3, 20) < share
+    targets, loss_mask = torch.randint(size, (3, 20)), torch.rand(3, 20) < share
     found = []
     for seen in (False, True):
         layer.zero_grad()
         y.grad = None
         with watch(layer) if seen else torch.enable_grad():
-            loss = 3 * layer.loss(y, targets, counts)
+            loss = 3 * layer.loss(y, targets, loss_mask)
         loss.backward()
         found.append([loss.detach(), y.grad, layer.weight.grad, layer.bias.grad])
     for ours, plain in zip(*found, strict=True):
@@ -35,28 +35,28 @@ def test_a_large_vocabulary_a_few_rows_at_a_time_is_the_plain_loss(size, share, 
 
 def test_without_gradients_a_large_vocabulary_has_the_same_loss():
     layer, y, targets = Categorical(5, LARGE), torch.randn(2, 3, 5), torch.randint(LARGE, (2, 3))
-    counts = torch.ones(2, 3, dtype=torch.bool)
+    loss_mask = torch.ones(2, 3, dtype=torch.bool)
     with torch.no_grad():
         wanted = torch.nn.functional.cross_entropy(layer(y).flatten(0, 1), targets.flatten())
-        torch.testing.assert_close(layer.loss(y, targets, counts), wanted)
+        torch.testing.assert_close(layer.loss(y, targets, loss_mask), wanted)
 
 
 def test_a_large_vocabulary_learns_in_half_precision_too():
     layer, y, targets = Categorical(5, LARGE), torch.randn(2, 30, 5), torch.randint(LARGE, (2, 30))
-    counts = torch.ones(2, 30, dtype=torch.bool)
+    loss_mask = torch.ones(2, 30, dtype=torch.bool)
     losses = []
     for low in (False, True):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
-            losses.append(layer.loss(y, targets, counts))
+            losses.append(layer.loss(y, targets, loss_mask))
     torch.testing.assert_close(*losses, atol=1e-2, rtol=1e-2)
     assert losses[1].dtype == torch.float32
 
 
 def test_numbers_are_judged_by_half_the_squared_error():
     layer = Gaussian(4, 2)
-    y, targets, counts = torch.randn(3, 5, 4), torch.randn(3, 5, 2), torch.rand(3, 5) < 0.7
-    wanted = (layer(y) - targets).square().sum(-1)[counts].mean() / 2
-    torch.testing.assert_close(layer.loss(y, targets, counts), wanted)
+    y, targets, loss_mask = torch.randn(3, 5, 4), torch.randn(3, 5, 2), torch.rand(3, 5) < 0.7
+    wanted = (layer(y) - targets).square().sum(-1)[loss_mask].mean() / 2
+    torch.testing.assert_close(layer.loss(y, targets, loss_mask), wanted)
 
 
 def reference(head, y):
@@ -72,9 +72,13 @@ def reference(head, y):
 def test_a_mixture_is_that_of_torch_with_its_gradients(size, components):
     head = Mixture(4, size, components)
     torch.nn.init.normal_(head.bias)
-    y, targets, counts = torch.randn(3, 5, 4, requires_grad=True), 2 * torch.randn(3, 5, size), torch.rand(3, 5) < 0.7
+    y, targets, loss_mask = (
+        torch.randn(3, 5, 4, requires_grad=True),
+        2 * torch.randn(3, 5, size),
+        torch.rand(3, 5) < 0.7,
+    )
     found = []
-    for loss in (head.loss(y, targets, counts), -reference(head, y).log_prob(targets)[counts].mean()):
+    for loss in (head.loss(y, targets, loss_mask), -reference(head, y).log_prob(targets)[loss_mask].mean()):
         y.grad = None
         head.zero_grad()
         loss.backward()
@@ -108,33 +112,35 @@ def test_what_is_drawn_is_distributed_as_it_is_said():
 @pytest.mark.parametrize("components", [1, 3])
 @pytest.mark.parametrize("huge", [1e10, 1e30, 3e38])
 def test_huge_numbers_give_no_nan(components, huge):
-    head, counts = Mixture(4, 2, components), torch.ones(1, 3, dtype=torch.bool)
+    head, loss_mask = Mixture(4, 2, components), torch.ones(1, 3, dtype=torch.bool)
     for y, targets in (
         (torch.randn(1, 3, 4), torch.full((1, 3, 2), huge)),
         (torch.randn(1, 3, 4) * 1e15, -torch.full((1, 3, 2), huge)),
         (torch.full((1, 3, 4), huge**0.5), torch.zeros(1, 3, 2)),
     ):
         y.requires_grad_()
-        loss = head.loss(y, targets, counts)
+        loss = head.loss(y, targets, loss_mask)
         loss.backward()
         assert loss.isfinite() and y.grad.isfinite().all() and head.weight.grad.isfinite().all()
 
 
 def test_what_does_not_count_changes_nothing():
     head, y, targets = Mixture(4, 2, 3), torch.randn(2, 5, 4), torch.randn(2, 5, 2)
-    counts = torch.arange(5) < torch.tensor([[5], [2]])
-    alone = head.loss(y[:1], targets[:1], counts[:1]) * 5 + head.loss(y[1:, :2], targets[1:, :2], counts[1:, :2]) * 2
+    loss_mask = torch.arange(5) < torch.tensor([[5], [2]])
+    alone = (
+        head.loss(y[:1], targets[:1], loss_mask[:1]) * 5 + head.loss(y[1:, :2], targets[1:, :2], loss_mask[1:, :2]) * 2
+    )
     targets[1, 2:], y[1, 2:] = torch.nan, torch.nan
-    torch.testing.assert_close(head.loss(y, targets, counts), alone / 7)
+    torch.testing.assert_close(head.loss(y, targets, loss_mask), alone / 7)
     assert head.loss(y, targets, torch.zeros(2, 5, dtype=torch.bool)) == 0
 
 
 def test_the_loss_is_taken_in_float32():
-    head, y, targets, counts = Mixture(4, 1, 2), torch.randn(2, 5, 4), torch.randn(2, 5, 1), torch.rand(2, 5) < 2
+    head, y, targets, loss_mask = Mixture(4, 1, 2), torch.randn(2, 5, 4), torch.randn(2, 5, 1), torch.rand(2, 5) < 2
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = head.loss(y, targets, counts)
+        loss = head.loss(y, targets, loss_mask)
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, head.loss(y, targets, counts), atol=2e-2, rtol=2e-2)
+    torch.testing.assert_close(loss, head.loss(y, targets, loss_mask), atol=2e-2, rtol=2e-2)
 
 
 def test_the_mean_alone_is_a_gaussian_of_unit_variance():

@@ -3,15 +3,14 @@
 import errno
 import json
 import math
-import shutil
 from io import BytesIO, TextIOWrapper
 
 import pytest
 import torch
 
-from conftest import TEXT, TINY
+from conftest import TEXT, TINY, run
 from test_recipes import quick
-from unspool import Batch, Run, SequenceModel, Tokens, build, cli, config, cores, embedding, head
+from unspool import Batch, Run, SequenceModel, Tokens, build, cores, embedding, head
 from unspool.data.source import Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, DataError
@@ -23,6 +22,7 @@ from unspool.look.reading import answered, of_text
 from unspool.look.report import VIEWS, chosen, compared, document, drawn, seen, words
 from unspool.look.switches import picture as switches
 from unspool.look.views import Attention, Embeddings, Gradient, Map, Neuron, Neurons, Rows, Surprise, Units
+from unspool.recipe import recipe_names
 from unspool.tasks.passage import Passage
 from unspool.tasks.task import Question, tasks
 
@@ -158,11 +158,11 @@ def test_a_model_of_numbers_has_no_surprise_and_says_so():
 # Every recipe
 
 
-@pytest.mark.parametrize("name", [name for name in config.names() if not name.startswith("fine-tune")])
+@pytest.mark.parametrize("name", [name for name in recipe_names() if not name.startswith("fine-tune")])
 def test_every_recipe_can_be_looked_into(name, tmp_path):
     recipe = quick(name, tmp_path)
-    task = build.task(recipe, build.source(recipe).read())
-    model = build.model(recipe, task.reads, task.writes, task.looks_at)
+    task = build.task(recipe, build.dataset(recipe).read())
+    model = build.model(recipe, task.inputs, task.targets, task.source)
     passage = task.passage("valid", 2, 24) or task.passage("train", 2, 24)
     look = Look(model, passage, task.read_as, name=name)
     lacks = []
@@ -326,29 +326,14 @@ def trained(tmp_path_factory):
         patch.chdir(folder)
         for name, core in (("run", []), ("other", ["core.cell=gru", "seed=2"]), ("third", ["core.kind=transformer"])):
             assert (
-                told_code(
-                    "train", "char-lm" if name != "third" else "shakespeare-transformer", *TINY, *core, "--run", name
-                )
+                run("train", "char-lm" if name != "third" else "shakespeare-transformer", *TINY, *core, "--run", name)
                 == 0
             )
     return folder
 
 
-def told_code(*words):
-    with pytest.raises(SystemExit) as end:
-        cli.main([str(word) for word in words])
-    return end.value.code
-
-
-@pytest.fixture
-def place(trained, tmp_path, monkeypatch):
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_look_tells_in_words_and_writes_pictures_and_a_page(place, capsys):
-    assert told_code("look", "run", "--length", "150") == 0
+    assert run("look", "run", "--length", "150") == 0
     told = capsys.readouterr()
     assert "surprise:" in told.out and "layer 1 forget:" in told.out and "gradient of inputs" in told.out
     folder = place / "run/look"
@@ -368,7 +353,7 @@ def test_look_tells_in_words_and_writes_pictures_and_a_page(place, capsys):
 
 
 def test_two_runs_are_told_on_the_same_text(place, capsys):
-    assert told_code("look", "run", "other", "--text", GOOD, "--what", "surprise,gradient,losses", "--out", "both") == 0
+    assert run("look", "run", "other", "--text", GOOD, "--what", "surprise,gradient,losses", "--out", "both") == 0
     told = capsys.readouterr().out
     assert told.splitlines()[0].startswith("run: ") and "is better by" in told and "--- other" in told
     assert {"gradient.png", "gradient-1.png", "gradient-2.png", "surprise-2.svg"} <= {
@@ -384,7 +369,7 @@ def test_two_runs_are_told_on_the_same_text(place, capsys):
 
 
 def test_look_as_json_is_data(place, capsys):
-    assert told_code("look", "third", "--what", "attention,gradient", "--text", GOOD, "--json") == 0
+    assert run("look", "third", "--what", "attention,gradient", "--text", GOOD, "--json") == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert set(found) == {"attention", "gradient"}
     weights = torch.tensor(found["attention"][0][0]["weights"])
@@ -401,37 +386,37 @@ def test_in_python_a_view_is_a_picture(place):
 
 def test_a_text_may_be_in_a_file_or_piped_in(place, capsys, monkeypatch):
     (place / "story.txt").write_text(GOOD)
-    assert told_code("look", "run", "--file", "story.txt", "--what", "surprise") == 0
+    assert run("look", "run", "--file", "story.txt", "--what", "surprise") == 0
     told = capsys.readouterr().out
     assert f"over {len(GOOD) - 1:,} tokens" in told
     monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(GOOD.encode())))
-    assert told_code("look", "run", "--file", "-", "--what", "surprise") == 0
+    assert run("look", "run", "--file", "-", "--what", "surprise") == 0
     assert capsys.readouterr().out == told
 
 
 def test_two_checkpoints_of_a_run_are_told_apart(place, capsys):
     step = next((place / "run/checkpoints").iterdir())
-    assert told_code("look", "run", step, "--text", GOOD, "--what", "gradient,surprise", "--out", "both") == 0
+    assert run("look", "run", step, "--text", GOOD, "--what", "gradient,surprise", "--out", "both") == 0
     told = capsys.readouterr().out
     assert told.splitlines()[0].startswith("run: ") and f"; {step}: " in told and "is better" not in told
     assert (place / "both/gradient.png").exists()
 
 
 def test_runs_of_other_tokens_are_compared_by_the_character(place, capsys):
-    assert told_code("train", "char-lm", *TINY, "tokenizer.kind=byte", "--run", "bytes") == 0
-    assert told_code("train", "char-lm", *TINY, "tokenizer.kind=bpe", "tokenizer.vocabulary=300", "--run", "bpe") == 0
+    assert run("train", "char-lm", *TINY, "tokenizer.kind=byte", "--run", "bytes") == 0
+    assert run("train", "char-lm", *TINY, "tokenizer.kind=bpe", "tokenizer.vocabulary=300", "--run", "bpe") == 0
     capsys.readouterr()
-    assert told_code("look", "bytes", "bpe", "--text", GOOD, "--what", "surprise") == 0
+    assert run("look", "bytes", "bpe", "--text", GOOD, "--what", "surprise") == 0
     assert capsys.readouterr().out.splitlines()[0].endswith("nats a character")
 
 
 def test_what_a_run_lacks_is_said_and_no_error_unless_it_is_asked_for(place, capsys):
     (place / "run/metrics.jsonl").unlink()
-    assert told_code("look", "run", "--text", GOOD) == 0
+    assert run("look", "run", "--text", GOOD) == 0
     told = capsys.readouterr().err
     assert "attention: run: no part of this model looks" in told and "losses: " in told
-    assert told_code("look", "run", "--text", GOOD, "--what", "losses") == 2
-    assert told_code("look", "run", "--text", GOOD, "--what", "attention") == 2
+    assert run("look", "run", "--text", GOOD, "--what", "losses") == 2
+    assert run("look", "run", "--text", GOOD, "--what", "attention") == 2
 
 
 def test_words_have_the_features_of_the_text_that_they_make():
@@ -465,18 +450,18 @@ def test_words_have_the_features_of_the_text_that_they_make():
     ],
 )
 def test_bad_input_is_one_sentence(arguments, error, place, capsys):
-    assert told_code("look", "run", *arguments) == 2
+    assert run("look", "run", *arguments) == 2
     told = capsys.readouterr()
     assert error in told.err and "hint: " in told.err and told.out == "" and "Traceback" not in told.err
 
 
 def test_runs_of_different_things_are_not_compared(place, capsys):
-    assert told_code("train", "parity", "core.width=4", "train.steps=2", "evaluate.times=1", "--run", "parity") == 0
-    assert told_code("look", "run", "parity") == 2
+    assert run("train", "parity", "core.width=4", "train.steps=2", "evaluate.times=1", "--run", "parity") == 0
+    assert run("look", "run", "parity") == 2
     assert "read different things" in capsys.readouterr().err
-    assert told_code("look", "parity", "--text", "1 0 1") == 2
+    assert run("look", "parity", "--text", "1 0 1") == 2
     assert "reads no text" in capsys.readouterr().err
-    assert told_code("look", "parity", "--what", "neurons,gates") == 0
+    assert run("look", "parity", "--what", "neurons,gates") == 0
 
 
 def test_a_text_for_a_classifier_has_no_surprise_but_states(place, capsys):
@@ -491,8 +476,8 @@ def test_a_text_for_a_classifier_has_no_surprise_but_states(place, capsys):
         "--run",
         "c",
     ]
-    assert told_code("train", "names", *small) == 0
-    assert told_code("look", "c", "--text", "good bad good bad 1 2 3") == 0
+    assert run("train", "names", *small) == 0
+    assert run("look", "c", "--text", "good bad good bad 1 2 3") == 0
     told = capsys.readouterr()
     assert "surprise: nothing is asked for" in told.err and "layer 1" in told.out
 
@@ -500,7 +485,7 @@ def test_a_text_for_a_classifier_has_no_surprise_but_states(place, capsys):
 def test_a_half_last_line_of_a_killed_run_is_left_out(place, capsys):
     file = place / "run/metrics.jsonl"
     file.write_text(file.read_text() + '{"kind": "step", "st')
-    assert told_code("look", "run", "--text", GOOD, "--what", "losses") == 0
+    assert run("look", "run", "--text", GOOD, "--what", "losses") == 0
 
 
 def test_a_model_that_diverged_is_refused(place, capsys):
@@ -529,9 +514,9 @@ def test_words_are_set_apart_and_gaps_told():
 
 
 def test_nothing_is_told_before_all_is_written_and_old_pictures_go(place, capsys, monkeypatch):
-    assert told_code("look", "run", "--text", GOOD, "--what", "gradient,gates") == 0
+    assert run("look", "run", "--text", GOOD, "--what", "gradient,gates") == 0
     (place / "run/look/notes.png").write_text("mine")
-    assert told_code("look", "run", "--text", GOOD, "--what", "surprise") == 0
+    assert run("look", "run", "--text", GOOD, "--what", "surprise") == 0
     assert {path.name for path in (place / "run/look").iterdir()} == {
         "look.html",
         "surprise.png",
@@ -544,15 +529,15 @@ def test_nothing_is_told_before_all_is_written_and_old_pictures_go(place, capsys
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("unspool.checkpoint._write_through", full)
-    assert told_code("look", "run", "--text", GOOD, "--what", "surprise") == 2
+    assert run("look", "run", "--text", GOOD, "--what", "surprise") == 2
     told = capsys.readouterr()
     assert told.out == "" and "no space left" in told.err and "--out DIR" in told.err and "resume" not in told.err
 
 
 def test_an_empty_file_is_no_reason_to_read_something_else(place, capsys):
     (place / "empty.txt").write_text("")
-    assert told_code("look", "run", "--file", "empty.txt") == 2
+    assert run("look", "run", "--file", "empty.txt") == 2
     assert "too short" in capsys.readouterr().err
     (place / "latin.txt").write_bytes(b"the cat sat on the mat. caf\xe9 " * 20)
-    told_code("look", "run", "--file", "latin.txt")
+    run("look", "run", "--file", "latin.txt")
     assert "Windows-1252" in capsys.readouterr().err

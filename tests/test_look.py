@@ -167,22 +167,22 @@ def test_an_lstm_whose_forget_gate_is_open_has_a_flat_gradient():
 def test_lags_are_counted_from_the_last_position_that_counts_and_end_where_a_row_begins():
     net = linear_model([0.5, 0.5])
     batch = text_of(6, rows=2)
-    counts = torch.zeros(2, 6, dtype=torch.bool)
-    counts[0, 5] = counts[1, 3] = True
-    present = torch.ones(2, 6, dtype=torch.bool)
-    present[0, :2] = False
-    norms = gradient_by_lag(net, Batch(batch.inputs, batch.targets, counts, present))
+    loss_mask = torch.zeros(2, 6, dtype=torch.bool)
+    loss_mask[0, 5] = loss_mask[1, 3] = True
+    mask = torch.ones(2, 6, dtype=torch.bool)
+    mask[0, :2] = False
+    norms = gradient_by_lag(net, Batch(batch.inputs, batch.targets, loss_mask, mask))
     assert len(norms) == 4  # four ticks in either row
     assert norms[1] / norms[0] == pytest.approx(0.5, rel=1e-4)
 
 
 def test_rows_in_which_nothing_counts_are_left_out_and_short_ones_end_early():
     net, batch = linear_model([0.5, 0.5]), text_of(12, rows=3)
-    counts = torch.zeros(3, 12, dtype=torch.bool)
-    counts[0, 11] = counts[2, 3] = True
-    found = gradient_by_lag(net, Batch(batch.inputs, batch.targets, counts))
+    loss_mask = torch.zeros(3, 12, dtype=torch.bool)
+    loss_mask[0, 11] = loss_mask[2, 3] = True
+    found = gradient_by_lag(net, Batch(batch.inputs, batch.targets, loss_mask))
     alone = [
-        gradient_by_lag(net, Batch(batch.inputs[n : n + 1], batch.targets[n : n + 1], counts[n : n + 1]))
+        gradient_by_lag(net, Batch(batch.inputs[n : n + 1], batch.targets[n : n + 1], loss_mask[n : n + 1]))
         for n in (0, 2)
     ]
     assert len(found) == 12 == len(alone[0]) and len(alone[1]) == 4
@@ -210,7 +210,7 @@ def test_no_gradient_is_left_on_the_weights_and_none_is_asked_of_nothing():
     gradient_by_lag(net, batch)
     assert all(p.grad is None for p in net.parameters())
     with pytest.raises(DataError, match="nothing is asked for"):
-        gradient_by_lag(net, Batch(batch.inputs, batch.targets, torch.zeros_like(batch.counts)))
+        gradient_by_lag(net, Batch(batch.inputs, batch.targets, torch.zeros_like(batch.loss_mask)))
     with pytest.raises(DataError, match=r"nothing was shown at core\.gone"):
         gradient_by_lag(net, batch, "core.gone")
 
@@ -248,7 +248,7 @@ def test_a_record_in_chunks_is_what_one_reading_shows(core):
 def test_a_unit_for_each_position_is_no_reason_to_take_ticks_for_times():
     net, batch = model_of(width=CHUNK), text_of(CHUNK)
     assert {values.shape for values in record(net, batch).values.values()} == {(1, CHUNK, CHUNK)}
-    one = Batch(batch.inputs[:, :1], batch.targets[:, :1], batch.counts[:, :1])
+    one = Batch(batch.inputs[:, :1], batch.targets[:, :1], batch.loss_mask[:, :1])
     assert {values.shape for values in record(net, one).values.values()} == {(1, 1, CHUNK)}
 
 
@@ -283,14 +283,14 @@ def test_a_model_with_few_positions_is_read_bit_by_bit(positions):
 
 def test_many_rows_are_read_in_bits_as_small_as_fit():
     net, batch = model_of(cell="gru"), text_of(70, rows=64)
-    present = torch.ones(64, 70, dtype=torch.bool)
-    present[3, 40:] = False
-    ragged = Batch(batch.inputs, batch.targets, present, present)
+    mask = torch.ones(64, 70, dtype=torch.bool)
+    mask[3, 40:] = False
+    ragged = Batch(batch.inputs, batch.targets, mask, mask)
     sizes = [part.inputs.shape[1] for part, _ in chunks(net, ragged)]
     assert sum(sizes) == 70 and max(sizes) * 64 <= AT_ONCE
     whole, _ = net.read(ragged)
     hidden = record(net, ragged).values["core.layers.0.0.hidden"]
-    torch.testing.assert_close((hidden * present.unsqueeze(-1)).float(), whole.detach(), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close((hidden * mask.unsqueeze(-1)).float(), whole.detach(), atol=1e-3, rtol=1e-3)
 
 
 def test_what_reads_from_the_end_is_told_in_the_order_of_the_text():

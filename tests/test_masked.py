@@ -6,13 +6,14 @@ from collections import Counter
 import pytest
 import torch
 
-from unspool import Run, cli, config
-from unspool.data.batching import Cut, Windows
+from unspool import Run, cli
+from unspool.data.batching import RandomWindows, WindowedEval
 from unspool.data.masking import Masked, some
 from unspool.data.source import Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, DataError
 from unspool.experiment import Experiment
+from unspool.recipe import load_recipe, override
 from unspool.tasks.task import tasks
 
 SIZE = 50
@@ -31,10 +32,10 @@ def task(text="a b c d e f g h " * 40, **options):
 
 def test_of_the_chosen_eight_in_ten_are_masked_one_is_random_and_one_stays():
     ids = torch.randint(SIZE, (20_000,), generator=torch.Generator().manual_seed(1))
-    batch = Masked(Cut(ids, 200, 100), SIZE, 0.15, seed=3)[0]
+    batch = Masked(WindowedEval(ids, 200, 100), SIZE, 0.15, seed=3)[0]
     assert batch.positions == 100 * 30
-    assert torch.equal(batch.inputs[~batch.counts], batch.targets[~batch.counts])
-    seen, due = batch.inputs[batch.counts], batch.targets[batch.counts]
+    assert torch.equal(batch.inputs[~batch.loss_mask], batch.targets[~batch.loss_mask])
+    seen, due = batch.inputs[batch.loss_mask], batch.targets[batch.loss_mask]
     shares = Counter(
         "mask" if one == SIZE else "same" if one == two else "other" for one, two in zip(seen, due, strict=True)
     )
@@ -53,11 +54,11 @@ def test_padding_is_never_chosen_and_every_row_has_a_place():
 
 def test_a_batch_follows_from_seed_and_number_and_the_same_text_is_hidden_anew():
     ids = torch.arange(65)
-    windows = Windows(ids, 1, 64, seed=0)  # one window is all there is
+    windows = RandomWindows(ids, 1, 64, seed=0)  # one window is all there is
     one, same, other = (Masked(windows, 65, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one[4].inputs, same[4].inputs)
-    assert torch.equal(one[4].targets, one[5].targets) and not torch.equal(one[4].counts, one[5].counts)
-    assert not torch.equal(one[4].counts, other[4].counts)
+    assert torch.equal(one[4].targets, one[5].targets) and not torch.equal(one[4].loss_mask, one[5].loss_mask)
+    assert not torch.equal(one[4].loss_mask, other[4].loss_mask)
 
 
 def test_an_exam_asks_the_same_in_every_run_and_reads_the_whole_split():
@@ -68,7 +69,7 @@ def test_an_exam_asks_the_same_in_every_run_and_reads_the_whole_split():
     read = []
     for number in range(exams[0].epoch):
         batch = exams[0][number]
-        there = torch.ones_like(batch.counts) if batch.present is None else batch.present
+        there = torch.ones_like(batch.loss_mask) if batch.mask is None else batch.mask
         read += batch.targets[there].tolist()
     assert read == one.ids["valid"][:-1].tolist()
     assert one.exams("test") == {}
@@ -76,9 +77,9 @@ def test_an_exam_asks_the_same_in_every_run_and_reads_the_whole_split():
 
 def test_the_mask_is_read_and_never_written():
     made = task()
-    assert made.reads.size == made.writes.size + 1 == made.tokenizer.size + 1
+    assert made.inputs.size == made.targets.size + 1 == made.tokenizer.size + 1
     batch = made.batches()[0]
-    perfect = torch.nn.functional.one_hot(batch.targets, made.writes.size).float()
+    perfect = torch.nn.functional.one_hot(batch.targets, made.targets.size).float()
     assert made.mark(perfect, batch)["accuracy"] == (batch.positions, batch.positions)
     assert made.mark(perfect.roll(1, -1), batch)["accuracy"] == (0, batch.positions)
 
@@ -97,10 +98,10 @@ def solved(request, tmp_path_factory):
     (folder / "text.txt").write_text(CYCLE)
     options = [f"data.path={folder}/text.txt", "core.width=32", "task.length=16", "train.steps=250", "train.minutes=0"]
     options += ["train.precision=float32", "train.threads=1", "evaluate.times=1", "tokenizer.min_count=1"]
-    recipe = config.load("masked-lm", options)
+    recipe = load_recipe("masked-lm", options)
     recipe["core"] = {"width": 32}
     for text in CORES[request.param]:
-        config.override(recipe, text)
+        override(recipe, text)
     if request.param == "transformer":
         recipe["core"]["causal"] = False
     events = list(Experiment.new(recipe, folder / "run"))
@@ -138,6 +139,6 @@ def test_sample_fills_blanks_and_refuses_a_prompt_without_one(solved, capsys):
 def test_a_run_that_goes_on_with_a_text_fills_no_blanks(tmp_path):
     options = ["train.steps=1", "train.minutes=0", "core.width=8", "data.limit=3000", "train.threads=1"]
     options += ["train.precision=float32", "evaluate.times=1", "sample.times=0"]
-    list(Experiment.new(config.load("char-lm", options), tmp_path / "run"))
+    list(Experiment.new(load_recipe("char-lm", options), tmp_path / "run"))
     with pytest.raises(CheckpointError, match="fills no blanks"):
         Run.load(tmp_path / "run").fill("a ___")

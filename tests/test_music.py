@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from unspool import cli, config
+from unspool import cli
 from unspool.data.abc_reader import parse
 from unspool.data.chorales import ChoraleBook, Chorales, played
 from unspool.data.midi import midi
@@ -24,6 +24,7 @@ from unspool.errors import ConfigError, DataError
 from unspool.experiment import Experiment
 from unspool.generate.sampling import Sampling
 from unspool.generate.whole import whole
+from unspool.recipe import load_recipe
 from unspool.run import Run
 from unspool.tasks.chorales import ChoraleForm, ChoraleWriting, ids
 from unspool.tasks.tunes import TuneWriting
@@ -148,8 +149,8 @@ def test_every_character_of_a_tune_counts_once():
     said = []
     for number in range(exam.epoch):
         batch = exam[number]
-        assert batch.present is None and not batch.continues
-        said += [tokenizer.decode(row[there]) for row, there in zip(batch.targets, batch.counts, strict=True)]
+        assert batch.mask is None and not batch.carries_state
+        said += [tokenizer.decode(row[there]) for row, there in zip(batch.targets, batch.loss_mask, strict=True)]
         assert all(row[0] == tokenizer.encode("\n")[0] for row in batch.inputs)
     assert sorted(said) == sorted(text + "\n" for text in splits.valid)
     size = sum(len(text) + 1 for text in splits.valid)
@@ -166,7 +167,7 @@ def test_a_chord_is_the_sum_of_its_voices(tmp_path):
     assert splits.train == (((64, 60), (), (70,)),) and splits.test == ()
     task = ChoraleWriting(splits, batch_size=1)
     batch = task.batches()[0]
-    assert batch.targets[batch.counts].tolist() == [45, 41, 1, 1, 51, 1, 0]
+    assert batch.targets[batch.loss_mask].tolist() == [45, 41, 1, 1, 51, 1, 0]
     assert task.figures("valid", log(90), {})["chord_nll"] == pytest.approx(4 * log(90))  # two voices, and two ends
     assert task.exams("test") == {}
 
@@ -217,7 +218,7 @@ def runs(tmp_path_factory):
     """A small run of each kind."""
     folder = tmp_path_factory.mktemp("music")
     for name in ("music", "chorales"):
-        recipe = config.load(name, [*SMALL, "task.pieces=2", "data.number=20"])
+        recipe = load_recipe(name, [*SMALL, "task.pieces=2", "data.number=20"])
         *_, end = Experiment.new(recipe, folder / name)
         assert end.results["valid_written_pieces"] == 2.0
         wanted = {

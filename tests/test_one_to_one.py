@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from unspool import Numbers, Run, config
+from unspool import Run, Vectors
 from unspool.data.features import Features, chance, student
 from unspool.errors import ConfigError, DataError
 from unspool.experiment import Experiment
+from unspool.recipe import load_recipe
 from unspool.tasks.task import tasks
 
 
@@ -26,11 +27,11 @@ def test_rows_of_an_image_are_steps_of_time():
         built("classify-images", splits, patch_height=1, patch_width=0, batch_size=5),
         built("classify-images", splits, patch_height=8, patch_width=8, batch_size=5),
     )
-    assert rows.reads == Numbers(48) and pieces.reads == Numbers(192)
+    assert rows.inputs == Vectors(48) and pieces.inputs == Vectors(192)
     for task, time in ((rows, 16), (pieces, 4)):
         batch = task.exams("valid")["all"][0]
-        assert batch.inputs.shape[1] == time and batch.inputs.dtype == torch.float32 and batch.present is None
-        assert batch.counts.sum(dim=1).tolist() == [1] * 5 and bool(batch.counts[:, -1].all())
+        assert batch.inputs.shape[1] == time and batch.inputs.dtype == torch.float32 and batch.mask is None
+        assert batch.loss_mask.sum(dim=1).tolist() == [1] * 5 and bool(batch.loss_mask[:, -1].all())
     batch = rows.exams("valid")["all"][0]
     image = ((batch.inputs[0] + 1) * 127.5).round().byte().flatten().tolist()
     record = next(r for r in splits.valid if r["pixels"] == bytes(image))
@@ -46,7 +47,7 @@ def test_a_vision_transformer_learns_two_colours(tmp_path):
             Image.new("RGB", (8, 8), colour).save(tmp_path / colour / f"{number}.png")
     options = [f"data.path={tmp_path}", "data.side=8", "train.epochs=0", "train.steps=30", "evaluate.times=1"]
     options += ["core.width=16", "core.core.layers=1", "core.core.feed_width=16", "core.core.heads=2"]
-    results = list(Experiment.new(config.load("shapes", options), tmp_path / "run"))[-1].results
+    results = list(Experiment.new(load_recipe("shapes", options), tmp_path / "run"))[-1].results
     assert results["valid_all_accuracy"] == 1.0
     assert (tmp_path / "run" / "confusion.png").exists()
 
@@ -68,7 +69,7 @@ def test_numbers_are_read_from_columns_and_scaled_by_training(tmp_path):
     splits = Features(path=str(tmp_path / "a.csv"), features=("size", "odd", "same"), label="big").read()
     task = built("classify-numbers", splits, batch_size=30)
     batch = task.batches()[0]
-    assert batch.inputs.shape == (18, 1, 3) and task.reads == Numbers(3)
+    assert batch.inputs.shape == (18, 1, 3) and task.inputs == Vectors(3)
     torch.testing.assert_close(batch.inputs.mean(dim=0), torch.zeros(1, 3), atol=1e-6, rtol=0)
     assert batch.inputs[:, 0, 1].unique().numel() == 2 and bool((batch.inputs[:, 0, 2] == 0).all())
     assert bool(((batch.inputs[:, 0, 1] > 0) == (batch.targets[:, 0] == task.labels.ids["yes"])).all())
@@ -94,7 +95,7 @@ def test_wrong_numbers_are_one_sentence(tmp_path, text, sentence):
 
 
 def test_a_feed_forward_net_learns_who_passes(tmp_path):
-    results = list(Experiment.new(config.load("pass", ["data.students=1500"]), tmp_path / "run"))[-1].results
+    results = list(Experiment.new(load_recipe("pass", ["data.students=1500"]), tmp_path / "run"))[-1].results
     best = [max(p, 1 - p) for p in (chance(s["lectures"], s["hours"]) for s in map(student, range(1500)))]
     assert results["valid_all_accuracy"] > sum(best) / len(best) - 0.03
     assert Run.load(tmp_path / "run").evaluate("valid")["all"]["accuracy"] == results["valid_all_accuracy"]

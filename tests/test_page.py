@@ -372,8 +372,8 @@ def test_the_dark_page_is_dark_at_once(opened):
 
 def test_a_real_look_at_rows_of_different_lengths_opens(opened, tmp_path):
     recipe = quick("reverse", tmp_path)
-    task = build.task(recipe, build.source(recipe).read())
-    model = build.model(recipe, task.reads, task.writes, task.looks_at)
+    task = build.task(recipe, build.dataset(recipe).read())
+    model = build.model(recipe, task.inputs, task.targets, task.source)
     look = Look(model, task.passage("valid", 8, 40), task.read_as, name="reverse")
     found = seen(look, chosen("all"), lambda told: None)
     shown = opened(report_of([look], [found], ["untrained"]))

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from test_recipes import TEXT, quick
-from unspool import build, config
-from unspool.batch import Batch, Numbers, Tokens
+from unspool import build
+from unspool.batch import Batch, Tokens, Vectors
 from unspool.data.source import Splits
 from unspool.data.tokenizer import tokenizers
+from unspool.recipe import load_recipe, recipe_names
 from unspool.tasks.passage import beginning, cut
 from unspool.tasks.task import Task, tasks
 from unspool.tasks.temporal_order import SYMBOLS
@@ -23,7 +24,7 @@ def of_recipe(tmp_path):
 
     def made(name):
         recipe = quick(name, tmp_path)
-        return build.task(recipe, build.source(recipe).read())
+        return build.task(recipe, build.dataset(recipe).read())
 
     return made
 
@@ -50,26 +51,26 @@ def lengths(names):
     return found
 
 
-@pytest.mark.parametrize("name", config.names())
+@pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_has_a_passage(name, of_recipe):
     task = of_recipe(name)
     passage = task.passage("valid", 2, LONGEST) or task.passage("train", 2, LONGEST)
     batch = passage.batch
     rows, time = batch.inputs.shape[:2]
-    assert rows in (1, 2) and 1 <= time <= LONGEST and not batch.continues
-    assert batch.counts.shape == (rows, time) == batch.targets.shape[:2]
+    assert rows in (1, 2) and 1 <= time <= LONGEST and not batch.carries_state
+    assert batch.loss_mask.shape == (rows, time) == batch.targets.shape[:2]
     assert [len(row) for row in passage.tokens] == [len(row) for row in passage.targets] == [time] * rows
-    there = torch.ones(rows, time) if batch.present is None else batch.present
+    there = torch.ones(rows, time) if batch.mask is None else batch.mask
     assert lengths(passage.tokens) == there.sum(dim=1).tolist()
-    assert [[bool(said) for said in row] for row in passage.targets] == batch.counts.tolist()
+    assert [[bool(said) for said in row] for row in passage.targets] == batch.loss_mask.tolist()
     for feature, values in passage.features.items():
         assert values.shape == (rows, time) and values.dtype in (torch.bool, torch.float32), feature
         asked = there.bool() & ~values.isnan()
         assert len(values[asked].unique()) > 1 and not values[~there.bool() & ~values.isnan()].any(), feature
-    if task.looks_at is None:
+    if task.source is None:
         assert passage.source == [] and batch.source is None
     else:
-        assert lengths(passage.source) == batch.source_present.sum(dim=1).tolist()
+        assert lengths(passage.source) == batch.source_mask.sum(dim=1).tolist()
         assert len(passage.source) == rows and {len(row) for row in passage.source} == {batch.source.shape[1]}
 
 
@@ -121,7 +122,7 @@ def test_temporal_order_by_hand():
     task = made("temporal-order")
     ids = [SYMBOLS.index(one) for one in "XdBaXbYcE"]  # two places of padding, whose X is none
     there = torch.tensor([[False, False] + [True] * 7])
-    batch = batch_of(task, (ids, [1] * 9), present=there, counts=torch.arange(9).expand(1, -1) == 8)
+    batch = batch_of(task, (ids, [1] * 9), mask=there, loss_mask=torch.arange(9).expand(1, -1) == 8)
     for passage, first in ((task.named(batch), 2), (task.named(cut(batch, beginning(batch, 1, 7))), 0)):
         assert passage.tokens[0][first:] == list("BaXbYcE") and passage.tokens[0][:first] == [""] * first
         assert passage.targets[0] == [""] * (first + 6) + ["XY"]
@@ -207,7 +208,7 @@ def test_copy_and_recall_by_hand():
     long = made("copy", size=8, length=3, wait=0).passage("valid", 1, 5)
     assert long.features["symbols left to say"].tolist() == [[3, 3, 3, 3, 2]], "what is cut off is left to say as well"
     task = made("recall", size=4)
-    passage = task.named(batch_of(task, ([3, 5, 1, 4, 3, 1], [0, 0, 0, 0, 1, 0]), counts=torch.arange(6)[None] > 3))
+    passage = task.named(batch_of(task, ([3, 5, 1, 4, 3, 1], [0, 0, 0, 0, 1, 0]), loss_mask=torch.arange(6)[None] > 3))
     assert passage.tokens == [["k3", "v1", "k1", "v0", "k3", "k1"]]
     assert passage.targets == [["", "", "", "", "v1", "v0"]]
     assert true_at(passage, "k1 came by") == [2, 3, 4, 5] and true_at(passage, "a key") == [0, 2]
@@ -226,18 +227,21 @@ def test_the_source_stays_whole_and_its_padding_has_no_name():
     whole = task.exams("valid")["fresh"][0]
     passage = task.passage("valid", 3, 2)
     assert passage.batch.inputs.shape == (3, 2) and passage.tokens[0][0] == "|"
-    for names, ids, there in zip(passage.source, whole.source, whole.source_present, strict=True):
+    for names, ids, there in zip(passage.source, whole.source, whole.source_mask, strict=True):
         assert [*filter(None, names)] == [str(id) for id in ids[there].tolist()]
 
 
 def test_a_model_says_the_same_of_a_row_that_was_moved_to_the_front():
     task = made("temporal-order")
-    whole, model = task.exams("valid")["fresh"][0], build.model(config.load("temporal-order"), task.reads, task.writes)
+    whole, model = (
+        task.exams("valid")["fresh"][0],
+        build.model(load_recipe("temporal-order"), task.inputs, task.targets),
+    )
     moved = task.passage("valid", 8, 99).batch
     with torch.no_grad():
         before, after = (model.read(batch)[0][:8] for batch in (whole, moved))
-    assert not whole.present[:8].all(), "some rows are padded in front"
-    torch.testing.assert_close(after[moved.present], before[whole.present[:8]])
+    assert not whole.mask[:8].all(), "some rows are padded in front"
+    torch.testing.assert_close(after[moved.mask], before[whole.mask[:8]])
 
 
 def test_nothing_stands_behind_the_end_of_a_piece(of_recipe):
@@ -260,16 +264,16 @@ def test_an_answer_at_the_end_of_a_padded_row_moves_with_it():
     batch = Batch(ids, ids, torch.arange(3).expand(2, -1) == 2, there)
     moved = cut(batch, beginning(batch, 2, 5))
     assert moved.inputs.squeeze(-1).tolist() == [[1, 2, 9], [3, 4, 5]]
-    assert moved.present.tolist() == [[True, True, False], [True, True, True]]
-    assert moved.counts.tolist() == [[False, True, False], [False, False, True]]
+    assert moved.mask.tolist() == [[True, True, False], [True, True, True]]
+    assert moved.loss_mask.tolist() == [[False, True, False], [False, False, True]]
     assert cut(batch, beginning(batch, 1, 5)).inputs.shape == (1, 2, 1)
-    whole = replace(batch, present=None)
+    whole = replace(batch, mask=None)
     assert torch.equal(cut(whole, beginning(whole, 2, 5)).inputs, ids)
 
 
 def test_a_task_that_knows_nothing_of_this_is_watched_all_the_same():
     class Mine(Task):
-        reads, writes = Tokens(12), Numbers(3)
+        inputs, targets = Tokens(12), Vectors(3)
 
         def exams(self, split):
             ids = torch.arange(12).view(2, 6)

@@ -4,14 +4,14 @@ import wave
 
 import pytest
 
-from unspool import config
 from unspool.build import task_class
 from unspool.data.labelled import Labelled
 from unspool.data.parallel import Parallel
 from unspool.data.sounds import Sounds
 from unspool.data.source import Source
 from unspool.experiment import Experiment, Finished
-from unspool.registry import defaults
+from unspool.recipe import dump_recipe, load_recipe, parse_recipe, recipe_names
+from unspool.schema import defaults
 from unspool.settings import complete
 from unspool.train.trainer import Step
 from unspool.verify import Verdict, claimed, verify, verify_resume
@@ -59,47 +59,47 @@ MADE = {Source: text, Labelled: reviews, Sounds: noises, Parallel: two_languages
 
 def quick(name, tmp_path):
     """The recipe with two steps, on data made here where it wants the user's, from a run made here if it wants one."""
-    recipe = config.load(name)
+    recipe = load_recipe(name)
     made = MADE.get(task_class(recipe).material)
     fewer = ["task.pieces=1"] if "pieces" in defaults(task_class(recipe)) else []
     if made is None or recipe["data"].get("corpus"):
         fewer += [f"data.{key}=400" for key in ("scenes", "students") if key in recipe.get("data", {})]
-        return config.load(name, [*QUICK, *fewer])
+        return load_recipe(name, [*QUICK, *fewer])
     folder = tmp_path / "data"
     folder.mkdir()
     start = []
     if "start" in recipe.get("model", {}):
-        first = config.load("char-lm", [*QUICK, "core.width=16", "data.limit=3000"])
+        first = load_recipe("char-lm", [*QUICK, "core.width=16", "data.limit=3000"])
         list(Experiment.new(first, tmp_path / "start"))
         start = [f"model.start={tmp_path}/start"]
-    return config.load(name, [*QUICK, *start, f"data.path={made(folder)}"])
+    return load_recipe(name, [*QUICK, *start, f"data.path={made(folder)}"])
 
 
-@pytest.mark.parametrize("name", config.names())
+@pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_runs_two_steps(name, tmp_path):
     events = list(Experiment.new(quick(name, tmp_path), tmp_path / "run"))
     assert [e.number for e in events if isinstance(e, Step)] == [1, 2]
     assert isinstance(events[-1], Finished)
-    if "expect" in config.load(name):
-        claims = set(claimed(config.load(name)))
+    if "expect" in load_recipe(name):
+        claims = set(claimed(load_recipe(name)))
         told = {name.replace("valid_", "test_") for name in events[-1].results} | set(events[-1].results)
         assert claims <= told, "a claim that is never measured"
 
 
-@pytest.mark.parametrize("name", config.names())
+@pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_says_what_it_is(name):
-    assert len(config.names()[name]) > 20
+    assert len(recipe_names()[name]) > 20
 
 
-@pytest.mark.parametrize("name", config.names())
+@pytest.mark.parametrize("name", recipe_names())
 def test_a_resolved_recipe_reads_back_the_same(name):
-    full = complete(config.load(name))
-    assert config.parse(config.dump(full), name) == full
+    full = complete(load_recipe(name))
+    assert parse_recipe(dump_recipe(full), name) == full
     assert complete(full) == full
 
 
 def test_a_claim_is_judged(tmp_path):
-    recipe = config.load("char-lm", [*QUICK, "data.limit=3000", "core.width=8", "task.batch_size=2"])
+    recipe = load_recipe("char-lm", [*QUICK, "data.limit=3000", "core.width=8", "task.batch_size=2"])
     recipe["expect"] = {"valid_carried_loss": "<= 5.0", "train_loss": "< 1.0", "seeds": 2}
 
     def follow(experiment):
@@ -113,14 +113,14 @@ def test_a_claim_is_judged(tmp_path):
 
 
 def test_a_claim_about_the_test_split_is_judged_on_it():
-    recipe = config.load("char-lm", [*QUICK, "data.limit=6000", "data.test=0.2", "core.width=8", "task.batch_size=2"])
+    recipe = load_recipe("char-lm", [*QUICK, "data.limit=6000", "data.test=0.2", "core.width=8", "task.batch_size=2"])
     recipe["expect"] = {"test_carried_loss": "<= 5.0", "valid_carried_loss": "<= 5.0"}
     tested, validated = verify(recipe, 0, lambda experiment: list(experiment)[-1].results)
     assert tested.holds and validated.holds and tested.values != validated.values
 
 
 def test_killed_and_resumed_ends_in_the_same_bits():
-    recipe = config.load(
+    recipe = load_recipe(
         "char-lm", [*QUICK, "data.limit=3000", "core.width=8", "core.input_width=0", "task.batch_size=2"]
     )
     proof = verify_resume(recipe, steps=60, kills=2, seed=1, plugins=[], say=lambda text: None)

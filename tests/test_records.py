@@ -12,7 +12,7 @@ from unspool.data.labelled import Labelled
 from unspool.data.records import Examples, Records
 from unspool.data.sounds import Sounds, log_mel
 from unspool.errors import ConfigError, DataError, UnspoolError
-from unspool.registry import validated
+from unspool.schema import validated
 
 ROWS = [{"text": "to be", "label": "good"}, {"text": 'or "not",\nto be', "label": "bad"}]
 CSV = 'text,label\nto be,good\n"or ""not"",\nto be",bad\n'

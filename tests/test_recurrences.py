@@ -85,11 +85,11 @@ def test_a_scan_of_maxima_is_the_loop(time):
 
 
 def test_what_is_not_present_is_left_out():
-    present = torch.tensor([[True, False, True], [False, False, False]])
+    mask = torch.tensor([[True, False, True], [False, False, False]])
     y, h = torch.arange(1.0, 7.0).view(2, 3, 1), torch.tensor([[8.0], [9.0]])
-    kept, last = settle(y, h, present)
+    kept, last = settle(y, h, mask)
     assert kept.flatten().tolist() == [1, 0, 3, 0, 0, 0] and last.flatten().tolist() == [3, 9]
-    assert where_present(present, y, -1.0).flatten().tolist() == [1, -1, 3, -1, -1, -1]
+    assert where_present(mask, y, -1.0).flatten().tolist() == [1, -1, 3, -1, -1, -1]
 
 
 # Parallel = loop
@@ -102,12 +102,12 @@ def ragged(time):
     return [None, right, right.flip(1), torch.rand(B, time) < 0.5]
 
 
-def both_ways(cell, x, state, present):
+def both_ways(cell, x, state, mask):
     results = []
     for run in (partial(loop, cell), cell.fused):
         inputs = x.clone().requires_grad_()
         before = map_state(lambda s: s.clone().requires_grad_(), state)
-        y, after = run(inputs, before, present)
+        y, after = run(inputs, before, mask)
         weights = torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
         hidden = torch.randn(after[0].shape, generator=torch.Generator().manual_seed(2))
         starts = [before[0] if len(before) == 1 else before[1]]  # h, or the memory of those that do not look at h
@@ -123,8 +123,8 @@ def both_ways(cell, x, state, present):
 def test_the_parallel_form_is_the_loop(kind, time):
     cell = build(kind)
     state = some_state(cell)
-    for present in ragged(time):
-        (slow, slow_grads), (fast, fast_grads) = both_ways(cell, torch.randn(B, time, D), state, present)
+    for mask in ragged(time):
+        (slow, slow_grads), (fast, fast_grads) = both_ways(cell, torch.randn(B, time, D), state, mask)
         for ours, theirs in zip(fast, slow, strict=True):
             torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-4)
         for ours, theirs in zip(fast_grads, slow_grads, strict=True):
@@ -343,13 +343,13 @@ def test_a_glance_is_torchs_convolution_and_skips_what_is_not_present():
     padded = torch.nn.functional.pad(x.mT, (2, 0))
     torch.testing.assert_close(whole, torch.nn.functional.conv1d(padded, glance.weight, glance.bias, groups=4).mT)
     torch.testing.assert_close(last, x[:, -2:])
-    present = torch.tensor([[0, 1, 0, 1, 1, 0], [0, 0, 0, 0, 0, 1]]).bool()
+    mask = torch.tensor([[0, 1, 0, 1, 1, 0], [0, 0, 0, 0, 0, 1]]).bool()
     past = (torch.randn(2, 2, 4),)
-    y, (after,) = glance(x, past, present)
+    y, (after,) = glance(x, past, mask)
     for row in (0, 1):
-        alone = x[row : row + 1, present[row]]
+        alone = x[row : row + 1, mask[row]]
         there, (kept,) = glance(alone, (past[0][row : row + 1],))
-        torch.testing.assert_close(y[row, present[row]], there[0])
+        torch.testing.assert_close(y[row, mask[row]], there[0])
         torch.testing.assert_close(after[row], kept[0])
 
 
@@ -357,9 +357,9 @@ def test_a_glance_is_torchs_convolution_and_skips_what_is_not_present():
 def test_any_cell_mixes_time_in_blocks(kind):
     options = {"kind": "blocks", "cell": kind, "layers": 2, "input_width": 6, "expand": 2, "feed_forward": "swiglu"}
     core = cores.build("core", options, width=8)
-    x, present = torch.randn(2, 7, 6), torch.tensor([[1] * 7, [0, 1, 1, 0, 1, 0, 0]]).bool()
-    y, last = core(x, core.start(x), present)
-    state, alone = core.start(x[1:]), x[1:, present[1]]
+    x, mask = torch.randn(2, 7, 6), torch.tensor([[1] * 7, [0, 1, 1, 0, 1, 0, 0]]).bool()
+    y, last = core(x, core.start(x), mask)
+    state, alone = core.start(x[1:]), x[1:, mask[1]]
     for t in range(3):
         one, state = core(alone[:, t : t + 1], state)
     torch.testing.assert_close(y[1, 4], one[0, 0], atol=1e-5, rtol=1e-5)

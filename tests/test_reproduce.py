@@ -7,23 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from unspool import build, config
+from unspool import build
 from unspool.data.corpora import corpus
 from unspool.errors import ConfigError
 from unspool.experiment import Experiment
+from unspool.recipe import load_recipe, read_recipe, recipe_names
 from unspool.run import Run
 from unspool.settings import complete
 
 spec = importlib.util.spec_from_file_location("reproduce", Path(__file__).parent.parent / "docs/reproduce.py")
 reproduce = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(reproduce)
-CLAIMING = [name for name in config.names() if "expect" in config.load(name)]
+CLAIMING = [name for name in recipe_names() if "expect" in load_recipe(name)]
 NOTES = json.loads(reproduce.NOTES.read_text())
 
 
 def wants_data(name):
     try:
-        build.source(complete(config.load(name)))
+        build.dataset(complete(load_recipe(name)))
     except ConfigError:
         return True
     return False
@@ -38,17 +39,17 @@ def test_every_recipe_that_wants_data_has_a_place_for_it():
 @pytest.mark.parametrize("name", sorted(NOTES))
 def test_what_is_noted_is_what_the_recipe_claims_today(name):
     claims = {claim: text["claim"] for claim, text in NOTES[name]["claims"].items()}
-    assert claims == reproduce.claimed(config.load(name)), f"run docs/reproduce.py {name} again"
+    assert claims == reproduce.claimed(load_recipe(name)), f"run docs/reproduce.py {name} again"
 
 
 def test_a_finished_run_is_noted_and_another_recipe_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "NOTES", tmp_path / "lectures.json")
     file = tmp_path / "mine.toml"
-    text = config.read("reverse").replace("steps = 1000", "steps = 2").replace("seeds = 3", "")
+    text = read_recipe("reverse").replace("steps = 1000", "steps = 2").replace("seeds = 3", "")
     file.write_text(text.replace(">= 0.99", "> -1"))
     runs = [tmp_path / "run", tmp_path / "other"]
     for run, overrides in zip(runs, ([], ["core.width=32", "encoder.width=32"]), strict=True):
-        list(Experiment.new(config.load(file, overrides), run))
+        list(Experiment.new(load_recipe(file, overrides), run))
     found, seconds = reproduce.of_runs(str(file), runs[:1])
     assert all(verdict.holds for verdict in found) and len(seconds) == 1
     reproduce.note("mine", found, seconds)
@@ -59,7 +60,7 @@ def test_a_finished_run_is_noted_and_another_recipe_is_not(tmp_path, monkeypatch
 
 @pytest.mark.slow
 def test_the_main_job_writes_mostly_real_words(tmp_path):
-    list(Experiment.new(config.load("char-lm"), tmp_path / "run"))
+    list(Experiment.new(load_recipe("char-lm"), tmp_path / "run"))
     known = set(re.findall(r"[A-Za-z]+", corpus("python-docs").text))
     text = "".join(Run.load(tmp_path / "run").stream("The ", length=3000, seed=1))
     words = [word for word in re.findall(r"[A-Za-z]+", text)[1:-1] if len(word) > 2]

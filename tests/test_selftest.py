@@ -52,11 +52,11 @@ def loses_precision(cell, read, state):
 
 def forgets_padding(model, batch, state=None):
     y, state = model.think(batch.inputs, model.start(batch.inputs) if state is None else state)
-    return model.head.loss(y, batch.targets, batch.counts), state
+    return model.head.loss(y, batch.targets, batch.loss_mask), state
 
 
-def window_too_long(positions, keys, there, present, window, causal):
-    return visible(positions, keys, there, present, window + 1, causal)
+def window_too_long(positions, keys, there, mask, window, causal):
+    return visible(positions, keys, there, mask, window + 1, causal)
 
 
 def repeats_heads(heads, times, dim):

@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from unspool import build, checkpoint, config, seeds
+from unspool import build, checkpoint, files, seeds
 from unspool.batch import Batch, Tokens
-from unspool.data.batching import Lanes, Windows
+from unspool.data.batching import ContiguousBatches, RandomWindows
 from unspool.data.source import Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, TrainingError
@@ -28,6 +28,7 @@ from unspool.nn.ends import embedding, head
 from unspool.nn.part import Part, fork, tensors
 from unspool.nn.unroll import loop, unroll
 from unspool.promises.differences import largest
+from unspool.recipe import load_recipe
 from unspool.run import Run
 from unspool.selftest import Result
 from unspool.train.evaluate import evaluate
@@ -39,7 +40,7 @@ from unspool.train.trainer import Step, Trainer
 B, T, D, H, V, W = 4, 6, 3, 5, 7, 6
 MASK = torch.tensor([[1, 0, 1, 0, 0, 1], [0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 0]]).bool()
 KINDS = [*cells.kinds(), {"kind": "elman", "activation": "relu"}]
-DATA = Lanes(torch.randint(V, (400,), generator=torch.Generator().manual_seed(0)), 4, 10)
+DATA = ContiguousBatches(torch.randint(V, (400,), generator=torch.Generator().manual_seed(0)), 4, 10)
 every_cell = pytest.mark.parametrize("kind", KINDS, ids=str)
 
 
@@ -225,7 +226,7 @@ def test_a_step_tells_the_mean_loss_of_its_whole_batch(accumulate):
     wanted = made.loss(batch)[0].item()
     step = Trainer(made, Same(batch), steps=1, accumulate=accumulate).step()
     assert step.loss == pytest.approx(wanted, abs=1e-6)
-    assert step.positions == int(batch.counts.sum())
+    assert step.positions == int(batch.loss_mask.sum())
 
 
 def test_a_step_trains_whatever_the_mode_was_and_draws_by_seed_and_number():
@@ -389,12 +390,12 @@ def test_a_task_trains_on_what_its_recipe_says():
     def batches(**options):
         return build.task({"task": {"kind": "language", "batch_size": 2, "length": 5, **options}}, splits).batches()
 
-    assert isinstance(batches(), Lanes) and isinstance(batches(batching="windows"), Windows)
+    assert isinstance(batches(), ContiguousBatches) and isinstance(batches(batching="windows"), RandomWindows)
 
 
 def test_no_batch_of_lanes_is_empty():
     for size in range(4, 40):
-        lanes = Lanes(torch.arange(size), 2, 3)
+        lanes = ContiguousBatches(torch.arange(size), 2, 3)
         assert all(lanes[number].positions for number in range(lanes.epoch))
 
 
@@ -412,7 +413,7 @@ TINY = [
 
 
 def tiny(*overrides):
-    return config.load("char-lm", [*TINY, *overrides])
+    return load_recipe("char-lm", [*TINY, *overrides])
 
 
 def judged(events):
@@ -493,14 +494,14 @@ def test_another_seed_is_another_model(tmp_path):
 
 def test_a_small_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "results.json"
-    checkpoint.write_text(file, "old")
+    files.write_text(file, "old")
 
     def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(CheckpointError):
         patch.setattr("os.fsync", full)
-        checkpoint.write_text(file, "new")
+        files.write_text(file, "new")
     assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from unspool import Run, Trainer, cli, config
+from unspool import Run, Trainer, cli
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, DataError
 from unspool.experiment import Experiment
+from unspool.recipe import load_recipe
 from unspool.start import Start
 from unspool.train.log import records
 
@@ -21,7 +22,7 @@ QUICK += ["evaluate.times=1", "sample.times=0", "train.schedule=constant", "trai
 
 
 def train(name, folder, *options):
-    return list(Experiment.new(config.load(name, [*QUICK, *options]), folder))[-1].results
+    return list(Experiment.new(load_recipe(name, [*QUICK, *options]), folder))[-1].results
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def place(tmp_path_factory):
 
 def begun(name, folder, *options):
     """The experiment before its first step, and what it starts with."""
-    recipe = config.load(name, [*QUICK, *options])
+    recipe = load_recipe(name, [*QUICK, *options])
     experiment = Experiment.new(recipe, folder)
     return experiment, Start.load(recipe["model"]["start"])
 
@@ -115,7 +116,7 @@ def test_a_run_of_another_task_goes_on_from_a_pooled_one_and_the_other_way_round
 
 def test_hidden_words_and_next_words_have_one_head(place, tmp_path):
     options = [f"model.start={place}/causal", f"data.path={place}/text.txt", "task.length=8"]
-    recipe = config.load("masked-lm", [*QUICK, *options])
+    recipe = load_recipe("masked-lm", [*QUICK, *options])
     del recipe["core"]
     made, start = Experiment.new(recipe, tmp_path / "run"), Start.load(place / "causal")
     assert same(made.model.head, start.model.head)

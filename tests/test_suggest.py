@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from unspool import Run, cli, config
+from unspool import Run, cli
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, DataError
 from unspool.experiment import Experiment
 from unspool.generate.suggest import inside, keystrokes_saved, suggest
 from unspool.models.sequence import SequenceModel
+from unspool.recipe import load_recipe
 
 WEIGHTS = {
     "The power on The": 2, "The power. The": 2, "The pow on The": 3, "The powder on The": 2, "The dog on The": 1
@@ -38,7 +39,7 @@ class Known(SequenceModel):
         self.core = SimpleNamespace(room=lambda state: None, longest=None)
         self.anywhere = nn.Parameter(torch.zeros(1))
 
-    def start(self, prompt, source=None, source_present=None):
+    def start(self, prompt, source=None, source_mask=None):
         return (prompt[:, :0],)
 
     def chances(self, read):
@@ -129,8 +130,8 @@ def run(tmp_path_factory):
     (folder / "text.txt").write_text("the cat sat on the mat.\n" * 200)
     options = [f"data.path={folder}/text.txt", "core.width=32", "train.steps=250", "train.minutes=0"]
     options += ["train.precision=float32", "train.threads=1", "evaluate.times=1", "sample.times=0"]
-    list(Experiment.new(config.load("char-lm", options), folder / "run"))
-    list(Experiment.new(config.load("masked-lm", [*options, "core.heads=2", "train.steps=1"]), folder / "masked"))
+    list(Experiment.new(load_recipe("char-lm", options), folder / "run"))
+    list(Experiment.new(load_recipe("masked-lm", [*options, "core.heads=2", "train.steps=1"]), folder / "masked"))
     return folder
 
 

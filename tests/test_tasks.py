@@ -49,8 +49,8 @@ def test_batches_follow_from_seed_and_number_and_exams_are_others(kind):
 def test_a_perfect_answer_is_marked_as_such_and_a_wrong_one_not(kind):
     task = made(kind, **GENERATED[kind])
     batch = task.batches()[0]
-    if isinstance(task.writes, Tokens):
-        perfect = torch.nn.functional.one_hot(batch.targets, task.writes.size).float()
+    if isinstance(task.targets, Tokens):
+        perfect = torch.nn.functional.one_hot(batch.targets, task.targets.size).float()
         wrong = perfect.roll(1, dims=-1)
     else:
         perfect, wrong = batch.targets.float(), batch.targets + 0.5
@@ -68,8 +68,8 @@ def test_temporal_order(level):
     lengths, found = set(), set()
     for number in range(20):
         batch = task.batches()[number]
-        assert batch.counts.sum(dim=1).tolist() == [1] * 32 and bool(batch.counts[:, -1].all())
-        for ids, there, target in zip(batch.inputs, batch.present, batch.targets, strict=True):
+        assert batch.loss_mask.sum(dim=1).tolist() == [1] * 32 and bool(batch.loss_mask[:, -1].all())
+        for ids, there, target in zip(batch.inputs, batch.mask, batch.targets, strict=True):
             word = "".join(SYMBOLS[i] for i in ids[there])
             assert there.int().diff().min() >= 0, "padding stands in front"
             assert shortest <= len(word) <= longest and word[0] == "B" and word[-1] == "E"
@@ -81,14 +81,14 @@ def test_temporal_order(level):
             assert int("".join(str("XY".index(s)) for _, s in triggers), 2) == target[-1]
             lengths.add(len(word))
             found.add(int(target[-1]))
-    assert found == set(range(task.writes.size))
+    assert found == set(range(task.targets.size))
     assert {shortest, longest} <= lengths or level == "nightmare", "both ends of the range are drawn"
 
 
 def test_echo_says_again_what_it_heard_across_chunks_and_never_across_series():
     task = made("echo", delay=4, series=50, length=7, batch_size=3)
     batches = task.batches()
-    assert batches.epoch == 8 and [batches[n].continues for n in range(9)] == [False] + [True] * 7 + [False]
+    assert batches.epoch == 8 and [batches[n].carries_state for n in range(9)] == [False] + [True] * 7 + [False]
     for series in range(2):
         chunks = [batches[8 * series + n] for n in range(8)]
         heard, said = (torch.cat([getattr(c, name) for c in chunks], dim=1) for name in ("inputs", "targets"))
@@ -99,9 +99,11 @@ def test_echo_says_again_what_it_heard_across_chunks_and_never_across_series():
 
 def test_copy():
     batch = made("copy", size=6, length=4, wait=3).batches()[0]
-    for ids, target, counts in zip(batch.inputs.tolist(), batch.targets.tolist(), batch.counts.tolist(), strict=True):
+    for ids, target, loss_mask in zip(
+        batch.inputs.tolist(), batch.targets.tolist(), batch.loss_mask.tolist(), strict=True
+    ):
         assert ids[4:7] == [6] * 3 and ids[7] == 7 and ids[8:] == [6] * 3 and max(ids[:4]) < 6
-        assert counts == [False] * 7 + [True] * 4 and target[7:] == ids[:4]
+        assert loss_mask == [False] * 7 + [True] * 4 and target[7:] == ids[:4]
 
 
 def test_adding():
@@ -133,9 +135,11 @@ def test_flip_flop(logic):
 
 def test_recall():
     batch = made("recall", size=7, pairs=5).batches()[0]
-    for ids, target, counts in zip(batch.inputs.tolist(), batch.targets.tolist(), batch.counts.tolist(), strict=True):
+    for ids, target, loss_mask in zip(
+        batch.inputs.tolist(), batch.targets.tolist(), batch.loss_mask.tolist(), strict=True
+    ):
         pairs = dict(zip(ids[:10:2], [v - 7 for v in ids[1:10:2]], strict=True))
-        assert len(pairs) == 5 and counts == [False] * 10 + [True] * 5
+        assert len(pairs) == 5 and loss_mask == [False] * 10 + [True] * 5
         assert sorted(ids[10:]) == sorted(pairs) and target[10:] == [pairs[key] for key in ids[10:]]
     with pytest.raises(ConfigError, match="8 pairs need as many keys"):
         made("recall", size=7, pairs=8)
@@ -185,9 +189,9 @@ class Chosen(Random):
 
 def test_execute_asks_for_the_answer_alone():
     batch = made("execute", length=2, nesting=2, batch_size=20).batches()[0]
-    for ids, there, target, counts in zip(batch.inputs, batch.present, batch.targets, batch.counts, strict=True):
+    for ids, there, target, loss_mask in zip(batch.inputs, batch.mask, batch.targets, batch.loss_mask, strict=True):
         text, _, begun = "".join(SYMBOLS_OF_PROGRAMS[i] for i in ids[there]).partition("#")
-        answer = "".join(SYMBOLS_OF_PROGRAMS[i] for i in target[counts])
+        answer = "".join(SYMBOLS_OF_PROGRAMS[i] for i in target[loss_mask])
         assert answer == printed_by_python(text) + "." and answer.startswith(begun)
 
 
@@ -218,10 +222,10 @@ def test_reverse():
     for number in range(5):
         batch = made("reverse", size=6, length=4).batches()[number]
         for row in range(len(batch.inputs)):
-            there, looked = batch.present[row], batch.source_present[row]
+            there, looked = batch.mask[row], batch.source_mask[row]
             source, said = batch.source[row, looked].tolist(), batch.targets[row, there].tolist()
             assert said == [*source[::-1], 6] and batch.inputs[row, there].tolist() == [6, *said[:-1]]
-            assert max(source) < 6 and torch.equal(batch.counts, batch.present)
+            assert max(source) < 6 and torch.equal(batch.loss_mask, batch.mask)
             lengths.add(len(source))
     assert lengths == {1, 2, 3, 4}
 
@@ -234,8 +238,8 @@ def test_executing_is_told_by_length_and_nesting_for_sums_and_for_the_slides():
         marks = {"solved": [0.0, 0.0]}
         for number in range(batches.epoch):
             batch = batches[number]
-            right = torch.nn.functional.one_hot(batch.targets, task.writes.size).float()
-            easy = batch.present.sum(dim=1) < 28
+            right = torch.nn.functional.one_hot(batch.targets, task.targets.size).float()
+            easy = batch.mask.sum(dim=1) < 28
             said = torch.where(easy.view(-1, 1, 1), right, right.roll(1, -1))
             for name, (amount, over) in mark(said, batch).items():
                 if name in marks:
@@ -254,7 +258,7 @@ def test_no_program_of_an_exam_is_ever_trained_on_and_only_the_chosen_operations
     task = made("execute", length=1, nesting=1, batch_size=300, operations=["pair"], curriculum="none", epoch=2)
 
     def programs(batches):
-        rows = [row for n in range(2) for row in zip(batches[n].inputs, batches[n].present, strict=True)]
+        rows = [row for n in range(2) for row in zip(batches[n].inputs, batches[n].mask, strict=True)]
         texts = {"".join(SYMBOLS_OF_PROGRAMS[i] for i in ids[there]).partition("#")[0] for ids, there in rows}
         assert all(re.fullmatch(r"print\(\(\d[+-]\d\)\)", text) for text in texts)
         return texts

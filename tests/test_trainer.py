@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from unspool.batch import Batch, Tokens
-from unspool.data.batching import Lanes
+from unspool.data.batching import ContiguousBatches
 from unspool.errors import ConfigError, TrainingError
 from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
@@ -35,7 +35,7 @@ def vector(model):
 
 def test_the_loop_is_five_plain_steps():
     """Forward, loss, backward, update, zero the gradients; carried and detached. One missing and this fails."""
-    ours, plain, data = make(), make(), Lanes(IDS, 4, 10)
+    ours, plain, data = make(), make(), ContiguousBatches(IDS, 4, 10)
     list(Trainer(ours, data, steps=12, optimizer="sgd", learning_rate=0.5, schedule="constant", warmup=0.0, clip=1.0))
     state = None
     for number in range(12):
@@ -54,12 +54,12 @@ def test_the_loop_is_five_plain_steps():
 
 
 def test_the_state_is_carried_where_a_batch_continues():
-    data = Lanes(IDS, 4, 10)
+    data = ContiguousBatches(IDS, 4, 10)
     trainer = Trainer(make(), data, steps=2 * data.epoch, learning_rate=1e-9)
     seen = []
     for step in trainer:
         seen.append(trainer.state)
-        before = None if step.number == 1 or not data[step.number - 1].continues else seen[-2]
+        before = None if step.number == 1 or not data[step.number - 1].carries_state else seen[-2]
         _, wanted = trainer.model.loss(data[step.number - 1], before)
         torch.testing.assert_close(trainer.state, wanted, atol=1e-5, rtol=1e-4)
     assert all(not s.requires_grad for layer in seen[-1] for way in layer for s in way)
@@ -69,14 +69,16 @@ def test_clipping_bounds_the_step_and_tells_the_norm_before():
     model = make()
     before = vector(model)
     options = {"optimizer": "sgd", "learning_rate": 1.0, "clip": 0.01, "schedule": "constant", "warmup": 0.0}
-    step = Trainer(model, Lanes(IDS, 4, 10), steps=1, **options).step()
+    step = Trainer(model, ContiguousBatches(IDS, 4, 10), steps=1, **options).step()
     assert step.grad_norm > 0.01
     assert (vector(model) - before).norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_a_run_that_explodes_is_stopped_with_good_weights():
     model = make()
-    trainer = Trainer(model, Lanes(IDS, 4, 10), steps=50, optimizer="sgd", learning_rate=1e38, clip=0.0, warmup=0.0)
+    trainer = Trainer(
+        model, ContiguousBatches(IDS, 4, 10), steps=50, optimizer="sgd", learning_rate=1e38, clip=0.0, warmup=0.0
+    )
     with pytest.raises(TrainingError, match="at step") as caught:
         list(trainer)
     assert "learning_rate" in caught.value.hint
@@ -85,7 +87,7 @@ def test_a_run_that_explodes_is_stopped_with_good_weights():
 
 
 def test_clipping_saves_a_run_that_would_explode():
-    trainer = Trainer(make(), Lanes(IDS, 4, 10), steps=50, optimizer="sgd", learning_rate=3.0, clip=0.1)
+    trainer = Trainer(make(), ContiguousBatches(IDS, 4, 10), steps=50, optimizer="sgd", learning_rate=3.0, clip=0.1)
     losses = [step.loss for step in trainer]
     assert all(math.isfinite(loss) for loss in losses)
 
@@ -101,7 +103,7 @@ def test_every_optimizer_learns_and_goes_on_bit_for_bit(name):
             "accumulate": 2,
             "momentum": 0.9 if name in ("sgd", "rmsprop") else 0.0,
         }
-        return Trainer(model, Lanes(IDS, 4, 10), steps=40, optimizer=name, learning_rate=0.01, **options)
+        return Trainer(model, ContiguousBatches(IDS, 4, 10), steps=40, optimizer=name, learning_rate=0.01, **options)
 
     straight = trainer(make(dropout=0.3))
     torch.manual_seed(1)
@@ -124,7 +126,7 @@ def test_every_optimizer_learns_and_goes_on_bit_for_bit(name):
 
 def test_the_average_follows_the_weights_and_steps_aside():
     model = make()
-    trainer = Trainer(model, Lanes(IDS, 4, 10), steps=5, ema=0.5)
+    trainer = Trainer(model, ContiguousBatches(IDS, 4, 10), steps=5, ema=0.5)
     average = vector(model)
     for _ in trainer:
         average = 0.5 * average + 0.5 * vector(model)
@@ -135,14 +137,14 @@ def test_the_average_follows_the_weights_and_steps_aside():
 
 
 def test_epochs_are_a_budget_too():
-    data = Lanes(IDS, 4, 10)
+    data = ContiguousBatches(IDS, 4, 10)
     assert len(list(Trainer(make(), data, epochs=1.5))) == round(1.5 * data.epoch)
 
 
 def test_minutes_are_a_budget_too(monkeypatch):
     clock = count()
     monkeypatch.setattr("unspool.train.trainer.perf_counter", lambda: next(clock) * 0.125)  # what a step takes
-    trainer = Trainer(make(), Lanes(IDS, 4, 10), minutes=0.125, warmup=0.1, decay=0.5)
+    trainer = Trainer(make(), ContiguousBatches(IDS, 4, 10), minutes=0.125, warmup=0.1, decay=0.5)
     rates = [step.learning_rate / 0.003 for step in trainer]
     assert len(rates) == 60
     assert 0 < rates[0] < 0.2 and rates[20] == 1 and rates[-1] < 0.05
@@ -150,7 +152,7 @@ def test_minutes_are_a_budget_too(monkeypatch):
 
 def test_without_a_budget_nothing_begins():
     with pytest.raises(ConfigError, match="budget"):
-        Trainer(make(), Lanes(IDS, 4, 10))
+        Trainer(make(), ContiguousBatches(IDS, 4, 10))
 
 
 @pytest.mark.parametrize("name", ["constant", "linear", "cosine", "warmup-stable-decay"])
@@ -183,21 +185,21 @@ def test_only_matrices_decay_and_muon_takes_the_cores_an_encoders_too():
 
 def test_the_loss_looks_where_it_counts_and_nowhere_else():
     model, ids = make(), torch.randint(V, (3, 8))
-    counts = torch.rand(3, 8) < 0.5
-    batch = Batch(ids, ids.roll(1, 1), counts)
+    loss_mask = torch.rand(3, 8) < 0.5
+    batch = Batch(ids, ids.roll(1, 1), loss_mask)
     logits, _ = model(ids, model.start(ids))
-    wanted = nn.functional.cross_entropy(logits[counts], ids.roll(1, 1)[counts])
+    wanted = nn.functional.cross_entropy(logits[loss_mask], ids.roll(1, 1)[loss_mask])
     torch.testing.assert_close(model.loss(batch)[0], wanted)
-    elsewhere = Batch(ids, torch.where(counts, batch.targets, (batch.targets + 1) % V), counts)
+    elsewhere = Batch(ids, torch.where(loss_mask, batch.targets, (batch.targets + 1) % V), loss_mask)
     torch.testing.assert_close(model.loss(elsewhere)[0], wanted)
-    assert model.loss(Batch(ids, ids, torch.zeros_like(counts)))[0].item() == 0
+    assert model.loss(Batch(ids, ids, torch.zeros_like(loss_mask)))[0].item() == 0
 
 
 def test_numbers_have_a_head_too():
     layer = Gaussian(4, 2)
-    y, targets, counts = torch.randn(3, 5, 4), torch.randn(3, 5, 2), torch.rand(3, 5) < 0.7
-    wanted = (layer(y) - targets).square().sum(-1)[counts].mean() / 2
-    torch.testing.assert_close(layer.loss(y, targets, counts), wanted)
+    y, targets, loss_mask = torch.randn(3, 5, 4), torch.randn(3, 5, 2), torch.rand(3, 5) < 0.7
+    wanted = (layer(y) - targets).square().sum(-1)[loss_mask].mean() / 2
+    torch.testing.assert_close(layer.loss(y, targets, loss_mask), wanted)
 
 
 def test_an_embedding_is_a_matrix_and_a_one_hot():
@@ -217,14 +219,16 @@ def test_tied_ends_share_their_weights_and_save_them():
 
 
 def test_a_whole_set_is_judged_position_by_position():
-    from unspool.data.batching import Cut, Whole
+    from unspool.data.batching import ContiguousEval, WindowedEval
 
     model = make().eval()
     with torch.no_grad():
         logits, _ = model(IDS[None, :-1], model.start(IDS[None]))
         one_by_one = nn.functional.cross_entropy(logits[0], IDS[1:]).item()
-    score = evaluate(model, Whole(IDS, 1, 37))
+    score = evaluate(model, ContiguousEval(IDS, 1, 37))
     assert score.positions == len(IDS) - 1
     assert score.loss == pytest.approx(one_by_one, abs=1e-5)
-    assert evaluate(model, Cut(IDS, 16, 5)).positions == len(IDS) - 1
-    assert evaluate(model, Cut(IDS, 16, 5)).loss == pytest.approx(evaluate(model, Cut(IDS, 16, 3)).loss, abs=1e-5)
+    assert evaluate(model, WindowedEval(IDS, 16, 5)).positions == len(IDS) - 1
+    assert evaluate(model, WindowedEval(IDS, 16, 5)).loss == pytest.approx(
+        evaluate(model, WindowedEval(IDS, 16, 3)).loss, abs=1e-5
+    )

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from conftest import trained
-from unspool import Run, Tokens, config, tokenizers
+from unspool import Run, Tokens, tokenizers
 from unspool.batch import Batch
 from unspool.build import model as build_model
 from unspool.cli import main
@@ -15,6 +15,7 @@ from unspool.data.parallel import Pair, Pairs, Parallel
 from unspool.data.scores import bleu, sacrebleu_scores
 from unspool.errors import ConfigError, DataError
 from unspool.experiment import Experiment
+from unspool.recipe import load_recipe
 from unspool.tasks.task import tasks
 from unspool.tasks.translate import Translate
 
@@ -36,16 +37,16 @@ def test_a_batch_is_the_sentences_between_line_breaks(kind):
     said = {}
     for number in range(task.batches().epoch):
         batch = task.batches()[number]
-        assert torch.equal(batch.counts, batch.present)
-        assert torch.equal(batch.inputs[:, 1:][batch.present[:, 1:]], batch.targets[:, :-1][batch.present[:, 1:]])
+        assert torch.equal(batch.loss_mask, batch.mask)
+        assert torch.equal(batch.inputs[:, 1:][batch.mask[:, 1:]], batch.targets[:, :-1][batch.mask[:, 1:]])
         for row in range(len(batch.inputs)):
-            source = task.source_tokenizer.decode(batch.source[row, batch.source_present[row]])
-            target = task.tokenizer.decode(batch.targets[row, batch.counts[row]])
+            source = task.source_tokenizer.decode(batch.source[row, batch.source_mask[row]])
+            target = task.tokenizer.decode(batch.targets[row, batch.loss_mask[row]])
             assert source[-1] == target[-1] == "\n" and batch.inputs[row, 0] == task.edge
             said[source[:-1]] = target[:-1]
     assert said == dict(zip(DE, EN, strict=True))
     assert task.exams("valid")["taught"].epoch == 1 and task.exams("test") == {}
-    assert task.reads == task.writes == Tokens(task.tokenizer.size)
+    assert task.inputs == task.targets == Tokens(task.tokenizer.size)
 
 
 def test_a_source_is_read_backwards_and_its_end_stays_the_end():
@@ -60,7 +61,7 @@ def test_a_source_is_read_backwards_and_its_end_stays_the_end():
 def test_right_words_are_marked_and_a_tokenizer_without_a_line_break_is_refused():
     task = translate()
     batch = task.exams("valid")["taught"][0]
-    perfect = torch.nn.functional.one_hot(batch.targets, task.writes.size).float()
+    perfect = torch.nn.functional.one_hot(batch.targets, task.targets.size).float()
     assert task.mark(perfect, batch) == {"accuracy": (6.0, 6.0)}  # 3 + 1 words and two ends
     assert task.mark(perfect.roll(1, -1), batch) == {"accuracy": (0.0, 6.0)}
     assert task.figures("valid", 0.0, {"accuracy": 1.0}) == {"loss": 0.0, "perplexity": 1.0, "accuracy": 1.0}
@@ -75,8 +76,8 @@ def test_what_is_written_is_judged_in_the_order_of_the_file():
     pairs = zip(DE, EN, strict=True)
     known = {tuple(task.source_tokenizer.encode(a).tolist()): task.tokenizer.encode(b).tolist() for a, b in pairs}
 
-    def perfect(source, source_present, *, begin, end, length, width=1, length_penalty=0.0):
-        rows = [tuple(row[there].tolist())[:-1] for row, there in zip(source, source_present, strict=True)]
+    def perfect(source, source_mask, *, begin, end, length, width=1, length_penalty=0.0):
+        rows = [tuple(row[there].tolist())[:-1] for row, there in zip(source, source_mask, strict=True)]
         return [known[row] for row in rows]
 
     assert task.written("train", perfect) == EN
@@ -154,7 +155,7 @@ def test_a_run_learns_is_judged_by_what_it_writes_and_says_so(tmp_path, capsys):
         "tokenizer.min_count=1",
         f"data.path={corpus(tmp_path)}",
     ]
-    recipe = config.load("translate-attention", [*overrides, "task.beam=3", "task.length_penalty=0.6"])
+    recipe = load_recipe("translate-attention", [*overrides, "task.beam=3", "task.length_penalty=0.6"])
     results = list(Experiment.new(recipe, tmp_path / "run"))[-1].results
     assert results["valid_taught_accuracy"] > 0.9 and results["valid_written_bleu"] > 80
     assert all(isinstance(value, float) for value in results.values())

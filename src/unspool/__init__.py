@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unspool.batch import Batch, Batches, Kind, Numbers, Tokens
+    from unspool.batch import Batch, Batches, Domain, Tokens, Vectors
     from unspool.data.source import Source, Splits
     from unspool.data.tokenizer import Tokenizer, tokenizers
     from unspool.errors import CheckpointError, ConfigError, DataError, TrainingError, UnspoolError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from unspool.train.trainer import Step, Trainer
 
 _HOME = {
-    "batch": ("Batch", "Batches", "Kind", "Numbers", "Tokens"),
+    "batch": ("Batch", "Batches", "Domain", "Vectors", "Tokens"),
     "data.source": ("Source", "Splits"),
     "data.tokenizer": ("Tokenizer", "tokenizers"),
     "errors": ("CheckpointError", "ConfigError", "DataError", "TrainingError", "UnspoolError"),
@@ -59,12 +59,11 @@ __all__ = [
     "ConfigError",
     "Core",
     "DataError",
+    "Domain",
     "Drawn",
     "Experiment",
     "Head",
-    "Kind",
     "Look",
-    "Numbers",
     "Part",
     "Registry",
     "Run",
@@ -81,6 +80,7 @@ __all__ = [
     "Trainer",
     "TrainingError",
     "UnspoolError",
+    "Vectors",
     "cells",
     "cores",
     "detach",

@@ -23,17 +23,17 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Vectors:
     """Vectors of `size` reals.
 
-    >>> Numbers(2).size
+    >>> Vectors(2).size
     2
     """
 
     size: int
 
 
-Kind = Tokens | Numbers
+Domain = Tokens | Vectors
 """What a sequence is made of; it decides the embedding and the head."""
 
 
@@ -49,17 +49,17 @@ class Batch:
 
     inputs: Tensor  # (B, T) ids, or (B, T, size) numbers
     targets: Tensor  # (B, T) ids, or (B, T, size) numbers
-    counts: Tensor  # (B, T) bool: the positions the loss looks at
-    present: Tensor | None = None  # (B, T) bool: the positions that are not padding; None when all are there
+    loss_mask: Tensor  # (B, T) bool: the positions the loss looks at
+    mask: Tensor | None = None  # (B, T) bool: the positions that are not padding; None when all are there
     source: Tensor | None = None  # (B, S) ids, or (B, S, size) numbers, for an encoder
-    source_present: Tensor | None = None  # (B, S) bool
+    source_mask: Tensor | None = None  # (B, S) bool
     spared: Tensor | None = None  # (B, T, V) bool: the tokens that training does not hold against a model
-    continues: bool = False  # the rows go on where the batch before stopped, so the state is carried over
+    carries_state: bool = False  # the rows go on where the batch before stopped, so the state is carried over
 
     @property
     def positions(self) -> int:
         """How many positions the loss looks at."""
-        return int(self.counts.sum())
+        return int(self.loss_mask.sum())
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on that device."""

@@ -4,22 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from unspool.batch import Kind, Numbers, Tokens
-from unspool.config import Recipe
+from unspool.batch import Domain, Tokens, Vectors
 from unspool.data.source import Material, Nothing
 from unspool.data.tokenizer import Tokenizer, tokenizers
 from unspool.errors import ConfigError
 from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
-from unspool.registry import Natural, defaults, validated
+from unspool.recipe import Recipe
+from unspool.schema import Natural, defaults, validated
 from unspool.tasks.task import Task, tasks
 
 
-def source(recipe: Recipe) -> Material:
+def dataset(recipe: Recipe) -> Material:
     """Where the recipe's data is, read as its task wants it.
 
-    >>> source({"data": {"corpus": "python-docs"}}).corpus
+    >>> dataset({"data": {"corpus": "python-docs"}}).corpus
     'python-docs'
     """
     material = task_class(recipe).material
@@ -56,7 +56,7 @@ def _fitted(name: str, options: str | Mapping[str, Any], splits: Any, task: type
     return tokenizer.fit("".join(task.texts(part).get(name, "") for part in parts))
 
 
-def model(recipe: Recipe, reads: Kind, writes: Kind, looks_at: Kind | None = None) -> SequenceModel:
+def model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None = None) -> SequenceModel:
     """The recipe's model for things of these kinds, with weights drawn from torch's generator.
 
     Where there is something to look at, the [encoder] reads it: a core of any kind, and better one that sees both ways.
@@ -73,9 +73,9 @@ def model(recipe: Recipe, reads: Kind, writes: Kind, looks_at: Kind | None = Non
         options.pop(name, None)
     core_options = {"kind": recipe["core"]} if isinstance(recipe["core"], str) else dict(recipe["core"])
     if not chosen.embed:
-        core_options["input_width"] = core_options.get("input_width") or reads.size
+        core_options["input_width"] = core_options.get("input_width") or inputs.size
     section = validated(SequenceModel, options, "model", "the model", _GIVEN)
-    encoder = _encoder(recipe.get("encoder", {}), looks_at, section.get("dropout", 0.0)) if looks_at else None
+    encoder = _encoder(recipe.get("encoder", {}), source, section.get("dropout", 0.0)) if source else None
     if encoder is not None:
         core_options = _looking(core_options, encoder.core.width)
     core = cores.build("core", core_options)
@@ -84,12 +84,12 @@ def model(recipe: Recipe, reads: Kind, writes: Kind, looks_at: Kind | None = Non
             f"this task has a source, and the core {core_options['kind']} does not look at it",
             hint='set core.looks ("once" and "always" for recurrent, true for transformer), or core.kind=attention-rnn',
         )
-    if not chosen.embed and core.input_width != reads.size:
+    if not chosen.embed and core.input_width != inputs.size:
         raise ConfigError(
-            f"model.embed=false shows the core {reads.size} numbers, and core.input_width is {core.input_width}",
+            f"model.embed=false shows the core {inputs.size} numbers, and core.input_width is {core.input_width}",
             hint="leave core.input_width out",
         )
-    entrance, exit_ = embedding(reads, core.input_width, chosen.embed), head(writes, core.width, chosen.components)
+    entrance, exit_ = embedding(inputs, core.input_width, chosen.embed), head(targets, core.width, chosen.components)
     return SequenceModel(entrance, core, exit_, encoder, **section)
 
 
@@ -100,7 +100,7 @@ def _looking(options: Mapping[str, Any], width: int) -> dict[str, Any]:
     return {**options, "source_width": options.get("source_width") or width} if able else dict(options)
 
 
-def _encoder(options: str | Mapping[str, Any], kind: Kind, dropout: float) -> Encoder:
+def _encoder(options: str | Mapping[str, Any], kind: Domain, dropout: float) -> Encoder:
     if not options:
         raise ConfigError("this task has a source, and the recipe has no [encoder]", hint="set encoder.kind=recurrent")
     core = cores.build("encoder", options)
@@ -135,11 +135,11 @@ def ends(recipe: Recipe) -> Ends:
 _GIVEN = dict.fromkeys(("embedding", "core", "head", "encoder"))
 
 
-def kind(data: Mapping[str, Any]) -> Kind:
+def kind(data: Mapping[str, Any]) -> Domain:
     """The kind that plain data says.
 
     >>> kind({"kind": "Tokens", "size": 65})
     Tokens(size=65)
     """
-    kinds: dict[str, type[Tokens] | type[Numbers]] = {"Tokens": Tokens, "Numbers": Numbers}
+    kinds: dict[str, type[Tokens] | type[Vectors]] = {"Tokens": Tokens, "Vectors": Vectors}
     return kinds[data["kind"]](int(data["size"]))

@@ -14,10 +14,8 @@ A checkpoint is written beside its place, flushed to the disk and renamed, so it
 manifest has the digest of every file that the state depends on; whatever does not match is refused.
 """
 
-import errno
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -29,15 +27,12 @@ from typing import Any
 
 from torch import Tensor
 
-from unspool.config import TOKENIZERS
 from unspool.errors import CheckpointError
+from unspool.files import digest, flush_folder, read_json, read_tensors, write_through, writing
+from unspool.recipe import TOKENIZERS
 
 SHARED = ("recipe.toml", "about.json", *(f"{name}.json" for name in TOKENIZERS))
 """Files of a run that every checkpoint depends on."""
-
-
-ANOTHER_RUN = "choose another --run DIR"
-GOES_ON = "; `unspool resume RUN` goes on from its last checkpoint"
 
 
 @dataclass(frozen=True)
@@ -170,12 +165,12 @@ def save(
             digests |= {name: digest(run / name) for name in SHARED if (run / name).exists()}
             contents["manifest.json"] = json.dumps({"sha256": digests}, indent=1).encode()
             for name, content in contents.items():
-                _write_through(draft / name, content)
+                write_through(draft / name, content)
             if place.exists():
                 shutil.rmtree(place)
             draft.chmod(0o755)
             draft.rename(place)
-            _flush_folder(place.parent)
+            flush_folder(place.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return Checkpoint(place)
@@ -193,92 +188,3 @@ def prune(run: Path, keep: set[int]) -> None:
             shutil.rmtree(checkpoint.path, ignore_errors=True)
     for draft in (run / "checkpoints").glob(".draft-*"):
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Put a small file in its place, whole or not at all."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes, remedy: str = ANOTHER_RUN) -> None:
-    """Put a file in its place, whole or not at all."""
-    with writing(path, remedy):
-        draft = path.with_name(f".draft-{path.name}")
-        try:
-            _write_through(draft, content)
-            draft.replace(path)
-            _flush_folder(path.parent)
-        finally:
-            draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def writing(path: Path, remedy: str = ANOTHER_RUN) -> Iterator[None]:
-    """Turns what a disk can refuse into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CheckpointError(
-                f"no space left on the disk for {path}; what was saved before is whole",
-                hint=f"free some space{GOES_ON if remedy == ANOTHER_RUN else f', or {remedy}'}",
-            ) from error
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}", hint=remedy) from error
-
-
-def read_text(path: Path) -> str:
-    """The text in a file of a run."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing", hint="the folder is not a whole run") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"{path} is not readable: {reason}", hint="restore it from a copy") from None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file."""
-    try:
-        data = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}", hint="restore it from a copy") from None
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{path} should hold an object", hint="restore it from a copy")
-    return data
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors in a safetensors file, on the CPU."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} is not a whole safetensors file: {error}", hint="restore it from a copy"
-        ) from None
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename last through a power cut; Windows has no such call and needs none."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

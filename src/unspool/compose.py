@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from unspool.checkpoint import writing
 from unspool.errors import ConfigError
+from unspool.files import writing
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw_notes
 from unspool.run import Run

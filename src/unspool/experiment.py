@@ -11,20 +11,20 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from unspool import build, checkpoint, config, seeds
-from unspool.config import Recipe
+from unspool import build, checkpoint, files, seeds
 from unspool.data.source import Parts, located
 from unspool.data.tokenizer import save_text
 from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.generate.sampling import Sampling
 from unspool.judge import by_name, judged
 from unspool.look.plots import draw, draw_loss
-from unspool.registry import defaults, validated
+from unspool.recipe import TOKENIZERS, Recipe, check_sections, dump_recipe, override, parse_recipe
 from unspool.run import Run, data, load_tokenizers, plugin_wanted
+from unspool.schema import defaults, validated
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
 from unspool.start import Start, start_of
 from unspool.tasks.drawings import Drawing
-from unspool.tasks.task import kind_to_json
+from unspool.tasks.task import domain_to_json
 from unspool.train.evaluate import evaluate
 from unspool.train.log import Log, records
 from unspool.train.precision import choose, usable
@@ -96,7 +96,7 @@ class Experiment:
         seeds.start(recipe.get("seed", 0))
         tokenizers = load_tokenizers(folder) if saved else start.shared(recipe) if start else None
         self.task = build.task(recipe, splits, tokenizers)
-        self.model = build.model(recipe, self.task.reads, self.task.writes, self.task.looks_at)
+        self.model = build.model(recipe, self.task.inputs, self.task.targets, self.task.source)
         self.started = start.hand_over(self.model, self.task) if start else {}
         if self.task.causal and not self.model.core.causal:
             raise ConfigError(
@@ -128,13 +128,13 @@ class Experiment:
         checkpoint.refuse_taken(folder)
         start = start_of(recipe)
         recipe = complete(start.extend(recipe) if start else recipe)
-        source = build.source(recipe)
+        source = build.dataset(recipe)
         splits = source.read()
         recipe["data"] = located(recipe["data"], folder / "data.txt")
         experiment = cls(recipe, folder, splits, start=start)
         with checkpoint.begun(folder):
             if piped := source.piped(splits):
-                checkpoint.write_text(folder / "data.txt", piped)
+                files.write_text(folder / "data.txt", piped)
             experiment._describe(splits)
         return experiment
 
@@ -143,16 +143,16 @@ class Experiment:
         """An experiment that goes on from its last checkpoint, or from the one whose folder is given."""
         saved = checkpoint.find(path, "last")
         folder = saved.run
-        recipe = config.parse(checkpoint.read_text(folder / "recipe.toml"), str(folder / "recipe.toml"))
+        recipe = parse_recipe(files.read_text(folder / "recipe.toml"), str(folder / "recipe.toml"))
         overrides = [*saved.plain().get("overrides", ()), *overrides]
         for text in overrides:
             key = text.partition("=")[0]
-            if key.partition(".")[0] in ("seed", *config.TOKENIZERS, "task", "model", "core", "encoder"):
+            if key.partition(".")[0] in ("seed", *TOKENIZERS, "task", "model", "core", "encoder"):
                 raise ConfigError(
                     f"a resumed run cannot change {key}: its state belongs to it", hint="train anew with it"
                 )
-            config.override(recipe, text)
-        config.check_sections(recipe)
+            override(recipe, text)
+        check_sections(recipe)
         try:
             experiment = cls(recipe, folder, data(recipe, folder), saved)
         except ConfigError as error:
@@ -162,7 +162,7 @@ class Experiment:
 
     def _describe(self, splits: Parts) -> None:
         """Write what the run is, before it begins."""
-        looks_at = self.task.looks_at
+        source = self.task.source
         about = {
             "unspool": _version(),
             "torch": torch.__version__,
@@ -170,19 +170,19 @@ class Experiment:
             "numpy": np.__version__,
             "machine": f"{platform.system()} {platform.machine()}",
             "command": sys.argv[1:],
-            "reads": kind_to_json(self.task.reads),
-            "writes": kind_to_json(self.task.writes),
-            "looks_at": kind_to_json(looks_at) if looks_at else None,
+            "inputs": domain_to_json(self.task.inputs),
+            "targets": domain_to_json(self.task.targets),
+            "source": domain_to_json(source) if source else None,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "precision": asdict(self.choice),
             "data": list(splits.files),
             "fingerprint": splits.fingerprint,
             "start": self.started or None,
         }
-        checkpoint.write_text(self.folder / "recipe.toml", config.dump(self.recipe))
-        checkpoint.write_text(self.folder / "about.json", json.dumps(about, indent=1))
+        files.write_text(self.folder / "recipe.toml", dump_recipe(self.recipe))
+        files.write_text(self.folder / "about.json", json.dumps(about, indent=1))
         for name in self.task.tokenizers:
-            checkpoint.write_text(self.folder / f"{name}.json", save_text(getattr(self.task, name)))
+            files.write_text(self.folder / f"{name}.json", save_text(getattr(self.task, name)))
 
     def _go_on(self, saved: checkpoint.Checkpoint) -> None:
         plain = saved.plain()
@@ -288,12 +288,12 @@ class Experiment:
         """The figures of the best model on the validation split, and the mean loss of the last fifth."""
         results, drawn = self.judge("valid")
         for name, drawing in drawn.items():
-            checkpoint.write_text(self.folder / f"{name}.json", json.dumps(asdict(drawing)))
+            files.write_text(self.folder / f"{name}.json", json.dumps(asdict(drawing)))
             draw(drawing, self.folder / f"{name}.png", self.folder.name)
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]
         results |= {"train_loss": sum(tail) / len(tail), "train_seconds": self.trainer.seconds}
-        checkpoint.write_text(self.folder / "results.json", json.dumps(results, indent=1))
+        files.write_text(self.folder / "results.json", json.dumps(results, indent=1))
         return results
 
     def judge(self, split: str) -> tuple[dict[str, float], dict[str, Drawing]]:

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from unspool import build, config
+from unspool import build
 from unspool.batch import Batch
-from unspool.checkpoint import Checkpoint, find, read_json, read_text
-from unspool.config import Recipe
+from unspool.checkpoint import Checkpoint, find
 from unspool.data.readers.tables import written_csv
 from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text, save_text
 from unspool.errors import CheckpointError, ConfigError, UnspoolError
+from unspool.files import read_json, read_text
 from unspool.generate.beam import ask
 from unspool.generate.fill import BLANK, Filling, fill
 from unspool.generate.rollout import Roller
@@ -27,10 +27,12 @@ from unspool.generate.whole import Written, whole
 from unspool.judge import LONGEST, judged
 from unspool.look.history import Losses, Unrolled
 from unspool.look.inside import Look, Vocabulary
-from unspool.look.reading import answered, of_text
+from unspool.look.reading import Typed, answered, of_text
 from unspool.look.record import Progress
 from unspool.models.sequence import SequenceModel
-from unspool.registry import Count, module_of
+from unspool.plugins import module_of
+from unspool.recipe import TOKENIZERS, Recipe, parse_recipe
+from unspool.schema import Count
 from unspool.tasks.drawings import Confusion
 from unspool.tasks.passage import Passage
 from unspool.tasks.task import Figures, Form, Task
@@ -67,12 +69,12 @@ class Run:
         """
         device = usable(device)
         checkpoint = find(path, which)
-        recipe = config.parse(read_text(checkpoint.run / "recipe.toml"), str(checkpoint.run))
+        recipe = parse_recipe(read_text(checkpoint.run / "recipe.toml"), str(checkpoint.run))
         about = read_json(checkpoint.run / "about.json")
         tokenizers = load_tokenizers(checkpoint.run)
         try:
             with torch.random.fork_rng(devices=[]):
-                kinds = (build.kind(about[name]) for name in ("reads", "writes", "looks_at") if about.get(name))
+                kinds = (build.kind(about[name]) for name in ("inputs", "targets", "source") if about.get(name))
                 model = build.model(recipe, *kinds)
             model.load_state_dict(checkpoint.weights())
         except UnspoolError as error:
@@ -97,7 +99,7 @@ class Run:
     @property
     def device(self) -> str:
         """Where the model is."""
-        return str(next(self.model.parameters()).device)
+        return str(self.model.device)
 
     def stream(
         self, prompt: str = "", length: int = 200, sampling: Sampling | None = None, seed: int | None = None
@@ -150,7 +152,7 @@ class Run:
     def _asked(self) -> tuple[Task, Any]:
         """The task without its data, and what reads what somebody types."""
         nothing = build.task_class(self.recipe).nothing
-        return build.task(self.recipe, nothing, self.tokenizers), build.source(self.recipe)
+        return build.task(self.recipe, nothing, self.tokenizers), build.dataset(self.recipe)
 
     @property
     def fills(self) -> bool:
@@ -233,7 +235,7 @@ class Run:
         """
         first, length = seen.passage, seen.shown
         abouts = [read_json(run.checkpoint.run / "about.json") for run in (self, other)]
-        kinds = [[about.get(end) for end in ("reads", "writes", "looks_at")] for about in abouts]
+        kinds = [[about.get(end) for end in ("inputs", "targets", "source")] for about in abouts]
         words = [{name: save_text(one) for name, one in run.tokenizers.items()} for run in (self, other)]
         if kinds[0] == kinds[1] and words[0] == words[1]:
             return Look(self.model, first, seen.vocabulary, length, progress, self.name)
@@ -290,7 +292,7 @@ class Run:
                 f"{self.checkpoint.run} reads no text", hint="leave --text out: it reads its own data"
             )
         tokenizer, asks = self.tokenizers["tokenizer"], build.task_class(self.recipe).speaks
-        return of_text(text, tokenizer, asks), lambda ids: [tokenizer.token(id) for id in ids]
+        return of_text(text, tokenizer, asks), Typed(tokenizer).read_as
 
     @torch.no_grad()
     def score(self, batch: Batch) -> Score:
@@ -327,7 +329,7 @@ def told(figures: Mapping[str, float | str], between: str = ", ") -> str:
 
 def load_tokenizers(folder: Path) -> dict[str, Tokenizer]:
     """The tokenizers of a run by their names, as they were fitted when it began."""
-    files = {name: folder / f"{name}.json" for name in config.TOKENIZERS}
+    files = {name: folder / f"{name}.json" for name in TOKENIZERS}
     return {name: load_text(read_text(file)) for name, file in files.items() if file.exists()}
 
 
@@ -339,7 +341,7 @@ def plugin_wanted(recipe: Recipe) -> str:
 
 def data(recipe: Recipe, folder: Path) -> Parts:
     """The data of a run, which must be what it was when the run began."""
-    splits = build.source(recipe).read()
+    splits = build.dataset(recipe).read()
     was = read_json(folder / "about.json").get("fingerprint")
     if was != splits.fingerprint:
         where = recipe["data"].get("path") or recipe["data"].get("corpus")

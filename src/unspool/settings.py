@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 
 from unspool.build import Ends, task_class
-from unspool.config import TOKENIZERS, Recipe
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
-from unspool.registry import Natural, NotNegative, Registry, defaults
+from unspool.recipe import TOKENIZERS, Recipe
+from unspool.registry import Registry
+from unspool.schema import Natural, NotNegative, defaults
 from unspool.tasks.task import tasks
 from unspool.train.precision import PrecisionName
 from unspool.train.trainer import Trainer

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from unspool import build
-from unspool.checkpoint import digest
-from unspool.config import Recipe
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import ConfigError
 from unspool.export.folder import is_folder, read_folder
+from unspool.files import digest
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import Core, cores
 from unspool.nn.ends import Categorical
-from unspool.registry import defaults
+from unspool.recipe import Recipe
 from unspool.run import Run
+from unspool.schema import defaults
 from unspool.tasks.task import Task
 
 

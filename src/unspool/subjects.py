@@ -16,7 +16,7 @@ from unspool.nn.cell import Cell, cells
 from unspool.nn.core import Core, cores
 from unspool.nn.ends import embedding, head
 from unspool.nn.part import State
-from unspool.registry import load_plugin
+from unspool.plugins import load_plugin
 
 SIZE, WIDTH, ROWS, TIME = 11, 8, 3, 9  # small enough to be quick, uneven enough to betray a swapped axis
 LOOKS = (4, 2, 0, 5, 1)  # how long the sources are that the rows look at, in turn
@@ -131,10 +131,10 @@ class Subject:
         looks = self.looks(range(len(ids)) if rows is None else rows, next(model.parameters()).dtype)
         return model.start(ids, **looks)
 
-    def batch(self, ids: Tensor, counts: Tensor | None = None, present: Tensor | None = None, **more: Any) -> Batch:
+    def batch(self, ids: Tensor, loss_mask: Tensor | None = None, mask: Tensor | None = None, **more: Any) -> Batch:
         """A batch that asks for the token before each, wherever it counts."""
-        counts = torch.ones_like(ids, dtype=torch.bool) if counts is None else counts
-        return Batch(ids, ids.roll(1, 1), counts, present, **{**self.looks(range(len(ids))), **more})
+        loss_mask = torch.ones_like(ids, dtype=torch.bool) if loss_mask is None else loss_mask
+        return Batch(ids, ids.roll(1, 1), loss_mask, mask, **{**self.looks(range(len(ids))), **more})
 
     @property
     def streams(self) -> bool:

@@ -16,10 +16,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from unspool import checkpoint, config
-from unspool.config import Recipe
+from unspool import checkpoint, files
 from unspool.errors import ConfigError, unknown
 from unspool.experiment import Experiment
+from unspool.recipe import TOKENIZERS, Recipe, dump_recipe
 from unspool.train.log import records
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -136,7 +136,7 @@ def verify_resume(
         straight, broken = Path(folder) / "straight", Path(folder) / "broken"
         recipe = _by_steps(recipe, steps, Path(folder))
         file = Path(folder) / "recipe.toml"
-        file.write_text(config.dump(recipe), encoding="utf-8")
+        file.write_text(dump_recipe(recipe), encoding="utf-8")
         extra = [word for path in plugins for word in ("--plugin", path)]
         say(f"training {steps} steps straight")
         _child(["train", str(file), "--run", str(straight), *extra])
@@ -210,6 +210,6 @@ def _digests(folder: Path) -> Iterator[tuple[str, str]]:
     timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in records(folder)]
     for name, data in (("trainer: plain", plain), ("metrics", timeless)):
         yield name, hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-    for name in ("recipe.toml", *(f"{name}.json" for name in config.TOKENIZERS)):
+    for name in ("recipe.toml", *(f"{name}.json" for name in TOKENIZERS)):
         if (folder / name).exists():
-            yield name, checkpoint.digest(folder / name)
+            yield name, files.digest(folder / name)

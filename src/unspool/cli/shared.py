@@ -90,7 +90,7 @@ def free_folder(wanted: Path) -> Path:
 
 def load_plugins(paths: list[Path] | None) -> None:
     """Import what the user asked for."""
-    from unspool.registry import load_plugin
+    from unspool.plugins import load_plugin
 
     for path in paths or ():
         load_plugin(path)

@@ -31,11 +31,11 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model: a named recipe or a .toml file, on data.path=FILE for your own data."""
-    from unspool import config
     from unspool.experiment import Experiment
+    from unspool.recipe import load_recipe
 
     load_plugins(plugin)
-    made = config.load(recipe, overrides or ())
+    made = load_recipe(recipe, overrides or ())
     if minutes is not None:
         if not 0 < minutes < float("inf"):
             raise ConfigError(f"--minutes should be above zero, received {minutes}", hint="for example --minutes 3")

@@ -11,9 +11,9 @@ from unspool.cli.shared import Device, Json, Overrides, Plugins, RecipeName, app
 @app.command()
 def recipes(as_json: Json = False) -> None:
     """List the recipes that come with Unspool."""
-    from unspool.config import names
+    from unspool.recipe import recipe_names
 
-    show_table(names(), as_json)
+    show_table(recipe_names(), as_json)
 
 
 @app.command()
@@ -25,11 +25,11 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Train a recipe and check every claim in its [expect] section."""
-    from unspool import config
+    from unspool.recipe import load_recipe
     from unspool.verify import verify as check
 
     load_plugins(plugin)
-    verdicts = check(config.load(recipe, overrides or ()), seeds, lambda experiment: follow(experiment, quiet=True))
+    verdicts = check(load_recipe(recipe, overrides or ()), seeds, lambda experiment: follow(experiment, quiet=True))
     if as_json:
         print_json([verdict.__dict__ for verdict in verdicts])
     else:
@@ -50,11 +50,11 @@ def verify_resume(
     as_json: Json = False,
 ) -> None:
     """Prove that a run killed at random steps and resumed ends in the same bits as one that was not."""
-    from unspool import config
+    from unspool.recipe import load_recipe
     from unspool.verify import verify_resume as check
 
     load_plugins(plugin)
-    made = config.load(recipe, overrides or ())
+    made = load_recipe(recipe, overrides or ())
     proof = check(made, steps, kills, seed, [str(path.resolve()) for path in plugin or ()], say)
     if as_json:
         print_json(proof.__dict__)

@@ -7,29 +7,29 @@ from torch import Tensor
 
 from unspool.batch import Batch
 from unspool.errors import DataError
-from unspool.registry import Count, Share
+from unspool.schema import Count, Share
 from unspool.seeds import mix
 
 
-class Lanes:
+class ContiguousBatches:
     """The text side by side in `batch_size` lanes, read `length` ids at a time: truncated backpropagation through time.
 
     Lane b goes on from chunk to chunk, so the state is carried; a remainder that fills no column is dropped. A share
-    `forget` of the batches begins with an empty state all the same, drawn by seed and number: a model that was never
+    `reset_probability` of the batches begins with an empty state all the same, drawn by seed and number: a model that was never
     shown one learns to need its long memory, and fails where a text begins.
 
-    >>> batch = Lanes(torch.arange(26), batch_size=4, length=3)[0]
+    >>> batch = ContiguousBatches(torch.arange(26), batch_size=4, length=3)[0]
     >>> "".join(chr(97 + id) for id in batch.inputs.T.flatten())
     'agmsbhntciou'
     """
 
     def __init__(
-        self, ids: Int64[Tensor, " N"], batch_size: Count, length: Count, forget: Share = 0.0, seed: int = 0
+        self, ids: Int64[Tensor, " N"], batch_size: Count, length: Count, reset_probability: Share = 0.0, seed: int = 0
     ) -> None:
         width = len(ids) // batch_size
         need(ids, 2 * batch_size, f"{batch_size} lanes", "task.batch_size")
         self.rows = ids[: batch_size * width].view(batch_size, width)
-        self.length, self.forget, self.seed = length, forget, seed
+        self.length, self.reset_probability, self.seed = length, reset_probability, seed
 
     @property
     def epoch(self) -> int:
@@ -40,14 +40,14 @@ class Lanes:
         """Batch `number`; the last of an epoch may be shorter, because the last id of a lane has no target."""
         index = number % self.epoch
         chunk = self.rows[:, index * self.length : (index + 1) * self.length + 1]
-        forgets = mix(self.seed, number) < self.forget * 2**63
-        return pairs(chunk, continues=index > 0 and not forgets)
+        forgets = mix(self.seed, number) < self.reset_probability * 2**63
+        return pairs(chunk, carries_state=index > 0 and not forgets)
 
 
-class Windows:
+class RandomWindows:
     """Windows of `length` ids that start anywhere: batch `number` depends on the seed and the number alone.
 
-    >>> windows = Windows(torch.arange(100), batch_size=2, length=5, seed=1)
+    >>> windows = RandomWindows(torch.arange(100), batch_size=2, length=5, seed=1)
     >>> torch.equal(windows[7].inputs, windows[7].inputs), torch.equal(windows[7].inputs, windows[8].inputs)
     (True, False)
     """
@@ -69,47 +69,47 @@ class Windows:
         return pairs(self.windows[starts.to(self.windows.device)])
 
 
-class Whole:
+class ContiguousEval:
     """Every target once, with all the text before it in its lane: the state is carried to the end of the lane.
 
     There are at most `lanes` lanes; the end of the last one is padded where the text does not come out even.
 
-    >>> batches = Whole(torch.arange(8), lanes=2, length=3)
+    >>> batches = ContiguousEval(torch.arange(8), lanes=2, length=3)
     >>> [batches[number].targets.tolist() for number in range(batches.epoch)]
     [[[1, 2, 3], [5, 6, 7]], [[4], [0]]]
     """
 
     def __init__(self, ids: Int64[Tensor, " N"], lanes: Count, length: Count) -> None:
         need(ids, 2, "one prediction", "")
-        self.rows, self.present = cut(ids, -(-(len(ids) - 1) // lanes))
-        self.full = int(self.present[-1].sum())  # columns where no lane is padded
+        self.rows, self.mask = cut(ids, -(-(len(ids) - 1) // lanes))
+        self.full = int(self.mask[-1].sum())  # columns where no lane is padded
         self.length = length
 
     @property
     def epoch(self) -> int:
         """How many batches cover the text."""
-        return -(-self.present.shape[1] // self.length)
+        return -(-self.mask.shape[1] // self.length)
 
     def __getitem__(self, number: int) -> Batch:
         """Batch `number` goes on where the one before stopped."""
         index = number % self.epoch
-        start, end = index * self.length, min((index + 1) * self.length, self.present.shape[1])
-        present = self.present[:, start:end] if end > self.full else None
-        return pairs(self.rows[:, start : end + 1], present, continues=index > 0)
+        start, end = index * self.length, min((index + 1) * self.length, self.mask.shape[1])
+        mask = self.mask[:, start:end] if end > self.full else None
+        return pairs(self.rows[:, start : end + 1], mask, carries_state=index > 0)
 
 
-class Cut:
+class WindowedEval:
     """Every target once, in windows that begin with an empty memory: for models that read a fixed window.
 
-    >>> batches = Cut(torch.arange(6), window=2, batch_size=2)
+    >>> batches = WindowedEval(torch.arange(6), window=2, batch_size=2)
     >>> [batches[number].targets.tolist() for number in range(batches.epoch)]
     [[[1, 2], [3, 4]], [[5, 0]]]
     """
 
     def __init__(self, ids: Int64[Tensor, " N"], window: Count, batch_size: Count) -> None:
         need(ids, 2, "one prediction", "")
-        self.rows, self.present = cut(ids, min(window, len(ids) - 1))
-        self.ragged = not bool(self.present[-1].all())
+        self.rows, self.mask = cut(ids, min(window, len(ids) - 1))
+        self.ragged = not bool(self.mask[-1].all())
         self.batch_size = batch_size
 
     @property
@@ -121,16 +121,16 @@ class Cut:
         """Batch `number`; the last one has the rows that are left, and its last row may be padded."""
         index = number % self.epoch
         rows = slice(index * self.batch_size, (index + 1) * self.batch_size)
-        return pairs(self.rows[rows], self.present[rows] if self.ragged and index == self.epoch - 1 else None)
+        return pairs(self.rows[rows], self.mask[rows] if self.ragged and index == self.epoch - 1 else None)
 
 
 def pairs(
-    chunk: Int64[Tensor, "B width"], present: Bool[Tensor, "B T"] | None = None, continues: bool = False
+    chunk: Int64[Tensor, "B width"], mask: Bool[Tensor, "B T"] | None = None, carries_state: bool = False
 ) -> Batch:
     """The batch that predicts each id of a chunk from those before it; all that is present counts."""
     inputs, targets = chunk[:, :-1], chunk[:, 1:]
     every = torch.ones((), dtype=torch.bool, device=chunk.device).expand(inputs.shape)
-    return Batch(inputs, targets, every if present is None else present, present, continues=continues)
+    return Batch(inputs, targets, every if mask is None else mask, mask, carries_state=carries_state)
 
 
 def cut(ids: Int64[Tensor, " N"], width: int) -> tuple[Int64[Tensor, "R {width}+1"], Bool[Tensor, "R {width}"]]:
@@ -138,8 +138,8 @@ def cut(ids: Int64[Tensor, " N"], width: int) -> tuple[Int64[Tensor, "R {width}+
     targets = len(ids) - 1
     rows = -(-targets // width)
     padded = F.pad(ids, (0, rows * width - targets))
-    present = torch.arange(rows * width, device=ids.device).view(rows, width) < targets
-    return padded.unfold(0, width + 1, width), present
+    mask = torch.arange(rows * width, device=ids.device).view(rows, width) < targets
+    return padded.unfold(0, width + 1, width), mask
 
 
 def need(ids: Int64[Tensor, " N"], least: int, what: str, key: str) -> None:

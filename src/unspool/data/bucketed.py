@@ -7,7 +7,7 @@ from torch import Tensor
 
 from unspool.batch import Batch
 from unspool.data.buckets import Buckets, Side, padded
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 
 Row = tuple[Tensor, Tensor]
 """A sequence (T,) or (T, size), and its answer () or (size,), or one for every place."""
@@ -44,14 +44,14 @@ class Bucketed(Buckets):
 
     def batch(self, rows: Sequence[Row]) -> Batch:
         """These rows side by side."""
-        inputs, present = padded([sequence for sequence, _ in rows], self.pad, self.padding)
+        inputs, mask = padded([sequence for sequence, _ in rows], self.pad, self.padding)
         if not self.masked:
-            present = torch.ones_like(present)
+            mask = torch.ones_like(mask)
         answers = torch.stack([answer for _, answer in rows]).unsqueeze(1)  # (B, 1) or (B, 1, size)
         columns = torch.arange(inputs.shape[1])
-        last = torch.where(present, columns, -1).amax(dim=1, keepdim=True)  # (B, 1)
+        last = torch.where(mask, columns, -1).amax(dim=1, keepdim=True)  # (B, 1)
         targets = answers.expand(-1, inputs.shape[1], *answers.shape[2:])
-        return Batch(inputs, targets, columns == last, None if bool(present.all()) else present)
+        return Batch(inputs, targets, columns == last, None if bool(mask.all()) else mask)
 
 
 class Tagged(Bucketed):
@@ -59,12 +59,12 @@ class Tagged(Bucketed):
 
     >>> rows = [(torch.tensor([5, 6]), torch.tensor([1, 0])), (torch.tensor([7]), torch.tensor([1]))]
     >>> batch = Tagged(rows, batch_size=2, pool=0)[0]
-    >>> batch.targets[batch.counts].tolist()
+    >>> batch.targets[batch.loss_mask].tolist()
     [1, 1, 0]
     """
 
     def batch(self, rows: Sequence[Row]) -> Batch:
         """These rows side by side."""
-        inputs, present = padded([sequence for sequence, _ in rows], self.pad, self.padding)
+        inputs, mask = padded([sequence for sequence, _ in rows], self.pad, self.padding)
         targets, _ = padded([answers for _, answers in rows], 0, self.padding)
-        return Batch(inputs, targets, present, None if bool(present.all()) else present)
+        return Batch(inputs, targets, mask, None if bool(mask.all()) else mask)

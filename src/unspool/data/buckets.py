@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from unspool.batch import Batch
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 from unspool.seeds import mix
 
 Side = Literal["left", "right"]
@@ -70,7 +70,7 @@ def padded(sequences: Sequence[Tensor], pad: int = 0, side: Side = "right") -> t
     lengths = torch.tensor([len(sequence) for sequence in sequences]).unsqueeze(1)  # (B, 1)
     longest = int(lengths.max())
     columns = torch.arange(longest)
-    present = columns >= longest - lengths if side == "left" else columns < lengths
+    mask = columns >= longest - lengths if side == "left" else columns < lengths
     together = sequences[0].new_full((len(sequences), longest, *sequences[0].shape[1:]), pad)
-    together[present] = torch.cat(list(sequences))
-    return together, present
+    together[mask] = torch.cat(list(sequences))
+    return together, mask

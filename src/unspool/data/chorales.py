@@ -12,7 +12,7 @@ from unspool.data.chorale_grammar import chorale
 from unspool.data.notes import Note, Piece
 from unspool.data.text import find, fingerprint, read_bytes
 from unspool.errors import DataError
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 
 LOWEST, HIGHEST = 21, 108  # MIDI's numbers of a piano's outermost keys
 SPEED = 84.0  # chords a minute

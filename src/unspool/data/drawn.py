@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from unspool.batch import Batch
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.seeds import mix
 
 

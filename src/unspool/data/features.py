@@ -7,7 +7,7 @@ from unspool.data.labelled import picked
 from unspool.data.readers.tables import FormatName, Placed, Record
 from unspool.data.records import SHUFFLE, Records
 from unspool.errors import ConfigError, DataError
-from unspool.registry import Natural, Share
+from unspool.schema import Natural, Share
 from unspool.seeds import mix
 
 LECTURES, HOURS = 20, 60.0  # at most

@@ -11,7 +11,7 @@ from unspool.data.readers.tables import FormatName, Placed, Record
 from unspool.data.readers.trees import File, files, is_tree, label_of, split_of
 from unspool.data.records import Records
 from unspool.errors import DataError, unknown
-from unspool.registry import Natural, Share
+from unspool.schema import Natural, Share
 
 CORPORA: dict[str, Callable[[], Iterator[Placed]]] = {"code-words": code_words}
 """Name -> what reads it, from what is on every computer with Python."""

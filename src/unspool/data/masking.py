@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Batches
-from unspool.registry import Count, Portion
+from unspool.schema import Count, Portion
 from unspool.seeds import mix
 
 MASKED, RANDOM = 0.8, 0.1
@@ -19,9 +19,9 @@ class Masked:
     arXiv:1810.04805). Other numbers hide others, so that a text is not masked the same way twice (Liu et al. 2019,
     arXiv:1907.11692).
 
-    >>> from unspool.data.batching import Cut
-    >>> batch = Masked(Cut(torch.arange(9), window=8, batch_size=1), size=9, share=0.25, seed=1)[0]
-    >>> batch.positions, batch.inputs[~batch.counts].tolist(), batch.targets.tolist()
+    >>> from unspool.data.batching import WindowedEval
+    >>> batch = Masked(WindowedEval(torch.arange(9), window=8, batch_size=1), size=9, share=0.25, seed=1)[0]
+    >>> batch.positions, batch.inputs[~batch.loss_mask].tolist(), batch.targets.tolist()
     (2, [0, 1, 4, 5, 6, 7], [[0, 1, 2, 3, 4, 5, 6, 7]])
     """
 
@@ -37,13 +37,13 @@ class Masked:
         """Batch `number`."""
         plain = self.batches[number]
         random = torch.Generator().manual_seed(mix(self.seed, number))
-        there = torch.ones_like(plain.inputs, dtype=torch.bool) if plain.present is None else plain.present
+        there = torch.ones_like(plain.inputs, dtype=torch.bool) if plain.mask is None else plain.mask
         chosen = some(there, self.share, random)
         fate = torch.rand(plain.inputs.shape, generator=random)
         anything = torch.randint(self.size, plain.inputs.shape, generator=random)
         seen = torch.where(chosen & (fate < MASKED + RANDOM), anything, plain.inputs)
         seen = seen.masked_fill(chosen & (fate < MASKED), self.size)
-        return Batch(seen, plain.inputs, chosen, plain.present)
+        return Batch(seen, plain.inputs, chosen, plain.mask)
 
 
 def some(there: Tensor, share: float, random: torch.Generator) -> Tensor:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from unspool.data.text import fingerprint, read_bytes
 from unspool.errors import ConfigError, DataError
-from unspool.registry import Natural
+from unspool.schema import Natural
 
 WORDS = re.compile(r"['’]\w+|\w+|[^\w\s]")  # noqa: RUF001
 GLUED = re.compile(r" (?=[.,!?;:%)\]]|['’]\w)|(?<=[(\[]) |(?<=\w) (?=-)|(?<=-) (?=\w)")  # noqa: RUF001

@@ -13,7 +13,7 @@ from unspool.data.records import SHUFFLE, Records
 from unspool.data.scenes import HELD_OUT, OTHERS, Scene, captions, painted, scene
 from unspool.data.text import read_bytes
 from unspool.errors import ConfigError, DataError
-from unspool.registry import Count, Natural, Share
+from unspool.schema import Count, Natural, Share
 from unspool.seeds import mix
 
 TABLES = (".csv", ".tsv", ".json", ".jsonl")

@@ -16,7 +16,7 @@ from unspool.data.readers.trees import SPLITS
 from unspool.data.source import shares
 from unspool.data.text import matches
 from unspool.errors import ConfigError, DataError
-from unspool.registry import Natural, Share
+from unspool.schema import Natural, Share
 
 SHUFFLE = 20_000
 """The seed of the order in which shares are cut: the same in every run, so that runs can be compared."""

@@ -12,7 +12,7 @@ from unspool.data.readers.tables import FormatName, Placed
 from unspool.data.records import Examples, Records
 from unspool.data.source import shares
 from unspool.errors import ConfigError, DataError, unknown
-from unspool.registry import Share
+from unspool.schema import Share
 
 
 @dataclass(frozen=True)

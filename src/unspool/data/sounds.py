@@ -15,7 +15,7 @@ from unspool.data.readers.tables import Placed
 from unspool.data.readers.trees import File, files, label_of, split_of
 from unspool.data.records import Records
 from unspool.errors import DataError
-from unspool.registry import Natural, Share
+from unspool.schema import Natural, Share
 
 
 class Sounds(Records):

@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from unspool.data.corpora import corpus
 from unspool.data.text import Text, absolute, clean, fingerprint, read_text
 from unspool.errors import ConfigError, DataError
-from unspool.registry import Natural, Share
+from unspool.schema import Natural, Share
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from unspool.data.source import shares
 from unspool.data.text import find, fingerprint, read_bytes
 from unspool.data.tune_grammar import tune
 from unspool.errors import DataError
-from unspool.registry import Count, Natural, Share
+from unspool.schema import Count, Natural, Share
 
 KEPT = "XTRMLQK"
 """The fields of a header that are kept, in their order: what says who wrote a tune down, and where, is not learned."""

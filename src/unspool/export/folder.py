@@ -8,12 +8,12 @@ from torch import Tensor
 
 from unspool import build
 from unspool.batch import Tokens
-from unspool.checkpoint import digest, read_json, read_tensors, read_text
-from unspool.config import Recipe
 from unspool.data.tokenizer import Tokenizer, tokenizers
 from unspool.errors import CheckpointError, ConfigError
 from unspool.export.huggingface import FROM_HF
+from unspool.files import digest, read_json, read_tensors, read_text
 from unspool.models.sequence import SequenceModel
+from unspool.recipe import Recipe
 
 SPLITTERS = {"ByteLevel", "Digits"}
 """What may cut a text into words before byte pairs are looked for: with others our ids would not be theirs."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import Part, select
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.tasks.task import Question
 
 FLOOR = 1e-6
@@ -54,7 +54,7 @@ def search(
     length_penalty: float = 0.0,
     coverage_penalty: float = 0.0,
     source: Tensor | None = None,
-    source_present: Tensor | None = None,
+    source_mask: Tensor | None = None,
     rule: Rule | None = None,
     enough: int = 0,
 ) -> list[list[Beam]]:
@@ -75,7 +75,7 @@ def search(
     model.eval()
     rows = torch.arange(len(prompt), device=prompt.device).repeat_interleave(width)
     with _attention(model, coverage_penalty > 0) as attention:
-        logits, state = model(prompt, model.start(prompt, source, source_present))
+        logits, state = model(prompt, model.start(prompt, source, source_mask))
         room = model.core.room(state)
         kept, logits, state = _begun(prompt, width), logits[rows], select(state, rows)
         for step in range(length if room is None else min(length, room + 1)):
@@ -90,7 +90,7 @@ def search(
     scores = kept.log_probability / _penalty(kept.lengths, length_penalty)
     if kept.covered is not None:
         coverage = kept.covered.clamp(FLOOR, 1).log()
-        there = coverage if source_present is None else coverage * source_present.repeat_interleave(width, dim=0)
+        there = coverage if source_mask is None else coverage * source_mask.repeat_interleave(width, dim=0)
         scores = scores + coverage_penalty * there.sum(dim=1).view_as(scores)
     return [_told(kept, scores[number], number) for number in range(len(prompt))]
 
@@ -180,7 +180,7 @@ def _attention(model: SequenceModel, wanted: bool) -> Iterator[Callable[..., Ten
 def answers(
     model: SequenceModel,
     source: Tensor,
-    source_present: Tensor,
+    source_mask: Tensor,
     *,
     begin: int,
     end: int,
@@ -189,7 +189,7 @@ def answers(
     length_penalty: float = 0.0,
 ) -> list[list[int]]:
     """The best answer to each source, from `begin` up to `end`, without them: given a model, a `tasks.task.Writer`."""
-    device = next(model.parameters()).device
+    device = model.device
     prompt = torch.full((len(source), 1), begin, device=device)
     found = search(
         model,
@@ -199,14 +199,14 @@ def answers(
         end=end,
         length_penalty=length_penalty,
         source=source.to(device),
-        source_present=source_present.to(device),
+        source_mask=source_mask.to(device),
     )
     return [beams[0].ids for beams in found]
 
 
 def ask(model: SequenceModel, question: Question, width: Count = 1) -> list[Beam]:
     """The best answers to one question, the best first."""
-    device = next(model.parameters()).device
+    device = model.device
     source = None if question.source is None else torch.as_tensor(question.source, device=device).unsqueeze(0)
     (found,) = search(
         model,
@@ -216,6 +216,6 @@ def ask(model: SequenceModel, question: Question, width: Count = 1) -> list[Beam
         end=question.end,
         length_penalty=question.length_penalty,
         source=source,
-        source_present=None if source is None else source.new_ones(source.shape[:2], dtype=torch.bool),
+        source_mask=None if source is None else source.new_ones(source.shape[:2], dtype=torch.bool),
     )
     return found

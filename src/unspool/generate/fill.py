@@ -33,7 +33,7 @@ def fill(model: SequenceModel, tokenizer: Tokenizer, text: str, count: int) -> l
     for piece in after:
         places.append(len(ids))
         ids += [tokenizer.size, *tokenizer.encode(piece).tolist()]
-    row = torch.tensor([ids], device=next(model.parameters()).device)
+    row = torch.tensor([ids], device=model.device)
     model.eval()
     logits, _ = model(row, model.start(row))
     best = logits[0, places].float().softmax(dim=-1).topk(min(count, tokenizer.size))

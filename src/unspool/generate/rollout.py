@@ -16,9 +16,9 @@ Feed = Callable[[int, Tensor], Tensor]
 class Roller:
     """A model of numbers that goes on by itself: shown inputs, it says what follows, each after what it said itself.
 
-    >>> from unspool import Numbers, cores, embedding, head
+    >>> from unspool import Vectors, cores, embedding, head
     >>> core = cores.build("core", "recurrent", width=4)
-    >>> model = SequenceModel(embedding(Numbers(2), 4), core, head(Numbers(2), 4))
+    >>> model = SequenceModel(embedding(Vectors(2), 4), core, head(Vectors(2), 4))
     >>> Roller(model)(torch.zeros(3, 5, 2), length=7).shape
     torch.Size([3, 7, 2])
     """
@@ -47,7 +47,7 @@ class Roller:
         anew each time, and so it does where its core could not read all of them. `feed` makes the next input of a
         prediction, which is taken as it is without one.
         """
-        device = next(self.model.parameters()).device
+        device = self.model.device
         random = None if seed is None else torch.Generator(device).manual_seed(seed)
         longest = self.model.core.longest
         if longest is not None and inputs.shape[1] + length > longest:

@@ -125,7 +125,7 @@ def stream(
     prompt: Int[Tensor, "B T"],
     *apply: Filter,
     source: Tensor | None = None,
-    source_present: Tensor | None = None,
+    source_mask: Tensor | None = None,
     seed: int | None = None,
 ) -> Iterator[Drawn]:
     """Yield the next ids for as long as they are asked for: the same for every architecture.
@@ -138,7 +138,7 @@ def stream(
     model.eval()
     longest = model.core.longest
     recent = prompt if longest is None else prompt[:, -longest:]  # what the state knows, where that is limited
-    logits, state = _read(model, recent, source, source_present)
+    logits, state = _read(model, recent, source, source_mask)
     said = torch.zeros_like(logits[:, -1], dtype=torch.bool).scatter(-1, prompt, True)
     while True:
         scores = logits[:, -1].float()
@@ -150,7 +150,7 @@ def stream(
         said.scatter_(-1, ids, True)
         if longest is not None and recent.shape[1] == longest:
             recent = torch.cat([recent, ids], dim=1)[:, -max(1, longest // 2) :]
-            logits, state = _read(model, recent, source, source_present)
+            logits, state = _read(model, recent, source, source_mask)
             continue
         recent = recent if longest is None else torch.cat([recent, ids], dim=1)
         with torch.no_grad():
@@ -158,5 +158,5 @@ def stream(
 
 
 @torch.no_grad()
-def _read(model: SequenceModel, prompt: Tensor, source: Tensor | None, present: Tensor | None) -> tuple[Tensor, State]:
-    return model(prompt, model.start(prompt, source, present))
+def _read(model: SequenceModel, prompt: Tensor, source: Tensor | None, mask: Tensor | None) -> tuple[Tensor, State]:
+    return model(prompt, model.start(prompt, source, mask))

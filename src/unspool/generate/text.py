@@ -65,7 +65,7 @@ def likeliest(model: SequenceModel, tokenizer: Tokenizer, prompt: str, length: i
 
 def prime(model: SequenceModel, tokenizer: Tokenizer, prompt: str) -> Tensor:
     """The prompt's ids, (1, T). An empty one becomes a line break, where a text may begin, or the first token."""
-    device = next(model.parameters()).device
+    device = model.device
     ids = [0] if not prompt and tokenizer.unknown("\n") else tokenizer.encode(prompt or "\n")
     if not len(ids):
         raise DataError(f"the prompt {prompt!r} holds no token", hint="begin with a word")

@@ -8,7 +8,7 @@ import torch
 
 from unspool.generate.sampling import Sampling, stream
 from unspool.models.sequence import SequenceModel
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.seeds import mix
 from unspool.tasks.task import Form
 
@@ -38,7 +38,7 @@ def whole(
     The same seed writes the same pieces, a piece and its number, whatever is done with them on the way.
     """
     begun = form.begin(prompt)
-    first = torch.tensor([begun], device=next(model.parameters()).device)
+    first = torch.tensor([begun], device=model.device)
     for done in range(0, count, ROWS):
         pieces = [list(begun) for _ in range(min(ROWS, count - done))]
         going = set(range(len(pieces)))

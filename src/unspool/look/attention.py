@@ -30,7 +30,7 @@ def sights(model: SequenceModel, batch: Batch) -> list[Sighting]:
 
     The batch is read in one go, so it should fit into the model's context.
     """
-    batch = batch.to(next(model.parameters()).device)
+    batch = batch.to(model.device)
     with resting(model), watch(model, keep="*.weights") as trace:
         model.read(batch)
     found = []
@@ -55,7 +55,7 @@ def loss_without_heads(
 
     What the others make up for does not show (Michel et al. 2019, arXiv:1905.10650).
     """
-    batch = batch.to(next(model.parameters()).device)
+    batch = batch.to(model.device)
     parts = {path: part for path, part in model.named_modules() if isinstance(part, Heads)}
     heads = [(path, head) for path, part in parts.items() for head in range(part.heads)]
     found: dict[str, list[float]] = {path: [] for path in parts}

@@ -1,13 +1,13 @@
 """Paper to draw on: the only file that imports matplotlib."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from unspool.checkpoint import write_bytes
+from unspool.files import write_bytes
 
 INK, FAINT = "#333333", "#9a9a9a"
 COLOURS = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333"
@@ -68,6 +68,13 @@ class Picture:
         with drawing():
             self.figure.savefig(drawn, format=kind)
         return drawn.getvalue()
+
+
+def focus(axes: Any, values: Sequence[float], share: float) -> None:
+    """Leave out the highest losses: the first steps are as high as chance and say little."""
+    if values:
+        low, high = min(values), sorted(values)[int(share * (len(values) - 1))]
+        axes.set_ylim(low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3)
 
 
 @contextmanager

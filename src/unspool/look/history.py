@@ -57,7 +57,7 @@ class Unrolled:
     def of(cls, batches: Batches) -> "Unrolled":
         """What batches are like."""
         some = [batches[number] for number in range(LOOKED)]
-        return cls([b.inputs.shape[1] for b in some], [b.continues for b in some], len(some[0].inputs))
+        return cls([b.inputs.shape[1] for b in some], [b.carries_state for b in some], len(some[0].inputs))
 
     def told(self) -> list[str]:
         """Truncated or not, in words."""

@@ -22,11 +22,11 @@ from unspool.look.measures import (
     search,
     yes_or_no,
 )
-from unspool.look.record import Progress, Record, record, spoken
+from unspool.look.record import Progress, Record, keeps, record, spoken
 from unspool.look.views import Attention, Embeddings, Gradient, Map, Neuron, Neurons, Rows, Surprise, Trajectory, Units
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.tasks.passage import Passage, beginning, cut, everywhere
 from unspool.tasks.translate import diagonal
 
@@ -96,38 +96,35 @@ class Look:
             raise DataError(
                 "what is predicted here are no tokens, so none is a surprise", hint="--what hidden,gradient"
             )
-        rows = [[cost if isfinite(cost) else None for cost in row] for row in found[:, : self.shown].tolist()]
-        asked = int((~found.isnan()).sum())
-        if not asked:
+        if self.loss is None:
             raise DataError(
                 "nothing is asked for in what is read, so nothing is a surprise", hint="--what hidden,gates"
             )
-        return Surprise(self.rows, rows, float(found.nanmean()), asked)
+        rows = [[cost if isfinite(cost) else None for cost in row] for row in found[:, : self.shown].tolist()]
+        return Surprise(self.rows, rows, self.loss, int((~found.isnan()).sum()))
 
     def gates(self) -> list[Units]:
         """Every gate of the core: how far it is open."""
-        return [self.units(place) for place in self.record.values if self._is_gate(place)]
+        return [one for one in map(self.units, self._places(GATES)) if one.gate is not None]
 
     def hidden(self) -> list[Units]:
         """Every state of the core: memory and hidden values, the neurons of feed-forward layers."""
-        return [self.units(place) for place in self.record.values if _name(place) in STATES]
+        return [*map(self.units, self._places(STATES))]
 
     def units(self, place: str) -> Units:
         """What the units of one place did. Errors: DataError for a place that was not kept."""
         if place not in self.record.values:
             raise DataError(f"nothing was kept of {place}", hint=f"one of {', '.join(self.record.values)}")
-        path, name = place.rsplit(".", 1)
         there = self._there(self.record.values[place])
-        cell = self.model.get_submodule(path)
-        squashed = name in SQUASHED and bool((there.abs() <= 1).all())
-        keeps = isinstance(cell, Cell) and cell.keeps == name
+        squashed = _name(place) in SQUASHED and bool((there.abs() <= 1).all())
+        gate = _name(place) in GATES and bool(((there >= 0) & (there <= 1)).all())
         return Units(
             place,
             spoken(place),
             self.rows,
             self.record.values[place][:, : self.shown],
-            openness(there) if self._is_gate(place) else None,
-            half_life(there) if keeps else None,
+            openness(there) if gate else None,
+            half_life(there) if keeps(self.model, place) else None,
             saturation(there) if squashed else None,
         )
 
@@ -136,7 +133,7 @@ class Look:
 
         Errors: DataError for a model that has none.
         """
-        states = [found for found in self.record.values if _name(found) in STATES - {"neurons"}]
+        states = self._places(STATES - {"neurons"})
         if not (place or states):
             raise DataError("this model has no state that moves", hint="--what gradient,attention")
         values = self.units(place or states[-1]).values[:rows, :length].float()
@@ -158,7 +155,7 @@ class Look:
         """Where it looks while it reads the first tokens of the first row; what the loss is without each head."""
         few = cut(self.batch, beginning(self.batch, 1, self._fitting(ATTENDED)))
         seen, loss, costs = sights(self.model, few), None, dict[str, list[float]]()
-        if seen and bool(self.batch.counts.any()):
+        if seen and bool(self.batch.loss_mask.any()):
             many = windows(self.batch, self._fitting(EXAMINED) - 1, rows=8)
             loss, costs = loss_without_heads(self.model, many, self.progress)
         read = self.rows.tokens[0][: few.inputs.shape[1]]
@@ -182,7 +179,7 @@ class Look:
         table = getattr(self.model.embedding, "weight", None)
         if table is None or self.vocabulary is None or not isinstance(self.model.embedding, nn.Embedding):
             raise DataError("what is read here are no tokens with embeddings", hint="--what hidden,gradient")
-        ids, numbers = self.batch.inputs[everywhere(self.batch.inputs, self.batch.present)].unique(return_counts=True)
+        ids, numbers = self.batch.inputs[everywhere(self.batch.inputs, self.batch.mask)].unique(return_counts=True)
         chosen = ids[numbers.argsort(descending=True, stable=True)][:NAMED]
         points, names = table.detach().float().cpu(), self.vocabulary(range(len(table)))
         plane = principal(points[chosen])
@@ -192,13 +189,14 @@ class Look:
 
     def neurons(self) -> Neurons:
         """For every feature of the passage the unit that tells it best, of all states."""
-        times, states = self.record.times, [place for place in self.record.values if _name(place) in STATES]
+        times, states = self.record.times, self._places(STATES)
         stride = max(1, -(-len(times) * len(self.batch.inputs) // SEARCHED))
         kept = {name: feature[:, times] for name, feature in self.passage.features.items()}
-        asked = {name: self._there(one.unsqueeze(-1)).squeeze(-1)[::stride] for name, one in kept.items()}
-        asked = {name: one for name, one in asked.items() if _varies(one)}
-        same = {n for n, one in enumerate(asked.values()) for other in [*asked.values()][:n] if torch.equal(one, other)}
-        asked = {name: one for n, (name, one) in enumerate(asked.items()) if n not in same}
+        asked: dict[str, Tensor] = {}
+        for name, feature in kept.items():
+            one = self._there(feature.unsqueeze(-1)).squeeze(-1)[::stride]
+            if _varies(one) and not any(torch.equal(one, other) for other in asked.values()):
+                asked[name] = one
         each = {place: search(self._there(self.record.values[place])[::stride], asked) for place in states}
         found = []
         for name in asked if each else ():
@@ -214,14 +212,14 @@ class Look:
         """So many tokens, or as many as there are and as the model can read."""
         return min(length, self.batch.inputs.shape[1], self.model.core.longest or length)
 
-    def _is_gate(self, place: str) -> bool:
-        values = self.record.values[place]
-        return _name(place) in GATES and bool(((values >= 0) & (values <= 1)).all())
+    def _places(self, names: set[str]) -> list[str]:
+        """The places of what is called so."""
+        return [place for place in self.record.values if _name(place) in names]
 
     def _there(self, values: Tensor) -> Tensor:
         """The values (B, N, U) of what is no padding, (*, U)."""
-        present = self.passage.batch.present
-        return values.flatten(0, 1) if present is None else values[present[:, self.record.times]]
+        mask = self.batch.mask
+        return values.flatten(0, 1) if mask is None else values[mask[:, self.record.times]]
 
     def _eigenvalues(self) -> dict[str, list[complex]]:
         """Those of every square recurrent matrix of the core."""

@@ -10,7 +10,7 @@ from unspool.look.record import along
 from unspool.look.watch import watch
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import resting
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.tasks.passage import cut, everywhere
 
 
@@ -37,19 +37,19 @@ def gradient_by_lag(model: SequenceModel, batch: Batch, place: str = "inputs") -
     an LSTM's memory with the forget gate (Bengio et al. 1994; Pascanu et al. 2013, arXiv:1211.5063). Errors: DataError
     where nothing is asked for, or nothing was shown at `place`.
     """
-    asked = batch.counts.any(dim=1).nonzero()  # (rows, 1)
+    asked = batch.loss_mask.any(dim=1).nonzero()  # (rows, 1)
     if not len(asked):
         raise DataError(
             "nothing is asked for in this passage, so no loss has a gradient",
             hint="give a longer text, or none: then the run reads its own data",
         )
-    batch = cut(batch, (asked, torch.arange(batch.counts.shape[1]).unsqueeze(0))).to(next(model.parameters()).device)
-    at = (batch.counts * torch.arange(batch.counts.shape[1], device=batch.counts.device)).amax(dim=1)  # (B)
-    counts = torch.zeros_like(batch.counts).scatter_(1, at.unsqueeze(1), True)
+    batch = cut(batch, (asked, torch.arange(batch.loss_mask.shape[1]).unsqueeze(0))).to(model.device)
+    at = (batch.loss_mask * torch.arange(batch.loss_mask.shape[1], device=batch.loss_mask.device)).amax(dim=1)  # (B)
+    loss_mask = torch.zeros_like(batch.loss_mask).scatter_(1, at.unsqueeze(1), True)
     leaves = {"inputs": lambda found: found.detach().requires_grad_()}
     with torch.enable_grad(), resting(model), watch(model, keep=place, edits=leaves) as trace:
         y, _ = model.read(batch)
-        loss = model.head.loss(y, batch.targets, counts) * len(at)  # the mean over rows, undone
+        loss = model.head.loss(y, batch.targets, loss_mask) * len(at)  # the mean over rows, undone
         found = trace[place]
         if not found:
             raise DataError(f"nothing was shown at {place}", hint="`watch(model)` collects all places")
@@ -58,7 +58,7 @@ def gradient_by_lag(model: SequenceModel, batch: Batch, place: str = "inputs") -
     ways = along(model, place, whole, batch)
     if ways is None:
         raise DataError(f"what is shown at {place} is no row of units at each time", hint='place="inputs"')
-    return _by_lag(ways.float().norm(dim=-1).cpu(), at.cpu(), everywhere(batch.inputs, batch.present).cpu())
+    return _by_lag(ways.float().norm(dim=-1).cpu(), at.cpu(), everywhere(batch.inputs, batch.mask).cpu())
 
 
 def _by_lag(norms: Tensor, at: Tensor, there: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from unspool.registry import Count
+from unspool.schema import Count
 
 OPEN, SHUT = 0.9, 0.1
 MOSTLY = 0.95  # of the time

@@ -5,7 +5,7 @@ from itertools import islice
 from math import cos, pi, sin
 from typing import Any
 
-from unspool.look.canvas import AROUND_ZERO, COLOURS, FAINT, FROM_ZERO, INK, Picture, drawing
+from unspool.look.canvas import AROUND_ZERO, COLOURS, FAINT, FROM_ZERO, INK, Picture, drawing, focus
 
 WIDE = 80  # tokens that are drawn across
 TALL = 64  # units that are drawn down
@@ -295,10 +295,7 @@ def losses(curves: Mapping[str, tuple[Curve, Curve]]) -> Picture:
             best = min(loss for _, loss in judged)
             label = f"{_short(name)} (best {best:.3f})"
             axes.plot(*zip(*judged, strict=True), color=colour, marker="o", markersize=3.5, linewidth=1.7, label=label)
-    seen = sorted(loss for trained, judged in curves.values() for _, loss in (*trained, *judged))
-    if seen:  # the first steps are as high as chance and say little
-        low, high = seen[0], seen[int(0.98 * (len(seen) - 1))]
-        axes.set_ylim(low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3)
+    focus(axes, [loss for trained, judged in curves.values() for _, loss in (*trained, *judged)], 0.98)
     axes.set(xlabel="training step", ylabel="loss (nats per position)")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -7,7 +7,7 @@ from statistics import mean
 from textwrap import wrap
 from typing import Any
 
-from unspool.look.canvas import COLOURS, INK, Picture
+from unspool.look.canvas import COLOURS, INK, Picture, focus
 from unspool.tasks.drawings import Album, Captioned, Confusion, Drawing, Flights, Heatmap, Heatmaps, Outlook
 
 TRAIN = "#9fb8d0"
@@ -33,9 +33,7 @@ def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "",
         points = [(record["step"], record["loss"]) for record in judged if record["way"] == way]
         label = f"validation, {way} (best {min(p[1] for p in points):.3f})"
         axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=4, linewidth=1.6, label=label)
-    if steps:  # the first steps are as high as chance and say little
-        low, high = min(y), sorted(y)[int(0.99 * (len(y) - 1))]
-        axes.set_ylim(low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3)
+    focus(axes, y, 0.99)
     axes.set(xlabel="training step", ylabel=f"loss ({unit})", title=title)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)

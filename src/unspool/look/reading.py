@@ -5,11 +5,18 @@ from collections.abc import Sequence
 import torch
 
 from unspool.batch import Batch
-from unspool.data.text_features import features_of_rows
-from unspool.data.tokenizer import TextStream, Tokenizer
+from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
+from unspool.tasks.of_text import OfText
 from unspool.tasks.passage import Passage
 from unspool.tasks.task import Question
+
+
+class Typed(OfText):
+    """A text that belongs to no data: what its tokens are called, and what is true of it."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
 
 
 def of_text(text: str, tokenizer: Tokenizer, asks: bool = True) -> Passage:
@@ -28,15 +35,7 @@ def of_text(text: str, tokenizer: Tokenizer, asks: bool = True) -> Passage:
             hint="give at least three, better 500",
         )
     read, said = ids[:-1].unsqueeze(0), ids[1:].unsqueeze(0)
-    there = torch.ones_like(read, dtype=torch.bool)
-    pieces = [*map(TextStream(tokenizer).feed, read[0].tolist())]
-    return Passage(
-        Batch(read, said, there if asks else ~there),
-        [[tokenizer.token(id) for id in read[0].tolist()]],
-        [[tokenizer.token(id) if asks else "" for id in said[0].tolist()]],
-        [],
-        features_of_rows([pieces], there),
-    )
+    return Typed(tokenizer).named(Batch(read, said, torch.full_like(read, asks, dtype=torch.bool)))
 
 
 def answered(question: Question, answer: Sequence[int]) -> Batch:
@@ -47,7 +46,7 @@ def answered(question: Question, answer: Sequence[int]) -> Batch:
     """
     read = torch.tensor([[*question.prompt, *answer]])
     said = torch.tensor([[*question.prompt[1:], *answer, question.end]])
-    counts = torch.arange(read.shape[1]).unsqueeze(0) >= len(question.prompt) - 1
+    loss_mask = torch.arange(read.shape[1]).unsqueeze(0) >= len(question.prompt) - 1
     source = None if question.source is None else torch.as_tensor(question.source).unsqueeze(0)
     seen = None if source is None else torch.ones(source.shape[:2], dtype=torch.bool)
-    return Batch(read, said, counts, source=source, source_present=seen)
+    return Batch(read, said, loss_mask, source=source, source_mask=seen)

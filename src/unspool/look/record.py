@@ -14,7 +14,7 @@ from unspool.look.watch import Trace, watch
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell
 from unspool.nn.part import resting
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.tasks.passage import cut
 
 CHUNK = 128  # positions of a row that are read at once
@@ -70,7 +70,7 @@ def record(
         chosen = (now < shown) | ((now - shown) % stride == 0)
         times.append(now[chosen])
         for place, one in values.items():
-            kept.setdefault(place, []).append(_packed(one[:, chosen], _keeps(model, place)))
+            kept.setdefault(place, []).append(_packed(one[:, chosen], keeps(model, place)))
         if "head.logits" in trace:
             costs.append(_cost(trace["head.logits"][0], part))
         done += part.inputs.shape[1]
@@ -92,7 +92,7 @@ def chunks(model: SequenceModel, batch: Batch) -> Iterator[tuple[Batch, Trace]]:
     state = None
     for begin, end in pairwise(length * n // number for n in range(number + 1)):
         part = cut(batch, (torch.arange(rows).unsqueeze(1), torch.arange(begin, end).unsqueeze(0)))
-        part = part.to(next(model.parameters()).device)
+        part = part.to(model.device)
         with torch.no_grad(), resting(model), watch(model, keep=("core.*", "head.logits")) as trace:
             y, state = model.read(part, state)
             model.head(y)
@@ -111,7 +111,7 @@ def along(model: SequenceModel, place: str, found: list[Tensor], part: Batch) ->
     return (one.flip(1) if isinstance(cell, Cell) and cell.backwards else one).flatten(2)
 
 
-def _keeps(model: SequenceModel, place: str) -> bool:
+def keeps(model: SequenceModel, place: str) -> bool:
     """Whether what is shown there is how much of a memory is kept."""
     path, _, name = place.rpartition(".")
     cell = model.get_submodule(path)
@@ -133,9 +133,9 @@ def _spacing(values: dict[str, Tensor], length: int, shown: int, room: int) -> t
 
 def _cost(logits: Tensor, part: Batch) -> Tensor:
     """What every target cost, in nats, (B, T)."""
-    targets = part.targets.masked_fill(~part.counts, 0)  # what is not asked for need not be a thing that can be said
+    targets = part.targets.masked_fill(~part.loss_mask, 0)  # what is not asked for need not be a thing that can be said
     nats = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
-    return nats.abs().masked_fill(~part.counts, float("nan")).cpu()
+    return nats.abs().masked_fill(~part.loss_mask, float("nan")).cpu()
 
 
 def spoken(place: str) -> str:

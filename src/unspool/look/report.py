@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unspool.checkpoint import write_bytes, writing
 from unspool.errors import ConfigError, DataError
+from unspool.files import write_bytes, writing
 from unspool.look.canvas import REMEDY, Picture
 from unspool.look.inside import Look
 from unspool.look.page import encoded, page
@@ -72,8 +72,7 @@ def seen(look: Look, names: Sequence[str], lacks: Callable[[str], None] | None =
                 raise
             lacks(f"{name}: {error}")
             continue
-        if view:
-            found[name] = view if isinstance(view, list) else [view]
+        found[name] = view if isinstance(view, list) else [view]
     return found
 
 

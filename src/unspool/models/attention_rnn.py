@@ -12,7 +12,7 @@ from unspool.nn.cell import cells
 from unspool.nn.core import Core, cores, needed
 from unspool.nn.part import State
 from unspool.nn.unroll import hold
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 
 
 @cores.register("attention-rnn")
@@ -46,16 +46,16 @@ class AttentionRNN(Core):
         self,
         like: Float[Tensor, "B T D"],
         source: Float[Tensor, "B S _"] | None = None,
-        source_present: Bool[Tensor, "B S"] | None = None,
+        source_mask: Bool[Tensor, "B S"] | None = None,
     ) -> State:
         """The cell's own start, and the source, read once. Errors: ConfigError without a source."""
         source = needed("attention-rnn", source)
-        if source_present is None:
-            source_present = source.new_ones(source.shape[:2], dtype=torch.bool)
-        return self.cell.start(like), (source, self.look.keys(source), source_present)
+        if source_mask is None:
+            source_mask = source.new_ones(source.shape[:2], dtype=torch.bool)
+        return self.cell.start(like), (source, self.look.keys(source), source_mask)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """Look, tick, look, tick."""
         memory, source = state
@@ -63,9 +63,9 @@ class AttentionRNN(Core):
         for t, now in enumerate(x.unbind(dim=1)):  # (B, D) for each time
             seen = self.look(memory[0], *source)  # (B, D of the source)
             after = self.cell.tick(self.cell.read(torch.cat([now, seen], dim=-1)), memory)
-            memory = after if present is None else hold(present[:, t], after, memory)
+            memory = after if mask is None else hold(mask[:, t], after, memory)
             outputs.append(memory[0])
             sights.append(seen)
         y = torch.cat([torch.stack(outputs, dim=1), torch.stack(sights, dim=1)], dim=-1)
         y = self.tap("hidden", torch.tanh(self.combine(y)))
-        return (y if present is None else y * present.unsqueeze(-1)), (memory, source)
+        return (y if mask is None else y * mask.unsqueeze(-1)), (memory, source)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from unspool.nn.core import Core, cores
 from unspool.nn.pack import order, pack, tail, unpack
 from unspool.nn.part import Part, State
-from unspool.registry import Count, Natural, Share
+from unspool.schema import Count, Natural, Share
 
 
 class CausalConvolution(Part):
@@ -70,24 +70,24 @@ class Convolutional(Core):
         """How many tokens an output sees, its own among them."""
         return 1 + sum(layer.past for layer in self._stack())
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
         """The last inputs of every layer: zeros."""
         return tuple(layer.start(like) for layer in self._stack())
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """Layer upon layer; padding is moved out of the way and its outputs are zero."""
-        places = None if present is None else order(present)
-        lengths = None if present is None else present.sum(dim=1)
+        places = None if mask is None else order(mask)
+        lengths = None if mask is None else mask.sum(dim=1)
         x = self.enter(x if places is None else pack(x, places))
         after = []
         for layer, before in zip(self._stack(), state, strict=True):
             x, last = layer(x, before, lengths)
             after.append(last)
         x = self.norm(x)
-        if places is not None and present is not None:
-            x = unpack(x, places) * present.unsqueeze(-1)
+        if places is not None and mask is not None:
+            x = unpack(x, places) * mask.unsqueeze(-1)
         return x, tuple(after)
 
     def _stack(self) -> list[CausalConvolution]:

@@ -13,7 +13,7 @@ from unspool.nn.convolution import Glance
 from unspool.nn.core import Core, cores
 from unspool.nn.part import Part, State
 from unspool.nn.unroll import unroll
-from unspool.registry import Count, Natural, Share
+from unspool.schema import Count, Natural, Share
 
 
 class CellBlock(Part):
@@ -46,14 +46,14 @@ class CellBlock(Part):
         return () if self.glance is None else self.glance.start(like), self.cell.start(like)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T D"], State]:
         """What it makes of the inputs, and what it remembers."""
         seen, before = state
         y = self.cell_norm(x)
         if self.glance is not None:
-            y, seen = self.glance(y, seen, present)
-        y, after = unroll(self.cell, y, before, present)
+            y, seen = self.glance(y, seen, mask)
+        y, after = unroll(self.cell, y, before, mask)
         x = x + self.dropout(self.project(y))
         if self.feed_forward is not None and self.feed_forward_norm is not None:
             x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
@@ -92,20 +92,20 @@ class Blocks(Core):
                 if name.endswith(("project.weight", "feed_forward.down.weight")):
                     weight.mul_((2 * layers) ** -0.5)
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
         """Every layer's own start."""
         x = self.enter(like)
         return tuple(_block(layer).start(x) for layer in self.layers)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """Layer upon layer, each along the whole time."""
-        if present is not None and bool(present.all()):
-            present = None
+        if mask is not None and bool(mask.all()):
+            mask = None
         x, after = self.enter(x), []
         for layer, before in zip(self.layers, state, strict=True):
-            x, last = _block(layer)(x, before, present)
+            x, last = _block(layer)(x, before, mask)
             after.append(last)
         return self.norm(x), tuple(after)
 

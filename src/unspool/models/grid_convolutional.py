@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from unspool.nn.core import Core, cores
 from unspool.nn.pack import order, pack, unpack
 from unspool.nn.part import Part, State
-from unspool.registry import Count, Natural, Share
+from unspool.schema import Count, Natural, Share
 
 
 class Neighbourhood(Part):
@@ -56,18 +56,18 @@ class GridConvolutional(Core):
         self.layers = nn.ModuleList(Neighbourhood(width, dropout) for _ in range(layers))
         self.norm = nn.RMSNorm(width, eps=1e-5)
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
         """Nothing is remembered between readings."""
         return (like.new_zeros(len(like), 0),)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """Layer upon layer; padding is moved out of the way, and the last row of the grid is filled up with nothing."""
-        places = None if present is None else order(present)
+        places = None if mask is None else order(mask)
         x = self.enter(x if places is None else pack(x, places))
         time, missing = x.shape[1], -x.shape[1] % self.columns
-        there = x.new_ones(x.shape[:2]) if places is None else present.gather(1, places).to(x.dtype)  # type: ignore
+        there = x.new_ones(x.shape[:2]) if places is None else mask.gather(1, places).to(x.dtype)  # type: ignore
         grid = F.pad(x, (0, 0, 0, missing)).unflatten(1, (-1, self.columns))  # (B, rows, columns, D)
         down, across = (torch.arange(size, device=x.device) / self.columns for size in grid.shape[1:3])
         grid = grid + self.place(torch.cartesian_prod(down, across).to(x.dtype)).view(1, *grid.shape[1:])
@@ -75,6 +75,6 @@ class GridConvolutional(Core):
         for layer in self.layers:
             grid = layer(grid, there)
         y = self.norm(grid).flatten(1, 2)[:, :time]
-        if places is not None and present is not None:
-            y = unpack(y, places) * present.unsqueeze(-1)
+        if places is not None and mask is not None:
+            y = unpack(y, places) * mask.unsqueeze(-1)
         return y, state

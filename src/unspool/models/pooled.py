@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from unspool.nn.core import Core, cores
 from unspool.nn.ends import in_full
 from unspool.nn.part import State
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 
 BOUND = 15.0  # no weight is above e^15 or below e^-15, so no sum of weights overflows, and none is zero
 
@@ -41,7 +41,7 @@ class Pooled(Core):
         self.by = by
         self.score = nn.Linear(width, 1, bias=False) if by == "attention" else None
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
         """The inner core's start, and what there is before anything is said."""
         nothing = like.new_zeros(len(like), self.width, dtype=torch.promote_types(like.dtype, torch.float32))
         memory: State = (nothing,)
@@ -49,22 +49,22 @@ class Pooled(Core):
             memory = (torch.full_like(nothing, _lowest(nothing)),)
         elif self.by != "last":
             memory = (nothing, nothing[:, :1])
-        return self.core.start(like, source, source_present), memory
+        return self.core.start(like, source, source_mask), memory
 
     def room(self, state: State) -> int | None:
         """What the inner core has."""
         return self.core.room(state[0])
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """One vector for all that was said up to each time."""
-        said, inner = self.core(x, state[0], present)
-        there = said.new_ones(said.shape[:2], dtype=torch.bool) if present is None else present
+        said, inner = self.core(x, state[0], mask)
+        there = said.new_ones(said.shape[:2], dtype=torch.bool) if mask is None else mask
         pool = {"max": self._largest, "last": self._last}.get(self.by, self._weighted)
         y, memory = pool(in_full(said), state[1], there.unsqueeze(-1))
         y = self.tap("pooled", y.to(said.dtype))
-        return (y if present is None else y * present.unsqueeze(-1)), (inner, memory)
+        return (y if mask is None else y * mask.unsqueeze(-1)), (inner, memory)
 
     def _weighted(self, said: Tensor, memory: State, there: Tensor) -> tuple[Tensor, State]:
         weights = torch.ones_like(said[..., :1])  # (B, T, 1)

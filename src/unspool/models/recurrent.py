@@ -13,7 +13,7 @@ from unspool.nn.cell import Cell, cells
 from unspool.nn.core import Core, cores, needed
 from unspool.nn.part import State
 from unspool.nn.unroll import unroll
-from unspool.registry import Count, Natural, Share
+from unspool.schema import Count, Natural, Share
 
 
 @cores.register("recurrent")
@@ -63,7 +63,7 @@ class Recurrent(Core):
                 nn.ModuleList(Bridge(_cell(cell), source_width) for cell in ways) for ways in self._stack()
             )
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
         """Every cell's own start, a state for each way of each layer; who looks puts in what the source says.
 
         Where the vector is shown at every tick, it is the last of the state. Errors: ConfigError where a source is
@@ -72,7 +72,7 @@ class Recurrent(Core):
         state = tuple(tuple(_cell(cell).start(like) for cell in ways) for ways in self._stack())
         if not self.needs_source:
             return state
-        vector = last(needed("recurrent", source), source_present)
+        vector = last(needed("recurrent", source), source_mask)
         made = zip(self.bridges, state, strict=True)
         state = tuple(
             tuple(b(vector, s) for b, s in zip(bridges, ways, strict=True))  # type: ignore[call-overload]
@@ -81,7 +81,7 @@ class Recurrent(Core):
         return (*state, vector) if self.shown else state
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """Layer upon layer, each along the whole time."""
         after, own, shown = [], state[: len(self.layers)], state[len(self.layers) :]
@@ -89,7 +89,7 @@ class Recurrent(Core):
             x = torch.cat([x, vector.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)
         for number, (ways, before) in enumerate(zip(self._stack(), own, strict=True)):
             x = self.dropout(x) if number else x
-            y, last = self._both_ways(ways, x, before, present)
+            y, last = self._both_ways(ways, x, before, mask)
             x = x + y if self.residual and x.shape == y.shape else y
             after.append(last)
         return x, (*after, *shown)
@@ -97,11 +97,11 @@ class Recurrent(Core):
     def _stack(self) -> list[nn.ModuleList]:
         return list(self.layers)  # type: ignore[arg-type]
 
-    def _both_ways(self, ways: nn.ModuleList, x: Tensor, before: State, present: Tensor | None) -> tuple[Tensor, State]:
-        y, last = unroll(_cell(ways[0]), x, before[0], present)
+    def _both_ways(self, ways: nn.ModuleList, x: Tensor, before: State, mask: Tensor | None) -> tuple[Tensor, State]:
+        y, last = unroll(_cell(ways[0]), x, before[0], mask)
         if self.causal:
             return y, (last,)
-        flipped = None if present is None else present.flip(1)
+        flipped = None if mask is None else mask.flip(1)
         behind, first = unroll(_cell(ways[1]), x.flip(1), before[1], flipped)
         return torch.cat([y, behind.flip(1)], dim=-1), (last, first)
 

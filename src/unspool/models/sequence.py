@@ -1,5 +1,6 @@
 """Embed, think, predict: every model here."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -8,7 +9,7 @@ from unspool.errors import ConfigError
 from unspool.nn.core import Core
 from unspool.nn.ends import Head
 from unspool.nn.part import Part, State
-from unspool.registry import NotNegative, Share
+from unspool.schema import NotNegative, Share
 
 
 class Encoder(Part):
@@ -21,10 +22,10 @@ class Encoder(Part):
         super().__init__()
         self.embedding, self.core, self.dropout = embedding, core, nn.Dropout(dropout)
 
-    def forward(self, source: Tensor, present: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B S W"]:
+    def forward(self, source: Tensor, mask: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B S W"]:
         """What it makes of every place of the source."""
         x = self.dropout(self.embedding(source))
-        return self.dropout(self.core(x, self.core.start(x), present)[0])
+        return self.dropout(self.core(x, self.core.start(x), mask)[0])
 
 
 class SequenceModel(Part):
@@ -74,31 +75,36 @@ class SequenceModel(Part):
             for weight in (embedding.weight, head.weight):
                 nn.init.uniform_(weight, -init_range, init_range)  # type: ignore[arg-type]
 
-    def start(self, inputs: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
+    def start(self, inputs: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
         """The state before the first input, for as many rows as `inputs` has; a source is read here, once."""
         if self.encoder is not None and source is not None:
-            source = self.encoder(source, source_present)
-        return self.core.start(self.embedding(inputs[:, :1]), source, source_present)
+            source = self.encoder(source, source_mask)
+        return self.core.start(self.embedding(inputs[:, :1]), source, source_mask)
 
     def think(
-        self, inputs: Tensor, state: State, present: Bool[Tensor, "B T"] | None = None
+        self, inputs: Tensor, state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """What the core makes of the inputs, before the head."""
         x = self.dropout(self.tap("inputs", self.embedding(inputs)))
-        y, state = self.core(x, state, present)
+        y, state = self.core(x, state, mask)
         return self.dropout(y), state
 
     def forward(
-        self, inputs: Tensor, state: State, present: Bool[Tensor, "B T"] | None = None
+        self, inputs: Tensor, state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T V"], State]:
         """Predictions at every position, and the next state."""
-        y, state = self.think(inputs, state, present)
+        y, state = self.think(inputs, state, mask)
         return self.head(y), state
 
     def loss(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, ""], State]:
         """The mean loss over the positions that count, in nats, and the next state."""
         y, state = self.read(batch, state)
-        return self.head.loss(y, batch.targets, batch.counts, batch.spared), state
+        return self.head.loss(y, batch.targets, batch.loss_mask, batch.spared), state
 
     def read(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, "B T W"], State]:
         """What the core makes of a batch, and the next state.
@@ -107,8 +113,8 @@ class SequenceModel(Part):
         """
         room = None if state is None else self.core.room(state)
         if state is None or (room is not None and room < batch.inputs.shape[1]):
-            state = self.start(batch.inputs, batch.source, batch.source_present)
-        return self.think(batch.inputs, state, batch.present)
+            state = self.start(batch.inputs, batch.source, batch.source_mask)
+        return self.think(batch.inputs, state, batch.mask)
 
 
 def _shape(module: nn.Module) -> str:

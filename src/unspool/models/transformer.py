@@ -11,7 +11,7 @@ from unspool.nn.cache import read, whole
 from unspool.nn.core import Core, cores, needed
 from unspool.nn.part import State
 from unspool.nn.positions import PositionsName, build
-from unspool.registry import Count, Natural, Positive, Share
+from unspool.schema import Count, Natural, Positive, Share
 
 
 @cores.register("transformer")
@@ -99,7 +99,7 @@ class Transformer(Core):
             for linear in (m for m in block.modules() if isinstance(m, nn.Linear) and m.bias is not None):
                 nn.init.zeros_(linear.bias)
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
         """How many tokens each row has read (none), then the keys and values of each layer (none).
 
         Who looks at a source has a last part: what of it is present, and each layer's keys and values of it.
@@ -109,20 +109,20 @@ class Transformer(Core):
         if not self.needs_source:
             return state
         source = needed("transformer", source)
-        if source_present is None:
-            source_present = source.new_ones(source.shape[:2], dtype=torch.bool)
-        return *state, (source_present, *(b.across.keys(source) for b in self._stack() if b.across is not None))
+        if source_mask is None:
+            source_mask = source.new_ones(source.shape[:2], dtype=torch.bool)
+        return *state, (source_mask, *(b.across.keys(source) for b in self._stack() if b.across is not None))
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """Layer upon layer. Errors: DataError where there are more tokens than positions."""
-        if present is not None and bool(present.all()):
-            present = None
+        if mask is not None and bool(mask.all()):
+            mask = None
         length, *caches = state[: 1 + len(self.layers)]
         seen = state[1 + len(self.layers) :]  # the source, where there is one
         slots, capacity = caches[0][0].shape[2], min(self.context, self.window)
-        reading = read(length, slots, x.shape[1], present, capacity=capacity, window=self.window, causal=self.causal)
+        reading = read(length, slots, x.shape[1], mask, capacity=capacity, window=self.window, causal=self.causal)
         self._check(reading.length)
         x = self.dropout(self.positions.add(self.enter(x) * self.scale, reading.positions))
         sight = Sight(
@@ -135,7 +135,7 @@ class Transformer(Core):
         for number, (block, cache) in enumerate(zip(self._stack(), caches, strict=True), start=1):
             x, kept = block(x, cache, sight, seen[0][number] if seen else ())
             after.append(kept)
-        x = self.norm(x) if present is None else self.norm(x) * present.unsqueeze(-1)
+        x = self.norm(x) if mask is None else self.norm(x) * mask.unsqueeze(-1)
         return x, (reading.length, *after, *seen) if self.causal else state
 
     def room(self, state: State) -> int | None:

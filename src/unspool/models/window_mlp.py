@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from unspool.nn.core import Core, cores
 from unspool.nn.pack import order, pack, tail, unpack
 from unspool.nn.part import State
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 
 
 @cores.register("window-mlp")
@@ -31,22 +31,22 @@ class WindowMLP(Core):
         sizes = [window * self.input_width, *[inner] * (layers - 1), width]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_present: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
         """The last inputs: zeros."""
         return (like.new_zeros(like.shape[0], self.window - 1, self.input_width),)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """What the network makes of each window, and the last inputs."""
-        places = None if present is None else order(present)
+        places = None if mask is None else order(mask)
         packed = x if places is None else pack(x, places)
         every = torch.cat([state[0], packed.to(state[0].dtype)], dim=1)  # (B, window - 1 + T, D)
         y = every.unfold(1, self.window, 1).transpose(2, 3).flatten(2)  # (B, T, window * D), the oldest first
         for number, layer in enumerate(self.layers):
             y = layer(y.relu() if number else y)
             y = self.tap(f"layer{number}", y)
-        lengths = None if present is None else present.sum(dim=1)
-        if places is not None and present is not None:
-            y = unpack(y, places) * present.unsqueeze(-1)
+        lengths = None if mask is None else mask.sum(dim=1)
+        if places is not None and mask is not None:
+            y = unpack(y, places) * mask.unsqueeze(-1)
         return y, (tail(every, self.window - 1, lengths),)

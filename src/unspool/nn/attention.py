@@ -12,7 +12,7 @@ from unspool.errors import ConfigError
 from unspool.nn.cache import Reading
 from unspool.nn.part import Part, State
 from unspool.nn.positions import Turn, turn
-from unspool.registry import Count, Natural, Share
+from unspool.schema import Count, Natural, Share
 
 LookName = Literal["additive", "dot", "general"]
 
@@ -58,11 +58,11 @@ class Look(Part):
         query: Float[Tensor, "B H"],
         source: Float[Tensor, "B S D"],
         keys: Float[Tensor, "B S H"],
-        present: Bool[Tensor, "B S"],
+        mask: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B D"]:
         """What is seen; zeros where there is nothing to look at."""
         scores = self.tap("scores", self.score(query, keys))
-        weights = self.tap("weights", weigh(scores, present))
+        weights = self.tap("weights", weigh(scores, mask))
         return torch.einsum("bs,bsd->bd", weights.to(source.dtype), source)
 
 
@@ -154,26 +154,26 @@ class Heads(Part):
         keys, values = (kv.repeat_interleave(self.heads // self.kv_heads, dim=1) for kv in (keys, values))
         scores = q @ keys.mT * self.head_width**-0.5
         scores = self.tap("scores", scores if bias is None else scores + bias)
-        weights = self.tap("weights", weigh(scores, reading.mask()))
+        weights = self.tap("weights", weigh(scores, reading.attention_mask()))
         return F.dropout(weights, self.dropout, self.training) @ values
 
     def fast(self, q: Tensor, keys: Tensor, values: Tensor, reading: Reading, bias: Tensor | None) -> Tensor:
         """The same in one kernel; in float32 on a CPU, where the bfloat16 kernel is slow."""
-        mask = reading.visible if bias is None else reading.mask()
+        attn_mask = reading.visible if bias is None else reading.attention_mask()
         blind = None if reading.visible is None else ~reading.visible.any(dim=-1, keepdim=True)  # (B, 1, T, 1)
-        if mask is not None and blind is not None:
-            mask = mask | blind  # kernels differ in what they make of a row that sees nothing
+        if attn_mask is not None and blind is not None:
+            attn_mask = attn_mask | blind  # kernels differ in what they make of a row that sees nothing
         if bias is not None:
-            mask = bias if mask is None else bias.masked_fill(~mask, float("-inf"))
+            attn_mask = bias if attn_mask is None else bias.masked_fill(~attn_mask, float("-inf"))
         slow = q.device.type == "cpu" and torch.is_autocast_enabled("cpu")
         with torch.autocast("cpu", enabled=False) if slow else nullcontext():
             seen = F.scaled_dot_product_attention(
                 q,
                 keys,
                 values,
-                attn_mask=mask,
+                attn_mask=attn_mask,
                 dropout_p=self.dropout if self.training else 0.0,
-                is_causal=mask is None and reading.causal,
+                is_causal=attn_mask is None and reading.causal,
                 enable_gqa=self.kv_heads < self.heads,
             )
         return seen if blind is None else seen.masked_fill(blind, 0)

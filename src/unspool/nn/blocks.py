@@ -13,7 +13,7 @@ from unspool.nn.attention import Across, MultiHead
 from unspool.nn.cache import Reading
 from unspool.nn.part import Part, State
 from unspool.nn.positions import Turn
-from unspool.registry import Count, Natural, Positive, Share
+from unspool.schema import Count, Natural, Positive, Share
 
 NormName = Literal["layer", "rms"]
 FeedForwardName = Literal["gelu", "gelu-tanh", "relu", "relu-squared", "swiglu"]

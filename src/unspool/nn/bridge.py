@@ -11,16 +11,16 @@ from unspool.nn.cell import Cell
 from unspool.nn.part import Part, State, tensors
 
 
-def last(source: Float[Tensor, "B S D"], present: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B D"]:
+def last(source: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B D"]:
     """The vector at the last place of each row that is present; zeros where none is.
 
     >>> last(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[True, False]])).tolist()
     [[1.0]]
     """
     source = F.pad(source, (0, 0, 1, 0))  # a place of zeros in front, for rows that have no other
-    if present is None:
+    if mask is None:
         return source[:, -1]
-    places = torch.arange(source.shape[1], device=source.device) * F.pad(present, (1, 0))
+    places = torch.arange(source.shape[1], device=source.device) * F.pad(mask, (1, 0))
     return source[torch.arange(len(source), device=source.device), places.amax(dim=1)]
 
 

@@ -61,7 +61,7 @@ class Reading:
             new = torch.where(self.moves[:, None, :, None], new, old.gather(2, index))
         return old.scatter(2, index, new) if torch.is_grad_enabled() else old.scatter_(2, index, new)
 
-    def mask(self) -> Bool[Tensor, "#B 1 T C"] | None:
+    def attention_mask(self) -> Bool[Tensor, "#B 1 T C"] | None:
         """Who sees whom, written out; None where all see all."""
         if self.visible is not None or not self.causal:
             return self.visible
@@ -72,7 +72,7 @@ def read(
     length: Int[Tensor, " B"],
     slots: int,
     time: int,
-    present: Bool[Tensor, "B T"] | None = None,
+    mask: Bool[Tensor, "B T"] | None = None,
     *,
     capacity: int,
     window: int | None = None,
@@ -87,36 +87,36 @@ def read(
     [[0, 1, 2]]
     """
     window, fresh = window or capacity, slots == 0
-    if present is None:
+    if mask is None:
         steps = torch.arange(time, device=length.device).unsqueeze(0)
         positions, after = steps if fresh else length.unsqueeze(1) + steps, length + time
         if fresh and time <= min(window, capacity if causal else window):
             return Reading(after, positions, positions, None, causal, capacity, fresh)
     else:
-        positions, after = length.unsqueeze(1) + present.cumsum(dim=1) - 1, length + present.sum(dim=1)
+        positions, after = length.unsqueeze(1) + mask.cumsum(dim=1) - 1, length + mask.sum(dim=1)
     if time == 1 and not fresh:
         keys = _held(after, capacity)[:, : _in_use(after, capacity)]
-        visible = _visible(positions, keys, keys >= 0, present, window, causal)
-        return Reading(after, positions, keys, visible, causal, capacity, fresh, positions % capacity, present)
-    there = torch.ones_like(positions, dtype=torch.bool) if present is None else present
+        visible = _visible(positions, keys, keys >= 0, mask, window, causal)
+        return Reading(after, positions, keys, visible, causal, capacity, fresh, positions % capacity, mask)
+    there = torch.ones_like(positions, dtype=torch.bool) if mask is None else mask
     keys = positions
     if not fresh:
         held = _held(length, capacity)
         keys, there = torch.cat([held, positions], dim=1), torch.cat([held >= 0, there.expand(len(held), -1)], dim=1)
-    kept = _kept(length, after, slots, time, present, capacity) if causal else None
-    visible = _visible(positions, keys, there, present, window, causal)
+    kept = _kept(length, after, slots, time, mask, capacity) if causal else None
+    visible = _visible(positions, keys, there, mask, window, causal)
     return Reading(after, positions, keys, visible, causal, capacity, fresh, kept=kept)
 
 
-def whole(present: Bool[Tensor, "B S"], time: int) -> Reading:
+def whole(mask: Bool[Tensor, "B S"], time: int) -> Reading:
     """How that many tokens look at a source: each sees all that is present, and nothing is kept.
 
-    >>> whole(torch.tensor([[True, False]]), 3).mask().shape
+    >>> whole(torch.tensor([[True, False]]), 3).attention_mask().shape
     torch.Size([1, 1, 3, 2])
     """
-    rows, places = present.shape
-    steps, keys = (torch.arange(size, device=present.device).unsqueeze(0) for size in (time, places))
-    visible = present[:, None, None, :].expand(-1, 1, time, -1)
+    rows, places = mask.shape
+    steps, keys = (torch.arange(size, device=mask.device).unsqueeze(0) for size in (time, places))
+    visible = mask[:, None, None, :].expand(-1, 1, time, -1)
     return Reading(steps.new_zeros(rows), steps, keys, visible, causal=False, capacity=places, fresh=True)
 
 
@@ -133,22 +133,20 @@ def _in_use(length: Tensor, capacity: int) -> int:
     return min(capacity, ROUND * (1 + int(length.max()) // ROUND))
 
 
-def _visible(
-    positions: Tensor, keys: Tensor, there: Tensor, present: Tensor | None, window: int, causal: bool
-) -> Tensor:
+def _visible(positions: Tensor, keys: Tensor, there: Tensor, mask: Tensor | None, window: int, causal: bool) -> Tensor:
     """Who sees whom, (B, 1, T, C): what is there, near enough and, where causal, not later."""
     distance = positions.unsqueeze(2) - keys.unsqueeze(1)  # (B, T, C)
     near = (distance < window) & ((distance >= 0) if causal else (distance > -window))
     near = near & there.unsqueeze(1)
-    return (near if present is None else near & present.unsqueeze(2)).unsqueeze(1)
+    return (near if mask is None else near & mask.unsqueeze(2)).unsqueeze(1)
 
 
-def _kept(length: Tensor, after: Tensor, slots: int, time: int, present: Tensor | None, capacity: int) -> Tensor:
+def _kept(length: Tensor, after: Tensor, slots: int, time: int, mask: Tensor | None, capacity: int) -> Tensor:
     """For every slot the index, among old slots and new tokens, of what it keeps; -1 for nothing."""
     old = capacity if slots else 0
     held = _held(after, capacity if slots else min(time, capacity))
     number = (held - length.unsqueeze(1)).clamp(0, time - 1)  # which of the new tokens
-    if present is not None:  # the n-th of those that are there
-        number = order(present).gather(1, number)
+    if mask is not None:  # the n-th of those that are there
+        number = order(mask).gather(1, number)
     same = torch.arange(held.shape[1], device=held.device).expand_as(held)
     return torch.where(held < 0, -1, torch.where(held < length.unsqueeze(1), same, old + number))

@@ -6,7 +6,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unspool.nn.part import Part, State
-from unspool.registry import Count, Registry
+from unspool.registry import Registry
+from unspool.schema import Count
 
 
 class Cell(Part):
@@ -45,7 +46,7 @@ class Cell(Part):
         raise NotImplementedError
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], State] | None:
         """All ticks in one kernel, equal to the loop over `tick`; None where there is no such kernel."""
         return None

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.part import Part, State
-from unspool.registry import Count
+from unspool.schema import Count
 
 
 class Glance(Part):
@@ -33,17 +33,17 @@ class Glance(Part):
         return (like.new_zeros(like.shape[0], self.size - 1, len(self.bias)),)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T D"], State]:
         """The sums, which mean nothing where nothing is present, and the last inputs that are."""
         (past,) = state
-        if present is None:
+        if mask is None:
             y, seen = self._sums(x, past)
             return y, (seen[:, x.shape[1] :],)
-        order = (~present).long().argsort(dim=1, stable=True).unsqueeze(-1)  # what is present first: (B, T, 1)
+        order = (~mask).long().argsort(dim=1, stable=True).unsqueeze(-1)  # what is present first: (B, T, 1)
         y, seen = self._sums(x.gather(1, order.expand_as(x)), past)
         y = torch.zeros_like(y).scatter(1, order.expand_as(y), y)
-        ends = present.sum(dim=1, keepdim=True) + torch.arange(self.size - 1, device=x.device)  # (B, size - 1)
+        ends = mask.sum(dim=1, keepdim=True) + torch.arange(self.size - 1, device=x.device)  # (B, size - 1)
         return y, (seen.gather(1, ends.unsqueeze(-1).expand(-1, -1, x.shape[-1])),)
 
     def _sums(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ class Core(Part):
     """(B, T, input_width) and a state give (B, T, width) and the next state.
 
     Training gives the whole sequence, truncated back-propagation chunks of it, generation one step at a time: the same
-    method, the same numbers. Where nothing is `present` the state does not move, and what comes out there is zero or
+    method, the same numbers. Where nothing is `mask` the state does not move, and what comes out there is zero or
     means nothing. What there is to look at (an encoded sentence, an image) is read once, into the first state.
 
     >>> import torch
@@ -44,7 +44,7 @@ class Core(Part):
         self,
         like: Float[Tensor, "B T D"],
         source: Float[Tensor, "B S _"] | None = None,
-        source_present: Bool[Tensor, "B S"] | None = None,
+        source_mask: Bool[Tensor, "B S"] | None = None,
     ) -> State:
         """The state before the first input, for as many rows as `like` has."""
         raise NotImplementedError
@@ -54,7 +54,7 @@ class Core(Part):
         return None
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], State]:
         """What the core makes of the inputs, and what it remembers."""
         raise NotImplementedError

@@ -5,12 +5,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from unspool.batch import Kind, Tokens
+from unspool.batch import Domain, Tokens
 from unspool.errors import ConfigError
 from unspool.nn.cross_entropy import LARGE, cross_entropy
 from unspool.nn.density import Density
 from unspool.nn.part import Part
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 
 NARROWEST = 1e-4
 """The least scale of a Gaussian: a value that is met exactly would be worth infinitely much otherwise."""
@@ -46,7 +46,7 @@ class Head(Part):
         self,
         y: Float[Tensor, "B T D"],
         targets: Tensor,
-        counts: Bool[Tensor, "B T"],
+        loss_mask: Bool[Tensor, "B T"],
         spared: Bool[Tensor, "B T V"] | None = None,
     ) -> Float[Tensor, ""]:
         """The mean loss over the positions that count; zero when none does. Training leaves `spared` tokens out."""
@@ -64,13 +64,13 @@ class Categorical(Head):
         self,
         y: Float[Tensor, "B T D"],
         targets: Tensor,
-        counts: Bool[Tensor, "B T"],
+        loss_mask: Bool[Tensor, "B T"],
         spared: Bool[Tensor, "B T V"] | None = None,
     ) -> Float[Tensor, ""]:
         """Cross-entropy in nats, summed in float32; in training with smoothed targets, among those not spared."""
-        chosen = spared[counts] if spared is not None and self.training else None
-        if not bool(counts.all()):
-            y, targets = y[counts], targets[counts]
+        chosen = spared[loss_mask] if spared is not None and self.training else None
+        if not bool(loss_mask.all()):
+            y, targets = y[loss_mask], targets[loss_mask]
         y, targets, number = y.flatten(0, -2), targets.flatten(), max(1, targets.numel())
         smoothing = self.smoothing if self.training else 0.0
         if chosen is not None:
@@ -94,12 +94,12 @@ class Gaussian(Head):
         self,
         y: Float[Tensor, "B T D"],
         targets: Tensor,
-        counts: Bool[Tensor, "B T"],
+        loss_mask: Bool[Tensor, "B T"],
         spared: Bool[Tensor, "B T V"] | None = None,
     ) -> Float[Tensor, ""]:
         """Half the squared error, summed over the numbers of a position and averaged over positions."""
-        error = (in_full(self(y[counts])) - targets[counts]).square().sum() / 2
-        return error / max(1, int(counts.sum()))
+        error = (in_full(self(y[loss_mask])) - targets[loss_mask]).square().sum() / 2
+        return error / max(1, int(loss_mask.sum()))
 
     def density(self, y: Float[Tensor, "*B D"]) -> Density:
         """One Gaussian of unit variance."""
@@ -141,12 +141,12 @@ class Mixture(Head):
         self,
         y: Float[Tensor, "B T D"],
         targets: Tensor,
-        counts: Bool[Tensor, "B T"],
+        loss_mask: Bool[Tensor, "B T"],
         spared: Bool[Tensor, "B T V"] | None = None,
     ) -> Float[Tensor, ""]:
         """The negative log-likelihood in nats, of all numbers of a position together, averaged over positions."""
-        said = self.density(y[counts]).log_probability(in_full(targets[counts]))
-        return -said.sum() / max(1, int(counts.sum()))
+        said = self.density(y[loss_mask]).log_probability(in_full(targets[loss_mask]))
+        return -said.sum() / max(1, int(loss_mask.sum()))
 
 
 def in_full(value: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ class OneHot(nn.Module):
         return F.embedding(ids, self.table)
 
 
-def embedding(kind: Kind, width: int, learned: bool = True) -> nn.Module:
+def embedding(kind: Domain, width: int, learned: bool = True) -> nn.Module:
     """What turns a thing into a vector of that width: learned, or one-hot tokens, and numbers as they are.
 
     >>> embedding(Tokens(5), 3).weight.shape
@@ -179,7 +179,7 @@ def embedding(kind: Kind, width: int, learned: bool = True) -> nn.Module:
     return nn.Embedding(kind.size, width) if isinstance(kind, Tokens) else nn.Linear(kind.size, width)
 
 
-def head(kind: Kind, width: int, components: Natural = 0) -> Head:
+def head(kind: Domain, width: int, components: Natural = 0) -> Head:
     """What turns a vector of that width into a prediction, and judges it.
 
     Numbers are a mixture of `components` Gaussians; with 0 their mean alone is predicted.

@@ -36,7 +36,7 @@ def recall_all(
     v: Float[Tensor, "B T heads values"],
     g: Float[Tensor, "B T heads fading"],
     memory: Float[Tensor, "B heads keys values"],
-    present: Bool[Tensor, "B T"] | None = None,
+    mask: Bool[Tensor, "B T"] | None = None,
 ) -> tuple[Float[Tensor, "B T heads values"], Float[Tensor, "B heads keys values"]]:
     """All steps: inside a chunk of time every pair is weighed at once, between chunks the memory is carried.
 
@@ -47,7 +47,7 @@ def recall_all(
     There are as many groups as heads, or one, whose queries and keys all heads share. Where nothing is present the
     memory stays as it is.
     """
-    v, g = where_present(present, v, 0.0), where_present(present, g, 0.0)
+    v, g = where_present(mask, v, 0.0), where_present(mask, g, 0.0)
     time = q.shape[1]
     size = min(time, CHUNK if g.shape[-1] == 1 else SHORT)
     with torch.autocast(q.device.type, enabled=False):

@@ -5,13 +5,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
-def order(present: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+def order(mask: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:
     """Where each row's present tokens are, in their order, and then the others.
 
     >>> order(torch.tensor([[False, True, False, True]])).tolist()
     [[1, 3, 0, 2]]
     """
-    return (~present).to(torch.uint8).argsort(dim=1, stable=True)
+    return (~mask).to(torch.uint8).argsort(dim=1, stable=True)
 
 
 def pack(x: Float[Tensor, "B T D"], places: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:

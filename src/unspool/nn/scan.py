@@ -104,20 +104,20 @@ def scan_of_maxima(
     return i
 
 
-def where_present(present: Bool[Tensor, "B T"] | None, value: Tensor, otherwise: float) -> Tensor:
+def where_present(mask: Bool[Tensor, "B T"] | None, value: Tensor, otherwise: float) -> Tensor:
     """The value (B, T, ...) where something is present, the number elsewhere: what leaves a state as it is."""
-    if present is None:
+    if mask is None:
         return value
-    return value.masked_fill(~present.view(*present.shape, *[1] * (value.dim() - 2)), otherwise)
+    return value.masked_fill(~mask.view(*mask.shape, *[1] * (value.dim() - 2)), otherwise)
 
 
 def settle(
-    y: Float[Tensor, "B T H"], h: Float[Tensor, "B H"], present: Bool[Tensor, "B T"] | None
+    y: Float[Tensor, "B T H"], h: Float[Tensor, "B H"], mask: Bool[Tensor, "B T"] | None
 ) -> tuple[Float[Tensor, "B T H"], Float[Tensor, "B H"]]:
     """The outputs, zero where nothing is present, and the last that is: h, the one before the first, where none is."""
-    if present is None:
+    if mask is None:
         return y, y[:, -1]
     times = torch.arange(1, y.shape[1] + 1, device=y.device)
-    last = (present * times).amax(dim=1)  # (B,)
+    last = (mask * times).amax(dim=1)  # (B,)
     both = torch.cat([h.unsqueeze(1), y], dim=1)
-    return y * present.unsqueeze(-1), both[torch.arange(len(y), device=y.device), last]
+    return y * mask.unsqueeze(-1), both[torch.arange(len(y), device=y.device), last]

@@ -12,33 +12,33 @@ from unspool.nn.part import State, map_state
 
 
 def unroll(
-    cell: Cell, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+    cell: Cell, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
 ) -> tuple[Float[Tensor, "B T H"], State]:
     """The cell's outputs at every time and its last state.
 
     Somebody who watches gets the loop, and so does a single step, which it does fastest. Everybody else gets the fused
     twin where the cell has one. Where nothing is present the state stays as it is and the output is zero.
     """
-    if present is not None and bool(present.all()):
-        present = None
+    if mask is not None and bool(mask.all()):
+        mask = None
     if cell.watcher is None and x.shape[1] > 1:
-        result = cell.fused(x, state, present)
+        result = cell.fused(x, state, mask)
         if result is not None:
             return result
-    return loop(cell, x, state, present)
+    return loop(cell, x, state, mask)
 
 
 def loop(
-    cell: Cell, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None = None
+    cell: Cell, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
 ) -> tuple[Float[Tensor, "B T H"], State]:
     """Run the cell along time. Reading the inputs is one matrix product; only the ticks must wait."""
     outputs = []
     for t, read in enumerate(cell.read(x).unbind(dim=1)):  # (B, G) for each time
         after = cell.tick(read, state)
-        state = after if present is None else hold(present[:, t], after, state)
+        state = after if mask is None else hold(mask[:, t], after, state)
         outputs.append(state[0])
     y = torch.stack(outputs, dim=1)  # (B, T, H)
-    return (y if present is None else y * present.unsqueeze(-1)), state
+    return (y if mask is None else y * mask.unsqueeze(-1)), state
 
 
 def hold(moves: Bool[Tensor, " B"], after: State, before: State) -> State:
@@ -59,7 +59,7 @@ def run_kernel(
     weights: list[Tensor],
     x: Float[Tensor, "B T D"],
     state: State,
-    present: Bool[Tensor, "B T"] | None,
+    mask: Bool[Tensor, "B T"] | None,
 ) -> tuple[Float[Tensor, "B T H"], State]:
     """One layer through torch's own kernel (oneDNN on a CPU, cuDNN on a GPU); the state stays in its own precision.
 
@@ -71,10 +71,10 @@ def run_kernel(
         x, state, weights = x.to(low), map_state(lambda s: s.to(low), state), [w.to(low) for w in weights]
     with warnings.catch_warnings():  # our weights are single tensors; cuDNN copies them into one block, which is cheap
         warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
-        if present is None:
+        if mask is None:
             y, after = _run_dense(kernel, weights, x, state)
         else:
-            y, after = _run_ragged(kernel, weights, x, state, present)
+            y, after = _run_ragged(kernel, weights, x, state, mask)
     return y.to(was), map_state(lambda s: s.to(was), after)
 
 
@@ -86,19 +86,19 @@ def _run_dense(kernel: Kernel, weights: list[Tensor], x: Tensor, state: State) -
 
 
 def _run_ragged(
-    kernel: Kernel, weights: list[Tensor], x: Tensor, state: State, present: Tensor
+    kernel: Kernel, weights: list[Tensor], x: Tensor, state: State, mask: Tensor
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """What is present is moved to the front of its row, and what comes behind it changes neither outputs nor memory.
 
     Torch's kernels for packed rows would skip the padding, but on a CPU their backward pass takes time with the square
     of the length.
     """
-    lengths = present.sum(dim=1)  # (B,)
+    lengths = mask.sum(dim=1)  # (B,)
     longest = int(lengths.max())
     if not longest:
         return x.new_zeros(*x.shape[:2], state[0].shape[-1]), tuple(s.clone() for s in state)
-    rows, times = present.nonzero(as_tuple=True)
-    ticks = (present.cumsum(dim=1) - 1)[rows, times]  # how many present positions came before
+    rows, times = mask.nonzero(as_tuple=True)
+    ticks = (mask.cumsum(dim=1) - 1)[rows, times]  # how many present positions came before
     front = x.new_zeros(len(x), longest, x.shape[-1]).index_put((rows, ticks), x[rows, times])
     if len(state) > 1:
         absent = torch.arange(longest, device=x.device) >= lengths.unsqueeze(1)  # (B, L)

@@ -64,7 +64,7 @@ def _ticked(model: SequenceModel, ids: Tensor, state: State, mask: Tensor) -> tu
 
 
 def _alone(subject: Subject, batch: Batch, row: int) -> Batch:
-    there = batch.counts[row]
+    there = batch.loss_mask[row]
     ids, targets = (value[row : row + 1, there] for value in (batch.inputs, batch.targets))
     return replace(subject.batch(ids, **subject.looks([row])), targets=targets)
 
@@ -167,17 +167,17 @@ class _Repeat:
         self.batch = batch
 
     def __getitem__(self, number: int) -> Batch:
-        return Batch(**{**self.batch.__dict__, "continues": number > 0 and self.batch.continues})
+        return Batch(**{**self.batch.__dict__, "continues": number > 0 and self.batch.carries_state})
 
 
 def parts_equal_the_whole(subject: Subject) -> float:
     """Two steps on a batch in one piece = in three parts whose rows count differently many positions."""
     ids = subject.ids(rows=7)
-    counts = torch.rand(ids.shape, generator=torch.Generator().manual_seed(7)).to(ids.device) < 0.6
+    loss_mask = torch.rand(ids.shape, generator=torch.Generator().manual_seed(7)).to(ids.device) < 0.6
     after = []
     for accumulate in (1, 3):
         model = subject.model()
-        batch = subject.batch(ids, counts, continues=subject.streams)
+        batch = subject.batch(ids, loss_mask, carries_state=subject.streams)
         trainer = Trainer(
             model, _Repeat(batch), steps=2, optimizer="sgd", schedule="constant", warmup=0.0, accumulate=accumulate,
             learning_rate=0.1, device=subject.device,
@@ -236,12 +236,12 @@ def _learned(model: SequenceModel, batches: list[tuple[Batch, State | None]]) ->
     number, total = sum(batch.positions for batch, _ in batches), torch.zeros(())
     outputs, states = [], []
     for batch, state in batches:
-        state = state or model.start(batch.inputs, batch.source, batch.source_present)
+        state = state or model.start(batch.inputs, batch.source, batch.source_mask)
         loss, last = model.loss(batch, state)
         (loss * (batch.positions / number)).backward()
         total = total + loss.detach().cpu() * batch.positions / number
         with torch.no_grad():
-            outputs.append(model.think(batch.inputs, state, batch.present)[0])
+            outputs.append(model.think(batch.inputs, state, batch.mask)[0])
         states.append(detach(last))
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters()]
     return torch.cat([total.view(1), *(grad.flatten().cpu() for grad in grads)]), tuple(outputs), tuple(states)

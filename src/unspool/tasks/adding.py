@@ -6,8 +6,8 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from unspool.batch import Batch, Numbers
-from unspool.registry import Count
+from unspool.batch import Batch, Vectors
+from unspool.schema import Count
 from unspool.tasks.generated import Generated
 from unspool.tasks.task import Marks, tasks
 
@@ -30,7 +30,7 @@ class Adding(Generated):
     ) -> None:
         super().__init__(batch_size, epoch, seed)
         self.length = length
-        self.reads, self.writes = Numbers(2), Numbers(1)
+        self.inputs, self.targets = Vectors(2), Vectors(1)
 
     def draw(self, random: torch.Generator) -> Batch:
         """Rows of (value, mark) pairs."""
@@ -39,8 +39,8 @@ class Adding(Generated):
         for first, many in ((0, half), (half, self.length - half)):
             marks.scatter_(1, first + torch.randint(many, (rows, 1), generator=random), 1.0)
         targets = (values * marks).sum(dim=1)[:, None, None].expand(rows, self.length, 1)
-        counts = (torch.arange(self.length) == self.length - 1).expand(rows, -1)
-        return Batch(torch.stack([values, marks], dim=-1), targets, counts)
+        loss_mask = (torch.arange(self.length) == self.length - 1).expand(rows, -1)
+        return Batch(torch.stack([values, marks], dim=-1), targets, loss_mask)
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """Which of the marked numbers have been read, and what is to be remembered of them."""
@@ -57,7 +57,7 @@ class Adding(Generated):
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """The squared error, and how many sums are within 0.04."""
-        error = (scores - batch.targets)[batch.counts].float()
+        error = (scores - batch.targets)[batch.loss_mask].float()
         number = float(len(error))
         return {
             "squared_error": (float(error.square().sum()), number),

@@ -7,7 +7,7 @@ from unspool.batch import Batch, Batches
 from unspool.data.bucketed import Bucketed, Row
 from unspool.data.buckets import Side
 from unspool.data.readers.tables import Record
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 from unspool.tasks.task import Task
 
 

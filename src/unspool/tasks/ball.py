@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from unspool.batch import Batch, Batches, Numbers
+from unspool.batch import Batch, Batches, Vectors
 from unspool.data.flight import Ball, flight
 from unspool.data.source import Nothing
-from unspool.registry import Count, Natural, NotNegative, Positive
+from unspool.schema import Count, Natural, NotNegative, Positive
 from unspool.seeds import mix
 from unspool.tasks.drawings import Flights
 from unspool.tasks.generated import seed_of
@@ -58,7 +58,7 @@ class BallInBox(Task):
         self.frames, self.length, self.speed, self.gravity = frames, frames or length, speed, gravity
         self.seen, self.horizon = max(2, seen, frames), horizon
         self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
-        self.reads = self.writes = Numbers(2)
+        self.inputs = self.targets = Vectors(2)
 
     def places(self, first: int, number: int, frames: int, seed: int | None = None) -> Tensor:
         """Where the ball is in so many flights from flight `first` on, in box widths: (number, frames, 2)."""
@@ -82,7 +82,7 @@ class BallInBox(Task):
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How far off the answers are, in box widths."""
-        off = (scores - batch.targets)[batch.counts].float().norm(dim=-1) * self.speed
+        off = (scores - batch.targets)[batch.loss_mask].float().norm(dim=-1) * self.speed
         return {"error": (float(off.sum()), float(len(off)))}
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
@@ -135,5 +135,5 @@ class Flown:
         """Every place but the first is asked for, or with `frames` the last alone."""
         rows, length = self.task.batch_size, self.task.length
         places = self.task.places(number * rows, rows, length + 1, self.seed)
-        counts = torch.arange(length) >= (self.task.frames or 2) - 1
-        return Batch(2 * places[:, :-1] - 1, places.diff(dim=1) / self.task.speed, counts.expand(rows, -1))
+        loss_mask = torch.arange(length) >= (self.task.frames or 2) - 1
+        return Batch(2 * places[:, :-1] - 1, places.diff(dim=1) / self.task.speed, loss_mask.expand(rows, -1))

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from unspool.batch import Numbers
+from unspool.batch import Vectors
 from unspool.data.gaps import gaps
 from unspool.data.grades import attributes
 from unspool.data.images import numbers, patches, rows, shape, side_of
@@ -18,7 +18,7 @@ from unspool.data.scores import bleus, cider
 from unspool.data.source import parts
 from unspool.data.text import read_bytes
 from unspool.data.tokenizer import Tokenizer
-from unspool.registry import Count, Natural, NotNegative
+from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.drawings import Album, Captioned
 from unspool.tasks.in_words import InWords, line_break
 from unspool.tasks.task import Figures, Finals, Question, Trained, tasks
@@ -68,7 +68,7 @@ class Caption(InWords):
             name: [self.sequence(record["pixels"]) for record in records] for name, records in self.records.items()
         }
         if splits.train:
-            self.looks_at = Numbers(self.images["train"][0].shape[1])
+            self.source = Vectors(self.images["train"][0].shape[1])
         examples = {
             name: [
                 (image, self.framed(caption))

@@ -13,7 +13,7 @@ from unspool.data.notes import Piece
 from unspool.data.source import parts
 from unspool.data.synth import wav
 from unspool.errors import ConfigError
-from unspool.registry import Count, Natural, NotNegative
+from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.pieces import Pieces
 from unspool.tasks.task import Form, perplexity, tasks
 
@@ -48,7 +48,7 @@ class ChoraleWriting(Pieces):
         pieces: Natural = 20,
         temperature: NotNegative = 0.9,
     ) -> None:
-        self.reads = self.writes = Tokens(FIRST + HIGHEST - LOWEST + 1)
+        self.inputs = self.targets = Tokens(FIRST + HIGHEST - LOWEST + 1)
         self.parts = parts(splits)
         rows = {name: [torch.tensor([*ids(piece), EDGE]) for piece in part] for name, part in self.parts.items()}
         super().__init__(rows, ChoraleForm(), seed, batch_size, pool, pieces, temperature)

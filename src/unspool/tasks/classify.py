@@ -14,7 +14,7 @@ from unspool.data.records import Examples
 from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 from unspool.tasks.answer import column
 from unspool.tasks.of_text import OfText
 from unspool.tasks.one_label import OneLabel, answered
@@ -50,7 +50,7 @@ class Classify(OfText, OneLabel):
         pool: Natural = 50,
     ) -> None:
         self.tokenizer = tokenizer
-        self.reads = Tokens(tokenizer.size + (not masked))
+        self.inputs = Tokens(tokenizer.size + (not masked))
         rows = {
             name: answered(read(records, tokenizer, longest, keep), records, labels)
             for name, records in parts(splits).items()

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from unspool.batch import Batch, Numbers
+from unspool.batch import Batch, Vectors
 from unspool.data.bucketed import Bucketed, Row
 from unspool.data.images import numbers, patches, shape, side_of
 from unspool.data.pictures import LabelledImages
 from unspool.data.records import Examples
 from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 from unspool.tasks.one_label import OneLabel, answered
 from unspool.tasks.task import tasks
 
@@ -50,7 +50,7 @@ class ClassifyImages(OneLabel):
         every = parts(splits)
         side = side_of(splits.train[0]["pixels"])
         patch = shape(side, patch_height, patch_width)
-        self.reads = Numbers(3 * patch[0] * patch[1])
+        self.inputs = Vectors(3 * patch[0] * patch[1])
         rows = {
             name: answered([patches(record["pixels"], side, *patch) for record in records], records, labels)
             for name, records in every.items()

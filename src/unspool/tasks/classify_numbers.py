@@ -5,12 +5,12 @@ from typing import ClassVar
 
 import torch
 
-from unspool.batch import Numbers
+from unspool.batch import Vectors
 from unspool.data.features import Features
 from unspool.data.records import Examples
 from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.tasks.one_label import OneLabel, answered
 from unspool.tasks.task import tasks
 
@@ -29,7 +29,7 @@ class ClassifyNumbers(OneLabel):
     def __init__(self, splits: Examples, labels: Tokenizer, seed: int = 0, batch_size: Count = 32) -> None:
         every = parts(splits)
         names = list(splits.train[0]["features"])
-        self.reads = Numbers(len(names))
+        self.inputs = Vectors(len(names))
         read = {
             part: torch.tensor([[[r["features"][name] for name in names]] for r in records], dtype=torch.float64)
             for part, records in every.items()

@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import torch
 
-from unspool.batch import Numbers
+from unspool.batch import Vectors
 from unspool.data.buckets import Side
 from unspool.data.records import Examples
 from unspool.data.sounds import Sounds, log_mel
 from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
-from unspool.registry import Count, Natural, Positive
+from unspool.schema import Count, Natural, Positive
 from unspool.tasks.one_label import OneLabel, answered
 from unspool.tasks.task import tasks
 
@@ -42,7 +42,7 @@ class ClassifySounds(OneLabel):
         masked: bool = True,
         pool: Natural = 50,
     ) -> None:
-        self.reads = Numbers(bands)
+        self.inputs = Vectors(bands)
         every = parts(splits)
         heard = {
             name: [log_mel(r["samples"], r["rate"], bands, window, hop)[: longest or None] for r in records]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 from unspool.tasks.generated import Generated
 from unspool.tasks.passage import left
 from unspool.tasks.task import tasks
@@ -19,7 +19,7 @@ class Copy(Generated):
     Of `size` symbols; two more are the silence and the signal. Only the answer counts; chance is one in `size`.
 
     >>> batch = Copy(size=8, length=3, wait=2, batch_size=1).batches()[0]
-    >>> batch.inputs.tolist(), batch.targets[batch.counts].tolist()
+    >>> batch.inputs.tolist(), batch.targets[batch.loss_mask].tolist()
     ([[7, 1, 3, 8, 8, 9, 8, 8]], [7, 1, 3])
     """
 
@@ -34,7 +34,7 @@ class Copy(Generated):
     ) -> None:
         super().__init__(batch_size, epoch, seed)
         self.size, self.length, self.wait = size, length, wait
-        self.reads, self.writes = Tokens(size + 2), Tokens(size)
+        self.inputs, self.targets = Tokens(size + 2), Tokens(size)
 
     def draw(self, random: torch.Generator) -> Batch:
         """Rows of symbols, silence, the signal, and silence while the answer is said."""
@@ -45,8 +45,8 @@ class Copy(Generated):
         inputs[:, self.length + self.wait] = self.size + 1
         targets = torch.zeros_like(inputs)
         targets[:, -self.length :] = symbols
-        counts = (torch.arange(total) >= total - self.length).expand(self.batch_size, -1)
-        return Batch(inputs, targets, counts)
+        loss_mask = (torch.arange(total) >= total - self.length).expand(self.batch_size, -1)
+        return Batch(inputs, targets, loss_mask)
 
     def read_as(self, ids: Sequence[int]) -> list[str]:
         """Numbers, a point for silence and the signal as a mark."""
@@ -54,7 +54,7 @@ class Copy(Generated):
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """What is to be done, how much of the answer is left, and the symbol that is to be kept the longest."""
-        phases = {"listens": batch.inputs < self.size, "answers": batch.counts}
+        phases = {"listens": batch.inputs < self.size, "answers": batch.loss_mask}
         phases["waits"] = ~(phases["listens"] | phases["answers"])
         kept = {
             f"the first symbol was {id}": batch.inputs[:, :1].expand_as(batch.inputs) == id for id in range(self.size)

@@ -8,7 +8,7 @@ from torch.nn.functional import pad
 
 from unspool.batch import Batch, Batches, Tokens
 from unspool.data.source import Nothing
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 from unspool.seeds import mix
 from unspool.tasks.generated import SPLITS, bits
 from unspool.tasks.task import Marks, Task, tasks
@@ -33,7 +33,7 @@ class Echo(Task):
         self, delay: Natural = 3, batch_size: Count = 5, length: Count = 20, series: Count = 20_000, seed: int = 0
     ) -> None:
         self.delay, self.batch_size, self.length, self.series, self.seed = delay, batch_size, length, series, seed
-        self.reads = self.writes = Tokens(2)
+        self.inputs = self.targets = Tokens(2)
 
     def batches(self) -> Batches:
         """Series after series."""
@@ -80,7 +80,7 @@ class Series:
         last = min(first + self.echo.length, self.echo.series)
         inputs = heard[:, first + self.echo.delay : last + self.echo.delay]
         every = torch.ones((), dtype=torch.bool).expand(inputs.shape)
-        return Batch(inputs, heard[:, first:last], every, continues=index > 0)
+        return Batch(inputs, heard[:, first:last], every, carries_state=index > 0)
 
     def _series(self, number: int) -> torch.Tensor:
         """The bits of a series after `delay` zeros; the last series is kept, for its chunks follow one another."""

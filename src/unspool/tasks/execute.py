@@ -16,7 +16,7 @@ from unspool.data.programs import OperationName, addition, program
 from unspool.data.text_features import features_of_rows
 from unspool.data.tokenizer import shown
 from unspool.errors import ConfigError, DataError
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.seeds import mix
 from unspool.tasks.drawings import Heatmap
 from unspool.tasks.generated import SPLITS, Generated
@@ -55,7 +55,7 @@ class Execute(Generated):
     to one split, by a checksum of its text: none that is asked in an exam was ever trained on.
 
     >>> batch = Execute(length=2, nesting=1, batch_size=1, seed=4).batches()[0]
-    >>> print("".join(SYMBOLS[i] for i in batch.inputs[0]), "".join(SYMBOLS[i] for i in batch.targets[batch.counts]))
+    >>> print("".join(SYMBOLS[i] for i in batch.inputs[0]), "".join(SYMBOLS[i] for i in batch.targets[batch.loss_mask]))
     c=1
     print((6-c))#5 5.
     """
@@ -78,7 +78,7 @@ class Execute(Generated):
         if not operations:
             raise ConfigError("task.operations names none", hint=f"choose some of {', '.join(get_args(OperationName))}")
         self.operations = operations
-        self.reads = self.writes = Tokens(len(SYMBOLS))
+        self.inputs = self.targets = Tokens(len(SYMBOLS))
 
     def ask(self, text: str, material: Any) -> Question:
         """A program; on one line a semicolon ends each of its lines."""
@@ -98,7 +98,7 @@ class Execute(Generated):
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """What is true of the program so far; behind # stands the answer."""
-        there = everywhere(batch.inputs, batch.present)
+        there = everywhere(batch.inputs, batch.mask)
         rows = zip(batch.inputs, there, strict=True)
         return features_of_rows([[SYMBOLS[id] for id in ids[here].tolist()] for ids, here in rows], there)
 
@@ -140,8 +140,8 @@ class Execute(Generated):
         columns = torch.arange(whole.shape[1] - 1)
         ends = torch.tensor([len(text) - 1 for text in texts]).unsqueeze(1)
         answers = torch.tensor([len(printed) + 1 for _, printed in rows]).unsqueeze(1)  # with the full stop
-        present = columns < ends
-        return Batch(whole[:, :-1], whole[:, 1:], present & (columns >= ends - answers), present)
+        mask = columns < ends
+        return Batch(whole[:, :-1], whole[:, 1:], mask & (columns >= ends - answers), mask)
 
     def finals(self, split: str, trained: Trained) -> Finals:
         """The share of answers that are right to the last digit by length and nesting, of sums, and of the slides.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
-from unspool.registry import Count, Portion
+from unspool.schema import Count, Portion
 from unspool.tasks.generated import Generated
 from unspool.tasks.task import Marks, tasks
 
@@ -36,7 +36,7 @@ class FlipFlop(Generated):
     ) -> None:
         super().__init__(batch_size, epoch, seed)
         self.logic, self.length, self.busy = logic, length, busy
-        self.reads, self.writes = Tokens(3 if logic == "sr" else 4), Tokens(2)
+        self.inputs, self.targets = Tokens(3 if logic == "sr" else 4), Tokens(2)
 
     def draw(self, random: torch.Generator) -> Batch:
         """Rows of inputs, and what is held after each."""

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unspool.batch import Batch, Batches, Numbers
+from unspool.batch import Batch, Batches, Vectors
 from unspool.data.drawn import Drawn
 from unspool.data.forecasts import covered, crps, mase, naive_error
 from unspool.data.series import Series, SeriesParts
 from unspool.errors import DataError
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.seeds import mix
 from unspool.tasks.drawings import Outlook, Outlooks
 from unspool.tasks.task import Figures, Finals, Marks, Roller, Task, Trained, tasks
@@ -91,7 +91,7 @@ class Forecast(Task):
     ) -> None:
         self.season, self.context, self.horizon, self.paths = season, context, horizon, paths
         self.batch_size, self.epoch, self.seed = batch_size, epoch, seed
-        self.reads, self.writes = Numbers(5 if season > 1 else 2), Numbers(1)
+        self.inputs, self.targets = Vectors(5 if season > 1 else 2), Vectors(1)
         parts = {name: {r["series"]: r["values"] for r in getattr(splits, name)} for name in ("train", "valid", "test")}
         self.series = [self.scaled(name, parts, splits.places.get(name, name)) for name in parts["train"]]
 
@@ -176,7 +176,7 @@ class Forecast(Task):
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How far off the means are, in standard deviations."""
-        off = (scores - batch.targets)[batch.counts].float().abs()
+        off = (scores - batch.targets)[batch.loss_mask].float().abs()
         return {"mean_absolute_error": (float(off.sum()), float(off.numel()))}
 
     def told(self) -> str:

@@ -6,7 +6,7 @@ from torch import Tensor
 from unspool.batch import Batch, Batches
 from unspool.data.drawn import Drawn
 from unspool.data.source import Nothing
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.seeds import mix
 from unspool.tasks.task import Marks, Task, accuracy
 
@@ -43,7 +43,7 @@ class Generated(Task):
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many positions that count are right, and how many rows are right in all of them."""
-        right = (scores.argmax(dim=-1) == batch.targets) | ~batch.counts
+        right = (scores.argmax(dim=-1) == batch.targets) | ~batch.loss_mask
         return {
             "accuracy": accuracy(scores, batch),
             "solved": (float(right.all(dim=1).sum()), float(len(right))),

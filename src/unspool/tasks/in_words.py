@@ -11,7 +11,7 @@ from unspool.batch import Batch, Batches, Tokens
 from unspool.data.buckets import Buckets, padded
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
-from unspool.registry import Count, Natural, NotNegative
+from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.of_text import OfText
 from unspool.tasks.passage import left
 from unspool.tasks.task import Marks, Writer, accuracy, perplexity
@@ -43,7 +43,7 @@ class InWords(OfText):
         self.rows = {name: split for name, split in rows.items() if split}
         self.batch_size, self.pool, self.seed = batch_size, pool, seed
         self.asked: dict[str, Any] = {"length": length, "width": beam, "length_penalty": length_penalty}
-        self.reads = self.writes = Tokens(self.tokenizer.size)
+        self.inputs = self.targets = Tokens(self.tokenizer.size)
 
     def framed(self, sentence: str) -> Tensor:
         """The ids of a sentence between two line breaks."""
@@ -73,12 +73,12 @@ class InWords(OfText):
 
     def batch(self, rows: Sequence[Row]) -> Batch:
         """Sources and targets side by side: each target is read from its first id on, and said from its second."""
-        source, source_present = padded([source for source, _ in rows])
+        source, source_mask = padded([source for source, _ in rows])
         ids, there = padded([target for _, target in rows])
-        present = there[:, 1:]
-        inputs = ids[:, :-1] * present
+        mask = there[:, 1:]
+        inputs = ids[:, :-1] * mask
         spared = None if self.gaps is None else self.gaps[inputs]
-        return Batch(inputs, ids[:, 1:], present, present, self.seen(source), source_present, spared)
+        return Batch(inputs, ids[:, 1:], mask, mask, self.seen(source), source_mask, spared)
 
     def seen(self, source: Tensor) -> Tensor:
         """Sources as a model reads them."""
@@ -102,8 +102,8 @@ class InWords(OfText):
         lines = [""] * len(sources)
         lengths = torch.tensor([len(source) for source in sources])
         for numbers in lengths.argsort(stable=True).split(self.batch_size):
-            source, present = padded([sources[number] for number in numbers.tolist()])
-            said = write(self.seen(source), present, begin=self.edge, end=self.edge, **self.asked)
+            source, mask = padded([sources[number] for number in numbers.tolist()])
+            said = write(self.seen(source), mask, begin=self.edge, end=self.edge, **self.asked)
             for number, ids in zip(numbers.tolist(), said, strict=True):
                 lines[number] = self.tokenizer.decode(ids)
         return lines

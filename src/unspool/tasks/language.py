@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 import torch
 
 from unspool.batch import Batch, Batches, Tokens
-from unspool.data.batching import Cut, Lanes, Whole, Windows
+from unspool.data.batching import ContiguousBatches, ContiguousEval, RandomWindows, WindowedEval
 from unspool.data.source import Splits, parts
 from unspool.data.tokenizer import Tokenizer
-from unspool.registry import Count, Share
+from unspool.schema import Count, Share
 from unspool.tasks.of_text import OfText
 from unspool.tasks.task import perplexity, tasks
 
@@ -19,8 +19,8 @@ from unspool.tasks.task import perplexity, tasks
 class Language(OfText):
     """Which token comes next in a text.
 
-    `batching` is "lanes" (the text as `batch_size` long rows, read `length` at a time with the state carried over:
-    truncated back-propagation through time; a share `forget` of the batches begins anew) or "windows" (random places,
+    `batching` is "contiguous" (the text as `batch_size` long rows, read `length` at a time with the state carried over:
+    truncated back-propagation through time; a share `reset_probability` of the batches begins anew) or "windows" (random places,
     each from an empty state).
 
     Validation tells two losses: "carried", in one pass over the split with the state carried, and "windowed", from an
@@ -36,15 +36,15 @@ class Language(OfText):
         splits: Splits,
         tokenizer: Tokenizer,
         seed: int = 0,
-        batching: Literal["lanes", "windows"] = "lanes",
+        batching: Literal["contiguous", "windows"] = "contiguous",
         batch_size: Count = 16,
         length: Count = 64,
         window: Count = 64,
-        forget: Share = 0.0,
+        reset_probability: Share = 0.0,
     ) -> None:
         self.tokenizer, self.batching, self.batch_size = tokenizer, batching, batch_size
-        self.length, self.window, self.forget, self.seed = length, window, forget, seed
-        self.reads = self.writes = Tokens(tokenizer.size)
+        self.length, self.window, self.reset_probability, self.seed = length, window, reset_probability, seed
+        self.inputs = self.targets = Tokens(tokenizer.size)
         texts = parts(splits)
         self.ids = {name: torch.from_numpy(tokenizer.encode(text)).long() for name, text in texts.items()}
         self.sizes = {name: (len(texts[name]), len(texts[name].encode())) for name in self.ids}  # characters, bytes
@@ -56,9 +56,9 @@ class Language(OfText):
 
     def batches(self) -> Batches:
         """The training split in lanes or in random windows."""
-        if self.batching == "lanes":
-            return Lanes(self.ids["train"], self.batch_size, self.length, self.forget, self.seed)
-        return Windows(self.ids["train"], self.batch_size, self.length, self.seed)
+        if self.batching == "contiguous":
+            return ContiguousBatches(self.ids["train"], self.batch_size, self.length, self.reset_probability, self.seed)
+        return RandomWindows(self.ids["train"], self.batch_size, self.length, self.seed)
 
     def exams(self, split: str) -> dict[str, Batches]:
         """Every token but the first is predicted once: with the state carried, and in windows of a stated length.
@@ -70,14 +70,14 @@ class Language(OfText):
         ids = self.ids[split]
         lanes = max(1, min(16, len(ids) // 512))
         rows = max(1, 4096 // self.window)
-        carried, windowed = Whole(ids, lanes, self.length), Cut(ids, self.window, rows)
+        carried, windowed = ContiguousEval(ids, lanes, self.length), WindowedEval(ids, self.window, rows)
         if self.batching == "windows":
             return {"windowed": windowed, "carried": carried}
         return {"carried": carried, "windowed": windowed}
 
     def first(self, split: str, rows: int, longest: int) -> Batch | None:
         """The split from its beginning on, as one row."""
-        return Cut(self.ids[split], longest, 1)[0] if split in self.ids else None
+        return WindowedEval(self.ids[split], longest, 1)[0] if split in self.ids else None
 
     def told(self) -> str:
         """How many tokens each split has."""

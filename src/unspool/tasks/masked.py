@@ -9,11 +9,11 @@ from annotated_types import Gt, Le
 from torch import Tensor
 
 from unspool.batch import Batch, Batches, Tokens
-from unspool.data.batching import Cut, Windows
+from unspool.data.batching import RandomWindows, WindowedEval
 from unspool.data.masking import Masked
 from unspool.data.source import Splits, parts
 from unspool.data.tokenizer import Tokenizer
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.tasks.of_text import OfText
 from unspool.tasks.task import Marks, accuracy, perplexity, tasks
 
@@ -49,7 +49,7 @@ class MaskedLanguage(OfText):
     ) -> None:
         self.tokenizer, self.seed = tokenizer, seed
         self.batch_size, self.length, self.share = batch_size, length, share
-        self.reads, self.writes = Tokens(tokenizer.size + 1), Tokens(tokenizer.size)
+        self.inputs, self.targets = Tokens(tokenizer.size + 1), Tokens(tokenizer.size)
         texts = parts(splits)
         self.ids = {name: torch.from_numpy(tokenizer.encode(text)).long() for name, text in texts.items()}
 
@@ -60,13 +60,13 @@ class MaskedLanguage(OfText):
 
     def batches(self) -> Batches:
         """Random windows of the training split, hidden anew in every batch."""
-        return self._masked(Windows(self.ids["train"], self.batch_size, self.length, self.seed), self.seed)
+        return self._masked(RandomWindows(self.ids["train"], self.batch_size, self.length, self.seed), self.seed)
 
     def exams(self, split: str) -> dict[str, Batches]:
         """The split from its beginning to its end, hidden the same way every time."""
         if split not in self.ids:
             return {}
-        return {"masked": self._masked(Cut(self.ids[split], self.length, self.batch_size), EXAM)}
+        return {"masked": self._masked(WindowedEval(self.ids[split], self.length, self.batch_size), EXAM)}
 
     def _masked(self, batches: Batches, seed: int) -> Masked:
         return Masked(batches, self.tokenizer.size, self.share, seed)

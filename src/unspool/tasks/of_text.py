@@ -25,7 +25,7 @@ class OfText(Task):
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """What is true of the text so far."""
-        there = everywhere(batch.inputs, batch.present) & (batch.inputs < self.tokenizer.size)
+        there = everywhere(batch.inputs, batch.mask) & (batch.inputs < self.tokenizer.size)
         rows = zip(batch.inputs, there, strict=True)
         texts = [[*map(TextStream(self.tokenizer).feed, ids[here].tolist())] for ids, here in rows]
         return super().features(batch) | features_of_rows(texts, there)

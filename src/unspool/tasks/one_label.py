@@ -11,7 +11,7 @@ from unspool.data.buckets import Side
 from unspool.data.readers.tables import Record
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 from unspool.tasks.answer import Answer, column
 from unspool.tasks.drawings import Confusion
 from unspool.tasks.task import Marks
@@ -40,7 +40,7 @@ class OneLabel(Answer):
         super().__init__(rows, batch_size, padding, masked, pool, pad, seed)
         if labels.size < 2:
             raise DataError("the training data has one label only", hint="check data.path and data.label")
-        self.labels, self.writes = labels, Tokens(labels.size)
+        self.labels, self.targets = labels, Tokens(labels.size)
 
     @classmethod
     def texts(cls, part: Sequence[Record]) -> dict[str, str]:
@@ -58,7 +58,7 @@ class OneLabel(Answer):
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many are right, and how many of each label were taken for each."""
-        due, given = batch.targets[batch.counts], scores.argmax(dim=-1)[batch.counts]
+        due, given = batch.targets[batch.loss_mask], scores.argmax(dim=-1)[batch.loss_mask]
         pairs, numbers = torch.stack([due, given]).unique(dim=1, return_counts=True)
         marks = {"accuracy": (float((due == given).sum()), float(len(due)))}
         for (one, other), number in zip(pairs.T.tolist(), numbers.tolist(), strict=True):

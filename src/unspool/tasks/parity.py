@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.tasks.generated import Generated, bits
 from unspool.tasks.task import tasks
 
@@ -21,7 +21,7 @@ class Parity(Generated):
     def __init__(self, length: Count = 40, batch_size: Count = 32, epoch: Count = 30, seed: int = 0) -> None:
         super().__init__(batch_size, epoch, seed)
         self.length = length
-        self.reads = self.writes = Tokens(2)
+        self.inputs = self.targets = Tokens(2)
 
     def draw(self, random: torch.Generator) -> Batch:
         """Rows of bits, and the parity of each beginning of them."""

@@ -36,13 +36,13 @@ class Passage:
     features: dict[str, Tensor] = field(default_factory=dict)  # (B, T) by name: yes or no, or numbers; NaN: not asked
 
 
-def everywhere(values: Tensor, present: Tensor | None) -> Bool[Tensor, "B T"]:
+def everywhere(values: Tensor, mask: Tensor | None) -> Bool[Tensor, "B T"]:
     """Which places of a batch are no padding.
 
     >>> everywhere(torch.zeros(1, 2), None).tolist()
     [[True, True]]
     """
-    return torch.ones(values.shape[:2], dtype=torch.bool) if present is None else present
+    return torch.ones(values.shape[:2], dtype=torch.bool) if mask is None else mask
 
 
 def left(batch: Batch) -> Tensor:
@@ -52,7 +52,7 @@ def left(batch: Batch) -> Tensor:
     >>> left(Batch(ids, ids, torch.tensor([[False, True, True]]))).tolist()
     [[2.0, 2.0, 1.0]]
     """
-    return batch.counts.flip(1).cumsum(dim=1).flip(1).float()
+    return batch.loss_mask.flip(1).cumsum(dim=1).flip(1).float()
 
 
 def beginning(batch: Batch, rows: int, longest: int) -> Places:
@@ -62,7 +62,7 @@ def beginning(batch: Batch, rows: int, longest: int) -> Places:
     >>> [index.tolist() for index in beginning(Batch(there, there, there, there), rows=2, longest=3)]
     [[[0], [1]], [[2, 3, 0], [0, 1, 2]]]
     """
-    there = everywhere(batch.inputs, batch.present)[:rows]
+    there = everywhere(batch.inputs, batch.mask)[:rows]
     order = (~there).int().argsort(dim=1, stable=True)
     return torch.arange(len(there)).unsqueeze(1), order[:, : min(longest, int(there.sum(dim=1).max()))]
 
@@ -79,7 +79,7 @@ def cut(batch: Batch, places: Places) -> Batch:
     for name in ("inputs", "targets", "counts", "present", "spared"):
         values[name] = None if values[name] is None else values[name][places]
     if batch.source is not None:
-        seen = everywhere(batch.source, batch.source_present)[: len(places[0])]
+        seen = everywhere(batch.source, batch.source_mask)[: len(places[0])]
         width = int((seen.any(dim=0) * torch.arange(1, seen.shape[1] + 1)).max())
         values |= {"source": batch.source[: len(seen), :width], "source_present": seen[:, :width]}
     return Batch(**values)

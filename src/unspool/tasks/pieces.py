@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unspool.batch import Batch, Batches
 from unspool.data.buckets import Buckets, padded
-from unspool.registry import Count, Natural, NotNegative
+from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.task import Finals, Form, Task, Trained, tally
 
 
@@ -50,7 +50,7 @@ class Pieces(Task):
     def first(self, split: str, rows: int, longest: int) -> Batch | None:
         """The first pieces of the split, as they stand in the data."""
         batch = side_by_side(self.rows[split][:rows]) if split in self.rows else None
-        return batch and replace(batch, present=batch.counts)
+        return batch and replace(batch, mask=batch.loss_mask)
 
     def _buckets(self, split: str, pool: int) -> Buckets:
         rows = self.rows[split]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from unspool.batch import Batch, Tokens
 from unspool.errors import ConfigError
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.tasks.generated import Generated
 from unspool.tasks.task import tasks
 
@@ -21,7 +21,7 @@ class Recall(Generated):
     `size`.
 
     >>> batch = Recall(size=4, pairs=2, batch_size=1, seed=3).batches()[0]
-    >>> batch.inputs.tolist(), batch.targets[batch.counts].tolist()
+    >>> batch.inputs.tolist(), batch.targets[batch.loss_mask].tolist()
     ([[3, 5, 1, 5, 3, 1]], [1, 1])
     """
 
@@ -32,7 +32,7 @@ class Recall(Generated):
         if pairs > size:
             raise ConfigError(f"{pairs} pairs need as many keys, and there are {size}", hint=f"task.pairs={size}")
         self.size, self.pairs = size, pairs
-        self.reads, self.writes = Tokens(2 * size), Tokens(size)
+        self.inputs, self.targets = Tokens(2 * size), Tokens(size)
 
     def draw(self, random: torch.Generator) -> Batch:
         """Rows of key, value, key, value, and the keys again."""
@@ -43,8 +43,8 @@ class Recall(Generated):
         shown = torch.stack([keys, self.size + values], dim=-1).flatten(1)
         inputs = torch.cat([shown, keys.gather(1, asked)], dim=1)
         targets = torch.cat([torch.zeros_like(shown), values.gather(1, asked)], dim=1)
-        counts = (torch.arange(3 * self.pairs) >= 2 * self.pairs).expand(rows, -1)
-        return Batch(inputs, targets, counts)
+        loss_mask = (torch.arange(3 * self.pairs) >= 2 * self.pairs).expand(rows, -1)
+        return Batch(inputs, targets, loss_mask)
 
     def read_as(self, ids: Sequence[int]) -> list[str]:
         """Keys and values, each with its number."""
@@ -57,5 +57,10 @@ class Recall(Generated):
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """What is read just now, and which keys have come by."""
         key, pairs = batch.inputs < self.size, (batch.inputs >= self.size).cumsum(dim=1)
-        kinds = {"a key": key & ~batch.counts, "a value": ~key, "is asked": batch.counts, "pairs so far": pairs.float()}
+        kinds = {
+            "a key": key & ~batch.loss_mask,
+            "a value": ~key,
+            "is asked": batch.loss_mask,
+            "pairs so far": pairs.float(),
+        }
         return kinds | {f"k{id} came by": (batch.inputs == id).cumsum(dim=1) > 0 for id in range(self.size)}

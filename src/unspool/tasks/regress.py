@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unspool.batch import Batch, Numbers, Tokens
+from unspool.batch import Batch, Tokens, Vectors
 from unspool.data.buckets import Side
 from unspool.data.labelled import Labelled
 from unspool.data.readers.tables import Record
@@ -14,7 +14,7 @@ from unspool.data.records import Examples
 from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 from unspool.tasks.answer import Answer, column
 from unspool.tasks.classify import read
 from unspool.tasks.of_text import OfText
@@ -44,7 +44,7 @@ class Regress(OfText, Answer):
         pool: Natural = 50,
     ) -> None:
         self.tokenizer = tokenizer
-        self.reads, self.writes = Tokens(tokenizer.size + (not masked)), Numbers(1)
+        self.inputs, self.targets = Tokens(tokenizer.size + (not masked)), Vectors(1)
         every = parts(splits)
         wanted = {name: numbers(records) for name, records in every.items()}
         mean, self.unit = wanted["train"].mean(), float(wanted["train"].std(correction=0)) or 1.0
@@ -65,7 +65,7 @@ class Regress(OfText, Answer):
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How far off the numbers are."""
-        off = (scores - batch.targets)[batch.counts].abs() * self.unit
+        off = (scores - batch.targets)[batch.loss_mask].abs() * self.unit
         return {"mean_absolute_error": (float(off.sum()), float(len(off)))}
 
 

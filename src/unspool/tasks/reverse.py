@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unspool.batch import Batch, Tokens
 from unspool.errors import DataError
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.tasks.generated import Generated
 from unspool.tasks.passage import left
 from unspool.tasks.task import Question, tasks
@@ -33,8 +33,8 @@ class Reverse(Generated):
     ) -> None:
         super().__init__(batch_size, epoch, seed)
         self.size, self.length = size, length
-        self.reads = self.writes = Tokens(size + 1)
-        self.looks_at = Tokens(size)
+        self.inputs = self.targets = Tokens(size + 1)
+        self.source = Tokens(size)
 
     def ask(self, text: str, material: Any) -> Question:
         """Symbols as numbers, with spaces between them."""
@@ -67,5 +67,5 @@ class Reverse(Generated):
         edge = torch.full((self.batch_size, 1), self.size)
         targets = torch.where(columns < lengths, torch.cat([backwards, edge], dim=1), self.size)
         inputs = torch.cat([edge, targets[:, :-1]], dim=1)
-        present = columns <= lengths
-        return Batch(inputs, targets, present, present, source, columns[:-1] < lengths)
+        mask = columns <= lengths
+        return Batch(inputs, targets, mask, mask, source, columns[:-1] < lengths)

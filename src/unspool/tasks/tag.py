@@ -15,7 +15,7 @@ from unspool.data.records import Examples
 from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 from unspool.tasks.answer import Answer, column
 from unspool.tasks.of_text import OfText
 from unspool.tasks.task import Marks, tasks
@@ -47,7 +47,7 @@ class Tag(OfText, Answer):
         pool: Natural = 50,
     ) -> None:
         self.tokenizer, self.labels = tokenizer, labels
-        self.reads, self.writes = Tokens(tokenizer.size), Tokens(labels.size)
+        self.inputs, self.targets = Tokens(tokenizer.size), Tokens(labels.size)
         self.names = [labels.piece(id).decode() for id in range(labels.size)]
         rows = {
             name: [tagged(record, tokenizer, labels, longest) for record in records]
@@ -75,11 +75,11 @@ class Tag(OfText, Answer):
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How many words are right, and how many spans."""
         given = scores.argmax(dim=-1)
-        right = (given == batch.targets)[batch.counts]
+        right = (given == batch.targets)[batch.loss_mask]
         marks = {"accuracy": (float(right.sum()), float(len(right)))}
         if any(name.startswith("B-") for name in self.names):
             agreed = both = 0
-            for said, due, there in zip(given, batch.targets, batch.counts, strict=True):
+            for said, due, there in zip(given, batch.targets, batch.loss_mask, strict=True):
                 one, other = (spans([self.names[id] for id in ids[there].tolist()]) for ids in (said, due))
                 agreed, both = agreed + len(one & other), both + len(one) + len(other)
             marks["span_f1"] = (2.0 * agreed, float(both))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from unspool.batch import Batch, Batches, Kind
+from unspool.batch import Batch, Batches, Domain
 from unspool.data.notes import Piece
 from unspool.data.source import Source
 from unspool.registry import Registry
@@ -61,7 +61,7 @@ class Writer(Protocol):
     def __call__(
         self,
         source: Tensor,
-        source_present: Tensor,
+        source_mask: Tensor,
         *,
         begin: int,
         end: int,
@@ -102,8 +102,8 @@ class Form(Protocol):
 
 def accuracy(scores: Tensor, batch: Batch) -> tuple[float, float]:
     """At how many of the positions that count the likeliest id is the right one, and how many count."""
-    right = (scores.argmax(dim=-1) == batch.targets) & batch.counts
-    return float(right.sum()), float(batch.counts.sum())
+    right = (scores.argmax(dim=-1) == batch.targets) & batch.loss_mask
+    return float(right.sum()), float(batch.loss_mask.sum())
 
 
 def perplexity(loss: float) -> float:
@@ -173,9 +173,9 @@ class Task:
     foretells: ClassVar[bool] = False
     """Whether it has series of numbers that can be gone on with beyond their ends."""
 
-    reads: Kind
-    writes: Kind
-    looks_at: Kind | None = None
+    inputs: Domain
+    targets: Domain
+    source: Domain | None = None
     """What the source of a batch is made of, where there is one."""
     causal: bool = True
     """Whether a model that sees what comes after would be cheating."""
@@ -255,12 +255,12 @@ class Task:
 
         `features` are its own where none are given.
         """
-        there, source = everywhere(batch.inputs, batch.present), batch.source
+        there, source = everywhere(batch.inputs, batch.mask), batch.source
         return Passage(
             batch,
             names(batch.inputs, there, self.read_as),
-            names(batch.targets, batch.counts, self.said_as),
-            [] if source is None else names(source, everywhere(source, batch.source_present), self.seen_as, "s"),
+            names(batch.targets, batch.loss_mask, self.said_as),
+            [] if source is None else names(source, everywhere(source, batch.source_mask), self.seen_as, "s"),
             varying(self.features(batch) if features is None else features, there),
         )
 
@@ -280,11 +280,11 @@ class Task:
 tasks: Registry[Task] = Registry("task", "unspool.tasks")
 
 
-def kind_to_json(kind: Kind) -> dict[str, Any]:
+def domain_to_json(kind: Domain) -> dict[str, Any]:
     """A kind as plain data.
 
     >>> from unspool.batch import Tokens
-    >>> kind_to_json(Tokens(65))
+    >>> domain_to_json(Tokens(65))
     {'kind': 'Tokens', 'size': 65}
     """
     return {"kind": type(kind).__name__, "size": kind.size}

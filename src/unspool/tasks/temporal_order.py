@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
-from unspool.registry import Count
+from unspool.schema import Count
 from unspool.tasks.generated import Generated
 from unspool.tasks.task import tasks
 
@@ -34,7 +34,7 @@ class TemporalOrder(Generated):
 
     >>> task = TemporalOrder(batch_size=1)
     >>> batch = task.batches()[0]
-    >>> "".join(SYMBOLS[i] for i in batch.inputs[0][batch.present[0]]), "Q R S U".split()[batch.targets[0, -1]]
+    >>> "".join(SYMBOLS[i] for i in batch.inputs[0][batch.mask[0]]), "Q R S U".split()[batch.targets[0, -1]]
     ('BdYaaXbE', 'S')
     """
 
@@ -48,7 +48,7 @@ class TemporalOrder(Generated):
     ) -> None:
         super().__init__(batch_size, epoch, seed)
         (self.shortest, self.longest), *self.places = LEVELS[level] if triggers == 2 else THREE
-        self.reads, self.writes = Tokens(len(SYMBOLS)), Tokens(2**triggers)
+        self.inputs, self.targets = Tokens(len(SYMBOLS)), Tokens(2**triggers)
 
     def draw(self, random: torch.Generator) -> Batch:
         """Rows that end together, each with its answer at the end."""
@@ -65,8 +65,8 @@ class TemporalOrder(Generated):
             ids.scatter_(1, place, trigger)
             answer = 2 * answer + trigger
         targets = answer.expand(rows, self.longest)
-        counts = (columns == self.longest - 1).expand(rows, -1)
-        return Batch(ids, targets, counts, columns >= before)
+        loss_mask = (columns == self.longest - 1).expand(rows, -1)
+        return Batch(ids, targets, loss_mask, columns >= before)
 
     def read_as(self, ids: Sequence[int]) -> list[str]:
         """The symbols."""
@@ -78,7 +78,7 @@ class TemporalOrder(Generated):
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """How many triggers were read so far, which they were, and which answer is known to be right."""
-        here = batch.inputs < 2 if batch.present is None else (batch.inputs < 2) & batch.present
+        here = batch.inputs < 2 if batch.mask is None else (batch.inputs < 2) & batch.mask
         read, all_read = here.cumsum(dim=1), len(self.places)
         found = {f"between triggers {n} and {n + 1}": read == n for n in range(1, all_read)}
         found["all triggers read"] = read == all_read
@@ -89,6 +89,6 @@ class TemporalOrder(Generated):
                 if n < all_read:  # asked of the rows that have it
                     between, has = (read == n).float(), was.any(dim=1, keepdim=True)
                     found[f"between {name} and trigger {n + 1}"] = between.where(has, torch.nan)
-        for id, name in enumerate(self.said_as(range(self.writes.size))):
+        for id, name in enumerate(self.said_as(range(self.targets.size))):
             found[f"the answer is {name}"] = (batch.targets == id) & (read == all_read)
         return found

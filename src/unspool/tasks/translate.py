@@ -13,7 +13,7 @@ from unspool.data.scores import bleu, has_sacrebleu, sacrebleu_scores
 from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
-from unspool.registry import Count, Natural, NotNegative
+from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.drawings import Heatmap, Heatmaps
 from unspool.tasks.in_words import InWords, Row, line_break
 from unspool.tasks.task import Figures, Finals, Question, Trained, Writer, tasks
@@ -62,7 +62,7 @@ class Translate(InWords):
     ) -> None:
         self.backwards = backwards
         self.source_tokenizer, self.source_edge = source_tokenizer, line_break(source_tokenizer)
-        self.looks_at = Tokens(source_tokenizer.size)
+        self.source = Tokens(source_tokenizer.size)
         self.pairs = parts(splits)
         self.tokenizer, self.edge = tokenizer, line_break(tokenizer)
         rows = {name: [self.row(pair) for pair in pairs] for name, pairs in self.pairs.items()}

@@ -15,7 +15,7 @@ from unspool.data.synth import wav
 from unspool.data.tokenizer import Tokenizer
 from unspool.data.tunes import TuneBook, Tunes
 from unspool.errors import DataError
-from unspool.registry import Count, Natural, NotNegative
+from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.of_text import OfText
 from unspool.tasks.pieces import Pieces
 from unspool.tasks.task import Form, perplexity, tasks
@@ -48,7 +48,7 @@ class TuneWriting(OfText, Pieces):
         temperature: NotNegative = 0.7,
     ) -> None:
         self.tokenizer, self.parts = tokenizer, parts(splits)
-        self.reads = self.writes = Tokens(tokenizer.size)
+        self.inputs = self.targets = Tokens(tokenizer.size)
         edge = torch.tensor([line_break(tokenizer)])
         rows = {
             name: [torch.cat([edge, torch.from_numpy(tokenizer.encode(tune)).long(), edge]) for tune in tunes]

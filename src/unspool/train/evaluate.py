@@ -30,7 +30,7 @@ def evaluate(
     precision: PrecisionName = "float32",
     mark: Callable[[Tensor, Batch], dict[str, tuple[float, float]]] | None = None,
 ) -> Score:
-    """The mean loss over one epoch of batches, the state carried where a batch `continues`.
+    """The mean loss over one epoch of batches, the state carried where a batch `carries_state`.
 
     `mark` is shown all predictions (B, T, V) of each batch and answers with sums, and over how many.
     """
@@ -41,8 +41,8 @@ def evaluate(
         for number in range(batches.epoch):
             batch = batches[number].to(device)
             with autocast(device, precision):
-                y, state = model.read(batch, state if batch.continues else None)
-                loss = model.head.loss(y, batch.targets, batch.counts)
+                y, state = model.read(batch, state if batch.carries_state else None)
+                loss = model.head.loss(y, batch.targets, batch.loss_mask)
                 marked = mark(model.head(y), batch) if mark else {}
             for name, (amount, over) in marked.items():
                 sums[name][0] += amount

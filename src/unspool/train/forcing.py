@@ -22,7 +22,7 @@ def own_words(model: SequenceModel, batch: Batch, state: State | None, teacher_f
     with torch.no_grad():
         y, _ = model.read(batch, None if state is None else fork(state))
         said = model.head(y).argmax(dim=-1)
-    replaced = answered(batch) & (torch.rand(batch.counts[:, 1:].shape, device=said.device) >= teacher_forcing)
+    replaced = answered(batch) & (torch.rand(batch.loss_mask[:, 1:].shape, device=said.device) >= teacher_forcing)
     inputs = batch.inputs.clone()
     inputs[:, 1:] = torch.where(replaced, said[:, :-1], inputs[:, 1:])
     return replace(batch, inputs=inputs)
@@ -30,8 +30,8 @@ def own_words(model: SequenceModel, batch: Batch, state: State | None, teacher_f
 
 def answered(batch: Batch) -> Bool[Tensor, "B _"]:
     """Which inputs, from the second on, are what was to be said one place before."""
-    said = batch.counts[:, :-1]
-    return said if batch.present is None else said & batch.present[:, 1:]
+    said = batch.loss_mask[:, :-1]
+    return said if batch.mask is None else said & batch.mask[:, 1:]
 
 
 def refuse_unanswered(batch: Batch) -> None:

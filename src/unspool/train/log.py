@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from unspool.checkpoint import write_text, writing
 from unspool.errors import ConfigError
+from unspool.files import write_text, writing
 
 
 class Log:

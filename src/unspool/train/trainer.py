@@ -14,7 +14,7 @@ from unspool.batch import Batch, Batches
 from unspool.errors import CheckpointError, ConfigError, TrainingError, unknown
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import State, detach, fill, join, move, parts, tensors
-from unspool.registry import Count, Natural, NotNegative, Portion, Positive, Share
+from unspool.schema import Count, Natural, NotNegative, Portion, Positive, Share
 from unspool.seeds import mix, start
 from unspool.train.forcing import own_words, refuse_unanswered
 from unspool.train.optimizers import OptimizerName, optimizers, pack, unpack
@@ -40,7 +40,7 @@ class Trainer:
         for step in Trainer(model, batches, steps=1000):
             print(step.number, step.loss)
 
-    The budget is in `steps`, `epochs` or `minutes`; with several, whichever ends first. A batch that `continues` gets
+    The budget is in `steps`, `epochs` or `minutes`; with several, whichever ends first. A batch that `carries_state` gets
     the state that the batch before left, detached: truncated back-propagation through time is a property of the data.
     `accumulate` cuts each batch in that many parts of rows to save memory; the step stays the same. `ema` is the decay
     of an exponential moving average of the weights, which `averaged()` puts in their place for a while; 0 is none.
@@ -117,7 +117,7 @@ class Trainer:
         """One optimiser step on the next batch: forward, loss, backward, clip, update."""
         began = perf_counter()
         batch = self.batches[self.number].to(self.device)
-        if not batch.continues:
+        if not batch.carries_state:
             self.state = None
         if not self.model.training:
             self.model.train()
@@ -227,7 +227,7 @@ class Trainer:
     def _carried(self, values: dict[str, Tensor]) -> State:
         batch = self.batches[self.number].to(self.device)
         with torch.no_grad():
-            like = self.model.start(batch.inputs, batch.source, batch.source_present)
+            like = self.model.start(batch.inputs, batch.source, batch.source_mask)
         return move(fill(like, values), self.device)
 
 

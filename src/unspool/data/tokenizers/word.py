@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from unspool.data.tokenizer import Tokenizer, field, tokenizers, wrong
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 
 UNKNOWN = "<unk>"
 WORD = re.compile(r"\n|\S+")

@@ -10,7 +10,7 @@ from unspool.nn.cell import Cell, cells
 from unspool.nn.ends import in_full
 from unspool.nn.part import State
 from unspool.nn.unroll import run_kernel
-from unspool.registry import Count
+from unspool.schema import Count
 
 
 @cells.register("elman")
@@ -53,9 +53,9 @@ class Elman(Cell):
         return (self.tap("hidden", before.tanh() if self.activation == "tanh" else before.relu()),)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], State] | None:
         """Torch's own RNN; its second bias is zero here."""
         weights = [self.input.weight, self.recurrent.weight, self.input.bias, torch.zeros_like(self.input.bias)]
         kernel = torch.rnn_tanh if self.activation == "tanh" else torch.rnn_relu
-        return run_kernel(kernel, weights, x, state, present)
+        return run_kernel(kernel, weights, x, state, mask)

@@ -10,7 +10,7 @@ from unspool.nn.ends import in_full
 from unspool.nn.linear_attention import FADE, norm_heads, recall, recall_all, split_heads
 from unspool.nn.part import State
 from unspool.nn.scan import settle
-from unspool.registry import Count, Natural, Positive
+from unspool.schema import Count, Natural, Positive
 
 
 @cells.register("gla")
@@ -58,13 +58,13 @@ class GLA(Cell):
         return self.tap("hidden", norm_heads(y) * o), self.tap("memory", memory)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], State] | None:
         """All pairs in chunks."""
         h, memory = state
         q, k, v, o, g = self._parts(self.read(x))
-        y, memory = recall_all(q, k, v, g, memory, present)
-        y, h = settle(norm_heads(y) * o, h, present)
+        y, memory = recall_all(q, k, v, g, memory, mask)
+        y, h = settle(norm_heads(y) * o, h, mask)
         return y, (h, memory)
 
     def _parts(self, read: Tensor) -> tuple[Tensor, ...]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from unspool.nn.cell import Cell, cells
 from unspool.nn.part import State
 from unspool.nn.unroll import run_kernel
-from unspool.registry import Count
+from unspool.schema import Count
 
 
 @cells.register("gru")
@@ -43,8 +43,8 @@ class GRU(Cell):
         return (self.tap("hidden", (1 - keep) * candidate + keep * h),)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], State] | None:
         """Torch's own GRU."""
         weights = [self.input.weight, self.recurrent.weight, self.input.bias, self.recurrent.bias]
-        return run_kernel(torch.gru, weights, x, state, present)
+        return run_kernel(torch.gru, weights, x, state, mask)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from unspool.nn.cell import Cell, cells
 from unspool.nn.part import State
 from unspool.nn.unroll import run_kernel
-from unspool.registry import Count
+from unspool.schema import Count
 
 
 @cells.register("lstm")
@@ -54,14 +54,14 @@ class LSTM(Cell):
         return h, c
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], State] | None:
         """Torch's own LSTM, whose second bias is zero here; a single row learns faster by the compiled recurrence."""
-        if len(x) == 1 and present is None and (recurrence := compiled(x, self.recurrent.weight, *state)):
+        if len(x) == 1 and mask is None and (recurrence := compiled(x, self.recurrent.weight, *state)):
             h, c = recurrence(self.read(x).squeeze(0), self.recurrent.weight, *(s.squeeze(0) for s in state))
             return h.unsqueeze(0), (h[-1:], c.unsqueeze(0))
         weights = [self.input.weight, self.recurrent.weight, self.input.bias, torch.zeros_like(self.input.bias)]
-        return run_kernel(torch.lstm, weights, x, state, present)
+        return run_kernel(torch.lstm, weights, x, state, mask)
 
 
 def compiled(*tensors: Tensor) -> Callable[..., tuple[Tensor, Tensor]] | None:

@@ -8,7 +8,7 @@ from unspool.nn.cell import Cell, cells
 from unspool.nn.ends import in_full
 from unspool.nn.part import State
 from unspool.nn.scan import scan, settle, where_present
-from unspool.registry import Count
+from unspool.schema import Count
 
 
 @cells.register("mingru")
@@ -36,12 +36,12 @@ class MinGRU(Cell):
         return (self.tap("hidden", self.tap("keep", 1 - update) * h + update * candidate),)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], State] | None:
         """A scan over time."""
         update, candidate = self._gates(self.read(x))
-        update = where_present(present, update, 0.0)
-        y, h = settle(scan(1 - update, update * candidate, state[0]), state[0], present)
+        update = where_present(mask, update, 0.0)
+        y, h = settle(scan(1 - update, update * candidate, state[0]), state[0], mask)
         return y, (h,)
 
     def _gates(self, read: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from unspool.nn.cells.mingru import positive
 from unspool.nn.ends import in_full
 from unspool.nn.part import State
 from unspool.nn.scan import scan, settle, where_present
-from unspool.registry import Count
+from unspool.schema import Count
 
 
 @cells.register("minlstm")
@@ -40,12 +40,12 @@ class MinLSTM(Cell):
         return (self.tap("hidden", keep * h + (1 - keep) * candidate),)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], State] | None:
         """A scan over time."""
         keep, candidate = self._gates(self.read(x))
-        keep = where_present(present, keep, 1.0)
-        y, h = settle(scan(keep, (1 - keep) * candidate, state[0]), state[0], present)
+        keep = where_present(mask, keep, 1.0)
+        y, h = settle(scan(keep, (1 - keep) * candidate, state[0]), state[0], mask)
         return y, (h,)
 
     def _gates(self, read: Tensor) -> tuple[Tensor, Tensor]:

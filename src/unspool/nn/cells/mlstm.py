@@ -10,7 +10,7 @@ from unspool.nn.ends import in_full
 from unspool.nn.linear_attention import norm_heads, recall, recall_all, split_heads
 from unspool.nn.part import State
 from unspool.nn.scan import scan_of_maxima, settle, where_present
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 
 
 @cells.register("mlstm")
@@ -54,16 +54,16 @@ class MLSTM(Cell):
         return self.tap("hidden", self._shown(y, stable, show)), self.tap("memory", memory), stable
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], State] | None:
         """The stabilisers first, then all pairs in chunks."""
         h, memory, m = state
         q, k, v, show, i, log_f = self._parts(self.read(x))
-        i, log_f = where_present(present, i, -torch.inf), where_present(present, log_f, 0.0)
+        i, log_f = where_present(mask, i, -torch.inf), where_present(mask, log_f, 0.0)
         stable = scan_of_maxima(log_f.detach(), i.detach(), m.detach())  # (B, T, heads)
         keep = log_f + torch.cat([m.unsqueeze(1), stable[:, :-1]], dim=1) - stable
-        y, memory = recall_all(q, (i - stable).exp().unsqueeze(-1) * k, v, keep.unsqueeze(-1), memory, present)
-        y, h = settle(self._shown(y, stable, show), h, present)
+        y, memory = recall_all(q, (i - stable).exp().unsqueeze(-1) * k, v, keep.unsqueeze(-1), memory, mask)
+        y, h = settle(self._shown(y, stable, show), h, mask)
         return y, (h, memory, stable[:, -1])
 
     def _parts(self, read: Tensor) -> tuple[Tensor, ...]:

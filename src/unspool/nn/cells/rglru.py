@@ -9,7 +9,7 @@ from unspool.nn.cell import Cell, cells
 from unspool.nn.ends import in_full
 from unspool.nn.part import State
 from unspool.nn.scan import scan, settle, where_present
-from unspool.registry import Count, Positive
+from unspool.schema import Count, Positive
 
 
 @cells.register("rglru")
@@ -49,12 +49,12 @@ class RGLRU(Cell):
         return (self.tap("hidden", keep * h + write),)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], State] | None:
         """A scan over time."""
         keep, write = self._gates(self.read(x))
-        keep, write = where_present(present, keep, 1.0), where_present(present, write, 0.0)
-        y, h = settle(scan(keep, write, state[0]), state[0], present)
+        keep, write = where_present(mask, keep, 1.0), where_present(mask, write, 0.0)
+        y, h = settle(scan(keep, write, state[0]), state[0], mask)
         return y, (h,)
 
     def _gates(self, read: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from unspool.nn.ends import in_full
 from unspool.nn.linear_attention import recall, recall_all, split_heads
 from unspool.nn.part import State
 from unspool.nn.scan import settle
-from unspool.registry import Count, Natural
+from unspool.schema import Count, Natural
 
 
 @cells.register("ssd")
@@ -55,13 +55,13 @@ class SSD(Cell):
         return self.tap("hidden", self._shown(y, v, o)), self.tap("memory", memory)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, present: Bool[Tensor, "B T"] | None
+        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], State] | None:
         """All pairs in chunks."""
         h, memory = state
         q, k, v, o, step, g = self._parts(self.read(x))
-        y, memory = recall_all(q, k, step * v, g, memory, present)
-        y, h = settle(self._shown(y, v, o), h, present)
+        y, memory = recall_all(q, k, step * v, g, memory, mask)
+        y, h = settle(self._shown(y, v, o), h, mask)
         return y, (h, memory)
 
     def _parts(self, read: Tensor) -> tuple[Tensor, ...]:

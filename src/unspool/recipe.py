@@ -37,10 +37,10 @@ TOKENIZERS = ("tokenizer", "source_tokenizer", "labels")
 """Sections that turn text into ids, each kept in a file of its name."""
 
 
-def names() -> dict[str, str]:
+def recipe_names() -> dict[str, str]:
     """The recipes that come with the package: name -> its first comment line.
 
-    >>> "char-lm" in names()
+    >>> "char-lm" in recipe_names()
     True
     """
     found = {}
@@ -51,26 +51,26 @@ def names() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def load(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe of that name, or of that .toml file, with the overrides applied.
 
-    >>> load("char-lm", ["core.width=64"])["core"]["width"]
+    >>> load_recipe("char-lm", ["core.width=64"])["core"]["width"]
     64
     """
-    recipe = parse(read(str(name)), str(name))
+    recipe = parse_recipe(read_recipe(str(name)), str(name))
     for override_ in overrides:
         override(recipe, override_)
     check_sections(recipe)
     return recipe
 
 
-def read(name: str) -> str:
+def read_recipe(name: str) -> str:
     """The text of a recipe, from the package or from a file."""
     path = Path(name)
-    if path.suffix != ".toml" and name in names():
+    if path.suffix != ".toml" and name in recipe_names():
         return files("unspool.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
     if path.suffix != ".toml":
-        raise unknown("recipe", name, names())
+        raise unknown("recipe", name, recipe_names())
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -80,7 +80,7 @@ def read(name: str) -> str:
         raise ConfigError(f"cannot read the recipe {name}: {reason}", hint="a recipe is a TOML file in UTF-8") from None
 
 
-def parse(text: str, name: str) -> Recipe:
+def parse_recipe(text: str, name: str) -> Recipe:
     """The recipe that a TOML text says."""
     try:
         return tomllib.loads(text)
@@ -131,10 +131,10 @@ def check_sections(recipe: Recipe) -> None:
             raise ConfigError(f"{name} should be a section, received {value!r}", hint=f"set {name}.KEY=VALUE")
 
 
-def dump(recipe: Mapping[str, Any]) -> str:
+def dump_recipe(recipe: Mapping[str, Any]) -> str:
     """The recipe as TOML: reading it back gives the same recipe.
 
-    >>> print(dump({"seed": 1, "core": {"kind": "recurrent", "width": 64}}), end="")
+    >>> print(dump_recipe({"seed": 1, "core": {"kind": "recurrent", "width": 64}}), end="")
     seed = 1
     <BLANKLINE>
     [core]
