@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from common import environment, report, say
 from torch import Tensor, nn
 
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
 
 RECIPE = "char-rnn-stat453"

@@ -25,7 +25,7 @@ from common import environment, report, say
 from nanogpt import run_nanogpt
 from time_to_loss import run_ours
 
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
 
 CORES = {  # the recipe, and what else it takes for 0.8 million weights, within five hundredths

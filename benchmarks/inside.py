@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from common import environment, report, say
 
 from unspool import Run
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.look.switches import picture as switches
 from unspool.look.views import Gradient, Neurons
 from unspool.recipe import load_recipe

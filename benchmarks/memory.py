@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from common import environment, report, say
 
-from unspool.experiment import Experiment, Finished
+from unspool.experiment.experiment import Experiment, Finished
 from unspool.recipe import load_recipe
 from unspool.train.log import records
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from common import environment, report, say
 
-from unspool.run import Run
+from unspool.runs.run import Run
 
 BINS = {"bleu_to_8": "to 8", "bleu_to_12": "9 to 12", "bleu_to_16": "13 to 16", "bleu_beyond": "beyond 16"}
 

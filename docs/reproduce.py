@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 
-from unspool.experiment import Experiment, Finished
-from unspool.judge import by_name
+from unspool.experiment.experiment import Experiment, Finished
 from unspool.recipe import load_recipe, recipe_names
-from unspool.run import Run
+from unspool.runs.evaluation import by_name
+from unspool.runs.run import Run
 from unspool.settings import complete
 from unspool.train.trainer import Step
 from unspool.verify import Verdict, claimed, seeds_of, verdicts, verify

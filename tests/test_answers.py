@@ -9,7 +9,7 @@ import torch
 from unspool import Run, cli
 from unspool.build import dataset
 from unspool.errors import CheckpointError, DataError
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
 
 QUICK = ["train.minutes=0", "train.epochs=0", "train.precision=float32", "train.threads=1", "evaluate.times=1"]

@@ -13,18 +13,21 @@ import unspool
 
 ROOT = Path(__file__).parent.parent
 ROWS = [  # a file may import from its own group and from rows above it, never sideways, never down
-    ["errors", "seeds", "schema", "files", "plugins", "batch", "registry", "recipe"],
+    ["errors", "seeds", "schema"],
+    ["batch", "files", "plugins"],
+    ["registry", "recipe"],
     ["nn", "data"],
-    ["models", "tasks"],
-    ["build"],
-    ["checkpoint"],
-    ["train", "generate", "look", "export"],
-    ["judge"],
-    ["run", "settings", "subjects"],
-    ["start"],
-    ["experiment", "compare", "promises", "doctor"],
-    ["verify", "progress", "selftest", "compose"],
-    ["cli", "serve", "bench"],
+    ["models", "metrics"],
+    ["generate", "train"],
+    ["pipelines"],
+    ["tasks"],
+    ["build", "sections"],
+    ["look"],
+    ["runs"],
+    ["formats"],
+    ["experiment"],
+    ["checks", "promises", "subjects", "selftest", "doctor", "verify"],
+    ["cli"],
     ["__main__"],
 ]
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}

@@ -14,7 +14,7 @@ from unspool.data.grades import attributes, compared, grade, said
 from unspool.data.pictures import CaptionedImages
 from unspool.data.scenes import HELD_OUT, captions, scene
 from unspool.data.scores import bleu, bleus, cider
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.look import plots
 from unspool.look.canvas import Picture
 from unspool.nn.ends import head

@@ -6,12 +6,12 @@ import json
 import pytest
 import torch
 
-from unspool import checkpoint
 from unspool.errors import CheckpointError, ConfigError
-from unspool.experiment import Experiment, Finished, Saved
+from unspool.experiment.experiment import Experiment, Finished, Saved
 from unspool.nn.ends import Head
 from unspool.recipe import load_recipe
-from unspool.run import Run
+from unspool.runs import checkpoint
+from unspool.runs.run import Run
 
 TINY = [
     "data.limit=4000", "core.width=8", "core.input_width=0", "task.batch_size=4", "task.length=16", "train.minutes=0",

@@ -13,12 +13,12 @@ from unspool.data.labelled import Labelled
 from unspool.data.records import Examples
 from unspool.data.tokenizer import load_text, save_text, tokenizers
 from unspool.errors import DataError
-from unspool.experiment import Experiment, Finished
+from unspool.experiment.experiment import Experiment, Finished
 from unspool.look import plots
 from unspool.look.canvas import Picture
 from unspool.nn.core import cores
 from unspool.recipe import load_recipe
-from unspool.run import Run
+from unspool.runs.run import Run
 from unspool.tasks.classify import read
 from unspool.tasks.task import tasks
 from unspool.train.evaluate import evaluate

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from conftest import TEXT, TINY, run
-from unspool import checkpoint, cli
-from unspool.checkpoint import checkpoints
+from unspool import cli
+from unspool.runs import checkpoint
+from unspool.runs.checkpoint import checkpoints
 
 MY_CELL = Path(__file__).with_name("my_cell.py")
 VERBS = [

@@ -14,7 +14,7 @@ import torch
 import typer
 
 from unspool.cli import app, main
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.nn.cell import cells
 from unspool.recipe import load_recipe
 from unspool.selftest import CHECKS, subjects

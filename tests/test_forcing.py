@@ -5,7 +5,7 @@ import torch
 
 from unspool.batch import Batch, Tokens
 from unspool.errors import ConfigError
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head

@@ -17,13 +17,13 @@ from unspool.data.forecasts import covered, crps, gaussian_crps, mase, naive_err
 from unspool.data.made_series import made
 from unspool.data.series import Series
 from unspool.errors import DataError
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.generate.rollout import Roller
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
 from unspool.recipe import load_recipe
-from unspool.run import Run
+from unspool.runs.run import Run
 from unspool.tasks.task import tasks
 
 CORES = [

@@ -528,7 +528,7 @@ def test_nothing_is_told_before_all_is_written_and_old_pictures_go(place, capsys
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("unspool.checkpoint._write_through", full)
+    monkeypatch.setattr("unspool.runs.checkpoint._write_through", full)
     assert run("look", "run", "--text", GOOD, "--what", "surprise") == 2
     told = capsys.readouterr()
     assert told.out == "" and "no space left" in told.err and "--out DIR" in told.err and "resume" not in told.err

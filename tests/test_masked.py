@@ -12,7 +12,7 @@ from unspool.data.masking import Masked, some
 from unspool.data.source import Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, DataError
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe, override
 from unspool.tasks.task import tasks
 

@@ -21,11 +21,11 @@ from unspool.data.tokenizers.char import Char
 from unspool.data.tune_grammar import tune
 from unspool.data.tunes import TuneBook
 from unspool.errors import ConfigError, DataError
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.generate.sampling import Sampling
 from unspool.generate.whole import whole
 from unspool.recipe import load_recipe
-from unspool.run import Run
+from unspool.runs.run import Run
 from unspool.tasks.chorales import ChoraleForm, ChoraleWriting, ids
 from unspool.tasks.tunes import TuneWriting
 

@@ -6,7 +6,7 @@ import torch
 from unspool import Run, Vectors
 from unspool.data.features import Features, chance, student
 from unspool.errors import ConfigError, DataError
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
 from unspool.tasks.task import tasks
 

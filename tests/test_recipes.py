@@ -9,7 +9,7 @@ from unspool.data.labelled import Labelled
 from unspool.data.parallel import Parallel
 from unspool.data.sounds import Sounds
 from unspool.data.source import Source
-from unspool.experiment import Experiment, Finished
+from unspool.experiment.experiment import Experiment, Finished
 from unspool.recipe import dump_recipe, load_recipe, parse_recipe, recipe_names
 from unspool.schema import defaults
 from unspool.settings import complete

@@ -10,9 +10,9 @@ import pytest
 from unspool import build
 from unspool.data.corpora import corpus
 from unspool.errors import ConfigError
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe, read_recipe, recipe_names
-from unspool.run import Run
+from unspool.runs.run import Run
 from unspool.settings import complete
 
 spec = importlib.util.spec_from_file_location("reproduce", Path(__file__).parent.parent / "docs/reproduce.py")

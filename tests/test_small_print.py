@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from unspool import build, checkpoint, files, seeds
+from unspool import build, files, seeds
 from unspool.batch import Batch, Tokens
 from unspool.data.batching import ContiguousBatches, RandomWindows
 from unspool.data.source import Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, TrainingError
-from unspool.experiment import Evaluated, Experiment, Sampled
+from unspool.experiment.experiment import Evaluated, Experiment, Sampled
 from unspool.generate.sampling import Sampling, greedy, min_p, repetition_penalty, stream, temperature, top_k, top_p
 from unspool.generate.text import write
 from unspool.look.watch import watch
@@ -29,7 +29,8 @@ from unspool.nn.part import Part, fork, tensors
 from unspool.nn.unroll import loop, unroll
 from unspool.promises.differences import largest
 from unspool.recipe import load_recipe
-from unspool.run import Run
+from unspool.runs import checkpoint
+from unspool.runs.run import Run
 from unspool.selftest import Result
 from unspool.train.evaluate import evaluate
 from unspool.train.log import Log, records

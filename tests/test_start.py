@@ -11,9 +11,9 @@ import torch
 from unspool import Run, Trainer, cli
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, DataError
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
+from unspool.experiment.warm_start import Start
 from unspool.recipe import load_recipe
-from unspool.start import Start
 from unspool.train.log import records
 
 WORDS = "the cat sat on a mat and the dog ran to a tree while birds sang of rain\n" * 40

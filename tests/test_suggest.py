@@ -11,7 +11,7 @@ from torch import nn
 from unspool import Run, cli
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, DataError
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.generate.suggest import inside, keystrokes_saved, suggest
 from unspool.models.sequence import SequenceModel
 from unspool.recipe import load_recipe

@@ -7,7 +7,7 @@ import torch
 
 from unspool import Tokens, cores, embedding, head, stream
 from unspool.errors import ConfigError
-from unspool.export import huggingface as hf
+from unspool.formats import huggingface as hf
 from unspool.generate.sampling import greedy
 from unspool.models.sequence import SequenceModel
 

@@ -14,7 +14,7 @@ from unspool.cli import main
 from unspool.data.parallel import Pair, Pairs, Parallel
 from unspool.data.scores import bleu, sacrebleu_scores
 from unspool.errors import ConfigError, DataError
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
 from unspool.tasks.task import tasks
 from unspool.tasks.translate import Translate

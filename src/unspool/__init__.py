@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unspool.data.source import Source, Splits
     from unspool.data.tokenizer import Tokenizer, tokenizers
     from unspool.errors import CheckpointError, ConfigError, DataError, TrainingError, UnspoolError
-    from unspool.experiment import Experiment
+    from unspool.experiment.experiment import Experiment
     from unspool.generate.sampling import Drawn, Sampling, stream
     from unspool.look.inside import Look
     from unspool.look.watch import watch
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from unspool.nn.ends import Head, embedding, head
     from unspool.nn.part import Part, State, detach, fork, move, select
     from unspool.registry import Registry
-    from unspool.run import Run
+    from unspool.runs.run import Run
     from unspool.tasks.task import Task
     from unspool.train.evaluate import Score, evaluate
     from unspool.train.trainer import Step, Trainer
@@ -34,7 +34,7 @@ _HOME = {
     "data.source": ("Source", "Splits"),
     "data.tokenizer": ("Tokenizer", "tokenizers"),
     "errors": ("CheckpointError", "ConfigError", "DataError", "TrainingError", "UnspoolError"),
-    "experiment": ("Experiment",),
+    "experiment.experiment": ("Experiment",),
     "generate.sampling": ("Drawn", "Sampling", "stream"),
     "look.inside": ("Look",),
     "look.watch": ("watch",),
@@ -44,7 +44,7 @@ _HOME = {
     "nn.ends": ("Head", "embedding", "head"),
     "nn.part": ("Part", "State", "detach", "fork", "move", "select"),
     "registry": ("Registry",),
-    "run": ("Run",),
+    "runs.run": ("Run",),
     "tasks.task": ("Task",),
     "train.evaluate": ("Score", "evaluate"),
     "train.trainer": ("Step", "Trainer"),

@@ -16,10 +16,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from unspool import checkpoint, files
+from unspool import files
 from unspool.errors import ConfigError, unknown
-from unspool.experiment import Experiment
+from unspool.experiment.experiment import Experiment
 from unspool.recipe import TOKENIZERS, Recipe, dump_recipe
+from unspool.runs import checkpoint
 from unspool.train.log import records
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from unspool.look.record import Progress
     from unspool.look.views import View
-    from unspool.run import Run
+    from unspool.runs.run import Run
 
 EVERY = 2.0
 """Seconds between two words about how far it is."""
@@ -51,7 +51,7 @@ def look(
     """
     from unspool.look.page import finite
     from unspool.look.report import chosen, compared, seen, words, write
-    from unspool.run import Run
+    from unspool.runs.run import Run
 
     load_plugins(plugin)
     names = chosen(what)

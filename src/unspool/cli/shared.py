@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from unspool.experiment import Experiment
+    from unspool.experiment.experiment import Experiment
 
 app = typer.Typer(
     name="unspool",
@@ -59,7 +59,7 @@ def everything(
 
 def follow(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> dict[str, float]:
     """Show an experiment as it goes on, and let Ctrl-C end it with everything saved."""
-    from unspool.progress import show
+    from unspool.cli.progress import show
 
     with asked_to_stop(experiment.stop):
         return show(experiment, as_json, quiet)

@@ -31,7 +31,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a model: a named recipe or a .toml file, on data.path=FILE for your own data."""
-    from unspool.experiment import Experiment
+    from unspool.experiment.experiment import Experiment
     from unspool.recipe import load_recipe
 
     load_plugins(plugin)
@@ -48,7 +48,7 @@ def train(
 @app.command()
 def resume(run: RunPath, overrides: Overrides = None, plugin: Plugins = None, as_json: Json = False) -> None:
     """Go on with a run from its last checkpoint, bit for bit as if it had never stopped."""
-    from unspool.experiment import Experiment
+    from unspool.experiment.experiment import Experiment
 
     load_plugins(plugin)
     experiment = Experiment.resume(run, overrides or ())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from unspool.generate.fill import Filling
     from unspool.generate.text import Candidate
-    from unspool.run import Run
+    from unspool.runs.run import Run
 
 
 @app.command()
@@ -44,15 +44,15 @@ def sample(
     Text streams to stdout as it is made, series are lines of csv.
     """
     from unspool.generate.sampling import Sampling
-    from unspool.judge import LONGEST
-    from unspool.run import Run, told
+    from unspool.runs.evaluation import LONGEST
+    from unspool.runs.run import Run, told
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
     usual = 500 if length is None else length
     if to:
-        from unspool.compose import compose
+        from unspool.cli.documents import compose
 
         figures = compose(loaded, to, count, length or LONGEST, sampling, seed, prompt)
         print_json(figures) if as_json else typer.echo(told(figures))
@@ -149,7 +149,7 @@ def suggest(
     as_json: Json = False,
 ) -> None:
     """Suggest how the word that a text ends with goes on, or the next word; or measure the keystrokes that it saves."""
-    from unspool.run import Run, told
+    from unspool.runs.run import Run, told
 
     load_plugins(plugin)
     loaded = Run.load(run, device)
@@ -182,7 +182,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge a trained model on a whole split: nats, bits per character and byte, perplexity; BLEU of translations."""
-    from unspool.run import Run, told
+    from unspool.runs.run import Run, told
 
     load_plugins(plugin)
     checked(split)

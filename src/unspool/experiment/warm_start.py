@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from unspool import build
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import ConfigError
-from unspool.export.folder import is_folder, read_folder
 from unspool.files import digest
+from unspool.formats.folder import is_folder, read_folder
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import Core, cores
 from unspool.nn.ends import Categorical
 from unspool.recipe import Recipe
-from unspool.run import Run
+from unspool.runs.run import Run
 from unspool.schema import defaults
 from unspool.tasks.task import Task
 

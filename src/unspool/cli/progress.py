@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from unspool.run import told
+from unspool.runs.run import told
 from unspool.train.trainer import Step
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from unspool.experiment import Event, Experiment, Finished
+    from unspool.experiment.experiment import Event, Experiment, Finished
 
 
 def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> dict[str, float]:
     """Run the experiment to its end and show it on stderr (events as JSON lines on stdout if asked); its results."""
     from rich.console import Console
 
-    from unspool.experiment import Finished
+    from unspool.experiment.experiment import Finished
 
     console = Console(stderr=True, highlight=False, quiet=quiet, soft_wrap=True)
     introduce(experiment, console)
@@ -78,7 +78,7 @@ class Bar:
 
     def tell(self, event: "Event") -> None:
         """Show one event."""
-        from unspool.experiment import Evaluated, Sampled
+        from unspool.experiment.experiment import Evaluated, Sampled
 
         if isinstance(event, Step):
             self._step(event)

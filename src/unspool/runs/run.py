@@ -11,7 +11,7 @@ import torch
 
 from unspool import build
 from unspool.batch import Batch
-from unspool.checkpoint import Checkpoint, find
+from unspool.runs.checkpoint import Checkpoint, find
 from unspool.data.readers.tables import written_csv
 from unspool.data.source import Parts
 from unspool.data.tokenizer import Tokenizer, load_text, save_text
@@ -24,7 +24,7 @@ from unspool.generate.sampling import Sampling
 from unspool.generate.suggest import Savings, Suggestion, keystrokes_saved, suggest
 from unspool.generate.text import Candidate, candidates, likeliest, write
 from unspool.generate.whole import Written, whole
-from unspool.judge import LONGEST, judged
+from unspool.runs.evaluation import LONGEST, judged
 from unspool.look.history import Losses, Unrolled
 from unspool.look.inside import Look, Vocabulary
 from unspool.look.reading import Typed, answered, of_text

@@ -11,18 +11,19 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from unspool import build, checkpoint, files, seeds
+from unspool import build, files, seeds
 from unspool.data.source import Parts, located
 from unspool.data.tokenizer import save_text
 from unspool.errors import CheckpointError, ConfigError, TrainingError
+from unspool.experiment.warm_start import Start, start_of
 from unspool.generate.sampling import Sampling
-from unspool.judge import by_name, judged
 from unspool.look.plots import draw, draw_loss
 from unspool.recipe import TOKENIZERS, Recipe, check_sections, dump_recipe, override, parse_recipe
-from unspool.run import Run, data, load_tokenizers, plugin_wanted
+from unspool.runs import checkpoint
+from unspool.runs.evaluation import by_name, judged
+from unspool.runs.run import Run, data, load_tokenizers, plugin_wanted
 from unspool.schema import defaults, validated
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
-from unspool.start import Start, start_of
 from unspool.tasks.drawings import Drawing
 from unspool.tasks.task import domain_to_json
 from unspool.train.evaluate import evaluate

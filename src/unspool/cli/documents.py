@@ -6,7 +6,7 @@ from unspool.errors import ConfigError
 from unspool.files import writing
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw_notes
-from unspool.run import Run
+from unspool.runs.run import Run
 from unspool.tasks.task import tally
 
 SHOWN = 4

@@ -10,8 +10,8 @@ from unspool import build
 from unspool.batch import Tokens
 from unspool.data.tokenizer import Tokenizer, tokenizers
 from unspool.errors import CheckpointError, ConfigError
-from unspool.export.huggingface import FROM_HF
 from unspool.files import digest, read_json, read_tensors, read_text
+from unspool.formats.huggingface import FROM_HF
 from unspool.models.sequence import SequenceModel
 from unspool.recipe import Recipe
 
