@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import pytest
 
-from unspool.data.abc_fields import key, metre, tempo, unit
-from unspool.data.abc_reader import blocks, parse
-from unspool.data.abc_transpose import transposed
-from unspool.data.tune_grammar import tune
+from unspool.data.music.abc_fields import key, metre, tempo, unit
+from unspool.data.music.abc_reader import blocks, parse
+from unspool.data.music.abc_transpose import transposed
+from unspool.data.music.tune_grammar import tune
 from unspool.errors import DataError
 
 HEAD = "X:1\nT:A tune\nM:4/4\nL:1/8\nK:{}\n"

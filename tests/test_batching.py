@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from unspool.batch import Batch, Batches
-from unspool.data.batching import ContiguousBatches, ContiguousEval, RandomWindows, WindowedEval
+from unspool.data.batching.contiguous import ContiguousBatches, ContiguousEval, RandomWindows, WindowedEval
 from unspool.errors import DataError
 
 ALPHABET = torch.arange(26)

@@ -9,14 +9,15 @@ from PIL import Image
 
 from conftest import trained
 from unspool import Run, Vectors, tokenizers
-from unspool.data.gaps import gaps
-from unspool.data.grades import attributes, compared, grade, said
 from unspool.data.pictures import CaptionedImages
-from unspool.data.scenes import HELD_OUT, captions, scene
-from unspool.data.scores import bleu, bleus, cider
+from unspool.data.synthetic.scenes import HELD_OUT, captions, scene
+from unspool.data.unseen_bigrams import unseen_bigrams
 from unspool.experiment.experiment import Experiment
 from unspool.look import plots
 from unspool.look.canvas import Picture
+from unspool.metrics.captions import cider
+from unspool.metrics.scene_captions import attributes, compared, grade, said
+from unspool.metrics.text import bleu, bleus
 from unspool.nn.ends import head
 from unspool.recipe import load_recipe
 from unspool.tasks.caption import Caption
@@ -204,12 +205,13 @@ def test_what_never_followed_a_word_is_a_gap_if_it_followed_words_like_it():
     splits = CaptionedImages(scenes=400, things=2, valid=0.1).read()
     words = tokenizers.build("tokenizer", "word").fit(Caption.texts(splits.train)["tokenizer"])
     lines = [torch.from_numpy(words.encode(f"\n{r['taught'][0]}\n")).long() for r in splits.train]
-    found = {(words.decode([a]).strip(), words.decode([b]).strip()) for a, b in gaps(lines, words.size).nonzero()}
+    unseen = unseen_bigrams(lines, words.size).nonzero()
+    found = {(words.decode([a]).strip(), words.decode([b]).strip()) for a, b in unseen}
     assert found == HELD_OUT, "and no word where the grammar has none"
     a, b, c, d, e = range(5)
     few = [torch.tensor(pair) for pair in ((a, c), (a, d), (b, c), (b, e))]
-    assert not gaps(few, 5).any(), "a third of what follows either follows both"
-    assert gaps([*few, torch.tensor([b, d])], 5).nonzero().tolist() == [[a, e]]
+    assert not unseen_bigrams(few, 5).any(), "a third of what follows either follows both"
+    assert unseen_bigrams([*few, torch.tensor([b, d])], 5).nonzero().tolist() == [[a, e]]
 
 
 def test_what_is_spared_is_left_out_of_the_training_loss():

@@ -7,8 +7,8 @@ import torch
 
 from unspool import build
 from unspool.batch import Batch
-from unspool.data.bucketed import Bucketed
-from unspool.data.buckets import padded
+from unspool.data.batching.bucketed import Bucketed
+from unspool.data.batching.buckets import padded
 from unspool.data.labelled import Labelled
 from unspool.data.records import Examples
 from unspool.data.tokenizer import load_text, save_text, tokenizers

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unspool.data.decoding import decode
-from unspool.data.text import clean, fingerprint, in_ascii, read_text
+from unspool.data.readers.decoding import decode
+from unspool.data.readers.text import clean, fingerprint, in_ascii, read_text
 from unspool.errors import DataError
 
 LETTERS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=60)

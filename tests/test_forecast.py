@@ -12,13 +12,13 @@ from unspool import cli
 from unspool.batch import Vectors
 from unspool.build import dataset
 from unspool.build import task as build_task
-from unspool.data.flight import Ball, flight, fly
-from unspool.data.forecasts import covered, crps, gaussian_crps, mase, naive_error
-from unspool.data.made_series import made
 from unspool.data.series import Series
+from unspool.data.synthetic.five_series import five_series
+from unspool.data.synthetic.flight import Ball, flight, fly
 from unspool.errors import DataError
 from unspool.experiment.experiment import Experiment
 from unspool.generate.rollout import Roller
+from unspool.metrics.forecast import covered, crps, gaussian_crps, mase, naive_error
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
@@ -250,7 +250,7 @@ def test_a_series_too_short_for_its_windows_is_refused(tmp_path):
 
 
 def test_the_made_series_are_the_same_every_time():
-    one, again = made(), made()
+    one, again = five_series(), five_series()
     assert one == again and len(one) == 5
     assert all(len(values) == 1200 and np.isfinite(values).all() for values in one.values())
     sine = np.array(one["sine"])

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from unspool.data.images import FORMATS, numbers, patches, pixels, shape
 from unspool.data.pictures import CaptionedImages, LabelledImages
-from unspool.data.scenes import COLOURS, HELD_OUT, OTHERS, SHAPES, Thing, captions, painted, relation, scene
+from unspool.data.readers.images import FORMATS, numbers, patches, pixels, shape
+from unspool.data.synthetic.scenes import COLOURS, HELD_OUT, OTHERS, SHAPES, Thing, captions, painted, relation, scene
 from unspool.errors import ConfigError, DataError
 
 

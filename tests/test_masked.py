@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from unspool import Run, cli
-from unspool.data.batching import RandomWindows, WindowedEval
-from unspool.data.masking import Masked, some
+from unspool.data.batching.contiguous import RandomWindows, WindowedEval
+from unspool.data.batching.masking import Masked, some
 from unspool.data.source import Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, DataError

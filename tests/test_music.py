@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from unspool import cli
-from unspool.data.abc_reader import parse
-from unspool.data.chorales import ChoraleBook, Chorales, played
-from unspool.data.midi import midi
-from unspool.data.notes import Note, Piece
-from unspool.data.synth import PEAK, RATE, wav
+from unspool.data.music.abc_reader import parse
+from unspool.data.music.chorales import ChoraleBook, Chorales, played
+from unspool.data.music.midi import midi
+from unspool.data.music.notes import Note, Piece
+from unspool.data.music.synth import PEAK, RATE, wav
+from unspool.data.music.tune_grammar import tune
+from unspool.data.music.tunes import TuneBook
 from unspool.data.tokenizers.char import Char
-from unspool.data.tune_grammar import tune
-from unspool.data.tunes import TuneBook
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.generate.sampling import Sampling

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from unspool import Batch
-from unspool.data.buckets import Buckets
+from unspool.data.batching.buckets import Buckets
 from unspool.data.parallel import Parallel, apart, together
 from unspool.errors import ConfigError, DataError
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from unspool import build, files, seeds
 from unspool.batch import Batch, Tokens
-from unspool.data.batching import ContiguousBatches, RandomWindows
+from unspool.data.batching.contiguous import ContiguousBatches, RandomWindows
 from unspool.data.source import Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, TrainingError

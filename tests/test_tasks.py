@@ -10,7 +10,7 @@ import torch
 
 from conftest import trained
 from unspool.batch import Tokens
-from unspool.data.programs import Code, condition, pair, program, variable
+from unspool.data.synthetic.programs import Code, condition, pair, program, variable
 from unspool.errors import ConfigError
 from unspool.tasks.execute import SLIDES
 from unspool.tasks.execute import SYMBOLS as SYMBOLS_OF_PROGRAMS

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from unspool.batch import Batch, Tokens
-from unspool.data.batching import ContiguousBatches
+from unspool.data.batching.contiguous import ContiguousBatches
 from unspool.errors import ConfigError, TrainingError
 from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
@@ -219,7 +219,7 @@ def test_tied_ends_share_their_weights_and_save_them():
 
 
 def test_a_whole_set_is_judged_position_by_position():
-    from unspool.data.batching import ContiguousEval, WindowedEval
+    from unspool.data.batching.contiguous import ContiguousEval, WindowedEval
 
     model = make().eval()
     with torch.no_grad():

@@ -12,9 +12,9 @@ from unspool.batch import Batch
 from unspool.build import model as build_model
 from unspool.cli import main
 from unspool.data.parallel import Pair, Pairs, Parallel
-from unspool.data.scores import bleu, sacrebleu_scores
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
+from unspool.metrics.text import bleu, sacrebleu_scores
 from unspool.recipe import load_recipe
 from unspool.tasks.task import tasks
 from unspool.tasks.translate import Translate

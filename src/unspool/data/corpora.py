@@ -7,7 +7,7 @@ import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from unspool.data.text import Text
+from unspool.data.readers.text import Text
 from unspool.errors import DataError, unknown
 
 SOURCE_LIMIT = 8_000_000

@@ -5,11 +5,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from unspool.data.code_words import code_words
-from unspool.data.decoding import decode
+from unspool.data.readers.decoding import decode
 from unspool.data.readers.tables import FormatName, Placed, Record
 from unspool.data.readers.trees import File, files, is_tree, label_of, split_of
 from unspool.data.records import Records
+from unspool.data.synthetic.code_words import code_words
 from unspool.errors import DataError, unknown
 from unspool.schema import Natural, Share
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from unspool.data.text import fingerprint, read_bytes
+from unspool.data.readers.text import fingerprint, read_bytes
 from unspool.errors import ConfigError, DataError
 from unspool.schema import Natural
 

@@ -4,14 +4,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from unspool.data.images import ENDINGS, pixels
 from unspool.data.labelled import picked
 from unspool.data.parallel import apart
+from unspool.data.readers.images import ENDINGS, pixels
 from unspool.data.readers.tables import FormatName, Placed, Record
+from unspool.data.readers.text import read_bytes
 from unspool.data.readers.trees import files, label_of, split_of
 from unspool.data.records import SHUFFLE, Records
-from unspool.data.scenes import HELD_OUT, OTHERS, Scene, captions, painted, scene
-from unspool.data.text import read_bytes
+from unspool.data.synthetic.scenes import HELD_OUT, OTHERS, Scene, captions, painted, scene
 from unspool.errors import ConfigError, DataError
 from unspool.schema import Count, Natural, Share
 from unspool.seeds import mix

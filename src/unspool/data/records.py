@@ -12,9 +12,9 @@ from typing import Any
 import torch
 
 from unspool.data.readers.tables import ENDINGS, FormatName, Placed, Record, read_table
+from unspool.data.readers.text import matches
 from unspool.data.readers.trees import SPLITS
 from unspool.data.source import shares
-from unspool.data.text import matches
 from unspool.errors import ConfigError, DataError
 from unspool.schema import Natural, Share
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 
 from unspool.data.labelled import picked
-from unspool.data.made_series import made
 from unspool.data.readers.tables import FormatName, Placed
 from unspool.data.records import Examples, Records
 from unspool.data.source import shares
+from unspool.data.synthetic.five_series import five_series
 from unspool.errors import ConfigError, DataError, unknown
 from unspool.schema import Share
 
@@ -33,7 +33,7 @@ class Series:
     of a row, where a table has more than one below the other; they may be of different lengths. A number may not be
     missing. The last `test` of every series is for the test, what is before it for validation, as shares of the whole.
 
-    Without a path, `corpus` "five-series" are five series that need no download: `made` tells which.
+    Without a path, `corpus` "five-series" are five series that need no download: `five_series` tells which.
 
     >>> parts = Series(corpus="five-series").read()
     >>> [record["series"] for record in parts.train]
@@ -68,7 +68,7 @@ class Series:
             found = self.gathered(reader.table(self.path))
             notes = tuple(reader.notes)
         else:
-            found = {name: [("", value) for value in values] for name, values in made().items()}
+            found = {name: [("", value) for value in values] for name, values in five_series().items()}
         cut: dict[str, list[dict[str, Any]]] = {"train": [], "valid": [], "test": []}
         for name, placed in found.items():
             values = [value for _, value in placed]

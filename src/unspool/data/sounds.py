@@ -1,7 +1,5 @@
 """Sounds: WAV files whose label is in their name, and what an ear would make of them."""
 
-import io
-import wave
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -11,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unspool.data.readers.sounds import pcm
 from unspool.data.readers.tables import Placed
 from unspool.data.readers.trees import File, files, label_of, split_of
 from unspool.data.records import Records
@@ -70,26 +69,6 @@ class Sounds(Records):
             raise DataError(f"{name}: there is no label in its {self.label}", hint="set data.label to name or folder")
         samples, rate = pcm(data, name)
         return name, {"name": str(place), "label": label, "rate": rate, "samples": samples}
-
-
-def pcm(data: bytes, name: str) -> tuple[bytes, int]:
-    """The 16-bit samples of a WAV file, its channels made one, and how many there are in a second."""
-    try:
-        with wave.open(io.BytesIO(data)) as sound:
-            channels, width, rate, number = sound.getparams()[:4]
-            samples = sound.readframes(number)
-    except (wave.Error, EOFError) as error:
-        reason = str(error) or "it ends too early"
-        raise DataError(
-            f"{name} is not a WAV file of plain samples: {reason}", hint="sox IN OUT.wav makes one"
-        ) from None
-    if width != 2 or not samples or len(samples) != number * width * channels:
-        what = f"has {8 * width}-bit samples, and 16 are wanted" if width != 2 else "ends too early"
-        raise DataError(f"{name} {what}", hint="sox IN.wav -b 16 OUT.wav, or leave the file out")
-    if channels > 1:
-        mixed = torch.frombuffer(bytearray(samples), dtype=torch.int16).view(-1, channels).float().mean(dim=1)
-        samples = mixed.to(torch.int16).numpy().tobytes()
-    return samples, rate
 
 
 def log_mel(

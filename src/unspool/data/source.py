@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from unspool.data.corpora import corpus
-from unspool.data.text import Text, absolute, clean, fingerprint, read_text
+from unspool.data.readers.text import Text, absolute, clean, fingerprint, read_text
 from unspool.errors import ConfigError, DataError
 from unspool.schema import Natural, Share
 

@@ -58,6 +58,13 @@ class Tokenizer(ABC):
         pieces = [self.piece(id, before) for before, id in zip([None, *numbers], numbers, strict=False)]
         return b"".join(pieces).decode("utf-8", "replace")
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of a text begins and ends, in characters: for tokenizers whose tokens join to the text."""
+        ends = [0]
+        for id in self.encode(text).tolist():
+            ends.append(ends[-1] + len(self.piece(id, None if len(ends) == 1 else 0).decode("utf-8", "replace")))
+        return list(zip(ends, ends[1:], strict=False))
+
     def token(self, id: int) -> str:
         """One token as a picture can show it."""
         return shown(self.piece(id).decode("utf-8", "backslashreplace"))

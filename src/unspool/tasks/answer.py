@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from unspool.batch import Batch, Batches
-from unspool.data.bucketed import Bucketed, Row
-from unspool.data.buckets import Side
+from unspool.data.batching.bucketed import Bucketed, Row
+from unspool.data.batching.buckets import Side
 from unspool.data.readers.tables import Record
 from unspool.schema import Count, Natural
 from unspool.tasks.task import Task

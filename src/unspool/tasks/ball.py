@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Batches, Vectors
-from unspool.data.flight import Ball, flight
 from unspool.data.source import Nothing
+from unspool.data.synthetic.flight import Ball, flight
 from unspool.schema import Count, Natural, NotNegative, Positive
 from unspool.seeds import mix
 from unspool.tasks.drawings import Flights

@@ -6,18 +6,19 @@ from typing import ClassVar
 from torch import Tensor
 
 from unspool.batch import Vectors
-from unspool.data.gaps import gaps
-from unspool.data.grades import attributes
-from unspool.data.images import numbers, patches, rows, shape, side_of
-from unspool.data.images import pixels as as_pixels
 from unspool.data.parallel import together
 from unspool.data.pictures import CaptionedImages
+from unspool.data.readers.images import numbers, patches, rows, shape, side_of
+from unspool.data.readers.images import pixels as as_pixels
 from unspool.data.readers.tables import Record
+from unspool.data.readers.text import read_bytes
 from unspool.data.records import Examples
-from unspool.data.scores import bleus, cider
 from unspool.data.source import parts
-from unspool.data.text import read_bytes
 from unspool.data.tokenizer import Tokenizer
+from unspool.data.unseen_bigrams import unseen_bigrams
+from unspool.metrics.captions import cider
+from unspool.metrics.scene_captions import attributes
+from unspool.metrics.text import bleus
 from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.drawings import Album, Captioned
 from unspool.tasks.in_words import InWords, line_break
@@ -34,7 +35,7 @@ class Caption(InWords):
     reads in reading order. `pool`, `length`, `beam` and `length_penalty` are as for the task "translate".
 
     With `spare_gaps`, training does not hold it against a model that it expects a word which never came after the last
-    one, but after words that are used like that one: for combinations that are only missing (`unspool.data.gaps`).
+    one, but after words that are used like that one: for combinations that are only missing (`unspool.data.unseen_bigrams`).
 
     What the model has "written" in the end is told in BLEU up to one, two, three and four words and in CIDEr, beside
     all right captions of each image. Of scenes that were drawn here the attributes are told too, for those whose
@@ -78,7 +79,7 @@ class Caption(InWords):
             for name, records in self.records.items()
         }
         if spare_gaps and splits.train:
-            self.gaps = gaps([ids for _, ids in examples["train"]], tokenizer.size)
+            self.gaps = unseen_bigrams([ids for _, ids in examples["train"]], tokenizer.size)
         super().__init__(examples, seed, batch_size, pool, length, beam, length_penalty)
 
     @classmethod

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
-from unspool.data.chorales import HIGHEST, LOWEST, ChoraleBook, Chorales, Chord, played
-from unspool.data.midi import midi
-from unspool.data.notes import Piece
+from unspool.data.music.chorales import HIGHEST, LOWEST, ChoraleBook, Chorales, Chord, played
+from unspool.data.music.midi import midi
+from unspool.data.music.notes import Piece
+from unspool.data.music.synth import wav
 from unspool.data.source import parts
-from unspool.data.synth import wav
 from unspool.errors import ConfigError
 from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.pieces import Pieces

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Tokens
-from unspool.data.buckets import Side
+from unspool.data.batching.buckets import Side
 from unspool.data.labelled import Labelled
 from unspool.data.readers.tables import Record
 from unspool.data.records import Examples

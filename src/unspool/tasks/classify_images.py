@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import ClassVar
 
 from unspool.batch import Batch, Vectors
-from unspool.data.bucketed import Bucketed, Row
-from unspool.data.images import numbers, patches, shape, side_of
+from unspool.data.batching.bucketed import Bucketed, Row
 from unspool.data.pictures import LabelledImages
+from unspool.data.readers.images import numbers, patches, shape, side_of
 from unspool.data.records import Examples
 from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer

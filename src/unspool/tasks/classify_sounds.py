@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 
 from unspool.batch import Vectors
-from unspool.data.buckets import Side
+from unspool.data.batching.buckets import Side
 from unspool.data.records import Examples
 from unspool.data.sounds import Sounds, log_mel
 from unspool.data.source import parts

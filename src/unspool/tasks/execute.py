@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from unspool.batch import Batch, Batches, Tokens
-from unspool.data.drawn import Drawn
-from unspool.data.programs import OperationName, addition, program
+from unspool.data.batching.drawn import Drawn
+from unspool.data.synthetic.programs import OperationName, addition, program
 from unspool.data.text_features import features_of_rows
 from unspool.data.tokenizer import shown
 from unspool.errors import ConfigError, DataError

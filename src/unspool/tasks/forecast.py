@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Batches, Vectors
-from unspool.data.drawn import Drawn
-from unspool.data.forecasts import covered, crps, mase, naive_error
+from unspool.data.batching.drawn import Drawn
 from unspool.data.series import Series, SeriesParts
 from unspool.errors import DataError
+from unspool.metrics.forecast import covered, crps, mase, naive_error
 from unspool.schema import Count
 from unspool.seeds import mix
 from unspool.tasks.drawings import Outlook, Outlooks

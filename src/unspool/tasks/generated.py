@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Batches
-from unspool.data.drawn import Drawn
+from unspool.data.batching.drawn import Drawn
 from unspool.data.source import Nothing
 from unspool.schema import Count
 from unspool.seeds import mix

@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from unspool.batch import Batch, Batches, Tokens
-from unspool.data.buckets import Buckets, padded
+from unspool.data.batching.buckets import Buckets, padded
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.schema import Count, Natural, NotNegative

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 
 from unspool.batch import Batch, Batches, Tokens
-from unspool.data.batching import ContiguousBatches, ContiguousEval, RandomWindows, WindowedEval
+from unspool.data.batching.contiguous import ContiguousBatches, ContiguousEval, RandomWindows, WindowedEval
 from unspool.data.source import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.schema import Count, Share

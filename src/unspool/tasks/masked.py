@@ -9,8 +9,8 @@ from annotated_types import Gt, Le
 from torch import Tensor
 
 from unspool.batch import Batch, Batches, Tokens
-from unspool.data.batching import RandomWindows, WindowedEval
-from unspool.data.masking import Masked
+from unspool.data.batching.contiguous import RandomWindows, WindowedEval
+from unspool.data.batching.masking import Masked
 from unspool.data.source import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.schema import Count

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
-from unspool.data.bucketed import Row
-from unspool.data.buckets import Side
+from unspool.data.batching.bucketed import Row
+from unspool.data.batching.buckets import Side
 from unspool.data.readers.tables import Record
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError

@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from unspool.batch import Batch, Batches
-from unspool.data.buckets import Buckets, padded
+from unspool.data.batching.buckets import Buckets, padded
 from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.task import Finals, Form, Task, Trained, tally
 

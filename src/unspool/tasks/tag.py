@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
-from unspool.data.bucketed import Row, Tagged
-from unspool.data.buckets import Side
+from unspool.data.batching.bucketed import Row, Tagged
+from unspool.data.batching.buckets import Side
 from unspool.data.labelled import Labelled
 from unspool.data.readers.tables import Record
 from unspool.data.records import Examples

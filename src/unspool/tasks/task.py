@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from torch import Tensor
 
 from unspool.batch import Batch, Batches, Domain
-from unspool.data.notes import Piece
+from unspool.data.music.notes import Piece
 from unspool.data.source import Source
 from unspool.registry import Registry
 from unspool.tasks.drawings import Confusion, Drawing

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from unspool.batch import Tokens
 from unspool.data.parallel import Pair, Pairs, Parallel, together
-from unspool.data.scores import bleu, has_sacrebleu, sacrebleu_scores
 from unspool.data.source import parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
+from unspool.metrics.text import bleu, has_sacrebleu, sacrebleu_scores
 from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.drawings import Heatmap, Heatmaps
 from unspool.tasks.in_words import InWords, Row, line_break

@@ -7,13 +7,13 @@ from typing import ClassVar
 import torch
 
 from unspool.batch import Tokens
-from unspool.data.abc_reader import parse
-from unspool.data.midi import midi
-from unspool.data.notes import Piece
+from unspool.data.music.abc_reader import parse
+from unspool.data.music.midi import midi
+from unspool.data.music.notes import Piece
+from unspool.data.music.synth import wav
+from unspool.data.music.tunes import TuneBook, Tunes
 from unspool.data.source import parts
-from unspool.data.synth import wav
 from unspool.data.tokenizer import Tokenizer
-from unspool.data.tunes import TuneBook, Tunes
 from unspool.errors import DataError
 from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.of_text import OfText
@@ -29,7 +29,7 @@ class TuneWriting(OfText, Pieces):
     Each tune is a row of its own and begins with an empty state, after a line break; rows of similar lengths are
     trained on together (`pool` batches' worth are sorted at a time), every tune once an epoch. In the end the model has
     "written" so many whole tunes (`pieces`, 0: none) at a `temperature`, and told is the share of them that parse and
-    that keep their metre (`unspool.data.abc_tune.Tune.off` says the rule).
+    that keep their metre (`unspool.data.music.abc_tune.Tune.off` says the rule).
     """
 
     way = "tunes"

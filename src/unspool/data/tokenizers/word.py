@@ -63,6 +63,10 @@ class Word(Tokenizer):
         """The words that no id stands for, each once, in their order."""
         return [word for word in dict.fromkeys(self.split(text)) if word not in self.ids]
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each word of a text begins and ends, in characters."""
+        return [match.span() for match in (APART if self.punctuation else WORD).finditer(text)]
+
     def piece(self, id: int, before: int | None = None) -> bytes:
         """The word, after a space unless a text or a line starts or ends here."""
         word = super().piece(id)

@@ -1,13 +1,12 @@
-"""How near what was written is to what should have been: BLEU and CIDEr as they are published, and by sacrebleu."""
+"""Scores of translations against their references: BLEU and chrF."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
-from math import exp, log, sqrt
+from math import exp, log
 
 ORDER = 4
 """The longest runs of words that are compared."""
-Weights = dict[tuple[str, ...], float]
 
 
 def bleu(written: Sequence[Sequence[str]], wanted: Sequence[Sequence[str]]) -> float:
@@ -48,39 +47,6 @@ def bleus(written: Sequence[Sequence[str]], wanted: Sequence[Sequence[Sequence[s
         brevity = min(0.0, 1 - lengths[1] / lengths[0]) if lengths[0] else 0.0
         scores.append(100 * exp(sum(precision) + brevity) if len(precision) == order else 0.0)
     return scores
-
-
-def cider(written: Sequence[Sequence[str]], wanted: Sequence[Sequence[Sequence[str]]]) -> float:
-    """How like the right captions of an image what was written is, rare words weighing more; at best 1, at worst 0.
-
-    The mean over runs of one to four words, over images and over their right captions of the cosine between two
-    vectors: how often each run is there, times log(images / images whose captions have it). This is CIDEr itself
-    (Vedantam et al. 2015, arXiv:1411.5726, equations 1 to 3) on words as they are given, without stemming; CIDEr-D,
-    which others report, also clips, punishes length and multiplies by ten.
-
-    >>> cider([["red", "hat"], ["dog"]], [[["red", "hat"]], [["cat"]]])  # right in one and two words of four
-    0.25
-    """
-    total = 0.0
-    for size in range(1, ORDER + 1):
-        every = [[runs(theirs, size) for theirs in answers] for answers in wanted]
-        images = Counter(run for answers in every for run in set().union(*answers))
-        rare = {run: log(len(wanted) / number) for run, number in images.items()}
-        unheard = log(max(1, len(wanted)))
-        for ours, answers in zip(written, every, strict=True):
-            mine = _weighed(runs(ours, size), rare, unheard)
-            alike = [_cosine(mine, _weighed(theirs, rare, unheard)) for theirs in answers]
-            total += sum(alike) / len(alike)
-    return total / ORDER / max(1, len(written))
-
-
-def _weighed(counts: Mapping[tuple[str, ...], int], rare: Mapping[tuple[str, ...], float], unheard: float) -> Weights:
-    return {run: number * rare.get(run, unheard) for run, number in counts.items()}
-
-
-def _cosine(one: Weights, other: Weights) -> float:
-    length = sqrt(sum(w * w for w in one.values()) * sum(w * w for w in other.values()))
-    return sum(weight * other.get(run, 0.0) for run, weight in one.items()) / length if length else 0.0
 
 
 def runs(words: Sequence[str], size: int) -> "Counter[tuple[str, ...]]":

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from unspool.data.abc_fields import Metre
-from unspool.data.notes import Note, Piece
+from unspool.data.music.abc_fields import Metre
+from unspool.data.music.notes import Note, Piece
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Tune:
     def piece(self) -> Piece:
         """The notes as they sound, repeats unrolled, times in quarter beats from the beginning.
 
-        >>> from unspool.data.abc_reader import parse
+        >>> from unspool.data.music.abc_reader import parse
         >>> tune = parse("X:1\\nT:Two\\nM:2/4\\nL:1/8\\nK:G\\n|:F2 G2:|")
         >>> [(float(n.start), float(n.length), n.pitch) for n in tune.piece().notes]
         [(0.0, 1.0, 66), (1.0, 1.0, 67), (2.0, 1.0, 66), (3.0, 1.0, 67)]
@@ -75,7 +75,7 @@ class Tune:
         Without `halves` the first and the last bar of a part may be short by themselves, as many who write tunes down
         leave a pick-up. At least one bar is full. In free metre (M:none) all are.
 
-        >>> from unspool.data.abc_reader import parse
+        >>> from unspool.data.music.abc_reader import parse
         >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G:|").off()
         ''
         >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G2 A|F2 G:|").off()

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from unspool.data.abc_transpose import LETTERS, written
+from unspool.data.music.abc_transpose import LETTERS, written
 from unspool.seeds import mix
 
 KEYS = ("D", "G", "A", "Em", "A Dorian", "D Mixolydian", "C", "Bm")

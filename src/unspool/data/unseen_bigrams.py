@@ -9,7 +9,7 @@ from torch import Tensor
 ALIKE = 0.5  # of all words that follow one or the other of two words, so many follow both: they are used alike
 
 
-def gaps(sentences: Sequence[Tensor], size: int) -> Bool[Tensor, "{size} {size}"]:
+def unseen_bigrams(sentences: Sequence[Tensor], size: int) -> Bool[Tensor, "{size} {size}"]:
     """The words (columns) that never follow a word (rows), but follow words that are used like it.
 
     Two words are used alike when at least half of what follows either follows both. What never follows a word like it
@@ -20,7 +20,7 @@ def gaps(sentences: Sequence[Tensor], size: int) -> Bool[Tensor, "{size} {size}"
 
     >>> red, blue, circle, ring, cross = range(5)
     >>> pairs = [(red, ring), (red, cross), (blue, circle), (blue, ring), (blue, cross), (ring, red)]
-    >>> gaps([torch.tensor(pair) for pair in pairs], 5).nonzero().tolist() == [[red, circle]]
+    >>> unseen_bigrams([torch.tensor(pair) for pair in pairs], 5).nonzero().tolist() == [[red, circle]]
     True
     """
     follows = torch.zeros(size, size, dtype=torch.bool)

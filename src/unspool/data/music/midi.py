@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from unspool.data.notes import Piece
+from unspool.data.music.notes import Piece
 
 TICKS = 960  # in a quarter beat: a multiple of 2, 3 and 5, so that triplets fall on a tick
 LOUDNESS = 80  # of 127
@@ -14,7 +14,7 @@ def midi(piece: Piece, program: int = 0) -> bytes:
     `program` is the instrument of General MIDI, counted from 0 (an acoustic grand piano). A note that begins when
     another of its pitch ends is struck anew: ends come before beginnings.
 
-    >>> from unspool.data.notes import Note
+    >>> from unspool.data.music.notes import Note
     >>> midi(Piece([Note(Fraction(0), Fraction(1), 60)]))[:14].hex()
     '4d546864000000060000000103c0'
     """

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch
-from unspool.data.buckets import Buckets, Side, padded
+from unspool.data.batching.buckets import Buckets, Side, padded
 from unspool.schema import Count, Natural
 
 Row = tuple[Tensor, Tensor]

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from unspool.data.decoding import decode
+from unspool.data.readers.decoding import decode
 from unspool.errors import DataError
 
 ASCII = {

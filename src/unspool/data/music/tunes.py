@@ -6,12 +6,12 @@ from fractions import Fraction
 from functools import cached_property
 from random import Random
 
-from unspool.data.abc_reader import blocks, parse
-from unspool.data.abc_transpose import transposed
-from unspool.data.decoding import decode
+from unspool.data.music.abc_reader import blocks, parse
+from unspool.data.music.abc_transpose import transposed
+from unspool.data.music.tune_grammar import tune
+from unspool.data.readers.decoding import decode
+from unspool.data.readers.text import find, fingerprint, read_bytes
 from unspool.data.source import shares
-from unspool.data.text import find, fingerprint, read_bytes
-from unspool.data.tune_grammar import tune
 from unspool.errors import DataError
 from unspool.schema import Count, Natural, Share
 

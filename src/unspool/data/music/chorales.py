@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import Any
 
-from unspool.data.chorale_grammar import chorale
-from unspool.data.notes import Note, Piece
-from unspool.data.text import find, fingerprint, read_bytes
+from unspool.data.music.chorale_grammar import chorale
+from unspool.data.music.notes import Note, Piece
+from unspool.data.readers.text import find, fingerprint, read_bytes
 from unspool.errors import DataError
 from unspool.schema import Count, Natural
 

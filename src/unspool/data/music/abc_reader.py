@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 
-from unspool.data.abc_fields import FREE, SHARPS, Key, key, metre, tempo, unit, usual_unit
-from unspool.data.abc_tune import Bar, Tune
-from unspool.data.notes import Note
+from unspool.data.music.abc_fields import FREE, SHARPS, Key, key, metre, tempo, unit, usual_unit
+from unspool.data.music.abc_tune import Bar, Tune
+from unspool.data.music.notes import Note
 from unspool.errors import DataError
 
 LENGTH = r"\d*(?:/+\d*)?"

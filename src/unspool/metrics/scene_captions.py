@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from unspool.data.scenes import COLOURS, SHAPES
+from unspool.data.synthetic.scenes import COLOURS, SHAPES
 
 Grade = Literal["no errors", "minor errors", "somewhat related", "unrelated"]
 GRADES: tuple[Grade, ...] = ("no errors", "minor errors", "somewhat related", "unrelated")

@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float32
 
-from unspool.data.midi import seconds
-from unspool.data.notes import Piece
+from unspool.data.music.midi import seconds
+from unspool.data.music.notes import Piece
 
 RATE = 22_050  # samples a second
 PARTIALS = (1.0, 0.45, 0.28, 0.14, 0.08, 0.04)
@@ -22,7 +22,7 @@ def wav(piece: Piece, rate: int = RATE) -> bytes:
     """The piece as a WAV file: 16 bits, one channel. Its loudest moment is at `PEAK`, so that nothing is clipped.
 
     >>> from fractions import Fraction
-    >>> from unspool.data.notes import Note
+    >>> from unspool.data.music.notes import Note
     >>> with wave.open(io.BytesIO(wav(Piece([Note(Fraction(0), Fraction(1), 69)], speed=60.0)))) as sound:
     ...     sound.getparams()[:4]
     (1, 2, 22050, 23373)

@@ -9,7 +9,7 @@ SEED = 19_940_101
 """Of the noise: the same series in every run, so that runs can be compared."""
 
 
-def made(length: int = LENGTH) -> dict[str, list[float]]:
+def five_series(length: int = LENGTH) -> dict[str, list[float]]:
     """The five series, of that many values each, by their names.
 
     sine:     sin(2 pi t / 24) + noise (the wave of pytorch/examples time_sequence_prediction, with noise)
@@ -18,7 +18,7 @@ def made(length: int = LENGTH) -> dict[str, list[float]]:
     walk:     w[t] = w[t-1] + noise, plus the season
     growing:  (1 + 0.002 t) (1 + 0.5 season) (1 + noise)
 
-    >>> len(made(100)), len(made(100)["walk"])
+    >>> len(five_series(100)), len(five_series(100)["walk"])
     (5, 100)
     """
     random = np.random.default_rng(SEED)

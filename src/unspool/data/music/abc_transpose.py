@@ -2,7 +2,7 @@
 
 import re
 
-from unspool.data.abc_fields import SHARPS, key
+from unspool.data.music.abc_fields import SHARPS, key
 
 LETTERS = "CDEFGAB"
 NOTE = re.compile(r"(\^\^|\^|__|_|=)?([A-Ga-g])([,']*)")

@@ -19,7 +19,7 @@ class Masked:
     arXiv:1810.04805). Other numbers hide others, so that a text is not masked the same way twice (Liu et al. 2019,
     arXiv:1907.11692).
 
-    >>> from unspool.data.batching import WindowedEval
+    >>> from unspool.data.batching.contiguous import WindowedEval
     >>> batch = Masked(WindowedEval(torch.arange(9), window=8, batch_size=1), size=9, share=0.25, seed=1)[0]
     >>> batch.positions, batch.inputs[~batch.loss_mask].tolist(), batch.targets.tolist()
     (2, [0, 1, 4, 5, 6, 7], [[0, 1, 2, 3, 4, 5, 6, 7]])
