@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
 from typing import Any, Literal
 
-from unspool.data.decoding import decode
-from unspool.data.text import read_bytes
+from unspool.data.readers.decoding import decode
+from unspool.data.readers.text import read_bytes
 from unspool.errors import DataError
 
 Record = dict[str, Any]

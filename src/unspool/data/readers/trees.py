@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from unspool.data.text import matches, read_bytes, unreadable
+from unspool.data.readers.text import matches, read_bytes, unreadable
 from unspool.errors import DataError
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
