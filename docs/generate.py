@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 
 from unspool.build import Ends
 from unspool.cli import app
-from unspool.data.source import Nothing, Source
+from unspool.data.source import Source
+from unspool.data.splits import NoData
 from unspool.data.tokenizer import tokenizers
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
@@ -27,7 +28,7 @@ from unspool.nn.core import cores
 from unspool.recipe import TOKENIZERS, load_recipe, recipe_names, toml
 from unspool.registry import Registry
 from unspool.settings import Evaluating, Measured, Saving, Showing
-from unspool.tasks.task import tasks
+from unspool.tasks.legacy import tasks
 from unspool.train.optimizers import optimizers
 from unspool.train.schedules import Schedule
 from unspool.train.trainer import Trainer
@@ -132,7 +133,7 @@ def claim_table() -> str:
 
 def key_tables() -> str:
     """Every section with its keys."""
-    parts = ["\n## [data]", *materials(), *shelf("tokenizer", tokenizers), *shelf("task", tasks)]
+    parts = ["\n## [data]", *datasets(), *shelf("tokenizer", tokenizers), *shelf("task", tasks)]
     parts += [*shelf("core", cores), *shelf("core.cell", cells, without=("input_size", "hidden_size"))]
     parts += ["## [model]", *described(SequenceModel, Ends, without=ENDS), "## [train]", *described(Trainer, Measured)]
     parts += ["### train.optimizer", prose(optimizers), "### train.schedule", prose(Schedule)]
@@ -141,16 +142,16 @@ def key_tables() -> str:
     return "\n\n".join(part.strip("\n") if part != parts[0] else part for part in parts) + "\n"
 
 
-def materials() -> Iterator[str]:
+def datasets() -> Iterator[str]:
     """What the [data] section can say, by the tasks that want it so."""
     wanted: dict[Any, list[str]] = {}
     for kind in tasks.kinds():
-        wanted.setdefault(tasks.find(kind).material, []).append(kind)
-    makes_its_own = ", ".join(f"`{kind}`" for kind in wanted.pop(Nothing, []))
+        wanted.setdefault(tasks.find(kind).dataset, []).append(kind)
+    makes_its_own = ", ".join(f"`{kind}`" for kind in wanted.pop(NoData, []))
     yield f"Tasks that make their own data have no such section: {makes_its_own}."
-    for material, kinds in sorted(wanted.items(), key=lambda item: item[0] is not Source):
+    for dataset, kinds in sorted(wanted.items(), key=lambda item: item[0] is not Source):
         yield f"### [data] of the task{'s' * (len(kinds) > 1)} {' and '.join(kinds)}"
-        yield from described(material)
+        yield from described(dataset)
 
 
 def shelf(section: str, registry: Registry[Any], without: tuple[str, ...] = ()) -> Iterator[str]:

@@ -10,7 +10,7 @@ from unspool.batch import Batch
 from unspool.data.batching.bucketed import Bucketed
 from unspool.data.batching.buckets import padded
 from unspool.data.labelled import Labelled
-from unspool.data.records import Examples
+from unspool.data.splits import Splits
 from unspool.data.tokenizer import load_text, save_text, tokenizers
 from unspool.errors import DataError
 from unspool.experiment.experiment import Experiment, Finished
@@ -20,7 +20,7 @@ from unspool.nn.core import cores
 from unspool.recipe import load_recipe
 from unspool.runs.run import Run
 from unspool.tasks.classify import read
-from unspool.tasks.task import tasks
+from unspool.tasks.legacy import tasks
 from unspool.train.evaluate import evaluate
 
 sides = pytest.mark.parametrize("side", ["left", "right"])
@@ -104,7 +104,7 @@ def examples(number, seed):
 
 
 def made(kind="classify", **options):
-    splits = Examples(examples(300, 1), examples(60, 2), examples(60, 3))
+    splits = Splits(examples(300, 1), examples(60, 2), examples(60, 3))
     return build.task({"task": {"kind": kind, **options}, "seed": 0}, splits)
 
 
@@ -231,11 +231,11 @@ def test_labels_come_back_and_a_strange_one_is_named():
         again.encode("9\n7")
     with pytest.raises(DataError, match="the tokenizer's field 'labels' is wrong"):
         load_text('{"kind": "label", "labels": ["a", "a"]}')
-    valid = Examples(examples(50, 1), [{"text": "a", "label": "mixed"}])
+    valid = Splits(examples(50, 1), [{"text": "a", "label": "mixed"}])
     with pytest.raises(DataError, match="the label 'mixed' is not among"):
         build.task({"task": "classify"}, valid)
     with pytest.raises(DataError, match="one label only"):
-        build.task({"task": "classify"}, Examples([{"text": "a", "label": "x"}] * 9))
+        build.task({"task": "classify"}, Splits([{"text": "a", "label": "x"}] * 9))
 
 
 def test_a_confusion_is_drawn_with_its_numbers(tmp_path, monkeypatch):
@@ -284,13 +284,13 @@ def test_words_are_tagged_and_spans_are_found(tmp_path):
     with pytest.raises(DataError, match=r"data.conll, line 4: there is no label"):
         Labelled(path=str(tmp_path / "data.conll")).read()
     with pytest.raises(DataError, match="has 2 tokens and 1 labels"):
-        build.task({"task": "tag"}, Examples([{"text": "a b", "label": "O"}]))
+        build.task({"task": "tag"}, Splits([{"text": "a b", "label": "O"}]))
 
 
 def test_span_f1_is_over_all_spans():
     records = [{"text": "a b c", "label": "B-x I-x O"}, {"text": "a b", "label": "B-y O"}]
-    task = build.task({"task": "tag"}, Examples(records))
-    batch = task.batches()[0]
+    task = build.task({"task": "tag"}, Splits(records))
+    batch = task.train_batches()[0]
     names = {name: id for id, name in enumerate(task.names)}
     said = batch.targets.clone()
     said[(batch.loss_mask.sum(dim=1) == 3).nonzero().item(), 1] = names["O"]  # the span ends too early

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from unspool.data import corpora as shelf
 from unspool.data.corpora import corpora, corpus
-from unspool.data.source import Source, Splits
+from unspool.data.source import Source
+from unspool.data.splits import Splits
 from unspool.errors import ConfigError, DataError
 from unspool.schema import validated
 

@@ -13,12 +13,13 @@ import torch
 
 from unspool import cli
 from unspool.data.music.abc_reader import parse
-from unspool.data.music.chorales import ChoraleBook, Chorales, played
+from unspool.data.music.chorales import ChoraleBook, played
 from unspool.data.music.midi import midi
 from unspool.data.music.notes import Note, Piece
 from unspool.data.music.synth import PEAK, RATE, wav
 from unspool.data.music.tune_grammar import tune
 from unspool.data.music.tunes import TuneBook
+from unspool.data.splits import Splits
 from unspool.data.tokenizers.char import Char
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
@@ -156,7 +157,7 @@ def test_every_character_of_a_tune_counts_once():
     size = sum(len(text) + 1 for text in splits.valid)
     assert sum(exam[n].positions for n in range(exam.epoch)) == size
     assert task.figures("valid", log(2), {})["bits_per_character"] == pytest.approx(1.0)
-    first, again = task.batches()[5], task.batches()[5]
+    first, again = task.train_batches()[5], task.train_batches()[5]
     assert torch.equal(first.inputs, again.inputs)
 
 
@@ -166,7 +167,7 @@ def test_a_chord_is_the_sum_of_its_voices(tmp_path):
     splits = ChoraleBook(str(tmp_path / "small.json")).read()
     assert splits.train == (((64, 60), (), (70,)),) and splits.test == ()
     task = ChoraleWriting(splits, batch_size=1)
-    batch = task.batches()[0]
+    batch = task.train_batches()[0]
     assert batch.targets[batch.loss_mask].tolist() == [45, 41, 1, 1, 51, 1, 0]
     assert task.figures("valid", log(90), {})["chord_nll"] == pytest.approx(4 * log(90))  # two voices, and two ends
     assert task.exams("test") == {}
@@ -295,5 +296,5 @@ def test_ctrl_c_loses_nothing_that_is_written(runs, tmp_path, monkeypatch, capsy
 
 
 def test_chorales_know_when_they_change():
-    one = Chorales((((60,),),))
-    assert one.fingerprint == Chorales((((60,),),)).fingerprint != Chorales((((60,), ()),)).fingerprint
+    one = Splits((((60,),),))
+    assert one.fingerprint == Splits((((60,),),)).fingerprint != Splits((((60,), ()),)).fingerprint

@@ -39,7 +39,7 @@ def test_a_folder_is_read_plain_or_packed_and_made_small_and_split(folder, tmp_p
     again = Parallel(str(packed)).read()
     assert again.train == pairs.train and again.fingerprint == pairs.fingerprint
     assert Parallel(folder, limit=1).read().train == pairs.train[:1]
-    assert Parallel(folder).piped(pairs) == ""
+    assert Parallel(folder).from_stdin(pairs) == ""
 
 
 def test_the_other_way_round_and_parts_by_their_names(folder, tmp_path):

@@ -9,8 +9,9 @@ import wave
 import pytest
 
 from unspool.data.labelled import Labelled
-from unspool.data.records import Examples, Records
+from unspool.data.records import Records
 from unspool.data.sounds import Sounds, log_mel
+from unspool.data.splits import Splits
 from unspool.errors import ConfigError, DataError, UnspoolError
 from unspool.schema import validated
 
@@ -175,14 +176,14 @@ def test_the_fingerprint_knows_the_parts_and_the_samples():
     one, other = {"text": "a"}, {"text": "b"}
     sound, noise = {"samples": b"\0\0"}, {"samples": b"\0\1"}
     found = [
-        Examples([one, other]),
-        Examples([one], [other]),
-        Examples([other, one]),
-        Examples([sound]),
-        Examples([noise]),
+        Splits([one, other]),
+        Splits([one], [other]),
+        Splits([other, one]),
+        Splits([sound]),
+        Splits([noise]),
     ]
     assert len({examples.fingerprint for examples in found}) == len(found)
-    assert Examples([one], files=("a",), notes=("b",)).fingerprint == Examples([one]).fingerprint
+    assert Splits([one], files=("a",), notes=("b",)).fingerprint == Splits([one]).fingerprint
 
 
 def reviews(folder):

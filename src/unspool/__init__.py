@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unspool.batch import Batch, Batches, Domain, Tokens, Vectors
-    from unspool.data.source import Source, Splits
+    from unspool.data.source import Source
+    from unspool.data.splits import Splits
     from unspool.data.tokenizer import Tokenizer, tokenizers
     from unspool.errors import CheckpointError, ConfigError, DataError, TrainingError, UnspoolError
     from unspool.experiment.experiment import Experiment
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from unspool.nn.part import Part, State, detach, fork, move, select
     from unspool.registry import Registry
     from unspool.runs.run import Run
-    from unspool.tasks.task import Task
+    from unspool.tasks.legacy import Task
     from unspool.train.evaluate import Score, evaluate
     from unspool.train.trainer import Step, Trainer
 
 _HOME = {
     "batch": ("Batch", "Batches", "Domain", "Vectors", "Tokens"),
-    "data.source": ("Source", "Splits"),
+    "data.source": ("Source",),
+    "data.splits": ("Splits",),
     "data.tokenizer": ("Tokenizer", "tokenizers"),
     "errors": ("CheckpointError", "ConfigError", "DataError", "TrainingError", "UnspoolError"),
     "experiment.experiment": ("Experiment",),
@@ -45,7 +47,7 @@ _HOME = {
     "nn.part": ("Part", "State", "detach", "fork", "move", "select"),
     "registry": ("Registry",),
     "runs.run": ("Run",),
-    "tasks.task": ("Task",),
+    "tasks.legacy": ("Task",),
     "train.evaluate": ("Score", "evaluate"),
     "train.trainer": ("Step", "Trainer"),
 }

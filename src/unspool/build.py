@@ -2,28 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
-from unspool.batch import Domain, Tokens, Vectors
-from unspool.data.source import Material, Nothing
+from unspool.batch import Domain, Tokens
+from unspool.data.preprocessors.preprocessor import Preprocessor
+from unspool.data.splits import Dataset, NoData
 from unspool.data.tokenizer import Tokenizer, tokenizers
 from unspool.errors import ConfigError
 from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
+from unspool.pipelines.pipeline import Pipeline
 from unspool.recipe import Recipe
 from unspool.schema import Natural, defaults, validated
 from unspool.tasks.task import Task, tasks
 
 
-def dataset(recipe: Recipe) -> Material:
+def dataset(recipe: Recipe) -> Dataset:
     """Where the recipe's data is, read as its task wants it.
 
     >>> dataset({"data": {"corpus": "python-docs"}}).corpus
     'python-docs'
     """
-    material = task_class(recipe).material
-    return material(**validated(material, recipe.get("data", {}), "data", "the data"))
+    dataset = task_class(recipe).dataset
+    return dataset(**validated(dataset, recipe.get("data", {}), "data", "the data"))
 
 
 def task_class(recipe: Recipe) -> type[Task]:
@@ -36,24 +39,65 @@ def task_class(recipe: Recipe) -> type[Task]:
     return tasks.find(asked if isinstance(asked, str) else asked.get("kind", "language"))
 
 
-def task(recipe: Recipe, splits: Any, saved: Mapping[str, Tokenizer] | None = None) -> Task:
-    """The recipe's task on that data; tokenizers that are not given are fitted to the training text."""
-    made = task_class(recipe)
-    given: dict[str, Any] = {"seed": recipe.get("seed", 0)}
-    if made.material is not Nothing:
-        given["splits"] = splits
+def fitted_preprocessor(recipe: Recipe, splits: Any, saved: Mapping[str, Tokenizer] | None = None) -> Preprocessor | None:
+    """What turns the recipe's records into rows, fitted on the training split; None for a task without records.
+
+    Args:
+        recipe: its [preprocessor] section holds the options, a section for each tokenizer how it is fitted.
+        splits: the data; tokenizers and scales are fitted on the training split alone.
+        saved: tokenizers that are already fitted, by their names.
+    """
+    cls = task_class(recipe).preprocessing
+    if cls is None:
+        return None
     saved = saved or {}
-    given |= {
-        name: saved[name] if name in saved else _fitted(name, recipe.get(name, usual), splits, made)
-        for name, usual in made.tokenizers.items()
-    }
+    given = {name: saved.get(name) or tokenizers.build(name, recipe.get(name, k)) for name, k in cls.tokenizers.items()}
+    options = validated(cls, recipe.get("preprocessor", {}), "preprocessor", "the preprocessor", given)
+    made = cls(**given, **options)
+    for name, tokenizer in given.items():
+        if name not in saved:
+            fitted_to = (splits.train, splits.valid, splits.test) if tokenizer.sees_all else (splits.train,)
+            tokenizer.fit("".join(made.texts(part).get(name, "") for part in fitted_to))
+    made.fit(splits.train)
+    return made
+
+
+def task(recipe: Recipe, splits: Any, preprocessor: Preprocessor | None = None) -> Task:
+    """The recipe's task on that data.
+
+    Args:
+        recipe: its [task] section holds the options.
+        splits: the data; unused by a task that makes its own.
+        preprocessor: fitted; made and fitted here where none is given.
+    """
+    cls = task_class(recipe)
+    given: dict[str, Any] = {"seed": recipe.get("seed", 0)}
+    if cls.dataset is not NoData:
+        given["splits"] = splits
+    if cls.preprocessing is not None:
+        given["preprocessor"] = preprocessor or fitted_preprocessor(recipe, splits)
     return tasks.build("task", recipe.get("task", "language"), **given)
 
 
-def _fitted(name: str, options: str | Mapping[str, Any], splits: Any, task: type[Task]) -> Tokenizer:
-    tokenizer = tokenizers.build(name, options)
-    parts = (splits.train, splits.valid, splits.test) if tokenizer.sees_all else (splits.train,)
-    return tokenizer.fit("".join(task.texts(part).get(name, "") for part in parts))
+def pipeline(recipe: Recipe, model: SequenceModel, preprocessor: Preprocessor, **options: Any) -> Pipeline:
+    """The pipeline of the recipe's task around a trained model.
+
+    Args:
+        recipe: of its [task] section the options of the pipeline are taken.
+        model: the trained model.
+        preprocessor: the one that it was trained with.
+        **options: go before those of the recipe.
+
+    Raises: ConfigError for a task whose models have no use.
+    """
+    cls = task_class(recipe).pipeline
+    if cls is None:
+        kind = recipe["task"] if isinstance(recipe["task"], str) else recipe["task"].get("kind")
+        raise ConfigError(f"a model of the task {kind!r} has no inputs of its own", hint="use `unspool eval` or `look`")
+    section = recipe.get("task", {})
+    table = {} if isinstance(section, str) else {k: v for k, v in section.items() if k in signature(cls).parameters}
+    given = {"model": model, "preprocessor": preprocessor}
+    return cls(**given, **validated(cls, table | options, "task", "the pipeline", given))
 
 
 def model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None = None) -> SequenceModel:
@@ -133,13 +177,3 @@ def ends(recipe: Recipe) -> Ends:
 
 
 _GIVEN = dict.fromkeys(("embedding", "core", "head", "encoder"))
-
-
-def kind(data: Mapping[str, Any]) -> Domain:
-    """The kind that plain data says.
-
-    >>> kind({"kind": "Tokens", "size": 65})
-    Tokens(size=65)
-    """
-    kinds: dict[str, type[Tokens] | type[Vectors]] = {"Tokens": Tokens, "Vectors": Vectors}
-    return kinds[data["kind"]](int(data["size"]))

@@ -1,7 +1,5 @@
 """The [data] section of tasks with a text and a label: tables, and folders that say the labels by their names."""
 
-import html as markup
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,14 +13,13 @@ from unspool.schema import Natural, Share
 
 CORPORA: dict[str, Callable[[], Iterator[Placed]]] = {"code-words": code_words}
 """Name -> what reads it, from what is on every computer with Python."""
-TAG = re.compile(r"<[^<>]*>")
 
 
 class Labelled(Records):
     """Texts and their labels: two columns of a table, named `text` and `label`, or a folder or .tar.gz of .txt files.
 
     In a folder each label is a folder of texts (pos/1.txt), or a file with a text on each line (Arabic.txt); above them
-    there may be train, valid and test. Records without a text are left out. `html` takes tags and entities out.
+    there may be train, valid and test. Records without a text are left out.
 
     Without files of yours a `corpus` comes with Python: "code-words" are the sentences of its help pages, each word of
     which is marked as code or not (for the task "tag").
@@ -47,7 +44,6 @@ class Labelled(Records):
         test_path: str = "",
         text: str = "text",
         label: str = "label",
-        html: bool = False,
         format: FormatName = "auto",
         encoding: str = "auto",
         distinct: bool = False,
@@ -61,7 +57,7 @@ class Labelled(Records):
             raise unknown("corpus of records", corpus, CORPORA)
         files = (path or self.corpus, train_path, valid_path, test_path)
         super().__init__(*files, format, encoding, distinct, limit, valid, test, together)
-        self.text, self.label, self.html = text, label, html
+        self.text, self.label = text, label
 
     def parts(self, path: str) -> dict[str, list[Placed]]:
         """The records of a corpus, of a table or of a tree of texts."""
@@ -94,8 +90,6 @@ class Labelled(Records):
         if label is None or not (label := " ".join(str(label).split())):
             raise DataError(f"{place}: there is no label", hint="give each text a label, or leave the record out")
         text = "" if text is None else str(text)
-        if self.html:
-            text = markup.unescape(TAG.sub(" ", text))
         return {"text": text.strip(), "label": label} if text.strip() else None
 
 

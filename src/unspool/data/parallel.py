@@ -5,11 +5,10 @@ import gzip
 import os
 import re
 import zlib
-from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
-from unspool.data.readers.text import fingerprint, read_bytes
+from unspool.data.readers.text import read_bytes
+from unspool.data.splits import Splits
 from unspool.errors import ConfigError, DataError
 from unspool.schema import Natural
 
@@ -25,27 +24,6 @@ class Pair(NamedTuple):
     source: str
     target: str
     written: str
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of sentences in three parts, as `unspool.data.source.Splits` has a text.
-
-    >>> one, other = Pair("eins", "one", "One"), Pair("zwei", "two", "Two")
-    >>> Pairs((one,), (other,)).fingerprint == Pairs((one, other)).fingerprint
-    False
-    """
-
-    train: tuple[Pair, ...]
-    valid: tuple[Pair, ...] = ()
-    test: tuple[Pair, ...] = ()
-    files: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """The same only when all parts are the same: a resumed run compares it."""
-        return fingerprint("\0".join("\n".join("\t".join(p) for p in s) for s in (self.train, self.valid, self.test)))
 
 
 class Parallel:
@@ -76,13 +54,13 @@ class Parallel:
         self.path, self.paths = path, {"train": train_path, "valid": valid_path, "test": test_path}
         self.source, self.target, self.lower, self.split, self.limit = source, target, lower, split, limit
 
-    def read(self) -> Pairs:
+    def read(self) -> Splits[tuple[Pair, ...]]:
         """Read all parts. Errors: DataError that says file and line."""
         found = {part: self.files(part) for part in NAMES}
         train, valid, test = (self.pairs(*files) if files else () for files in found.values())
-        return Pairs(train, valid, test, tuple(file for files in found.values() for file in files))
+        return Splits(train, valid, test, tuple(file for files in found.values() for file in files))
 
-    def piped(self, splits: Pairs) -> str:
+    def from_stdin(self, splits: Splits[tuple[Pair, ...]]) -> str:
         """Nothing came from standard input: there are always two files."""
         return ""
 

@@ -1,51 +1,21 @@
 """The [data] section of tasks with examples: which records, and which are for training, validation and test."""
 
-import hashlib
 import json
 import os
-from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from unspool.data.readers.tables import ENDINGS, FormatName, Placed, Record, read_table
 from unspool.data.readers.text import matches
 from unspool.data.readers.trees import SPLITS
-from unspool.data.source import shares
+from unspool.data.splits import Splits, plain, shares
 from unspool.errors import ConfigError, DataError
 from unspool.schema import Natural, Share
 
 SHUFFLE = 20_000
 """The seed of the order in which shares are cut: the same in every run, so that runs can be compared."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Records in three parts, the files they came from and what the user should know about how they were read.
-
-    >>> one, other = {"text": "to be"}, {"text": "or not"}
-    >>> Examples([one], [other]).fingerprint == Examples([one, other]).fingerprint
-    False
-    """
-
-    train: list[Record]
-    valid: list[Record] = field(default_factory=list)
-    test: list[Record] = field(default_factory=list)
-    files: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """The same only when all three parts are the same: a resumed run compares it."""
-        digest = hashlib.sha256()
-        for part in (self.train, self.valid, self.test):
-            for record in part:
-                digest.update(json.dumps(record, sort_keys=True, default=_plain).encode())
-            digest.update(b"\0")
-        return digest.hexdigest()
 
 
 class Records:
@@ -91,7 +61,7 @@ class Records:
         self.distinct, self.together = distinct, together
         self.notes: list[str] = []
 
-    def read(self) -> Examples:
+    def read(self) -> Splits[list[Record]]:
         """Read, check and cut."""
         self.notes = []
         parts: dict[str, list[Placed]] = {"train": [], "valid": [], "test": []}
@@ -118,9 +88,9 @@ class Records:
                     hint="give more records, or set data.valid and data.test to other shares (0: none)",
                 )
         files = tuple(path for path in self.paths.values() if path)
-        return Examples(**found, files=files, notes=tuple(self.notes))
+        return Splits(**found, files=files, notes=tuple(self.notes))
 
-    def piped(self, examples: Examples) -> str:
+    def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Nothing comes from standard input."""
         return ""
 
@@ -156,7 +126,7 @@ class Records:
         found = [record for _, record in taken if record is not None]
         if not self.distinct:
             return found
-        return list({json.dumps(record, sort_keys=True, default=_plain): record for record in found}.values())
+        return list({json.dumps(record, sort_keys=True, default=plain): record for record in found}.values())
 
     def taken(self, place: str, record: Record) -> Record | None:
         """What is wanted of a record; None leaves it out. Errors: DataError where it lacks something."""
@@ -166,8 +136,3 @@ class Records:
         """The records in their one shuffled order, and no more of them than the limit."""
         order = torch.randperm(len(records), generator=torch.Generator().manual_seed(SHUFFLE))
         return [records[index] for index in order[: self.limit or None].tolist()]
-
-
-def _plain(value: Any) -> str:
-    """A value that JSON does not have, as text that differs where it does."""
-    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else repr(value)

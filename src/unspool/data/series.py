@@ -1,29 +1,17 @@
 """The [data] section of forecasting: series of numbers from a table, each cut in time."""
 
-from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
 import torch
 
 from unspool.data.labelled import picked
-from unspool.data.readers.tables import FormatName, Placed
-from unspool.data.records import Examples, Records
-from unspool.data.source import shares
+from unspool.data.readers.tables import FormatName, Placed, Record
+from unspool.data.records import Records
+from unspool.data.splits import Splits, shares
 from unspool.data.synthetic.five_series import five_series
 from unspool.errors import ConfigError, DataError, unknown
 from unspool.schema import Share
-
-
-@dataclass(frozen=True)
-class SeriesParts(Examples):
-    """Records of a `series` (its name) and its `values`, in three parts that follow one another in time.
-
-    >>> SeriesParts([{"series": "tide", "values": [1.0]}], places={"tide": "a.csv, line 2"}).places["tide"]
-    'a.csv, line 2'
-    """
-
-    places: dict[str, str] = field(default_factory=dict)  # where each series begins, in words for an error
 
 
 class Series:
@@ -60,7 +48,7 @@ class Series:
         self.columns = (column,) if isinstance(column, str) else column
         self.format, self.encoding = format, encoding
 
-    def read(self) -> SeriesParts:
+    def read(self) -> Splits[list[Record]]:
         """Read, check and cut."""
         notes: tuple[str, ...] = ()
         if self.path:
@@ -82,9 +70,9 @@ class Series:
                     )
                 cut[part] += [{"series": name, "values": parts[part]}] if parts[part] else []
         places = {name: placed[0][0] or name for name, placed in found.items()}
-        return SeriesParts(**cut, files=(self.path,) if self.path else (), notes=notes, places=places)
+        return Splits(**cut, files=(self.path,) if self.path else (), notes=notes, places=places)
 
-    def piped(self, splits: SeriesParts) -> str:
+    def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Nothing comes from standard input."""
         return ""
 

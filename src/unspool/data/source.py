@@ -2,84 +2,15 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from unspool.data.corpora import corpus
-from unspool.data.readers.text import Text, absolute, clean, fingerprint, read_text
+from unspool.data.readers.text import Text, absolute, clean, read_text
+from unspool.data.splits import Splits, shares
 from unspool.errors import ConfigError, DataError
 from unspool.schema import Natural, Share
-
-
-@runtime_checkable
-class Parts(Protocol):
-    """Data in three parts, texts or lists, with what an experiment wants to know of it."""
-
-    @property
-    def train(self) -> Any:
-        """What to learn from."""
-        ...
-
-    @property
-    def valid(self) -> Any:
-        """What to choose by."""
-        ...
-
-    @property
-    def test(self) -> Any:
-        """What to judge by."""
-        ...
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Where it came from."""
-        ...
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the user should know about how it was read."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """The same only when all parts are the same."""
-        ...
-
-
-@runtime_checkable
-class Material(Protocol):
-    """What reads a [data] section: made of its options."""
-
-    def read(self) -> Parts:
-        """All parts."""
-        ...
-
-    def piped(self, splits: Any) -> str:
-        """What of them came from standard input, to be kept; "" when it was not read."""
-        ...
-
-
-@dataclass(frozen=True)
-class Splits:
-    """A text in three parts, the files they came from and what the user should know about how they were read.
-
-    >>> Splits("to be ", "or not ", "to be").fingerprint == Splits("to be or ", "not ", "to be").fingerprint
-    False
-    """
-
-    train: str
-    valid: str = ""
-    test: str = ""
-    files: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """The same only when all three parts are the same: a resumed run compares it."""
-        return fingerprint("\0".join((self.train, self.valid, self.test)))
 
 
 class Source:
@@ -124,7 +55,7 @@ class Source:
         self.valid_path, self.test_path = valid_path, test_path
         self.encoding, self.ascii, self.squeeze, self.limit = encoding, ascii, squeeze, limit
 
-    def read(self) -> Splits:
+    def read(self) -> Splits[str]:
         """Read, clean and cut."""
         train_path, valid_path, test_path = self.paths()
         whole = self.cleaned(corpus(self.corpus) if self.corpus else read_text(train_path, self.encoding))
@@ -146,7 +77,7 @@ class Source:
         files = tuple(file for text in texts for file in text.files)
         return Splits(train, valid, test, files, tuple(note for text in texts for note in text.notes))
 
-    def piped(self, splits: Splits) -> str:
+    def from_stdin(self, splits: Splits[str]) -> str:
         """What of the splits came from standard input, to be kept; "" when it was not read."""
         if "-" not in (self.path, self.train_path):
             return ""
@@ -165,43 +96,6 @@ class Source:
         """The text as the options want it."""
         kept = clean(text.text, self.ascii, self.squeeze)[: self.limit or None]
         return Text(kept, text.files, text.notes)
-
-
-class Nothing:
-    """The [data] section of a task that makes its own data: it has no options.
-
-    >>> Nothing().read().train
-    ''
-    """
-
-    def read(self) -> Splits:
-        """No text at all."""
-        return Splits("")
-
-    def piped(self, splits: Splits) -> str:
-        """Nothing came from standard input."""
-        return ""
-
-
-def parts(splits: Any) -> dict[str, Any]:
-    """The parts that have something in them, by name.
-
-    >>> parts(Splits("to be", test="or not"))
-    {'train': 'to be', 'test': 'or not'}
-    """
-    return {name: part for name in ("train", "valid", "test") if (part := getattr(splits, name))}
-
-
-def shares(valid: float, test: float) -> tuple[Fraction, Fraction]:
-    """Which parts of the whole are for validation and for test, as they are written: 1 - 0.05 - 0.05 is 0.9.
-
-    >>> 1 - sum(shares(0.05, 0.05))
-    Fraction(9, 10)
-    """
-    parts = Fraction(str(valid)), Fraction(str(test))
-    if sum(parts) >= 1:
-        raise ConfigError(f"data.valid={valid} and data.test={test} leave nothing to train on", hint="data.valid=0.1")
-    return parts
 
 
 def located(options: Mapping[str, Any], kept: Path) -> dict[str, Any]:

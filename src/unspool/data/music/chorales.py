@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from pathlib import PurePath
 from typing import Any
 
 from unspool.data.music.chorale_grammar import chorale
 from unspool.data.music.notes import Note, Piece
-from unspool.data.readers.text import find, fingerprint, read_bytes
+from unspool.data.readers.text import find, read_bytes
+from unspool.data.splits import Splits
 from unspool.errors import DataError
 from unspool.schema import Count, Natural
 
@@ -19,26 +18,6 @@ SPEED = 84.0  # chords a minute
 
 Chord = tuple[int, ...]
 """Pitches that sound at once as MIDI's numbers, the highest first, each once; () is silence."""
-
-
-@dataclass(frozen=True)
-class Chorales:
-    """Pieces of chords in three parts, as `unspool.data.source.Splits` has a text.
-
-    >>> Chorales((((60,),),)).fingerprint == Chorales((((61,),),)).fingerprint
-    False
-    """
-
-    train: tuple[tuple[Chord, ...], ...]
-    valid: tuple[tuple[Chord, ...], ...] = ()
-    test: tuple[tuple[Chord, ...], ...] = ()
-    files: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """The same only when all parts are the same."""
-        return fingerprint(json.dumps([self.train, self.valid, self.test]))
 
 
 class ChoraleBook:
@@ -57,14 +36,14 @@ class ChoraleBook:
     def __init__(self, path: str = "", number: Count = 300, limit: Natural = 0) -> None:
         self.path, self.number, self.limit = path, number, limit
 
-    def read(self) -> Chorales:
+    def read(self) -> Splits[tuple[tuple[Chord, ...], ...]]:
         """Read all parts. Errors: DataError that says file and line, or which chord of which piece."""
         if not self.path:
             made = [chorale(0, number) for number in range(self.number)]
             held = max(1, self.number // 10)
             if self.number < 3:
                 raise DataError(f"{self.number} chorales are too few to split", hint="data.number=300")
-            return Chorales(tuple(made[2 * held :]), tuple(made[:held]), tuple(made[held : 2 * held]))
+            return Splits(tuple(made[2 * held :]), tuple(made[:held]), tuple(made[held : 2 * held]))
         file, *others = find(self.path)
         if others:
             raise DataError(f"{self.path} means {1 + len(others)} files, and one is read", hint="name one JSON file")
@@ -73,9 +52,9 @@ class ChoraleBook:
         if not parts[0]:
             raise DataError(f"{file}: there is no piece in train", hint='a file holds {"train": [[[60, 64, 67], ...')
         train, valid, test = (part[: self.limit or None] for part in parts)
-        return Chorales(train, valid, test, (file,))
+        return Splits(train, valid, test, (file,))
 
-    def piped(self, splits: Chorales) -> str:
+    def from_stdin(self, splits: Splits[tuple[tuple[Chord, ...], ...]]) -> str:
         """What came from standard input, to be kept."""
         parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
         return json.dumps(parts) if self.path == "-" else ""

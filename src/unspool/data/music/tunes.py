@@ -1,43 +1,21 @@
 """The recipe's [data] section for tunes in ABC notation: a tune book of yours, or one that a grammar makes."""
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from random import Random
 
 from unspool.data.music.abc_reader import blocks, parse
 from unspool.data.music.abc_transpose import transposed
 from unspool.data.music.tune_grammar import tune
 from unspool.data.readers.decoding import decode
-from unspool.data.readers.text import find, fingerprint, read_bytes
-from unspool.data.source import shares
+from unspool.data.readers.text import find, read_bytes
+from unspool.data.splits import Splits, shares
 from unspool.errors import DataError
 from unspool.schema import Count, Natural, Share
 
 KEPT = "XTRMLQK"
 """The fields of a header that are kept, in their order: what says who wrote a tune down, and where, is not learned."""
 STEPS = (-3, -2, -1, 1, 2, 3)
-
-
-@dataclass(frozen=True)
-class Tunes:
-    """Tunes in three parts, as `unspool.data.source.Splits` has a text.
-
-    >>> Tunes(("X:1\\n",), ("X:2\\n",)).fingerprint == Tunes(("X:1\\n", "X:2\\n")).fingerprint
-    False
-    """
-
-    train: tuple[str, ...]
-    valid: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """The same only when all parts are the same."""
-        return fingerprint("\0".join("\n".join(part) for part in (self.train, self.valid, self.test)))
 
 
 class TuneBook:
@@ -68,7 +46,7 @@ class TuneBook:
         self.path, self.number, self.strict, self.transpose = path, number, strict, transpose
         self.encoding, self.limit, self.shares = encoding, limit, shares(valid, test)
 
-    def read(self) -> Tunes:
+    def read(self) -> Splits[tuple[str, ...]]:
         """Read, choose, shuffle and part. Errors: DataError that says file and line."""
         notes: list[str] = []
         if self.path:
@@ -87,9 +65,9 @@ class TuneBook:
                     hint="give more tunes, or set data.valid and data.test to other shares (0: none)",
                 )
         train = [other for one in parts[0] for other in (self.moved(one) if self.transpose else [one])]
-        return Tunes(tuple(train), tuple(parts[1]), tuple(parts[2]), files, tuple(notes))
+        return Splits(tuple(train), tuple(parts[1]), tuple(parts[2]), files, tuple(notes))
 
-    def piped(self, splits: Tunes) -> str:
+    def from_stdin(self, splits: Splits[tuple[str, ...]]) -> str:
         """The tune book that came from standard input, to be kept."""
         return "\n".join((*splits.train, *splits.valid, *splits.test)) if self.path == "-" else ""
 
