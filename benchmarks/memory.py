@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 
 from common import environment, report, say
 
-from unspool.experiment.experiment import Experiment, Finished
+from unspool.experiment.events import Finished
+from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
 from unspool.train.log import records
 

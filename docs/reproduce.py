@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-from unspool.experiment.experiment import Experiment, Finished
+from unspool.experiment.events import Finished
+from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe, recipe_names
 from unspool.runs.evaluation import by_name
 from unspool.runs.run import Run

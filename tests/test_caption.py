@@ -16,13 +16,13 @@ from unspool.experiment.experiment import Experiment
 from unspool.look import plots
 from unspool.look.canvas import Picture
 from unspool.metrics.captions import cider
+from unspool.metrics.drawings import Captioned
 from unspool.metrics.scene_captions import attributes, compared, grade, said
 from unspool.metrics.text import bleu, bleus
 from unspool.nn.ends import head
 from unspool.recipe import load_recipe
 from unspool.tasks.caption import Caption
-from unspool.tasks.drawings import Captioned
-from unspool.tasks.task import tasks
+from unspool.tasks.legacy import tasks
 
 TINY = [
     "data.scenes=60", "data.valid=0.4", "data.test=0.2", "train.steps=3", "evaluate.times=1",
@@ -100,8 +100,8 @@ def test_a_batch_is_images_and_their_captions():
     task = caption()
     assert task.source == Vectors(48)
     seen = set()
-    for number in range(task.batches().epoch):
-        batch = task.batches()[number]
+    for number in range(task.train_batches().epoch):
+        batch = task.train_batches()[number]
         assert batch.source.shape[1:] == (64, 48) and -1 <= batch.source.min() < batch.source.max() <= 1
         assert bool(batch.source_mask.all())
         for row in range(len(batch.inputs)):
@@ -110,8 +110,8 @@ def test_a_batch_is_images_and_their_captions():
             seen.add(line.strip())
     assert seen == {r["captions"][0] for r in task.records["train"]}, "from left to right"
     assert len(task.rows["train"]) == len(task.images["train"]) == 24
-    again = caption().batches()[3]
-    assert torch.equal(again.source, task.batches()[3].source) and torch.equal(again.inputs, task.batches()[3].inputs)
+    again = caption().train_batches()[3]
+    assert torch.equal(again.source, task.train_batches()[3].source) and torch.equal(again.inputs, task.train_batches()[3].inputs)
 
 
 def test_seen_and_unseen_are_told_apart():
@@ -218,8 +218,8 @@ def test_what_is_spared_is_left_out_of_the_training_loss():
     from unspool import Tokens
 
     task, plain = caption(spare_gaps=True), caption()
-    assert plain.batches()[0].spared is None
-    batch = task.batches()[0]
+    assert plain.train_batches()[0].spared is None
+    batch = task.train_batches()[0]
     assert torch.equal(batch.spared, task.gaps[batch.inputs]) and task.gaps.any()
     assert not batch.spared[batch.loss_mask].gather(1, batch.targets[batch.loss_mask].unsqueeze(1)).any()
     end = head(Tokens(4), 3)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from unspool.errors import CheckpointError, ConfigError
-from unspool.experiment.experiment import Experiment, Finished, Saved
+from unspool.experiment.events import Finished, Saved
+from unspool.experiment.experiment import Experiment
 from unspool.nn.ends import Head
 from unspool.recipe import load_recipe
 from unspool.runs import checkpoint

@@ -13,7 +13,8 @@ from unspool.data.labelled import Labelled
 from unspool.data.splits import Splits
 from unspool.data.tokenizer import load_text, save_text, tokenizers
 from unspool.errors import DataError
-from unspool.experiment.experiment import Experiment, Finished
+from unspool.experiment.events import Finished
+from unspool.experiment.experiment import Experiment
 from unspool.look import plots
 from unspool.look.canvas import Picture
 from unspool.nn.core import cores

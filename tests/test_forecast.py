@@ -24,7 +24,7 @@ from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
 from unspool.recipe import load_recipe
 from unspool.runs.run import Run
-from unspool.tasks.task import tasks
+from unspool.tasks.legacy import tasks
 
 CORES = [
     {"kind": "recurrent", "cell": "gru", "layers": 2, "residual": True},
@@ -117,14 +117,14 @@ def test_a_flight_follows_from_seed_and_number_alone():
     assert torch.equal(one.places(5, 3, 10), other.places(2, 9, 10)[3:6])
     assert not torch.equal(one.places(5, 1, 10), one.places(6, 1, 10))
     train, valid, test = (one.exams(split)["fresh"][0].inputs for split in ("train", "valid", "test"))
-    assert torch.equal(train, one.batches()[0].inputs)
+    assert torch.equal(train, one.train_batches()[0].inputs)
     assert not torch.equal(train, valid) and not torch.equal(valid, test)
 
 
 @pytest.mark.parametrize(("frames", "gravity"), [(0, 0.0), (1, 0.0), (3, 0.01)])
 def test_a_ball_is_asked_for_where_it_goes(frames, gravity):
     task = tasks.build("task", {"kind": "ball", "frames": frames, "gravity": gravity, "length": 6})
-    batch = task.batches()[2]
+    batch = task.train_batches()[2]
     length = frames or 6
     places = task.places(64, 32, length + 1)
     torch.testing.assert_close(batch.inputs, 2 * places[:, :-1] - 1)
@@ -306,7 +306,7 @@ def test_nothing_of_the_future_is_in_the_scale_or_the_inputs(tmp_path):
     for record in (*parts.valid, *parts.test):
         record["values"] = [v + 100 for v in record["values"]]
     other = build_task(recipe, parts)
-    assert torch.equal(one.batches()[3].inputs, other.batches()[3].inputs)
+    assert torch.equal(one.train_batches()[3].inputs, other.train_batches()[3].inputs)
     batch, changed = (task.exams("valid")["ahead"][0] for task in (one, other))
     first = one.context - 1  # the first step that is asked; its window lies at the beginning of the part in row 0
     row = next(n for n, (_, origin) in enumerate(one.origins("valid")) if origin - one.series[0].ends["valid"][0] < 24)

@@ -11,7 +11,8 @@ import torch
 from conftest import TEXT, TINY, run
 from test_recipes import quick
 from unspool import Batch, Run, SequenceModel, Tokens, build, cores, embedding, head
-from unspool.data.source import Splits
+from unspool.data.probe import Probe
+from unspool.data.splits import Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, DataError
 from unspool.look.history import Losses, Unrolled
@@ -23,8 +24,7 @@ from unspool.look.report import VIEWS, chosen, compared, document, drawn, seen, 
 from unspool.look.switches import picture as switches
 from unspool.look.views import Attention, Embeddings, Gradient, Map, Neuron, Neurons, Rows, Surprise, Units
 from unspool.recipe import recipe_names
-from unspool.tasks.passage import Passage
-from unspool.tasks.task import Question, tasks
+from unspool.tasks.legacy import GenerationRequest, tasks
 
 LETTERS = "abcdefg"
 GOOD = "the cat sat on the mat.\n" * 12
@@ -39,8 +39,8 @@ def look_at(core="recurrent", length=60, **options):
     ids = torch.randint(7, (1, length + 1), generator=torch.Generator().manual_seed(1))
     batch = Batch(ids[:, :-1], ids[:, 1:], torch.ones(1, length, dtype=torch.bool))
     names = [[LETTERS[id] for id in ids[0].tolist()]]
-    passage = Passage(batch, [names[0][:-1]], [names[0][1:]], [], {"is an a": ids[:, :-1] == 0})
-    return Look(net, passage, lambda some: [LETTERS[id] for id in some], name="a run")
+    probe = Probe(batch, [names[0][:-1]], [names[0][1:]], [], {"is an a": ids[:, :-1] == 0})
+    return Look(net, probe, lambda some: [LETTERS[id] for id in some], name="a run")
 
 
 # Views
@@ -163,12 +163,12 @@ def test_every_recipe_can_be_looked_into(name, tmp_path):
     recipe = quick(name, tmp_path)
     task = build.task(recipe, build.dataset(recipe).read())
     model = build.model(recipe, task.inputs, task.targets, task.source)
-    passage = task.passage("valid", 2, 24) or task.passage("train", 2, 24)
-    look = Look(model, passage, task.read_as, name=name)
+    probe = task.probe("valid", 2, 24) or task.probe("train", 2, 24)
+    look = Look(model, probe, task.input_labels, name=name)
     lacks = []
     found = seen(look, chosen("all"), lacks.append)
     assert set(found) | {told.partition(":")[0] for told in lacks} == set(VIEWS)
-    assert ("gradient" in found) == bool(passage.batch.counts.any())
+    assert ("gradient" in found) == bool(probe.batch.counts.any())
     data = {which: [view.data() for view in views] for which, views in found.items()}
     json.dumps(finite(data), allow_nan=False)
     assert all(isinstance(word, str) for word in words(found))
@@ -263,7 +263,7 @@ def test_losses_of_several_runs_share_a_picture():
     records = {
         name: [{"kind": "step", "step": n, "loss": 3.0 - n} for n in (1, 2)]
         + [
-            {"kind": "valid", "step": n, "way": way, "loss": 4.0 - n + bias}
+            {"kind": "valid", "step": n, "set": way, "loss": 4.0 - n + bias}
             for n in (1, 2)
             for way in ("carried", "windowed")
         ]
@@ -279,7 +279,7 @@ def test_the_unrolled_net_is_cut_where_the_gradient_is():
     options = {"kind": "language", "batch_size": 2, "length": 3}
     tokenizer = tokenizers.build("tokenizer", "byte")
     task = tasks.build("task", options, splits=Splits("abc" * 30), tokenizer=tokenizer)
-    view = Unrolled.of(task.batches())
+    view = Unrolled.of(task.train_batches())
     assert (view.lengths, view.carried, view.rows) == ([3] * 4, [False, True, True, True], 2)
     said = [text.get_text() for text in view.plot().axes[0].texts]
     assert said.count("detach: the state goes on") == 3 and said.count("h") == 12
@@ -301,16 +301,16 @@ def test_the_five_switches_are_drawn_from_the_real_cell():
 
 def test_a_text_of_yours_has_its_targets_and_features():
     tokenizer = tokenizers.build("tokenizer", "char").fit(TEXT)
-    passage = of_text(GOOD, tokenizer)
-    assert "".join(passage.tokens[0][:4]) == "the␣" and passage.targets[0][:4] == ["h", "e", "␣", "c"]
-    assert passage.features["white space"][0][:4].tolist() == [False, False, False, True]
+    probe = of_text(GOOD, tokenizer)
+    assert "".join(probe.tokens[0][:4]) == "the␣" and probe.targets[0][:4] == ["h", "e", "␣", "c"]
+    assert probe.features["white space"][0][:4].tolist() == [False, False, False, True]
     assert not of_text(GOOD, tokenizer, asks=False).batch.counts.any()
     with pytest.raises(DataError, match="too short"):
         of_text("th", tokenizer)
 
 
 def test_an_answer_is_asked_for_token_by_token():
-    batch = answered(Question([7, 8], 9, 5, [3, 4]), [1, 2])
+    batch = answered(GenerationRequest([7, 8], 9, 5, [3, 4]), [1, 2])
     assert batch.inputs.tolist() == [[7, 8, 1, 2]] and batch.targets.tolist() == [[8, 1, 2, 9]]
     assert batch.counts.tolist() == [[False, True, True, True]] and batch.source.tolist() == [[3, 4]]
 

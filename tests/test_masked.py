@@ -9,12 +9,12 @@ import torch
 from unspool import Run, cli
 from unspool.data.batching.contiguous import RandomWindows, WindowedEval
 from unspool.data.batching.masking import Masked, some
-from unspool.data.source import Splits
+from unspool.data.splits import Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe, override
-from unspool.tasks.task import tasks
+from unspool.tasks.legacy import tasks
 
 SIZE = 50
 CYCLE = "red orange yellow green blue violet " * 400
@@ -65,7 +65,7 @@ def test_an_exam_asks_the_same_in_every_run_and_reads_the_whole_split():
     one, other = task(seed=1, length=16), task(seed=2, length=16)
     exams = [t.exams("valid")["masked"] for t in (one, other)]
     assert all(torch.equal(exams[0][n].inputs, exams[1][n].inputs) for n in range(exams[0].epoch))
-    assert not torch.equal(one.batches()[0].inputs, other.batches()[0].inputs)
+    assert not torch.equal(one.train_batches()[0].inputs, other.train_batches()[0].inputs)
     read = []
     for number in range(exams[0].epoch):
         batch = exams[0][number]
@@ -78,7 +78,7 @@ def test_an_exam_asks_the_same_in_every_run_and_reads_the_whole_split():
 def test_the_mask_is_read_and_never_written():
     made = task()
     assert made.inputs.size == made.targets.size + 1 == made.tokenizer.size + 1
-    batch = made.batches()[0]
+    batch = made.train_batches()[0]
     perfect = torch.nn.functional.one_hot(batch.targets, made.targets.size).float()
     assert made.mark(perfect, batch)["accuracy"] == (batch.positions, batch.positions)
     assert made.mark(perfect.roll(1, -1), batch)["accuracy"] == (0, batch.positions)

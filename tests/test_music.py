@@ -15,7 +15,7 @@ from unspool import cli
 from unspool.data.music.abc_reader import parse
 from unspool.data.music.chorales import ChoraleBook, played
 from unspool.data.music.midi import midi
-from unspool.data.music.notes import Note, Piece
+from unspool.data.music.notes import Note, Score
 from unspool.data.music.synth import PEAK, RATE, wav
 from unspool.data.music.tune_grammar import tune
 from unspool.data.music.tunes import TuneBook
@@ -74,9 +74,9 @@ def read_midi(data):
 
 
 def test_a_midi_file_reads_back_as_what_was_written():
-    piece = parse("X:1\nT:Ü\nM:2/4\nL:1/8\nQ:1/4=100\nK:D\n|:F2 (3FFF|[DA]4:|").piece()
-    found, tempo, title = read_midi(midi(piece))
-    ticks = [(round(n.start * 960), round(n.end * 960), n.pitch) for n in piece.notes]
+    score = parse("X:1\nT:Ü\nM:2/4\nL:1/8\nQ:1/4=100\nK:D\n|:F2 (3FFF|[DA]4:|").score()
+    found, tempo, title = read_midi(midi(score))
+    ticks = [(round(n.start * 960), round(n.end * 960), n.pitch) for n in score.notes]
     assert found == sorted(ticks) and len(found) == 12
     assert tempo == 600_000 and title == "Ü"
 
@@ -88,13 +88,13 @@ def samples(data):
 
 
 def test_a_sound_has_its_pitch_and_neither_clicks_nor_clips():
-    sound = samples(wav(Piece([Note(Fraction(0), Fraction(2), 69), Note(Fraction(2), Fraction(2), 57)], 120.0)))
+    sound = samples(wav(Score([Note(Fraction(0), Fraction(2), 69), Note(Fraction(2), Fraction(2), 57)], 120.0)))
     assert len(sound) == pytest.approx(2.06 * RATE, abs=2)
     for start, hertz in ((0.0, 440), (1.0, 220)):
         part = sound[int(start * RATE) : int((start + 1) * RATE)]
         loudest = np.abs(np.fft.rfft(part * np.hanning(len(part)))).argmax() / len(part) * RATE
         assert loudest == pytest.approx(hertz, abs=2)
-    crowd = samples(wav(Piece([Note(Fraction(0), Fraction(1), pitch) for pitch in range(40, 90)], 60.0)))
+    crowd = samples(wav(Score([Note(Fraction(0), Fraction(1), pitch) for pitch in range(40, 90)], 60.0)))
     assert np.abs(crowd).max() == pytest.approx(PEAK, abs=1e-3)
     for made in (sound, crowd):
         assert abs(made[0]) < 1e-3 and abs(made[-1]) < 1e-3
@@ -103,7 +103,7 @@ def test_a_sound_has_its_pitch_and_neither_clicks_nor_clips():
 
 
 def test_silence_is_silent():
-    assert not samples(wav(Piece([]))).any()
+    assert not samples(wav(Score([]))).any()
 
 
 def book(folder, text):
@@ -122,7 +122,7 @@ def test_a_tune_book_is_parted_by_whole_tunes_each_once(tmp_path):
     assert splits.notes[1] == "1 of 22 tunes come again, and are taken once"
     more = TuneBook(book(tmp_path, "\n".join(tunes)), valid=0.2, test=0.1, transpose=True).read()
     assert more.valid == splits.valid and set(splits.train) < set(more.train)
-    assert all(parse(text).off() == "" for text in more.train)
+    assert all(parse(text).metre_error() == "" for text in more.train)
 
 
 @pytest.mark.parametrize(
@@ -187,9 +187,9 @@ def test_a_chorale_goes_from_chords_to_ids_and_back():
 
 
 def test_the_grammar_keeps_four_voices():
-    for piece in ChoraleBook(number=60).read().train:
-        assert all(len(chord) == 4 and list(chord) == sorted(chord, reverse=True) for chord in piece)
-        assert len(piece) % 8 == 0
+    for score in ChoraleBook(number=60).read().train:
+        assert all(len(chord) == 4 and list(chord) == sorted(chord, reverse=True) for chord in score)
+        assert len(score) % 8 == 0
 
 
 @pytest.mark.parametrize(
@@ -236,10 +236,10 @@ def test_pieces_come_as_they_end_and_the_same_seed_writes_the_same(runs):
     again = {p.number: p for p in whole(run.model, run.form, 60, 40, Sampling(), seed=3)}
     other = {p.number: p for p in whole(run.model, run.form, 60, 40, Sampling(), seed=4)}
     assert first == again != other and sorted(first) == list(range(60))
-    for piece in first.values():
-        assert piece.ended == (piece.ids[-1] == 0 and len(piece.ids) > 1)
-        assert 0 not in piece.ids[1:-1] and len(piece.ids) <= 41
-        assert piece.ended or len(piece.ids) == 41
+    for score in first.values():
+        assert score.ended == (score.ids[-1] == 0 and len(score.ids) > 1)
+        assert 0 not in score.ids[1:-1] and len(score.ids) <= 41
+        assert score.ended or len(score.ids) == 41
     (begun,) = whole(run.model, run.form, 1, 5, Sampling(), prompt="67 60")
     assert begun.ids[:4] == [0, 48, 41, 1]
 
@@ -275,7 +275,7 @@ def test_a_good_tune_is_written_as_all_three(runs, tmp_path):
     text = tune(0, 3)
     found = run.form.files(run.tokenizer.encode("\n" + text + "\n").tolist())
     assert found[".abc"].decode() == text and set(found) == {".abc", ".mid", ".wav"}
-    assert [pitch for *_, pitch in read_midi(found[".mid"])[0]] == [n.pitch for n in sorted(parse(text).piece().notes)]
+    assert [pitch for *_, pitch in read_midi(found[".mid"])[0]] == [n.pitch for n in sorted(parse(text).score().notes)]
     assert len(samples(found[".wav"])) > 10 * RATE
 
 
@@ -283,11 +283,11 @@ def test_ctrl_c_loses_nothing_that_is_written(runs, tmp_path, monkeypatch, capsy
     run, seen = Run.load(runs / "chorales"), []
 
     def interrupted(*options):
-        for piece in whole(run.model, run.form, 5, 9, Sampling(), seed=0):
+        for score in whole(run.model, run.form, 5, 9, Sampling(), seed=0):
             if len(seen) == 2:
                 raise KeyboardInterrupt
-            seen.append(piece)
-            yield piece
+            seen.append(score)
+            yield score
 
     monkeypatch.setattr(Run, "pieces", lambda *options: interrupted())
     assert run_command("sample", runs / "chorales", "--to", tmp_path / "out", "--count", 5) == 0

@@ -8,7 +8,7 @@ from unspool.data.features import Features, chance, student
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
-from unspool.tasks.task import tasks
+from unspool.tasks.legacy import tasks
 
 
 def built(kind, splits, **options):
@@ -68,7 +68,7 @@ def test_numbers_are_read_from_columns_and_scaled_by_training(tmp_path):
     (tmp_path / "a.csv").write_text("\n".join(["size,odd,same,big,name", *lines]))
     splits = Features(path=str(tmp_path / "a.csv"), features=("size", "odd", "same"), label="big").read()
     task = built("classify-numbers", splits, batch_size=30)
-    batch = task.batches()[0]
+    batch = task.train_batches()[0]
     assert batch.inputs.shape == (18, 1, 3) and task.inputs == Vectors(3)
     torch.testing.assert_close(batch.inputs.mean(dim=0), torch.zeros(1, 3), atol=1e-6, rtol=0)
     assert batch.inputs[:, 0, 1].unique().numel() == 2 and bool((batch.inputs[:, 0, 2] == 0).all())

@@ -2,7 +2,7 @@
 
 from unspool.look import plots
 from unspool.look.canvas import Picture
-from unspool.tasks.drawings import Heatmap, Heatmaps
+from unspool.metrics.drawings import Heatmap, Heatmaps
 
 
 def test_the_mean_follows_and_never_lags():
@@ -17,7 +17,7 @@ def test_a_curve_tells_every_step_and_every_way(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(Picture, "save", lambda picture, path: drawn.append(picture))
     records = [{"kind": "step", "step": n, "loss": 5.0 - n / 100} for n in range(1, 201)]
-    records += [{"kind": "valid", "way": "carried", "step": n, "loss": 4.0 - n / 100} for n in (100, 200)]
+    records += [{"kind": "valid", "set": "carried", "step": n, "loss": 4.0 - n / 100} for n in (100, 200)]
     plots.draw_loss(records, tmp_path / "loss.png", "a run")
     (axes,) = drawn[0].axes
     every, mean, carried = axes.lines

@@ -9,7 +9,8 @@ from unspool.data.labelled import Labelled
 from unspool.data.parallel import Parallel
 from unspool.data.sounds import Sounds
 from unspool.data.source import Source
-from unspool.experiment.experiment import Experiment, Finished
+from unspool.experiment.events import Finished
+from unspool.experiment.experiment import Experiment
 from unspool.recipe import dump_recipe, load_recipe, parse_recipe, recipe_names
 from unspool.schema import defaults
 from unspool.settings import complete
@@ -60,7 +61,7 @@ MADE = {Source: text, Labelled: reviews, Sounds: noises, Parallel: two_languages
 def quick(name, tmp_path):
     """The recipe with two steps, on data made here where it wants the user's, from a run made here if it wants one."""
     recipe = load_recipe(name)
-    made = MADE.get(task_class(recipe).material)
+    made = MADE.get(task_class(recipe).dataset)
     fewer = ["task.pieces=1"] if "pieces" in defaults(task_class(recipe)) else []
     if made is None or recipe["data"].get("corpus"):
         fewer += [f"data.{key}=400" for key in ("scenes", "students") if key in recipe.get("data", {})]

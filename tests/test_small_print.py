@@ -14,10 +14,11 @@ from torch import nn
 from unspool import build, files, seeds
 from unspool.batch import Batch, Tokens
 from unspool.data.batching.contiguous import ContiguousBatches, RandomWindows
-from unspool.data.source import Splits
+from unspool.data.splits import Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, TrainingError
-from unspool.experiment.experiment import Evaluated, Experiment, Sampled
+from unspool.experiment.events import Evaluated, Sampled
+from unspool.experiment.experiment import Experiment
 from unspool.generate.sampling import Sampling, greedy, min_p, repetition_penalty, stream, temperature, top_k, top_p
 from unspool.generate.text import write
 from unspool.look.watch import watch
@@ -389,7 +390,7 @@ def test_a_task_trains_on_what_its_recipe_says():
     splits = Splits("abcdefghij" * 20)
 
     def batches(**options):
-        return build.task({"task": {"kind": "language", "batch_size": 2, "length": 5, **options}}, splits).batches()
+        return build.task({"task": {"kind": "language", "batch_size": 2, "length": 5, **options}}, splits).train_batches()
 
     assert isinstance(batches(), ContiguousBatches) and isinstance(batches(batching="windows"), RandomWindows)
 

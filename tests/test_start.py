@@ -182,12 +182,12 @@ def test_what_is_frozen_stays_and_the_rest_learns(place, tmp_path):
 def test_freezing_nothing_or_everything_is_refused(place):
     model, task = Run.load(place / "masked").model, Run.load(place / "masked").task()
     with pytest.raises(ConfigError, match="unknown part of the model to freeze: 'cor'") as refused:
-        Trainer(model, task.batches(), steps=1, freeze="cor")
+        Trainer(model, task.train_batches(), steps=1, freeze="cor")
     assert refused.value.hint == "did you mean 'core'?"
     model.head.requires_grad_(False)
     model.core.requires_grad_(False)
     with pytest.raises(ConfigError, match="leaves nothing to learn"):
-        Trainer(model, task.batches(), steps=1, freeze="embedding")
+        Trainer(model, task.train_batches(), steps=1, freeze="embedding")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from unspool.data.synthetic.programs import Code, condition, pair, program, vari
 from unspool.errors import ConfigError
 from unspool.tasks.execute import SLIDES
 from unspool.tasks.execute import SYMBOLS as SYMBOLS_OF_PROGRAMS
-from unspool.tasks.task import tasks
+from unspool.tasks.legacy import tasks
 from unspool.tasks.temporal_order import LEVELS, SYMBOLS, THREE
 
 GENERATED = {
@@ -37,18 +37,18 @@ def made(kind, **options):
 @pytest.mark.parametrize("kind", GENERATED)
 def test_batches_follow_from_seed_and_number_and_exams_are_others(kind):
     one, same, other = (made(kind, **GENERATED[kind], seed=seed) for seed in (1, 1, 2))
-    assert torch.equal(one.batches()[5].inputs, same.batches()[5].inputs)
-    assert not torch.equal(one.batches()[5].inputs, other.batches()[5].inputs)
-    assert not torch.equal(one.batches()[5].inputs, one.batches()[6].inputs)
-    seen = [one.batches()[0].inputs] + [next(iter(one.exams(s).values()))[0].inputs for s in ("valid", "test")]
+    assert torch.equal(one.train_batches()[5].inputs, same.train_batches()[5].inputs)
+    assert not torch.equal(one.train_batches()[5].inputs, other.train_batches()[5].inputs)
+    assert not torch.equal(one.train_batches()[5].inputs, one.train_batches()[6].inputs)
+    seen = [one.train_batches()[0].inputs] + [next(iter(one.exams(s).values()))[0].inputs for s in ("valid", "test")]
     assert not any(torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
-    assert one.batches().epoch > 0
+    assert one.train_batches().epoch > 0
 
 
 @pytest.mark.parametrize("kind", GENERATED)
 def test_a_perfect_answer_is_marked_as_such_and_a_wrong_one_not(kind):
     task = made(kind, **GENERATED[kind])
-    batch = task.batches()[0]
+    batch = task.train_batches()[0]
     if isinstance(task.targets, Tokens):
         perfect = torch.nn.functional.one_hot(batch.targets, task.targets.size).float()
         wrong = perfect.roll(1, dims=-1)
@@ -67,7 +67,7 @@ def test_temporal_order(level):
     (shortest, longest), *places = THREE if level == "three" else LEVELS[level]
     lengths, found = set(), set()
     for number in range(20):
-        batch = task.batches()[number]
+        batch = task.train_batches()[number]
         assert batch.loss_mask.sum(dim=1).tolist() == [1] * 32 and bool(batch.loss_mask[:, -1].all())
         for ids, there, target in zip(batch.inputs, batch.mask, batch.targets, strict=True):
             word = "".join(SYMBOLS[i] for i in ids[there])
@@ -87,18 +87,18 @@ def test_temporal_order(level):
 
 def test_echo_says_again_what_it_heard_across_chunks_and_never_across_series():
     task = made("echo", delay=4, series=50, length=7, batch_size=3)
-    batches = task.batches()
+    batches = task.train_batches()
     assert batches.epoch == 8 and [batches[n].carries_state for n in range(9)] == [False] + [True] * 7 + [False]
     for series in range(2):
         chunks = [batches[8 * series + n] for n in range(8)]
         heard, said = (torch.cat([getattr(c, name) for c in chunks], dim=1) for name in ("inputs", "targets"))
         assert heard.shape == (3, 50)
         assert torch.equal(said[:, 4:], heard[:, :-4]) and not said[:, :4].any()
-    assert torch.equal(batches[0].inputs, task.batches()[0].inputs), "in whatever order they are asked for"
+    assert torch.equal(batches[0].inputs, task.train_batches()[0].inputs), "in whatever order they are asked for"
 
 
 def test_copy():
-    batch = made("copy", size=6, length=4, wait=3).batches()[0]
+    batch = made("copy", size=6, length=4, wait=3).train_batches()[0]
     for ids, target, loss_mask in zip(
         batch.inputs.tolist(), batch.targets.tolist(), batch.loss_mask.tolist(), strict=True
     ):
@@ -107,7 +107,7 @@ def test_copy():
 
 
 def test_adding():
-    batch = made("adding", length=9).batches()[0]
+    batch = made("adding", length=9).train_batches()[0]
     for row, target in zip(batch.inputs, batch.targets, strict=True):
         marked = [t for t in range(9) if row[t, 1] == 1]
         assert len(marked) == 2 and marked[0] < 4 <= marked[1]
@@ -115,14 +115,14 @@ def test_adding():
 
 
 def test_parity():
-    batch = made("parity", length=17).batches()[0]
+    batch = made("parity", length=17).train_batches()[0]
     for ids, target in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
         assert target == [sum(ids[: t + 1]) % 2 for t in range(17)]
 
 
 @pytest.mark.parametrize("logic", ["sr", "d"])
 def test_flip_flop(logic):
-    batch = made("flip-flop", logic=logic).batches()[0]
+    batch = made("flip-flop", logic=logic).train_batches()[0]
     for ids, target in zip(batch.inputs.tolist(), batch.targets.tolist(), strict=True):
         held = None
         for id, said in zip(ids, target, strict=True):
@@ -134,7 +134,7 @@ def test_flip_flop(logic):
 
 
 def test_recall():
-    batch = made("recall", size=7, pairs=5).batches()[0]
+    batch = made("recall", size=7, pairs=5).train_batches()[0]
     for ids, target, loss_mask in zip(
         batch.inputs.tolist(), batch.targets.tolist(), batch.loss_mask.tolist(), strict=True
     ):
@@ -188,7 +188,7 @@ class Chosen(Random):
 
 
 def test_execute_asks_for_the_answer_alone():
-    batch = made("execute", length=2, nesting=2, batch_size=20).batches()[0]
+    batch = made("execute", length=2, nesting=2, batch_size=20).train_batches()[0]
     for ids, there, target, loss_mask in zip(batch.inputs, batch.mask, batch.targets, batch.loss_mask, strict=True):
         text, _, begun = "".join(SYMBOLS_OF_PROGRAMS[i] for i in ids[there]).partition("#")
         answer = "".join(SYMBOLS_OF_PROGRAMS[i] for i in target[loss_mask])
@@ -220,7 +220,7 @@ def test_the_combined_curriculum_is_half_of_each():
 def test_reverse():
     lengths = set()
     for number in range(5):
-        batch = made("reverse", size=6, length=4).batches()[number]
+        batch = made("reverse", size=6, length=4).train_batches()[number]
         for row in range(len(batch.inputs)):
             there, looked = batch.mask[row], batch.source_mask[row]
             source, said = batch.source[row, looked].tolist(), batch.targets[row, there].tolist()
@@ -263,7 +263,7 @@ def test_no_program_of_an_exam_is_ever_trained_on_and_only_the_chosen_operations
         assert all(re.fullmatch(r"print\(\(\d[+-]\d\)\)", text) for text in texts)
         return texts
 
-    train, valid, test = programs(task.batches()), *(programs(task.exams(name)["fresh"]) for name in ("valid", "test"))
+    train, valid, test = programs(task.train_batches()), *(programs(task.exams(name)["fresh"]) for name in ("valid", "test"))
     assert len(train) > 100 and min(len(valid), len(test)) > 10
     assert not train & valid and not train & test and not valid & test
     with pytest.raises(ConfigError, match="names none"):

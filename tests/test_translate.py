@@ -11,12 +11,13 @@ from unspool import Run, Tokens, tokenizers
 from unspool.batch import Batch
 from unspool.build import model as build_model
 from unspool.cli import main
-from unspool.data.parallel import Pair, Pairs, Parallel
+from unspool.data.parallel import Pair, Parallel
+from unspool.data.splits import Splits
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.metrics.text import bleu, sacrebleu_scores
 from unspool.recipe import load_recipe
-from unspool.tasks.task import tasks
+from unspool.tasks.legacy import tasks
 from unspool.tasks.translate import Translate
 
 DE = ["eins zwei drei", "zwei", "drei drei eins zwei"]
@@ -25,7 +26,7 @@ EN = ["one two three", "two", "three three one two"]
 
 def translate(kind="word", **options):
     pairs = tuple(Pair(a, b, b.capitalize()) for a, b in zip(DE, EN, strict=True))
-    splits = Pairs(pairs, pairs[:2])
+    splits = Splits(pairs, pairs[:2])
     texts = Translate.texts(splits.train)
     fitted = {name: tokenizers.build(name, kind).fit(texts[name]) for name in ("tokenizer", "source_tokenizer")}
     return tasks.build("task", {"kind": "translate", "batch_size": 2, **options}, splits=splits, **fitted)
@@ -35,8 +36,8 @@ def translate(kind="word", **options):
 def test_a_batch_is_the_sentences_between_line_breaks(kind):
     task = translate(kind)
     said = {}
-    for number in range(task.batches().epoch):
-        batch = task.batches()[number]
+    for number in range(task.train_batches().epoch):
+        batch = task.train_batches()[number]
         assert torch.equal(batch.loss_mask, batch.mask)
         assert torch.equal(batch.inputs[:, 1:][batch.mask[:, 1:]], batch.targets[:, :-1][batch.mask[:, 1:]])
         for row in range(len(batch.inputs)):
@@ -65,7 +66,7 @@ def test_right_words_are_marked_and_a_tokenizer_without_a_line_break_is_refused(
     assert task.mark(perfect, batch) == {"accuracy": (6.0, 6.0)}  # 3 + 1 words and two ends
     assert task.mark(perfect.roll(1, -1), batch) == {"accuracy": (0.0, 6.0)}
     assert task.figures("valid", 0.0, {"accuracy": 1.0}) == {"loss": 0.0, "perplexity": 1.0, "accuracy": 1.0}
-    splits = Pairs((Pair("a", "b", "b"),))
+    splits = Splits((Pair("a", "b", "b"),))
     word, printable = tokenizers.build("t", "word").fit("a b"), tokenizers.build("t", "byte")
     with pytest.raises(DataError, match="line break"):
         tasks.build("task", "translate", splits=splits, tokenizer=word, source_tokenizer=printable)

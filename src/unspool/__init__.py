@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from unspool.data.tokenizer import Tokenizer, tokenizers
     from unspool.errors import CheckpointError, ConfigError, DataError, TrainingError, UnspoolError
     from unspool.experiment.experiment import Experiment
-    from unspool.generate.sampling import Drawn, Sampling, stream
+    from unspool.generate.engine import Engine
+    from unspool.generate.sampling import Sampling, sample_tokens
     from unspool.look.inside import Look
     from unspool.look.watch import watch
     from unspool.models.sequence import SequenceModel
@@ -37,7 +38,8 @@ _HOME = {
     "data.tokenizer": ("Tokenizer", "tokenizers"),
     "errors": ("CheckpointError", "ConfigError", "DataError", "TrainingError", "UnspoolError"),
     "experiment.experiment": ("Experiment",),
-    "generate.sampling": ("Drawn", "Sampling", "stream"),
+    "generate.engine": ("Engine",),
+    "generate.sampling": ("Sampling", "sample_tokens"),
     "look.inside": ("Look",),
     "look.watch": ("watch",),
     "models.sequence": ("SequenceModel",),
@@ -62,7 +64,7 @@ __all__ = [
     "Core",
     "DataError",
     "Domain",
-    "Drawn",
+    "Engine",
     "Experiment",
     "Head",
     "Look",
@@ -91,8 +93,8 @@ __all__ = [
     "fork",
     "head",
     "move",
+    "sample_tokens",
     "select",
-    "stream",
     "tokenizers",
     "watch",
 ]

@@ -3,7 +3,7 @@
 Axes:  B batch   T time   S source time   D width   H hidden   V vocabulary
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
@@ -93,3 +93,22 @@ class Batches(Protocol):
         ...
 
     def __getitem__(self, number: int) -> Batch: ...
+
+
+def domain_to_json(domain: Domain) -> dict[str, Any]:
+    """A domain as plain data.
+
+    >>> domain_to_json(Tokens(65))
+    {'kind': 'Tokens', 'size': 65}
+    """
+    return {"kind": type(domain).__name__, "size": domain.size}
+
+
+def domain_from_json(data: Mapping[str, Any]) -> Domain:
+    """The domain that plain data describes.
+
+    >>> domain_from_json({"kind": "Tokens", "size": 65})
+    Tokens(size=65)
+    """
+    kinds: dict[str, type[Tokens] | type[Vectors]] = {"Tokens": Tokens, "Vectors": Vectors}
+    return kinds[data["kind"]](int(data["size"]))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
-from unspool.batch import Domain, Tokens
+from unspool.batch import Domain
 from unspool.data.preprocessors.preprocessor import Preprocessor
 from unspool.data.splits import Dataset, NoData
 from unspool.data.tokenizer import Tokenizer, tokenizers
@@ -39,7 +39,9 @@ def task_class(recipe: Recipe) -> type[Task]:
     return tasks.find(asked if isinstance(asked, str) else asked.get("kind", "language"))
 
 
-def fitted_preprocessor(recipe: Recipe, splits: Any, saved: Mapping[str, Tokenizer] | None = None) -> Preprocessor | None:
+def fitted_preprocessor(
+    recipe: Recipe, splits: Any, saved: Mapping[str, Tokenizer] | None = None
+) -> Preprocessor | None:
     """What turns the recipe's records into rows, fitted on the training split; None for a task without records.
 
     Args:
@@ -51,7 +53,10 @@ def fitted_preprocessor(recipe: Recipe, splits: Any, saved: Mapping[str, Tokeniz
     if cls is None:
         return None
     saved = saved or {}
-    given = {name: saved.get(name) or tokenizers.build(name, recipe.get(name, k)) for name, k in cls.tokenizers.items()}
+    given = {
+        name: saved.get(name) or tokenizers.build(name, recipe.get(name, usual))
+        for name, usual in cls.tokenizers.items()
+    }
     options = validated(cls, recipe.get("preprocessor", {}), "preprocessor", "the preprocessor", given)
     made = cls(**given, **options)
     for name, tokenizer in given.items():
@@ -96,7 +101,7 @@ def pipeline(recipe: Recipe, model: SequenceModel, preprocessor: Preprocessor, *
         raise ConfigError(f"a model of the task {kind!r} has no inputs of its own", hint="use `unspool eval` or `look`")
     section = recipe.get("task", {})
     table = {} if isinstance(section, str) else {k: v for k, v in section.items() if k in signature(cls).parameters}
-    given = {"model": model, "preprocessor": preprocessor}
+    given: dict[str, Any] = {"model": model, "preprocessor": preprocessor}
     return cls(**given, **validated(cls, table | options, "task", "the pipeline", given))
 
 

@@ -22,6 +22,7 @@ SECTIONS = (
     "tokenizer",
     "source_tokenizer",
     "labels",
+    "preprocessor",
     "task",
     "model",
     "core",

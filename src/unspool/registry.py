@@ -60,11 +60,15 @@ class Registry(Generic[T]):
         """The thing that a recipe's section asks for.
 
         `key` is where the options stand in the recipe (errors quote it), `options` a kind alone or a table with `kind`
-        and the constructor's arguments, `given` what the surrounding code decides.
+        and the constructor's arguments, `given` what the surrounding code decides. What it was
+        built from is kept on it as `built_from`, so that a model can be written down.
         """
         table = {"kind": options} if isinstance(options, str) else dict(options)
         kind = table.pop("kind", None)
         if not isinstance(kind, str):
             raise ConfigError(f"{key} names no {self.what}", hint=f"set {key}.kind to one of {', '.join(self.kinds())}")
         cls = self.find(kind)
-        return cls(**validated(cls, table, key, f"{self.what} {kind!r}", given), **given)
+        made = cls(**validated(cls, table, key, f"{self.what} {kind!r}", given), **given)
+        plain = {name: value for name, value in given.items() if isinstance(value, str | int | float)}
+        made.built_from = {"kind": kind, **table, **plain}  # type: ignore[attr-defined]
+        return made

@@ -83,17 +83,21 @@ def complete(recipe: Recipe) -> Recipe:
     full: Recipe = {name: recipe[name] for name in ("seed", "plugin", "expect") if name in recipe}
     full.setdefault("seed", 0)
     task = task_class(recipe)
-    shelves = {name: (tokenizers, usual) for name, usual in task.tokenizers.items()} | SHELVES
+    preprocessing = task.preprocessing
+    wanted = preprocessing.tokenizers if preprocessing else {}
+    shelves = {name: (tokenizers, usual) for name, usual in wanted.items()} | SHELVES
     if "encoder" in recipe:
         shelves["encoder"] = (cores, "recurrent")
     for name in TOKENIZERS:
-        if name in recipe and name not in task.tokenizers:
+        if name in recipe and name not in wanted:
             raise ConfigError(f"this task has no use for [{name}]", hint=f"leave [{name}] out")
     for name, (shelf, usual) in shelves.items():
         asked = recipe.get(name, {})
         table = {"kind": usual} | ({"kind": asked} if isinstance(asked, str) else asked)
         full[name] = defaults(shelf.find(table["kind"]), "seed") | table
-    for name, constructor in (("data", task.material), *SECTIONS.items()):
+    if preprocessing:
+        full["preprocessor"] = defaults(preprocessing) | recipe.get("preprocessor", {})
+    for name, constructor in (("data", task.dataset), *SECTIONS.items()):
         full[name] = defaults(constructor, "seed") | recipe.get(name, {})
     full["model"] = defaults(Ends) | full["model"]
     full["train"] |= defaults(Measured) | recipe.get("train", {})

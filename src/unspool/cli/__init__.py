@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from unspool.cli import train, use  # noqa: F401 (their verbs)
+from unspool.cli import evaluate, predict, train, use  # noqa: F401 (their verbs)
 
 # isort: split
 from unspool.cli import look, verify  # noqa: F401 (which --help lists behind those)

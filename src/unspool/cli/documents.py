@@ -7,7 +7,7 @@ from unspool.files import writing
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw_notes
 from unspool.runs.run import Run
-from unspool.tasks.task import tally
+from unspool.tasks.legacy import tally
 
 SHOWN = 4
 """How many pieces are drawn as piano rolls."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unspool.cli.evaluate import checked
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
-from unspool.cli.use import checked
 from unspool.errors import CheckpointError, ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -51,22 +51,23 @@ def look(
     """
     from unspool.look.page import finite
     from unspool.look.report import chosen, compared, seen, words, write
-    from unspool.runs.run import Run
+    from unspool.runs.probes import look_beside
+    from unspool.runs.run import Run, describe
 
     load_plugins(plugin)
     names = chosen(what)
     checked(split)
     runs = [Run.load(path, device) for path in (run, other) if path]
     looks = [runs[0].look(given(text, file), split, length, told_progress(), said)]
-    looks += [one.beside(runs[0], looks[0], told_progress()) for one in runs[1:]]
+    looks += [look_beside(one, runs[0], looks[0], told_progress()) for one in runs[1:]]
     lacks = say if names == chosen("all") else None
     found = [seen(one, names, lacks) for one in looks]
     for name, views in history(runs, names, lacks).items():
         for one, view in zip(found, views, strict=False):
             one[name] = [view]
-    folder = out or runs[0].checkpoint.run / "look"
+    folder = out or runs[0].checkpoint.run / "look"  # type: ignore[union-attr]
     say(f"drawing into {folder}")
-    written = write(looks, found, [one.described for one in runs], folder)
+    written = write(looks, found, [describe(one) for one in runs], folder)
     if as_json:
         print_json(
             finite([{name: [view.data() for view in views] for name, views in one.items()} for one in found]),
@@ -83,10 +84,12 @@ def history(
     runs: "Sequence[Run]", names: "Sequence[str]", lacks: "Callable[[str], None] | None"
 ) -> "dict[str, list[View]]":
     """How the runs were trained: one view of the losses of all, and how each was unrolled, as far as that is known."""
+    from unspool.runs.probes import loss_history, unrolling
+
     found: dict[str, list[View]] = {}
     made: dict[str, Callable[[], list[View]]] = {
-        "losses": lambda: [runs[0].history(*runs[1:])],
-        "unrolled": lambda: [run.unrolled() for run in runs],
+        "losses": lambda: [loss_history(*runs)],
+        "unrolled": lambda: [unrolling(run) for run in runs],
     }
     for name in filter(made.__contains__, names):
         try:
@@ -104,8 +107,8 @@ def given(text: str | None, file: str | None) -> str | None:
         raise ConfigError("both --text and --file are given", hint="leave one of them out")
     if file is None:
         return text
-    from unspool.data.decoding import decode
-    from unspool.data.text import read_bytes
+    from unspool.data.readers.decoding import decode
+    from unspool.data.readers.text import read_bytes
 
     if file != "-" and not Path(file).is_file():
         raise DataError(f"there is no file {file!r}", hint="--file NAME, or - for standard input")

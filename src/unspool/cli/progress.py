@@ -2,29 +2,28 @@
 
 import json
 from dataclasses import asdict
-from math import log
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from unspool.runs.run import told
+from unspool.runs.evaluation import by_set
+from unspool.runs.run import format_values
 from unspool.train.trainer import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
 
-    from unspool.experiment.experiment import Event, Experiment, Finished
+    from unspool.experiment.events import Event, Finished
+    from unspool.experiment.experiment import Experiment
 
 
 def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> dict[str, float]:
     """Run the experiment to its end and show it on stderr (events as JSON lines on stdout if asked); its results."""
     from rich.console import Console
 
-    from unspool.experiment.experiment import Finished
+    from unspool.experiment.events import Finished
 
     console = Console(stderr=True, highlight=False, quiet=quiet, soft_wrap=True)
     introduce(experiment, console)
@@ -36,7 +35,7 @@ def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -
             bar.tell(event)
             if isinstance(event, Finished):
                 finished = event  # always the last
-    conclude(finished, console, experiment.task.speaks)
+    conclude(finished, console, experiment)
     return finished.results
 
 
@@ -45,7 +44,8 @@ def introduce(experiment: "Experiment", console: "Console") -> None:
     parameters = sum(p.numel() for p in experiment.model.parameters())
     choice, task = experiment.choice, experiment.task
     threads = f"{choice.threads} thread{'s' * (choice.threads > 1)}"
-    console.print(f"[bold]{escape(str(experiment.folder))}[/]: {parameters:,} parameters{task.told()}")
+    about = ", ".join(filter(None, [f"{parameters:,} parameters", task.summary()]))
+    console.print(f"[bold]{escape(str(experiment.folder))}[/]: {about}")
     if told := experiment.started.get("told"):
         console.print(escape(told))
     console.print(f"on {experiment.device} in {choice.precision}, {threads} ({choice.why})")
@@ -78,14 +78,14 @@ class Bar:
 
     def tell(self, event: "Event") -> None:
         """Show one event."""
-        from unspool.experiment.experiment import Evaluated, Sampled
+        from unspool.experiment.events import Evaluated, Sampled
 
         if isinstance(event, Step):
             self._step(event)
         elif isinstance(event, Evaluated):
-            told = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in event.figures.items())
+            values = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in event.values.items())
             mark = " [green](best)[/]" if event.best else ""
-            self.console.print(f"step {event.number:,}: validation, {event.way}: {told}{mark}")
+            self.console.print(f"step {event.number:,}: validation, {event.name}: {values}{mark}")
         elif isinstance(event, Sampled):
             text = (event.prompt + event.text).strip("\n")
             self.console.print(f"[dim]step {event.number:,} writes:[/]")
@@ -97,8 +97,8 @@ class Bar:
         speed = step.positions / max(step.seconds, 1e-9)
         spent = self.experiment.trainer.seconds
         left = spent / progress - spent if progress else 0.0
-        loss = f"loss {self.loss:.3f}  {self.loss / log(2):.2f} bits"
-        told = f"step {step.number:,}  {loss}  {speed:,.0f} tokens/s  {left:.0f} s left"
+        loss = loss_in_words(self.experiment, self.loss)
+        told = f"step {step.number:,}  {loss}  {self.experiment.task.unit.speed(speed)}  {left:.0f} s left"
         if self.console.is_terminal:
             self.progress.update(self.line, completed=progress, description=told)
         elif progress - self.shown >= 0.1 or self.shown < 0:
@@ -106,7 +106,12 @@ class Bar:
             self.console.print(f"{100 * progress:3.0f} %  {told}")
 
 
-def conclude(event: "Finished", console: "Console", speaks: bool = True) -> None:
+def loss_in_words(experiment: "Experiment", loss: float) -> str:
+    """A loss with its unit."""
+    return experiment.task.unit.loss(loss, experiment.model.head.measure)
+
+
+def conclude(event: "Finished", console: "Console", experiment: "Experiment") -> None:
     """Where everything is, what came of it, and what to try next."""
     folder, quoted = escape(str(event.folder)), escape(quote(str(event.folder)))
     if event.why == "asked":
@@ -117,25 +122,11 @@ def conclude(event: "Finished", console: "Console", speaks: bool = True) -> None
         return
     if event.why == "patience":
         console.print(f"stopped at step {event.number:,}: the validation loss no longer improves")
-    seconds = event.results["train_seconds"]
+    seconds = event.results["train/seconds"]
     console.print(f"\n[bold]done[/]: {event.number:,} steps in {seconds:.0f} s of training")
-    for way, figures in by_way(event.results).items():
-        console.print(f"  validation, {way}: {told(figures)}")
-    console.print(f"  training loss over the last fifth: {event.results['train_loss']:.4f} nats per token")
+    for name, values in by_set(event.results, "valid").items():
+        console.print(f"  validation, {name}: {format_values(values)}")
+    console.print(f"  training {loss_in_words(experiment, event.results['train/loss'])} over the last fifth")
     console.print(f"  the model and its metrics: {folder}/   the curve: {folder}/loss.png")
-    console.print("next:" + (f"\n  unspool sample {quoted}" if speaks else "") + f"\n  unspool eval {quoted}")
-
-
-def by_way(results: "Mapping[str, float]") -> dict[str, dict[str, float]]:
-    """The results on the validation split, sorted by the way of judging.
-
-    >>> by_way({"valid_carried_loss": 1.5, "train_loss": 1.4})
-    {'carried': {'loss': 1.5}}
-    """
-    found: dict[str, dict[str, float]] = {}
-    for key, value in results.items():
-        split, _, rest = key.partition("_")
-        way, _, name = rest.partition("_")
-        if split == "valid":
-            found.setdefault(way, {})[name] = value
-    return found
+    verb = getattr(experiment.task.pipeline, "verb", "")
+    console.print("next:" + (f"\n  unspool {verb} {quoted}" if verb else "") + f"\n  unspool eval {quoted}")

@@ -13,18 +13,13 @@ from unspool.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from unspool.generate.fill import Filling
     from unspool.generate.text import Candidate
-    from unspool.runs.run import Run
 
 
 @app.command()
 def sample(
     run: RunPath,
-    prompt: Annotated[str, typer.Option(help="What the text begins with; ___ is a blank to be filled.")] = "",
-    source: Annotated[
-        str | None, typer.Option(help="What to translate, to answer, or the image file to caption; - reads lines.")
-    ] = None,
+    prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "",
     length: Annotated[int | None, typer.Option(help="At most so many tokens; 500, or 2000 of a piece.", min=1)] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy; 1 is the model's own; lower is safer.")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Draw from the K likeliest only; 0 is off.")] = 0,
@@ -39,13 +34,13 @@ def sample(
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Let a trained model write, fill blanks, answer a source or go on with series; music goes --to a folder.
+    """Let a trained language model write text, or a model of music documents into a folder (--to).
 
-    Text streams to stdout as it is made, series are lines of csv.
+    Text streams to stdout as it is made. Models that say one thing of each input are used by `unspool predict`.
     """
+    from unspool.generate.documents import LONGEST
     from unspool.generate.sampling import Sampling
-    from unspool.runs.evaluation import LONGEST
-    from unspool.runs.run import Run, told
+    from unspool.runs.run import Run, format_values
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
@@ -55,16 +50,7 @@ def sample(
         from unspool.cli.documents import compose
 
         figures = compose(loaded, to, count, length or LONGEST, sampling, seed, prompt)
-        print_json(figures) if as_json else typer.echo(told(figures))
-    elif loaded.foretells:
-        if prompt or beam or source is not None:
-            raise ConfigError(f"{run} goes on with its series and takes no text", hint="--length, --count, --seed")
-        for row in loaded.foretold(length or 24, count, seed, as_json):
-            typer.echo(row)
-    elif loaded.fills and source is None:
-        show_fillings(loaded.fill(prompt, count), as_json)
-    elif loaded.answers or source is not None:
-        show_answers(loaded, prompt, source, count, max(1, beam), as_json)
+        print_json(figures) if as_json else typer.echo(format_values(figures))
     elif beam:
         refuse_narrow(beam, count, "texts")
         show_texts(prompt, loaded.likeliest(prompt, usual, beam)[:count], count, as_json)
@@ -102,104 +88,3 @@ def show_stream(prompt: str, pieces: "Iterator[str]") -> None:
         sys.stdout.write(piece)
         sys.stdout.flush()
     sys.stdout.write("\n")
-
-
-def show_fillings(blanks: "list[list[Filling]]", as_json: bool) -> None:
-    """What could stand in each blank, the likeliest first."""
-    if as_json:
-        print_json([[filling.__dict__ for filling in blank] for blank in blanks])
-        return
-    for number, blank in enumerate(blanks, start=1):
-        if len(blanks) > 1:
-            say(f"--- blank {number}")
-        for filling in blank:
-            typer.echo(f"{filling.probability:.3f}  " + filling.text.replace("\n", "\\n"))
-
-
-def show_answers(loaded: "Run", prompt: str, source: str | None, count: int, beam: int, as_json: bool) -> None:
-    """The best answers to a source, or to each line of standard input."""
-    if source is None or prompt:
-        raise ConfigError(
-            f"{loaded.checkpoint.run} answers a source"
-            + (", and takes no prompt" if prompt else ", and none is given"),
-            hint="--source TEXT, or --source - for the lines of standard input",
-        )
-    refuse_narrow(beam, count, "answers")
-    told = []
-    for line in map(str.strip, sys.stdin) if source == "-" else (source,):
-        made = loaded.answer(line, beam)[:count]
-        told.append({"source": line, "answers": [candidate.__dict__ for candidate in made]})
-        for number, candidate in enumerate(() if as_json else made, start=1):
-            if count > 1:
-                show_number(number, count, candidate)
-            typer.echo(candidate.text)
-    if as_json:
-        print_json(told)
-
-
-@app.command()
-def suggest(
-    run: RunPath,
-    text: Annotated[str, typer.Argument(help="What was typed so far.")] = "",
-    count: Annotated[int, typer.Option(help="How many words to suggest.", min=1, max=16)] = 3,
-    measure: Annotated[int, typer.Option(help="Type that many held-out words instead; 0 is off.", min=0)] = 0,
-    split: Annotated[str, typer.Option(help="What to measure on: train, valid or test.")] = "valid",
-    plugin: Plugins = None,
-    device: Device = "cpu",
-    as_json: Json = False,
-) -> None:
-    """Suggest how the word that a text ends with goes on, or the next word; or measure the keystrokes that it saves."""
-    from unspool.runs.run import Run, told
-
-    load_plugins(plugin)
-    loaded = Run.load(run, device)
-    if not measure:
-        found = loaded.suggest(text, count)
-        if as_json:
-            print_json([suggestion.__dict__ for suggestion in found])
-        for suggestion in () if as_json else found:
-            typer.echo(suggestion.word)
-        return
-    if text:
-        raise ConfigError("--measure types held-out words, and a text is given", hint="leave one of them out")
-    checked(split)
-    for savings in loaded.keystrokes_saved(split, count, measure):
-        if sys.stderr.isatty():
-            say(f"\r{savings.words:,} of {measure:,} words", end="")
-    say("" if sys.stderr.isatty() else f"{savings.words:,} words")
-    if as_json:
-        print_json(savings.figures())
-    else:
-        typer.echo(told(savings.figures()))
-
-
-@app.command("eval")
-def evaluate(
-    run: RunPath,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
-    plugin: Plugins = None,
-    device: Device = "cpu",
-    as_json: Json = False,
-) -> None:
-    """Judge a trained model on a whole split: nats, bits per character and byte, perplexity; BLEU of translations."""
-    from unspool.runs.run import Run, told
-
-    load_plugins(plugin)
-    checked(split)
-    loaded = Run.load(run, device)
-    figures = loaded.evaluate(split)
-    if not figures:
-        raise ConfigError(f"{run} has no {split} split", hint=f"train with data.{split}=0.1 or data.{split}_path=FILE")
-    if as_json:
-        print_json(figures)
-        return
-    for way, values in figures.items():
-        typer.echo(f"{split}, {way}:   {told(values, between='   ')}")
-
-
-def checked(split: str) -> None:
-    """Refuse a split that there never is."""
-    if split not in ("train", "valid", "test"):
-        raise ConfigError(
-            f"--split should be train, valid or test, received {split!r}", hint="for example --split valid"
-        )

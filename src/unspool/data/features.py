@@ -1,19 +1,22 @@
 """The [data] section of tasks with a few numbers for each example: columns of a table, or students who are made up."""
 
+from dataclasses import dataclass
 from math import exp, isfinite
 from random import Random
 
 from unspool.data.labelled import picked
-from unspool.data.readers.tables import FormatName, Placed, Record
-from unspool.data.records import SHUFFLE, Records
+from unspool.data.readers.tables import Record
+from unspool.data.records import SHUFFLE, Found, TableFormat, check_paths, read_splits, split
+from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.errors import ConfigError, DataError
-from unspool.schema import Natural, Share
+from unspool.schema import Natural
 from unspool.seeds import mix
 
 LECTURES, HOURS = 20, 60.0  # at most
 
 
-class Features(Records):
+@dataclass
+class Features(SplitOptions, TableFormat):
     """Numbers and a label: columns of a table, named `features` and `label`, or that many made-up `students`.
 
     Without `features` every column but the label is one. A table of yours goes before the students of a recipe:
@@ -24,29 +27,33 @@ class Features(Records):
     steeply around it. So the best that anybody can foretell is known.
     """
 
-    def __init__(
-        self,
-        path: str = "",
-        students: Natural = 0,
-        features: tuple[str, ...] = (),
-        label: str = "label",
-        format: FormatName = "auto",
-        encoding: str = "auto",
-        limit: Natural = 0,
-        valid: Share = 0.1,
-        test: Share = 0.0,
-    ) -> None:
-        if not (path or students):
-            raise ConfigError("no records are given", hint="set data.path=FILE, or data.students=1000 to make some up")
-        super().__init__(path or "students", format=format, encoding=encoding, limit=limit, valid=valid, test=test)
-        self.students = 0 if path else students
-        self.features, self.label = (features, label) if path else ((), "label")
+    path: str = ""
+    students: Natural = 0
+    features: tuple[str, ...] = ()
+    label: str = "label"
 
-    def parts(self, path: str) -> dict[str, list[Placed]]:
-        """The records, by the part of the data that they say they are."""
-        if not self.students:
-            return super().parts(path)
-        return {"train": [(f"student {number}", student(number)) for number in range(self.students)]}
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (self.path or self.students):
+            raise ConfigError("no records are given", hint="set data.path=FILE, or data.students=1000 to make some up")
+        check_paths(self.path or "students", SplitPaths())
+        if self.path:
+            self.students = 0
+        else:
+            self.features, self.label = (), "label"
+
+    def read(self) -> Splits[list[Record]]:
+        """Read, check and split."""
+        notes: list[str] = []
+        if self.students:
+            found: Found = {"train": [(f"student {number}", student(number)) for number in range(self.students)]}
+        else:
+            found = read_splits(self.path, self, notes)
+        return split(found, self, notes, (self.path or "students",), self.taken)
+
+    def from_stdin(self, splits: Splits[list[Record]]) -> str:
+        """Records are never read from standard input."""
+        return ""
 
     def taken(self, place: str, record: Record) -> Record | None:
         """The numbers of the features, and the label as text."""

@@ -1,21 +1,24 @@
 """The [data] section of tasks with a text and a label: tables, and folders that say the labels by their names."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from unspool.data.readers.decoding import decode
-from unspool.data.readers.tables import FormatName, Placed, Record
-from unspool.data.readers.trees import File, files, is_tree, label_of, split_of
-from unspool.data.records import Records
+from unspool.data.readers.tables import Placed, Record
+from unspool.data.readers.trees import File, is_tree, label_of, split_of
+from unspool.data.readers.trees import files as tree_files
+from unspool.data.records import Found, TableFormat, check_paths, files, gather, read_splits, split
+from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.data.synthetic.code_words import code_words
 from unspool.errors import DataError, unknown
-from unspool.schema import Natural, Share
 
 CORPORA: dict[str, Callable[[], Iterator[Placed]]] = {"code-words": code_words}
 """Name -> what reads it, from what is on every computer with Python."""
 
 
-class Labelled(Records):
+@dataclass
+class Labelled(SplitOptions, TableFormat, SplitPaths):
     """Texts and their labels: two columns of a table, named `text` and `label`, or a folder or .tar.gz of .txt files.
 
     In a folder each label is a folder of texts (pos/1.txt), or a file with a text on each line (Arabic.txt); above them
@@ -35,50 +38,51 @@ class Labelled(Records):
     {'text': 'Ang', 'label': 'Chinese'}
     """
 
-    def __init__(
-        self,
-        path: str = "",
-        corpus: str = "",
-        train_path: str = "",
-        valid_path: str = "",
-        test_path: str = "",
-        text: str = "text",
-        label: str = "label",
-        format: FormatName = "auto",
-        encoding: str = "auto",
-        distinct: bool = False,
-        limit: Natural = 0,
-        valid: Share = 0.1,
-        test: Share = 0.0,
-        together: bool = False,
-    ) -> None:
-        self.corpus = "" if path or train_path else corpus
-        if self.corpus and self.corpus not in CORPORA:
-            raise unknown("corpus of records", corpus, CORPORA)
-        files = (path or self.corpus, train_path, valid_path, test_path)
-        super().__init__(*files, format, encoding, distinct, limit, valid, test, together)
-        self.text, self.label = text, label
+    path: str = ""
+    corpus: str = ""
+    text: str = field(default="text", kw_only=True)
+    label: str = field(default="label", kw_only=True)
+    html: bool = field(default=False, kw_only=True)
+    distinct: bool = field(default=False, kw_only=True)
+    together: bool = field(default=False, kw_only=True)
 
-    def parts(self, path: str) -> dict[str, list[Placed]]:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.corpus = "" if self.path or self.train_path else self.corpus
+        if self.corpus and self.corpus not in CORPORA:
+            raise unknown("corpus of records", self.corpus, CORPORA)
+        check_paths(self.path or self.corpus, self)
+
+    def read(self) -> Splits[list[Record]]:
+        """Read, check and split."""
+        notes: list[str] = []
+        found = gather(self.path or self.corpus, self, lambda path: self.found(path, notes), self.together)
+        return split(found, self, notes, files(self.path or self.corpus, self), self.taken, self.distinct)
+
+    def from_stdin(self, splits: Splits[list[Record]]) -> str:
+        """Records are never read from standard input."""
+        return ""
+
+    def found(self, path: str, notes: list[str]) -> Found:
         """The records of a corpus, of a table or of a tree of texts."""
         if self.corpus:
             return {"train": list(CORPORA[self.corpus]())}
         if not is_tree(path):
-            return super().parts(path)
-        found: dict[str, list[Placed]] = {}
-        tree = files(path, ".txt")
+            return read_splits(path, self, notes)
+        found: Found = {}
+        tree = tree_files(path, ".txt")
         foldered = any(label_of(place) for place, _ in tree)  # then a file beside the folders is a list of something
         for file in tree:
             if bool(label_of(file[0])) == foldered:
-                found.setdefault(split_of(file[0]), []).extend(self.texts(file, path))
+                found.setdefault(split_of(file[0]), []).extend(self.texts(file, path, notes))
         return found
 
-    def texts(self, file: File, path: str) -> list[Placed]:
+    def texts(self, file: File, path: str, notes: list[str]) -> list[Placed]:
         """The records in one file of a tree: itself, or each of its lines."""
         place, data = file
         name, label = f"{path}/{place}", label_of(place)
         text, note = decode(data, name, self.encoding)
-        self.notes += [note] if note else []
+        notes += [note] if note else []
         if label:
             return [(name, {self.text: text, self.label: label})]
         lines = enumerate(text.split("\n"), start=1)

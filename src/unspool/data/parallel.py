@@ -5,10 +5,11 @@ import gzip
 import os
 import re
 import zlib
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from unspool.data.readers.text import read_bytes
-from unspool.data.splits import Splits
+from unspool.data.splits import SplitPaths, Splits
 from unspool.errors import ConfigError, DataError
 from unspool.schema import Natural
 
@@ -26,7 +27,8 @@ class Pair(NamedTuple):
     written: str
 
 
-class Parallel:
+@dataclass
+class Parallel(SplitPaths):
     """Two files for each part, one sentence a line, named by their language: train.de and train.en, plain or .gz.
 
     `path` is their folder; besides train there may be valid (or val, or dev) and test (or the first of test*). Or name
@@ -35,24 +37,21 @@ class Parallel:
     all). The files are read as UTF-8; what is not, a line that is empty, or has no partner, is an error.
     """
 
-    def __init__(
-        self,
-        path: str = "",
-        train_path: str = "",
-        valid_path: str = "",
-        test_path: str = "",
-        source: str = "de",
-        target: str = "en",
-        lower: bool = True,
-        split: bool = True,
-        limit: Natural = 0,
-    ) -> None:
-        if not (path or train_path):
+    path: str = ""
+    source: str = field(default="de", kw_only=True)
+    target: str = field(default="en", kw_only=True)
+    lower: bool = field(default=True, kw_only=True)
+    split: bool = field(default=True, kw_only=True)
+    limit: Natural = field(default=0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not (self.path or self.train_path):
             raise ConfigError("no sentences are given", hint="set data.path=FOLDER, as of Multi30k")
-        if source == target:
-            raise ConfigError(f"data.source and data.target are both {source!r}", hint="data.source=de data.target=en")
-        self.path, self.paths = path, {"train": train_path, "valid": valid_path, "test": test_path}
-        self.source, self.target, self.lower, self.split, self.limit = source, target, lower, split, limit
+        if self.source == self.target:
+            raise ConfigError(
+                f"data.source and data.target are both {self.source!r}", hint="data.source=de data.target=en"
+            )
+        self.paths = {"train": self.train_path, "valid": self.valid_path, "test": self.test_path}
 
     def read(self) -> Splits[tuple[Pair, ...]]:
         """Read all parts. Errors: DataError that says file and line."""

@@ -1,84 +1,66 @@
 """The [data] sections of tasks that look at images: files with captions or labels, or scenes that need no file."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from unspool.data.labelled import picked
 from unspool.data.parallel import apart
 from unspool.data.readers.images import ENDINGS, pixels
-from unspool.data.readers.tables import FormatName, Placed, Record
+from unspool.data.readers.tables import Placed, Record
 from unspool.data.readers.text import read_bytes
 from unspool.data.readers.trees import files, label_of, split_of
-from unspool.data.records import SHUFFLE, Records
+from unspool.data.records import SHUFFLE, Found, TableFormat, check_paths, read_splits, read_table_files, split
+from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.data.synthetic.scenes import HELD_OUT, OTHERS, Scene, captions, painted, scene
 from unspool.errors import ConfigError, DataError
-from unspool.schema import Count, Natural, Share
+from unspool.schema import Count, Natural
 from unspool.seeds import mix
 
 TABLES = (".csv", ".tsv", ".json", ".jsonl")
 
 
-class Pictures(Records):
-    """Images of `side` times `side` pixels from `path`, or that many `scenes` that are drawn here.
+def draw_scenes(
+    options: SplitOptions,
+    number: int,
+    things: int,
+    side: int,
+    among: Callable[[bool], frozenset[tuple[str, str]]],
+    describe: Callable[[Scene, bool], Record],
+) -> Found:
+    """So many drawn scenes, split by the shares; the same in every run.
 
-    Images of yours go before the scenes of a recipe: `data.path=FOLDER` is all it takes. A scene has one to `things`
-    things in it, and is the same in every run.
+    Args:
+        things: at most so many in a scene.
+        among: the combinations of colour and shape that a scene may have, given whether it is an unseen one: every
+            other scene of validation and test is.
+        describe: what a record says of a scene, given the same.
     """
-
-    def __init__(
-        self,
-        path: str = "",
-        scenes: Natural = 0,
-        things: Count = 3,
-        side: Count = 32,
-        format: FormatName = "auto",
-        encoding: str = "auto",
-        limit: Natural = 0,
-        valid: Share = 0.1,
-        test: Share = 0.0,
-    ) -> None:
-        if not (path or scenes):
-            raise ConfigError("no images are given", hint="set data.path=FOLDER, or data.scenes=1000 to draw some")
-        if things > 3:
-            raise ConfigError(f"a scene has room for three things, received data.things={things}", hint="data.things=3")
-        super().__init__(path or "scenes", format=format, encoding=encoding, limit=limit, valid=valid, test=test)
-        self.scenes, self.things, self.side = 0 if path else scenes, things, side
-
-    def parts(self, path: str) -> dict[str, list[Placed]]:
-        """The images with what is said of them, by the part of the data that they say they are."""
-        return self.drawings() if self.scenes else self.found(path)
-
-    def found(self, path: str) -> dict[str, list[Placed]]:
-        """The images of files."""
-        raise NotImplementedError
-
-    def drawings(self) -> dict[str, list[Placed]]:
-        """The scenes: each part has numbers of its own. What training does not show is every other one elsewhere."""
-        valid, test = (int(self.scenes * share) for share in self.shares)
-        sizes, number = {"train": self.scenes - valid - test, "valid": valid, "test": test}, 0
-        parts: dict[str, list[Placed]] = {}
-        for part, size in sizes.items():
-            parts[part] = []
-            for _ in range(size):
-                unseen = part != "train" and number % 2 == 1
-                drawn = scene(SHUFFLE, number, self.things, self.among(unseen))
-                image = painted(drawn, self.side, mix(SHUFFLE, number)).tobytes()
-                record = {"name": f"scene {number}", "pixels": image, **self.said(drawn, unseen)}
-                parts[part].append((record["name"], record))
-                number += 1
-        return parts
-
-    def among(self, unseen: bool) -> frozenset[tuple[str, str]]:
-        """The combinations of colour and shape that a scene is made of."""
-        return OTHERS | HELD_OUT
-
-    def said(self, drawn: Scene, unseen: bool) -> Record:
-        """What a record says of a scene."""
-        raise NotImplementedError
+    valid, test = (int(number * share) for share in options.shares)
+    sizes, index = {"train": number - valid - test, "valid": valid, "test": test}, 0
+    found: Found = {}
+    for name, size in sizes.items():
+        found[name] = []
+        for _ in range(size):
+            unseen = name != "train" and index % 2 == 1
+            drawn = scene(SHUFFLE, index, things, among(unseen))
+            image = painted(drawn, side, mix(SHUFFLE, index)).tobytes()
+            record = {"name": f"scene {index}", "pixels": image, **describe(drawn, unseen)}
+            found[name].append((record["name"], record))
+            index += 1
+    return found
 
 
-class CaptionedImages(Pictures):
+def check_images(path: str, scenes: int) -> None:
+    """Raise ConfigError where there are neither images nor scenes."""
+    if not (path or scenes):
+        raise ConfigError("no images are given", hint="set data.path=FOLDER, or data.scenes=1000 to draw some")
+    check_paths(path or "scenes", SplitPaths())
+
+
+@dataclass
+class CaptionedImages(SplitOptions, TableFormat):
     """Images with captions: a table with a `file` and a `caption` in each row, beside its images, or drawn scenes.
 
     `path` is the table (.csv, .tsv, .json, .jsonl), or a folder with captions.csv, say, or with train.csv, valid.csv
@@ -89,45 +71,59 @@ class CaptionedImages(Pictures):
     training; in validation and test, half of the scenes are made of them alone.
     """
 
-    def __init__(
-        self,
-        path: str = "",
-        scenes: Natural = 0,
-        things: Count = 3,
-        side: Count = 32,
-        file: str = "file",
-        caption: str = "caption",
-        format: FormatName = "auto",
-        encoding: str = "auto",
-        limit: Natural = 0,
-        valid: Share = 0.1,
-        test: Share = 0.0,
-    ) -> None:
-        super().__init__(path, scenes, things, side, format, encoding, limit, valid, test)
-        self.file, self.caption = file, caption
+    path: str = ""
+    scenes: Natural = 0
+    things: Count = 3
+    side: Count = 32
+    file: str = "file"
+    caption: str = "caption"
 
-    def among(self, unseen: bool) -> frozenset[tuple[str, str]]:
-        """Held out, or not."""
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_images(self.path, self.scenes)
+        if self.things > 3:
+            raise ConfigError(
+                f"a scene has room for three things, received data.things={self.things}", hint="data.things=3"
+            )
+        self.scenes = 0 if self.path else self.scenes
+
+    def read(self) -> Splits[list[Record]]:
+        """Read or draw, and split."""
+        notes: list[str] = []
+        if self.scenes:
+            found = draw_scenes(self, self.scenes, self.things, self.side, self.among, self.describe)
+        else:
+            found = self.found(notes)
+        return split(found, self, notes, (self.path or "scenes",))
+
+    def from_stdin(self, splits: Splits[list[Record]]) -> str:
+        """Images are never read from standard input."""
+        return ""
+
+    @staticmethod
+    def among(unseen: bool) -> frozenset[tuple[str, str]]:
+        """The combinations that training never shows, or the others."""
         return HELD_OUT if unseen else OTHERS
 
-    def said(self, drawn: Scene, unseen: bool) -> Record:
-        """Every right caption; the first of them is taught."""
+    @staticmethod
+    def describe(drawn: Scene, unseen: bool) -> Record:
+        """Every right caption; the first of them is the one to learn."""
         right = captions(drawn)
         return {"captions": right, "taught": right[:1], "unseen": unseen}
 
-    def found(self, path: str) -> dict[str, list[Placed]]:
+    def found(self, notes: list[str]) -> Found:
         """The images of a table or of a folder with tables."""
-        place = Path(os.path.expanduser(path))
+        place = Path(os.path.expanduser(self.path))
         if not place.is_dir():
-            return {"train": list(self.grouped(self.table(path), place.parent))}
+            return {"train": list(self.grouped(read_table_files(self.path, self, notes), place.parent))}
         if tables := sorted(table for table in place.glob("captions.*") if table.suffix in TABLES):
-            return {"train": list(self.grouped(self.table(str(tables[0])), place))}
+            return {"train": list(self.grouped(read_table_files(str(tables[0]), self, notes), place))}
         if not any(place.glob("train.*")):
             raise DataError(
-                f"there is no captions.csv or train.csv in the folder {path}",
+                f"there is no captions.csv or train.csv in the folder {self.path}",
                 hint="write one with the columns file and caption, or name the table itself",
             )
-        return {part: list(self.grouped(rows, place)) for part, rows in super(Pictures, self).parts(path).items()}
+        return {name: list(self.grouped(rows, place)) for name, rows in read_splits(self.path, self, notes).items()}
 
     def grouped(self, rows: list[Placed], folder: Path) -> Iterator[Placed]:
         """One record for each image, with the captions of all its rows."""
@@ -151,7 +147,8 @@ class CaptionedImages(Pictures):
             raise DataError(f"{place}: {error}", hint=hint) from None
 
 
-class LabelledImages(Pictures):
+@dataclass
+class LabelledImages(SplitOptions):
     """Images with labels: a folder of images for each label (cat/1.png), or scenes with one thing in it each.
 
     `path` is the folder around them, or a .tar.gz of it; above the labels there may be train, valid and test. Images
@@ -159,31 +156,43 @@ class LabelledImages(Pictures):
     of its one thing.
     """
 
-    def __init__(
-        self,
-        path: str = "",
-        scenes: Natural = 0,
-        side: Count = 32,
-        limit: Natural = 0,
-        valid: Share = 0.1,
-        test: Share = 0.0,
-    ) -> None:
-        super().__init__(path, scenes, 1, side, limit=limit, valid=valid, test=test)
+    path: str = ""
+    scenes: Natural = 0
+    side: Count = 32
 
-    def said(self, drawn: Scene, unseen: bool) -> Record:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_images(self.path, self.scenes)
+        self.scenes = 0 if self.path else self.scenes
+
+    def read(self) -> Splits[list[Record]]:
+        """Read or draw, and split."""
+        if self.scenes:
+            every = OTHERS | HELD_OUT
+            found = draw_scenes(self, self.scenes, 1, self.side, lambda unseen: every, self.describe)
+        else:
+            found = self.found()
+        return split(found, self, [], (self.path or "scenes",))
+
+    def from_stdin(self, splits: Splits[list[Record]]) -> str:
+        """Images are never read from standard input."""
+        return ""
+
+    @staticmethod
+    def describe(drawn: Scene, unseen: bool) -> Record:
         """The shape of the only thing."""
         return {"label": drawn[0].shape}
 
-    def found(self, path: str) -> dict[str, list[Placed]]:
-        """The images of a tree."""
-        parts: dict[str, list[Placed]] = {}
-        for place, data in files(path, *ENDINGS):
-            parts.setdefault(split_of(place), []).append(self.image(place, data, path))
-        return parts
+    def found(self) -> Found:
+        """The images of a tree of folders."""
+        found: Found = {}
+        for place, data in files(self.path, *ENDINGS):
+            found.setdefault(split_of(place), []).append(self.image(place, data))
+        return found
 
-    def image(self, place: PurePosixPath, data: bytes, path: str) -> Placed:
+    def image(self, place: PurePosixPath, data: bytes) -> Placed:
         """The pixels of a file and its label."""
-        name, label = f"{path}/{place}", label_of(place)
+        name, label = f"{self.path}/{place}", label_of(place)
         if not label:
             raise DataError(f"{name}: there is no label", hint="put the images of each label into a folder of its name")
         return name, {"name": str(place), "label": label, "pixels": pixels(data, name, self.side)}

@@ -1,7 +1,9 @@
-"""The [data] section of tasks with examples: which records, and which are for training, validation and test."""
+"""Records in splits: reading tables, drawing shares, and the options that datasets of records have in common."""
 
 import json
 import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,129 +12,181 @@ import torch
 from unspool.data.readers.tables import ENDINGS, FormatName, Placed, Record, read_table
 from unspool.data.readers.text import matches
 from unspool.data.readers.trees import SPLITS
-from unspool.data.splits import Splits, plain, shares
+from unspool.data.splits import SplitOptions, SplitPaths, Splits, plain
 from unspool.errors import ConfigError, DataError
-from unspool.schema import Natural, Share
 
 SHUFFLE = 20_000
 """The seed of the order in which shares are cut: the same in every run, so that runs can be compared."""
 
+Found = dict[str, list[Placed]]
+"""Records with their places, by the name of their split; what is not named has no files of its own."""
 
-class Records:
+
+@dataclass(kw_only=True)
+class TableFormat:
+    """Options of [data]: how a table is read.
+
+    Args:
+        format: found by the ending where it is "auto"; "label-text" are lines of a label and a text, "conll" lines of a
+            word and its label.
+        encoding: of its text; guessed where it is "auto".
+
+    >>> TableFormat().format
+    'auto'
+    """
+
+    format: FormatName = "auto"
+    encoding: str = "auto"
+
+
+@dataclass
+class Records(SplitOptions, TableFormat, SplitPaths):
     """Records from `path` or `train_path`: .csv, .tsv, .json, .jsonl or .parquet, plain or .gz, or a folder of them.
 
-    `valid` and `test` are shares, drawn once and for all. A part that has a file of its own is that file instead:
-    `valid_path`, `test_path`, or valid.csv and test.csv, say, where `path` is a folder with train.csv. `format` is
-    found by the ending; "label-text" are lines of a label and a text. `distinct` takes a record that comes again once,
-    so that none is both learned and asked for; `limit` keeps so many of every part (0: all).
+    `valid` and `test` are shares, drawn at random with a fixed seed. A split that has a file of its own is that file
+    instead: `valid_path`, `test_path`, or valid.csv and test.csv, say, where `path` is a folder with train.csv.
+    `distinct` drops duplicate records, so that none is in two splits; `together` joins the splits of `path`, so that
+    shares are drawn from all of it; `limit` keeps so many records of every split (0: all).
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = Path(folder, "a.jsonl").write_text('{"x": 1}\\n' * 10)
-    ...     examples = Records(path=f"{folder}/a.jsonl", test=0.2).read()
-    >>> len(examples.train), len(examples.valid), len(examples.test)
+    ...     splits = Records(path=f"{folder}/a.jsonl", test=0.2).read()
+    >>> len(splits.train), len(splits.valid), len(splits.test)
     (7, 1, 2)
     """
 
-    def __init__(
-        self,
-        path: str = "",
-        train_path: str = "",
-        valid_path: str = "",
-        test_path: str = "",
-        format: FormatName = "auto",
-        encoding: str = "auto",
-        distinct: bool = False,
-        limit: Natural = 0,
-        valid: Share = 0.1,
-        test: Share = 0.0,
-        together: bool = False,
-    ) -> None:
-        if bool(path) == bool(train_path):
-            raise ConfigError(
-                "data.path and data.train_path are set, and one is wanted" if path else "no records are given",
-                hint="drop one with data.train_path=" if path else "set data.path=FILE",
-            )
-        if "-" in (path, train_path, valid_path, test_path):
-            raise ConfigError("records cannot come from standard input", hint="write them to a file first")
-        self.shares = shares(valid, test)
-        self.paths = {"train": path or train_path, "valid": valid_path, "test": test_path}
-        self.format, self.encoding, self.limit = format, encoding, limit
-        self.distinct, self.together = distinct, together
-        self.notes: list[str] = []
+    path: str = ""
+    distinct: bool = field(default=False, kw_only=True)
+    together: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_paths(self.path, self)
 
     def read(self) -> Splits[list[Record]]:
-        """Read, check and cut."""
-        self.notes = []
-        parts: dict[str, list[Placed]] = {"train": [], "valid": [], "test": []}
-        own = self.parts(self.paths["train"])
-        parts |= {"train": [placed for part in own.values() for placed in part]} if self.together else own
-        for name in ("valid", "test"):
-            if path := self.paths[name]:
-                parts[name] = [placed for part in self.parts(path).values() for placed in part]
-        drawn = {name: self.drawn(self.kept(placed)) for name, placed in parts.items()}
-        train = drawn["train"]
-        valid_share = Fraction(0) if drawn["valid"] else self.shares[0]
-        test_share = Fraction(0) if drawn["test"] else self.shares[1]
-        middle = int(len(train) * (1 - valid_share - test_share))
-        end = int(len(train) * (1 - test_share))
-        found = {
-            "train": train[:middle],
-            "valid": drawn["valid"] or train[middle:end],
-            "test": drawn["test"] or train[end:],
-        }
-        for name, wanted in (("train", True), ("valid", valid_share), ("test", test_share)):
-            if wanted and not found[name]:
-                raise DataError(
-                    f"there are too few records to split ({len(train)}): none would be left for {name}",
-                    hint="give more records, or set data.valid and data.test to other shares (0: none)",
-                )
-        files = tuple(path for path in self.paths.values() if path)
-        return Splits(**found, files=files, notes=tuple(self.notes))
+        """Read, check and split."""
+        notes: list[str] = []
+        found = gather(self.path, self, lambda path: read_splits(path, self, notes), self.together)
+        return split(found, self, notes, files(self.path, self), distinct=self.distinct)
 
     def from_stdin(self, splits: Splits[list[Record]]) -> str:
-        """Nothing comes from standard input."""
+        """Records are never read from standard input."""
         return ""
 
-    def parts(self, path: str) -> dict[str, list[Placed]]:
-        """The records of a path with their places, by the part of the data that they say they are."""
-        place = os.path.expanduser(path)
-        if not os.path.isdir(place):
-            return {"train": self.table(path)}
-        named = {
-            SPLITS[file.name.partition(".")[0]]: str(file)
-            for file in sorted(Path(place).iterdir())
-            if file.name.partition(".")[0] in SPLITS and Path(file.name.removesuffix(".gz")).suffix in ENDINGS
-        }
-        if "train" not in named:
-            raise DataError(f"there is no train.csv or the like in the folder {path}", hint="name the file itself")
-        return {part: self.table(name) for part, name in named.items()}
 
-    def table(self, path: str) -> list[Placed]:
-        """The records of one file, or of all that a pattern means."""
-        place = os.path.expanduser(path)
-        found: list[Placed] = []
-        for name in [place] if os.path.exists(place) else matches(place):
-            records, note = read_table(name, self.format, self.encoding)
-            self.notes += [note] if note else []
-            found += records
+def check_paths(path: str, paths: SplitPaths) -> None:
+    """Raise ConfigError unless there is one path to training records, and none is standard input."""
+    if bool(path) == bool(paths.train_path):
+        raise ConfigError(
+            "data.path and data.train_path are set, and one is wanted" if path else "no records are given",
+            hint="drop one with data.train_path=" if path else "set data.path=FILE",
+        )
+    if "-" in (path, paths.train_path, paths.valid_path, paths.test_path):
+        raise ConfigError("records cannot come from standard input", hint="write them to a file first")
+
+
+def files(path: str, paths: SplitPaths) -> tuple[str, ...]:
+    """The paths that are set."""
+    return tuple(filter(None, (path or paths.train_path, paths.valid_path, paths.test_path)))
+
+
+def read_table_files(path: str, options: TableFormat, notes: list[str]) -> list[Placed]:
+    """The records of one file, or of all that a pattern matches; what the user should know is added to `notes`."""
+    place = os.path.expanduser(path)
+    found: list[Placed] = []
+    for name in [place] if os.path.exists(place) else matches(place):
+        records, note = read_table(name, options.format, options.encoding)
+        notes += [note] if note else []
+        found += records
+    return found
+
+
+def read_splits(path: str, options: TableFormat, notes: list[str]) -> Found:
+    """The records of a table, or of the tables of a folder that are named by their split."""
+    place = os.path.expanduser(path)
+    if not os.path.isdir(place):
+        return {"train": read_table_files(path, options, notes)}
+    named = {
+        SPLITS[file.name.partition(".")[0]]: str(file)
+        for file in sorted(Path(place).iterdir())
+        if file.name.partition(".")[0] in SPLITS and Path(file.name.removesuffix(".gz")).suffix in ENDINGS
+    }
+    if "train" not in named:
+        raise DataError(f"there is no train.csv or the like in the folder {path}", hint="name the file itself")
+    return {name: read_table_files(file, options, notes) for name, file in named.items()}
+
+
+def gather(path: str, paths: SplitPaths, read: Callable[[str], Found], together: bool = False) -> Found:
+    """What `read` finds in the paths, with all that a path finds in one split where the split has a path of its own.
+
+    Args:
+        together: everything in the training path is one split, whatever `read` says.
+    """
+    own = read(path or paths.train_path)
+    found = {"train": [placed for part in own.values() for placed in part]} if together else own
+    for name, other in (("valid", paths.valid_path), ("test", paths.test_path)):
+        if other:
+            found = {**found, name: [placed for part in read(other).values() for placed in part]}
+    return found
+
+
+def split(
+    found: Found,
+    options: SplitOptions,
+    notes: list[str],
+    files: tuple[str, ...] = (),
+    take: Callable[[str, Record], Record | None] | None = None,
+    distinct: bool = False,
+) -> Splits[list[Record]]:
+    """Records in three splits, each in one shuffled order; a split that was not found is a share of the training one.
+
+    Args:
+        take: makes a record of what was read at a place; None leaves it out.
+        distinct: of equal records in a split only one is kept.
+
+    Raises:
+        DataError: where a split that is asked for would be empty.
+    """
+    drawn = {name: shuffled(kept(found.get(name, []), notes, take, distinct)) for name in ("train", "valid", "test")}
+    drawn = {name: records[: options.limit or None] for name, records in drawn.items()}
+    train = drawn["train"]
+    valid_share = Fraction(0) if drawn["valid"] else options.shares[0]
+    test_share = Fraction(0) if drawn["test"] else options.shares[1]
+    middle = int(len(train) * (1 - valid_share - test_share))
+    end = int(len(train) * (1 - test_share))
+    splits = {
+        "train": train[:middle],
+        "valid": drawn["valid"] or train[middle:end],
+        "test": drawn["test"] or train[end:],
+    }
+    for name, wanted in (("train", True), ("valid", valid_share), ("test", test_share)):
+        if wanted and not splits[name]:
+            raise DataError(
+                f"there are too few records to split ({len(train)}): none would be left for {name}",
+                hint="give more records, or set data.valid and data.test to other shares (0: none)",
+            )
+    return Splits(**splits, files=files, notes=tuple(notes))
+
+
+def kept(
+    records: list[Placed], notes: list[str], take: Callable[[str, Record], Record | None] | None, distinct: bool
+) -> list[Record]:
+    """The records that `take` does not leave out; how many it does is added to `notes`."""
+    taken = [(place, take(place, record) if take else record) for place, record in records]
+    if left_out := [place for place, record in taken if record is None]:
+        notes.append(f"left out because it is empty: {left_out[0]}, and {len(left_out) - 1} more records")
+    found = [record for _, record in taken if record is not None]
+    if not distinct:
         return found
+    return list({json.dumps(record, sort_keys=True, default=plain): record for record in found}.values())
 
-    def kept(self, records: list[Placed]) -> list[Record]:
-        """What is wanted of the records; how many have nothing of it is said."""
-        taken = [(place, self.taken(place, record)) for place, record in records]
-        if left_out := [place for place, record in taken if record is None]:
-            self.notes.append(f"left out because it is empty: {left_out[0]}, and {len(left_out) - 1} more records")
-        found = [record for _, record in taken if record is not None]
-        if not self.distinct:
-            return found
-        return list({json.dumps(record, sort_keys=True, default=plain): record for record in found}.values())
 
-    def taken(self, place: str, record: Record) -> Record | None:
-        """What is wanted of a record; None leaves it out. Errors: DataError where it lacks something."""
-        return record
+def shuffled(records: list[Record]) -> list[Record]:
+    """The records in their one shuffled order.
 
-    def drawn(self, records: list[Record]) -> list[Record]:
-        """The records in their one shuffled order, and no more of them than the limit."""
-        order = torch.randperm(len(records), generator=torch.Generator().manual_seed(SHUFFLE))
-        return [records[index] for index in order[: self.limit or None].tolist()]
+    >>> [record["n"] for record in shuffled([{"n": number} for number in range(5)])]
+    [0, 2, 1, 3, 4]
+    """
+    order = torch.randperm(len(records), generator=torch.Generator().manual_seed(SHUFFLE))
+    return [records[index] for index in order.tolist()]

@@ -1,20 +1,22 @@
 """The [data] section of forecasting: series of numbers from a table, each cut in time."""
 
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
 import torch
 
 from unspool.data.labelled import picked
-from unspool.data.readers.tables import FormatName, Placed, Record
-from unspool.data.records import Records
-from unspool.data.splits import Splits, shares
+from unspool.data.readers.tables import Placed, Record
+from unspool.data.records import TableFormat, check_paths, read_table_files
+from unspool.data.splits import SplitPaths, Splits, shares
 from unspool.data.synthetic.five_series import five_series
 from unspool.errors import ConfigError, DataError, unknown
 from unspool.schema import Share
 
 
-class Series:
+@dataclass
+class Series(TableFormat):
     """Series of numbers from `path`: .csv, .tsv, .json, .jsonl or .parquet, plain or .gz, a row for each time in order.
 
     `column` is where the numbers stand; several columns are several series. `group` is the column that names the series
@@ -28,33 +30,27 @@ class Series:
     ['sine', 'trend', 'ar2', 'walk', 'growing']
     """
 
-    def __init__(
-        self,
-        path: str = "",
-        corpus: str = "",
-        column: str | tuple[str, ...] = "value",
-        group: str = "",
-        format: FormatName = "auto",
-        encoding: str = "auto",
-        valid: Share = 0.1,
-        test: Share = 0.1,
-    ) -> None:
-        if not (path or corpus):
+    path: str = ""
+    corpus: str = ""
+    column: str | tuple[str, ...] = "value"
+    group: str = ""
+    valid: Share = field(default=0.1, kw_only=True)
+    test: Share = field(default=0.1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not (self.path or self.corpus):
             raise ConfigError("no series is given", hint="set data.path=FILE and data.column=NAME")
-        if not path and corpus != "five-series":
-            raise unknown("corpus of series", corpus, ["five-series"], prefix="data.corpus=")
-        self.shares = shares(valid, test)
-        self.path, self.corpus, self.group = path, corpus, group
-        self.columns = (column,) if isinstance(column, str) else column
-        self.format, self.encoding = format, encoding
+        if not self.path and self.corpus != "five-series":
+            raise unknown("corpus of series", self.corpus, ["five-series"], prefix="data.corpus=")
+        self.shares = shares(self.valid, self.test)
+        self.columns = (self.column,) if isinstance(self.column, str) else self.column
 
     def read(self) -> Splits[list[Record]]:
         """Read, check and cut."""
-        notes: tuple[str, ...] = ()
+        notes: list[str] = []
         if self.path:
-            reader = Records(path=self.path, format=self.format, encoding=self.encoding)
-            found = self.gathered(reader.table(self.path))
-            notes = tuple(reader.notes)
+            check_paths(self.path, SplitPaths())
+            found = self.gathered(read_table_files(self.path, self, notes))
         else:
             found = {name: [("", value) for value in values] for name, values in five_series().items()}
         cut: dict[str, list[dict[str, Any]]] = {"train": [], "valid": [], "test": []}
@@ -70,7 +66,7 @@ class Series:
                     )
                 cut[part] += [{"series": name, "values": parts[part]}] if parts[part] else []
         places = {name: placed[0][0] or name for name, placed in found.items()}
-        return Splits(**cut, files=(self.path,) if self.path else (), notes=notes, places=places)
+        return Splits(**cut, files=(self.path,) if self.path else (), notes=tuple(notes), places=places)
 
     def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Nothing comes from standard input."""

@@ -1,5 +1,6 @@
 """Sounds: WAV files whose label is in their name, and what an ear would make of them."""
 
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -10,14 +11,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unspool.data.readers.sounds import pcm
-from unspool.data.readers.tables import Placed
+from unspool.data.readers.tables import Placed, Record
 from unspool.data.readers.trees import File, files, label_of, split_of
-from unspool.data.records import Records
+from unspool.data.records import Found, check_paths, split
+from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.errors import DataError
-from unspool.schema import Natural, Share
 
 
-class Sounds(Records):
+@dataclass
+class Sounds(SplitOptions):
     """WAV files (16-bit PCM, one rate) in a folder or a .tar.gz, with their labels.
 
     `label` is the "name" up to its first underscore (7_george_3.wav is a 7), or the "folder" that the file is in.
@@ -28,24 +30,28 @@ class Sounds(Records):
     'test'
     """
 
-    def __init__(
-        self,
-        path: str = "",
-        label: Literal["name", "folder"] = "name",
-        test_names: str = "",
-        limit: Natural = 0,
-        valid: Share = 0.1,
-        test: Share = 0.0,
-    ) -> None:
-        super().__init__(path, limit=limit, valid=valid, test=test)
-        self.label, self.test_names = label, test_names
+    path: str = ""
+    label: Literal["name", "folder"] = "name"
+    test_names: str = ""
 
-    def parts(self, path: str) -> dict[str, list[Placed]]:
-        """The sounds by the part of the data that they say they are."""
-        found: dict[str, list[Placed]] = {}
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_paths(self.path, SplitPaths())
+
+    def read(self) -> Splits[list[Record]]:
+        """Read, check and split."""
+        return split(self.found(), self, [], (self.path,))
+
+    def from_stdin(self, splits: Splits[list[Record]]) -> str:
+        """Sounds are never read from standard input."""
+        return ""
+
+    def found(self) -> Found:
+        """The sounds by their split."""
+        found: Found = {}
         rates: dict[int, str] = {}
-        for file in files(path, ".wav"):
-            place, record = self.sound(file, path)
+        for file in files(self.path, ".wav"):
+            place, record = self.sound(file)
             rates.setdefault(record["rate"], place)
             found.setdefault(self.part(file[0]), []).append((place, record))
         if len(rates) > 1:
@@ -60,10 +66,10 @@ class Sounds(Records):
         """The part of the data that a file belongs to."""
         return "test" if self.test_names and fnmatch(place.name, self.test_names) else split_of(place)
 
-    def sound(self, file: File, path: str) -> Placed:
+    def sound(self, file: File) -> Placed:
         """The samples of a file, its rate and its label."""
         place, data = file
-        name = f"{path}/{place}"
+        name = f"{self.path}/{place}"
         label = place.stem.partition("_")[0] if self.label == "name" else label_of(place)
         if not label:
             raise DataError(f"{name}: there is no label in its {self.label}", hint="set data.label to name or folder")

@@ -2,18 +2,19 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from unspool.data.corpora import corpus
 from unspool.data.readers.text import Text, absolute, clean, read_text
-from unspool.data.splits import Splits, shares
+from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.errors import ConfigError, DataError
-from unspool.schema import Natural, Share
 
 
-class Source:
+@dataclass
+class Source(SplitOptions, SplitPaths):
     """A text from `path`, `train_path` or a `corpus` that needs no download, read as one string and cut in parts.
 
     A file of yours goes before the corpus of a recipe: `data.path=FILE` is all it takes.
@@ -27,33 +28,23 @@ class Source:
     (900, 100, '')
     """
 
-    def __init__(
-        self,
-        path: str = "",
-        corpus: str = "",
-        train_path: str = "",
-        valid_path: str = "",
-        test_path: str = "",
-        encoding: str = "auto",
-        ascii: bool = False,
-        squeeze: bool = False,
-        limit: Natural = 0,
-        valid: Share = 0.1,
-        test: Share = 0.0,
-    ) -> None:
-        if not (path or train_path or corpus):
+    path: str = ""
+    corpus: str = ""
+    encoding: str = field(default="auto", kw_only=True)
+    ascii: bool = field(default=False, kw_only=True)
+    squeeze: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not (self.path or self.train_path or self.corpus):
             raise ConfigError("no text is given", hint="set data.path=FILE")
-        if path and train_path:
+        if self.path and self.train_path:
             raise ConfigError(
                 "data.path and data.train_path are set, and one text is wanted", hint="drop one with data.train_path="
             )
-        if "-" in (valid_path, test_path):
+        if "-" in (self.valid_path, self.test_path):
             raise ConfigError("data.valid_path and data.test_path cannot be standard input", hint="set data.path=-")
-        corpus = "" if path or train_path else corpus
-        self.shares = shares(valid, test)
-        self.path, self.corpus, self.train_path = path, corpus, train_path
-        self.valid_path, self.test_path = valid_path, test_path
-        self.encoding, self.ascii, self.squeeze, self.limit = encoding, ascii, squeeze, limit
+        self.corpus = "" if self.path or self.train_path else self.corpus
+        super().__post_init__()
 
     def read(self) -> Splits[str]:
         """Read, clean and cut."""

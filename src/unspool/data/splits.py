@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from unspool.errors import ConfigError
+from unspool.schema import Natural, Share
 
 T = TypeVar("T", bound=Sequence[Any])
 
@@ -54,6 +55,40 @@ class Splits(Generic[T]):
                 digest.update(json.dumps(record, sort_keys=True, default=plain).encode())
             digest.update(b"\0")
         return digest.hexdigest()
+
+
+@dataclass(kw_only=True)
+class SplitOptions:
+    """Options of [data]: how data is cut into splits.
+
+    Args:
+        limit: how much of the data is kept (records of each split, characters of a text); 0 keeps all.
+        valid: the share for validation, where validation has no file or folder of its own.
+        test: the share for the test, likewise.
+
+    >>> SplitOptions(valid=0.05).shares
+    (Fraction(1, 20), Fraction(0, 1))
+    """
+
+    limit: Natural = 0
+    valid: Share = 0.1
+    test: Share = 0.0
+
+    def __post_init__(self) -> None:
+        self.shares = shares(self.valid, self.test)
+
+
+@dataclass(kw_only=True)
+class SplitPaths:
+    """Options of [data]: splits with files of their own.
+
+    >>> SplitPaths(valid_path="dev.csv").train_path
+    ''
+    """
+
+    train_path: str = ""
+    valid_path: str = ""
+    test_path: str = ""
 
 
 def plain(value: Any) -> str:

@@ -151,15 +151,25 @@ def wrong(name: str, reason: str) -> DataError:
 class TextStream:
     """Text that appears token by token, never half a character; what comes out adds up to what `decode` gives.
 
+    Args:
+        tokenizer: turns ids into bytes.
+        before: the token before the first one, which tells a word tokenizer that a space comes first; None: none.
+        pending: the first bytes of an unfinished character.
+
     >>> stream = TextStream(tokenizers.build("tokenizer", "byte"))
     >>> [stream.feed(id) for id in "é!".encode()]
     ['', 'é', '!']
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
-        self.before: int | None = None
+    def __init__(self, tokenizer: Tokenizer, before: int | None = None, pending: bytes = b"") -> None:
+        self.tokenizer, self.before = tokenizer, before
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.decoder.decode(pending)
+
+    @property
+    def pending(self) -> bytes:
+        """The bytes of an unfinished character."""
+        return self.decoder.getstate()[0]
 
     def feed(self, id: int) -> str:
         """The text that is complete with this token and was not before."""

@@ -1,76 +1,33 @@
 """The whole story, top to bottom: what a recipe becomes."""
 
 import json
-import platform
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from unspool import build, files, seeds
-from unspool.data.source import Parts, located
-from unspool.data.tokenizer import save_text
+from unspool.data.source import located
+from unspool.data.splits import Splits
 from unspool.errors import CheckpointError, ConfigError, TrainingError
+from unspool.experiment.events import Evaluated, Event, Finished, Sampled, Saved
 from unspool.experiment.warm_start import Start, start_of
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw, draw_loss
-from unspool.recipe import TOKENIZERS, Recipe, check_sections, dump_recipe, override, parse_recipe
+from unspool.metrics.drawings import Drawing
+from unspool.recipe import TOKENIZERS, Recipe, check_sections, override, parse_recipe
 from unspool.runs import checkpoint
-from unspool.runs.evaluation import by_name, judged
-from unspool.runs.run import Run, data, load_tokenizers, plugin_wanted
+from unspool.runs.evaluation import Results, evaluate_run
+from unspool.runs.run import Run, load_data, load_saved_preprocessor, plugin_wanted
+from unspool.runs.saving import describe_run
 from unspool.schema import defaults, validated
 from unspool.settings import Evaluating, Measured, Saving, Showing, complete
-from unspool.tasks.drawings import Drawing
-from unspool.tasks.task import domain_to_json
-from unspool.train.evaluate import evaluate
+from unspool.train.evaluate import evaluate_set
 from unspool.train.log import Log, records
 from unspool.train.precision import choose, usable
-from unspool.train.trainer import Step, Trainer
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """The figures of one way to evaluate, after that many steps."""
-
-    number: int
-    way: str  # "carried" or "windowed", say
-    figures: dict[str, float]
-    best: bool  # better than ever before in this run
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """What the model wrote after that many steps."""
-
-    number: int
-    prompt: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Saved:
-    """The state after that many steps is safe on the disk."""
-
-    number: int
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The end of a run, and what came of it."""
-
-    number: int
-    folder: Path
-    results: dict[str, float]
-    why: Literal["budget", "patience", "asked"]
-
-
-Event = Step | Evaluated | Sampled | Saved | Finished
-"""What an experiment has to say while it goes on."""
+from unspool.train.trainer import Trainer
 
 
 class Experiment:
@@ -86,7 +43,7 @@ class Experiment:
         self,
         recipe: Recipe,
         folder: Path,
-        splits: Parts,
+        splits: Splits,
         saved: checkpoint.Checkpoint | None = None,
         start: Start | None = None,
     ) -> None:
@@ -95,8 +52,11 @@ class Experiment:
         self.showing = Showing(**validated(Showing, recipe.get("sample", {}), "sample", "sampling"))
         self.saving = Saving(**validated(Saving, recipe.get("save", {}), "save", "saving"))
         seeds.start(recipe.get("seed", 0))
-        tokenizers = load_tokenizers(folder) if saved else start.shared(recipe) if start else None
-        self.task = build.task(recipe, splits, tokenizers)
+        if saved:
+            preprocessor = load_saved_preprocessor(folder)
+        else:
+            preprocessor = build.fitted_preprocessor(recipe, splits, start.shared(recipe) if start else None)
+        self.task = build.task(recipe, splits, preprocessor)
         self.model = build.model(recipe, self.task.inputs, self.task.targets, self.task.source)
         self.started = start.hand_over(self.model, self.task) if start else {}
         if self.task.causal and not self.model.core.causal:
@@ -107,7 +67,7 @@ class Experiment:
         measured = {key: train[key] for key in defaults(Measured) if key in train}
         machine = Measured(**validated(Measured, measured, "train", "training"))
         self.device = usable(machine.device)
-        batches = self.task.batches()
+        batches = self.task.train_batches()
         batches[0]  # a text that is too short for its batches is refused before anything is written
         self.choice = choose(self.model, batches[0], self.device, machine.precision, machine.threads)
         recipe["train"] = train | {"precision": self.choice.precision, "threads": self.choice.threads}
@@ -134,8 +94,8 @@ class Experiment:
         recipe["data"] = located(recipe["data"], folder / "data.txt")
         experiment = cls(recipe, folder, splits, start=start)
         with checkpoint.begun(folder):
-            if piped := source.piped(splits):
-                files.write_text(folder / "data.txt", piped)
+            if from_stdin := source.from_stdin(splits):
+                files.write_text(folder / "data.txt", from_stdin)
             experiment._describe(splits)
         return experiment
 
@@ -155,35 +115,27 @@ class Experiment:
             override(recipe, text)
         check_sections(recipe)
         try:
-            experiment = cls(recipe, folder, data(recipe, folder), saved)
+            experiment = cls(recipe, folder, load_data(recipe, folder), saved)
         except ConfigError as error:
             raise ConfigError(str(error), hint=plugin_wanted(recipe) or error.hint) from error
         experiment.overrides = overrides
         return experiment
 
-    def _describe(self, splits: Parts) -> None:
+    def _describe(self, splits: Splits[Any]) -> None:
         """Write what the run is, before it begins."""
-        source = self.task.source
-        about = {
-            "unspool": _version(),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "machine": f"{platform.system()} {platform.machine()}",
-            "command": sys.argv[1:],
-            "inputs": domain_to_json(self.task.inputs),
-            "targets": domain_to_json(self.task.targets),
-            "source": domain_to_json(source) if source else None,
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "precision": asdict(self.choice),
-            "data": list(splits.files),
-            "fingerprint": splits.fingerprint,
-            "start": self.started or None,
-        }
-        files.write_text(self.folder / "recipe.toml", dump_recipe(self.recipe))
-        files.write_text(self.folder / "about.json", json.dumps(about, indent=1))
-        for name in self.task.tokenizers:
-            files.write_text(self.folder / f"{name}.json", save_text(getattr(self.task, name)))
+        domains = {"inputs": self.task.inputs, "targets": self.task.targets, "source": self.task.source}
+        describe_run(
+            self.folder,
+            self.recipe,
+            self.model,
+            domains,
+            self.task.preprocessor,
+            unit={"name": self.task.unit.name, "measure": self.model.head.measure},
+            precision=asdict(self.choice),
+            data=list(splits.files),
+            fingerprint=splits.fingerprint,
+            start=self.started or None,
+        )
 
     def _go_on(self, saved: checkpoint.Checkpoint) -> None:
         plain = saved.plain()
@@ -231,10 +183,10 @@ class Experiment:
         """What is due when the progress has gone from `before` to `now`."""
         evaluates = _passed(self.evaluating.times, before, now) or self.trainer.finished
         if evaluates:
-            for judged in self._evaluate(number):
-                log.write("valid", number, {"way": judged.way, **judged.figures})
-                yield judged
-        if _passed(self.showing.times, before, now) and self.task.speaks:
+            for evaluated in self._evaluate(number):
+                log.write("valid", number, {"set": evaluated.name, **evaluated.values})
+                yield evaluated
+        if _passed(self.showing.times, before, now) and self._writes:
             sampled = self._sample(number)
             log.write("sample", number, {"prompt": sampled.prompt, "text": sampled.text})
             yield sampled
@@ -243,27 +195,30 @@ class Experiment:
             yield self._save()
 
     def _evaluate(self, number: int) -> Iterator[Evaluated]:
-        """Judge the model by the first way of its task, as fast as it trains; a new best resets the patience."""
-        for way, batches in list(self.task.exams("valid").items())[:1]:
+        """Evaluate the model on the task's first set, as fast as it trains; a new best resets the patience."""
+        for name, evaluated in list(self.task.eval_sets("valid").items())[:1]:
             with self.trainer.averaged():
-                score = evaluate(self.model, batches, self.device, self.choice.precision, self.task.mark)
-                figures = self.task.figures("valid", score.loss, score.marks)
-            self.trainer.schedule.report(figures["loss"])
-            better = figures["loss"] < self.best
-            self.best, self.best_number = (figures["loss"], number) if better else (self.best, self.best_number)
+                values, _ = evaluate_set(self.model, evaluated, self.device, self.choice.precision)
+            self.trainer.schedule.report(values["loss"])
+            better = values["loss"] < self.best
+            self.best, self.best_number = (values["loss"], number) if better else (self.best, self.best_number)
             self.stale = 0 if better else self.stale + 1
-            yield Evaluated(number, way, figures, better)
+            yield Evaluated(number, name, values, better)
+
+    @property
+    def _writes(self) -> bool:
+        """Whether the model goes on with a text, so that a sample shows something."""
+        return getattr(self.task.pipeline, "streams", False)
 
     def _out_of_patience(self) -> bool:
         return bool(self.evaluating.patience) and self.stale >= self.evaluating.patience
 
     def _sample(self, number: int) -> Sampled:
-        tokenizers = {name: getattr(self.task, name) for name in self.task.tokenizers}
-        run = Run(checkpoint.Checkpoint(self.folder), self.recipe, self.model, tokenizers)
+        run = Run(self.model, self.task.preprocessor, self.recipe, name=str(self.folder))
         sampling = Sampling(temperature=self.showing.temperature)
         prompt = "" if run.tokenizer.unknown(self.showing.prompt) else self.showing.prompt  # no reason to end a run
         with self.trainer.averaged():
-            text = "".join(run.stream(prompt, self.showing.length, sampling, seed=number))
+            text = "".join(run.stream(prompt, length=self.showing.length, sampling=sampling, seed=number))
         return Sampled(number, prompt, text)
 
     def _save(self) -> Saved:
@@ -286,21 +241,21 @@ class Experiment:
         return Saved(number, self.folder)
 
     def _results(self) -> dict[str, float]:
-        """The figures of the best model on the validation split, and the mean loss of the last fifth."""
-        results, drawn = self.judge("valid")
-        for name, drawing in drawn.items():
+        """The values of the best model on the validation split, and the mean training loss of the last fifth."""
+        results, drawings = self.evaluate("valid")
+        for name, drawing in drawings.items():
             files.write_text(self.folder / f"{name}.json", json.dumps(asdict(drawing)))
             draw(drawing, self.folder / f"{name}.png", self.folder.name)
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]
-        results |= {"train_loss": sum(tail) / len(tail), "train_seconds": self.trainer.seconds}
+        results |= {"train/loss": sum(tail) / len(tail), "train/seconds": self.trainer.seconds}
         files.write_text(self.folder / "results.json", json.dumps(results, indent=1))
         return results
 
-    def judge(self, split: str) -> tuple[dict[str, float], dict[str, Drawing]]:
-        """The figures of the best model on a split as `split_way_figure`, and what is to be drawn."""
-        found, drawn = judged(Run.load(self.folder, self.device).model, self.task, split, self.device)
-        return by_name(split, found), drawn
+    def evaluate(self, split: str) -> tuple[Results, dict[str, Drawing]]:
+        """Every value of the best model on a split, and what is to be drawn."""
+        run = Run.load(self.folder, self.device)
+        return evaluate_run(run.model, self.task, split, self.device, run.pipeline)
 
     def _draw(self) -> None:
         title = f"{self.folder.name}: {self.trainer.number:,} steps"
@@ -310,9 +265,3 @@ class Experiment:
 def _passed(times: int, before: float, now: float) -> bool:
     """Whether one of so many equal marks of the budget lies between."""
     return int(before * times + 1e-9) < int(now * times + 1e-9)
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("unspool")

@@ -45,16 +45,22 @@ class Start:
             found = read_folder(path)
             return cls(path, found.recipe, found.model, {"tokenizer": found.tokenizer}, found.digests)
         run = Run.load(path)
+        if run.checkpoint is None:
+            raise ConfigError(f"{path} is not a run folder", hint="set model.start=RUN")
+        names = run.preprocessor.tokenizers if run.preprocessor else ()
+        tokenizers = {name: getattr(run.preprocessor, name) for name in names}
         weights = run.checkpoint.path / "model.safetensors"
         place = str(weights.relative_to(run.checkpoint.run))
-        return cls(path, run.recipe, run.model, run.tokenizers, {place: digest(weights)})
+        return cls(path, run.recipe, run.model, tokenizers, {place: digest(weights)})
 
     def shared(self, recipe: Recipe) -> dict[str, Tokenizer]:
         """The tokenizers that a run of this recipe takes over; labels are always its own.
 
         Errors: ConfigError where the start reads other things than text.
         """
-        wanted, there = (set(names) - {"labels"} for names in (build.task_class(recipe).tokenizers, self.tokenizers))
+        wanted, there = (
+            set(names) - {"labels"} for names in (tokenizers_of(build.task_class(recipe)), self.tokenizers)
+        )
         if bool(wanted) != bool(there) or wanted - there:
             raise ConfigError(
                 f"{self.path} reads {_listed(there) or 'no text'}, and the task wants {_listed(wanted) or 'no text'}",
@@ -89,15 +95,16 @@ class Start:
     def _same_symbols(self, task: type[Task]) -> bool:
         """Whether what the task writes is what the start writes."""
         other = build.task_class(self.recipe)
-        both = task.tokenizers.keys() & other.tokenizers.keys()
-        return "labels" not in {*task.tokenizers, *other.tokenizers} and (bool(both) or task is other)
+        mine, theirs = tokenizers_of(task), tokenizers_of(other)
+        both = mine.keys() & theirs.keys()
+        return "labels" not in {*mine, *theirs} and (bool(both) or task is other)
 
     def hand_over(self, model: SequenceModel, task: Task) -> dict[str, Any]:
         """Put the weights into a new model; what was loaded and what is new, by name, with the digests of the files.
 
         Errors: ConfigError that names the tensors that do not fit, and their sizes.
         """
-        taken_over = task.tokenizers.keys() & self.tokenizers.keys() - {"labels"}
+        taken_over = tokenizers_of(type(task)).keys() & self.tokenizers.keys() - {"labels"}
         loaded: dict[str, Tensor] = {}
         wrong: list[str] = []
         for name, mine, theirs in self._pairs(model, task):
@@ -156,6 +163,11 @@ def start_of(recipe: Recipe) -> Start | None:
     if not place and "start" in recipe.get("model", {}) and "width" not in _table(recipe.get("core", {})):
         raise ConfigError("this recipe starts from a trained model, and none is given", hint="set model.start=RUN")
     return Start.load(place) if place else None
+
+
+def tokenizers_of(task: type[Task]) -> Mapping[str, str]:
+    """The tokenizers of a task, and the default kind of each."""
+    return task.preprocessing.tokenizers if task.preprocessing else {}
 
 
 def _table(options: str | Mapping[str, Any]) -> dict[str, Any]:

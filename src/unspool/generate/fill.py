@@ -1,11 +1,13 @@
-"""What could stand in the blanks of a text, by a model that reads from both sides."""
+"""Fill-mask: the likeliest tokens for the blanks of a text, by a model that reads both ways."""
 
 from dataclasses import dataclass
 
 import torch
 
+from unspool.batch import Batch
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
+from unspool.generate.engine import Engine
 from unspool.models.sequence import SequenceModel
 
 BLANK = "___"
@@ -20,11 +22,20 @@ class Filling:
     probability: float
 
 
-@torch.no_grad()
 def fill(model: SequenceModel, tokenizer: Tokenizer, text: str, count: int) -> list[list[Filling]]:
-    """For each blank in the text that many tokens, the likeliest first; each blank is judged alone.
+    """The likeliest tokens for each blank of a text; each blank is filled by itself.
 
-    The mask is the id beyond the tokenizer's, as the task "masked" has it. Errors: DataError for a text without blanks.
+    Args:
+        model: a model of the task "masked"; its mask is the id beyond the tokenizer's.
+        tokenizer: its tokenizer.
+        text: a text with `___` where tokens are missing.
+        count: how many tokens for each blank.
+
+    Returns:
+        For each blank its tokens, the likeliest first.
+
+    Raises:
+        DataError: the text has no blank.
     """
     before, *after = text.split(BLANK)
     if not after:
@@ -33,9 +44,8 @@ def fill(model: SequenceModel, tokenizer: Tokenizer, text: str, count: int) -> l
     for piece in after:
         places.append(len(ids))
         ids += [tokenizer.size, *tokenizer.encode(piece).tolist()]
-    row = torch.tensor([ids], device=model.device)
-    model.eval()
-    logits, _ = model(row, model.start(row))
+    row = torch.tensor([ids])
+    logits = Engine(model).forward(Batch(row, row, torch.ones_like(row, dtype=torch.bool)))
     best = logits[0, places].float().softmax(dim=-1).topk(min(count, tokenizer.size))
     return [
         [Filling(tokenizer.decode([id]), chance) for id, chance in zip(ids, chances, strict=True)]

@@ -1,20 +1,19 @@
-"""Numbers that are fed back: each prediction is the next input. Knows nothing of where they come from."""
+"""Roll-outs of models of numbers: each prediction is the next input."""
 
-from collections.abc import Callable
+from itertools import islice
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unspool.generate.engine import Engine, Feedback
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import State, resting
-
-Feed = Callable[[int, Tensor], Tensor]
-"""The number of a step and what was predicted (B, size) give the next input (B, F)."""
+from unspool.nn.density import Density
+from unspool.seeds import mix
 
 
 class Roller:
-    """A model of numbers that goes on by itself: shown inputs, it says what follows, each after what it said itself.
+    """A model of numbers that goes on by itself (free-running): after some inputs, each prediction is the next input.
 
     >>> from unspool import Vectors, cores, embedding, head
     >>> core = cores.build("core", "recurrent", width=4)
@@ -28,43 +27,60 @@ class Roller:
 
     @property
     def spreads(self) -> bool:
-        """Whether the model says how sure it is, so that drawing makes sense."""
+        """Whether the model predicts a distribution, so that drawing makes sense."""
         return self.model.head.spreads
 
-    @torch.no_grad()
     def __call__(
         self,
         inputs: Float[Tensor, "B T F"],
         length: int,
-        feed: Feed | None = None,
+        feed: Feedback | None = None,
         *,
         seed: int | None = None,
         window: int = 0,
     ) -> Float[Tensor, "B length size"]:
-        """The next `length` predictions: the mean of each, or with a `seed` one that is drawn.
+        """The next predictions.
 
-        The state is carried on from step to step. With a `window` the model sees the last so many inputs alone, read
-        anew each time, and so it does where its core could not read all of them. `feed` makes the next input of a
-        prediction, which is taken as it is without one.
+        Args:
+            inputs: what is read first.
+            length: how many steps to predict.
+            feed: the number of a step and its prediction (B, size), on the CPU, give the next input (B, F); None: the
+                prediction is the next input.
+            seed: draw each prediction; the same seed draws the same. None: the mean of each.
+            window: for every step the last so many inputs are read anew; 0: the state is carried on.
+
+        Returns:
+            The predictions, on the CPU.
         """
-        device = self.model.device
-        random = None if seed is None else torch.Generator(device).manual_seed(seed)
-        longest = self.model.core.longest
-        if longest is not None and inputs.shape[1] + length > longest:
-            window = min(window or longest, longest)
-        recent = inputs.to(device)[:, -window:]
-        said: list[Tensor] = []
-        with resting(self.model):
-            state = self.model.start(recent)
-            for step in range(length):
-                value, state = self._next(recent, state, random)
-                said.append(value)
-                following = (feed(step, value.cpu()) if feed else value).to(device).unsqueeze(1)
-                recent = torch.cat([recent, following], dim=1)[:, -window:] if window else following
-                state = self.model.start(recent) if window else state
-        return torch.stack(said, dim=1).cpu()
+        engine = Engine(self.model)
 
-    def _next(self, inputs: Tensor, state: State, random: torch.Generator | None) -> tuple[Tensor, State]:
-        y, state = self.model.think(inputs, state)
-        last = self.model.head.density(y[:, -1])
-        return (last.mean() if random is None else last.draw(random)), state
+        def select(hidden: Tensor, position: int) -> Tensor:
+            density = self.model.head.density(hidden)
+            return density.mean() if seed is None else draw_numbers(density, mix(seed, position))
+
+        def feedback(step: int, value: Tensor) -> Tensor:
+            return value if feed is None else feed(step, value.cpu())
+
+        state = engine.read(inputs[:, -window:])
+        return torch.stack(
+            [step.ids for step in islice(engine.steps(state, select, feedback, window), length)], 1
+        ).cpu()
+
+
+def draw_numbers(density: Density, seed: int) -> Float[Tensor, "B size"]:
+    """One vector of each distribution; that of a row follows from the seed and the number of the row alone.
+
+    >>> one = Density(torch.zeros(3, 1), torch.zeros(3, 1, 2), torch.ones(3, 1, 2))
+    >>> two = Density(torch.zeros(2, 1), torch.zeros(2, 1, 2), torch.ones(2, 1, 2))
+    >>> torch.equal(draw_numbers(one, 7)[:2], draw_numbers(two, 7))
+    True
+    """
+    weights, means, scales = density.log_weights, density.means, density.scales
+    random = torch.Generator().manual_seed(seed)
+    uniform = torch.rand(len(means), 1 + means.shape[-1], generator=random, dtype=torch.float64)
+    uniform = uniform.clamp(2.0**-54, 1 - 2.0**-53)
+    total = weights.exp().cumsum(dim=-1)  # (B, K)
+    target = uniform[:, :1].to(total) * total[:, -1:]
+    chosen = (total <= target).sum(dim=-1).clamp(max=total.shape[-1] - 1).view(-1, 1, 1).expand(-1, 1, means.shape[-1])
+    mean, scale = (value.gather(-2, chosen).squeeze(-2) for value in (means, scales))
+    return mean + scale * torch.special.ndtri(uniform[:, 1:]).to(mean)

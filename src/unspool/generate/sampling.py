@@ -1,44 +1,38 @@
-"""From logits to the next id, one id at a time. Knows nothing of text."""
+"""From logits to the next token: temperature, top-k, top-p, min-p, repetition penalty, bans."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import inf
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from unspool.errors import ConfigError
+from unspool.generate.engine import Engine, Step
+from unspool.generate.state import State, row_seed
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import State
+from unspool.seeds import mix
 
 Filter = Callable[[Tensor, Tensor], Tensor]
-"""(B, V) logits, and (B, V) bool which ids were already said, give (B, V) logits."""
+"""(B, V) logits, and (B, V) bool which ids occurred before, give (B, V) logits."""
 
 
-class Drawn(NamedTuple):
-    """One new id for every row, and how likely the model itself, unfiltered, thought it."""
-
-    ids: Tensor  # (B, 1)
-    log_probability: Tensor  # (B,) nats
-
-
-def greedy(logits: Tensor, said: Tensor) -> Tensor:
-    """Keep the likeliest alone; the first of equals."""
+def greedy(logits: Tensor, seen: Tensor) -> Tensor:
+    """Keep the likeliest token alone; the first of equals."""
     best = logits.argmax(dim=-1, keepdim=True)
     return torch.full_like(logits, -inf).scatter(-1, best, 0.0)
 
 
 def temperature(value: float) -> Filter:
     """Logits over `value`: below 1 sharper, above 1 flatter. Zero is `greedy`."""
-    return lambda logits, said: logits / value
+    return lambda logits, seen: logits / value
 
 
 def top_k(k: int) -> Filter:
     """Keep the k likeliest, and what is exactly as likely as the last of them."""
 
-    def keep(logits: Tensor, said: Tensor) -> Tensor:
+    def keep(logits: Tensor, seen: Tensor) -> Tensor:
         least = logits.topk(min(k, logits.shape[-1]), dim=-1).values[:, -1:]
         return logits.masked_fill(logits < least, -inf)
 
@@ -48,7 +42,7 @@ def top_k(k: int) -> Filter:
 def top_p(p: float) -> Filter:
     """Keep the fewest whose probabilities reach p (nucleus sampling, Holtzman et al. 2020, arXiv:1904.09751)."""
 
-    def keep(logits: Tensor, said: Tensor) -> Tensor:
+    def keep(logits: Tensor, seen: Tensor) -> Tensor:
         ordered, order = logits.sort(dim=-1, descending=True)
         probabilities = ordered.softmax(dim=-1)
         reached = probabilities.cumsum(dim=-1) - probabilities >= p  # what came before suffices
@@ -60,7 +54,7 @@ def top_p(p: float) -> Filter:
 def min_p(p: float) -> Filter:
     """Keep what is at least p times as likely as the likeliest (Nguyen et al. 2024, arXiv:2407.01082)."""
 
-    def keep(logits: Tensor, said: Tensor) -> Tensor:
+    def keep(logits: Tensor, seen: Tensor) -> Tensor:
         probabilities = logits.softmax(dim=-1)
         return logits.masked_fill(probabilities < p * probabilities.amax(dim=-1, keepdim=True), -inf)
 
@@ -68,10 +62,10 @@ def min_p(p: float) -> Filter:
 
 
 def repetition_penalty(penalty: float) -> Filter:
-    """Make what was already said less likely (Keskar et al. 2019, arXiv:1909.05858): over 1 repeats less."""
+    """Make what occurred before less likely (Keskar et al. 2019, arXiv:1909.05858): over 1 repeats less."""
 
-    def soften(logits: Tensor, said: Tensor) -> Tensor:
-        return torch.where(said, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+    def soften(logits: Tensor, seen: Tensor) -> Tensor:
+        return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
     return soften
 
@@ -80,7 +74,8 @@ def repetition_penalty(penalty: float) -> Filter:
 class Sampling:
     """How to draw: the options of `unspool sample` and of a recipe's [sample] section.
 
-    Errors: ConfigError where a value makes no sense.
+    Raises:
+        ConfigError: a value makes no sense.
 
     >>> len(Sampling(temperature=0.8, top_k=40).filters())
     2
@@ -120,43 +115,139 @@ class Sampling:
         return made
 
 
-def stream(
+class Ban:
+    """Rules out sequences of ids: (B, n) ids that came before and (B, V) scores give scores with minus infinity.
+
+    Of a sequence of several ids the last one is ruled out behind the others.
+
+    Raises:
+        ConfigError: every token is banned.
+
+    >>> Ban([[0], [1, 2]], 3)(torch.tensor([[1], [0]]), torch.zeros(2, 3)).tolist()
+    [[-inf, 0.0, -inf], [-inf, 0.0, 0.0]]
+    """
+
+    def __init__(self, sequences: Sequence[Sequence[int]], size: int, device: torch.device | str = "cpu") -> None:
+        single = torch.zeros(size, dtype=torch.bool)
+        single[[one[0] for one in sequences if len(one) == 1]] = True
+        if bool(single.all()):
+            raise ConfigError("every token is banned", hint="ban fewer")
+        self.single = single.to(device) if bool(single.any()) else None
+        self.phrases = [torch.tensor(list(one), device=device) for one in sequences if len(one) > 1]
+        self.reach = max((len(one) - 1 for one in self.phrases), default=0)  # how many ids before it matter
+
+    def __call__(self, ids: Int[Tensor, "B N"], scores: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
+        """The scores of what may come next."""
+        if self.single is not None:
+            scores = scores.masked_fill(self.single, -inf)
+        for phrase in self.phrases:
+            begin = phrase[:-1]
+            if ids.shape[1] >= len(begin):
+                complete = (ids[:, -len(begin) :] == begin).all(dim=-1, keepdim=True)  # (B, 1)
+                last = torch.arange(scores.shape[-1], device=scores.device) == phrase[-1]
+                scores = scores.masked_fill(complete & last, -inf)
+        return scores
+
+
+class Sampler:
+    """Chooses the next token of every row: a `Select` for `Engine.steps`.
+
+    The random number of row r at position p follows from (seed, r, p) alone, so there is no generator to keep: a run
+    that goes on from a state draws what it would have drawn without the stop, and a row of a batch what it would have
+    drawn alone. Bans and filters change the draw; the log-probabilities of the steps stay the model's own.
+
+    Args:
+        ids: what was read before, (B, N): the repetition penalty counts it.
+        size: how many ids there are, V.
+        filters: applied to the logits in this order.
+        seeds: the seed of every row.
+        ban: sequences of ids that are never generated.
+    """
+
+    def __init__(
+        self,
+        ids: Int[Tensor, "B N"],
+        size: int,
+        filters: Sequence[Filter],
+        seeds: Sequence[int],
+        ban: Sequence[Sequence[int]] = (),
+    ) -> None:
+        self.filters, self.seeds = list(filters), list(seeds)
+        self.seen = torch.zeros(len(ids), size, dtype=torch.bool, device=ids.device).scatter_(-1, ids, True)
+        self.ban = Ban(ban, size, ids.device)
+        self.recent = ids[:, max(0, ids.shape[1] - self.ban.reach) :]
+
+    def __call__(self, logits: Float[Tensor, "B V"], position: int) -> Int[Tensor, "B 1"]:
+        """The next ids."""
+        scores = self.ban(self.recent, logits.to(torch.promote_types(logits.dtype, torch.float32)))
+        for change in self.filters:
+            scores = change(scores, self.seen)
+        if self.filters and self.filters[-1] is greedy:
+            ids = scores.argmax(dim=-1, keepdim=True)
+        else:
+            uniform = noise(self.seeds, position)
+            ids = draw(scores, uniform.float().to("mps") if scores.device.type == "mps" else uniform.to(scores.device))
+        self.seen.scatter_(-1, ids, True)
+        if self.ban.reach:
+            self.recent = torch.cat([self.recent, ids], dim=1)[:, -self.ban.reach :]
+        return ids
+
+
+def noise(seeds: Sequence[int], position: int) -> Float[Tensor, " B"]:
+    """A number from 0 to below 1 for every row, which follows from its seed and the position, on the CPU.
+
+    >>> noise([3, 4], 10).tolist() == [*noise([3], 10).tolist(), *noise([4], 10).tolist()]
+    True
+    """
+    return torch.tensor([(mix(seed, position) >> 31) / 2**32 for seed in seeds], dtype=torch.float64)
+
+
+def draw(logits: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[Tensor, "B 1"]:
+    """The id at which the cumulative probability exceeds a number from 0 to below 1: inverse transform sampling.
+
+    >>> draw(torch.tensor([[0.0, -inf, 0.0]] * 2), torch.tensor([0.4, 0.6], dtype=torch.float64)).tolist()
+    [[0], [2]]
+    """
+    total = logits.to(uniform.dtype).softmax(dim=-1).cumsum(dim=-1)
+    target, last = uniform.unsqueeze(-1) * total[:, -1:], (total < total[:, -1:]).sum(dim=-1, keepdim=True)
+    return torch.minimum((total <= target).sum(dim=-1, keepdim=True), last)
+
+
+def sampler(state: State, sampling: "Sampling", ban: Sequence[Sequence[int]] = ()) -> Sampler:
+    """The sampler that goes on from a state, with its seed."""
+    seeds = [row_seed(state.seed, row) for row in range(len(state.ids))]
+    return Sampler(state.ids, state.logits.shape[-1], sampling.filters(), seeds, ban)
+
+
+def sample_tokens(
     model: SequenceModel,
     prompt: Int[Tensor, "B T"],
-    *apply: Filter,
+    *filters: Filter,
     source: Tensor | None = None,
-    source_mask: Tensor | None = None,
+    source_mask: Bool[Tensor, "B S"] | None = None,
     seed: int | None = None,
-) -> Iterator[Drawn]:
-    """Yield the next ids for as long as they are asked for: the same for every architecture.
+) -> Iterator[Step]:
+    """Generate token after token for as long as they are asked for, the same way for every architecture.
 
-    The same seed draws the same ids; without one, every call draws others. A core that reads no more than `longest`
-    tokens goes on for ever too: whenever it is full, the last half of what it read is read anew.
+    Args:
+        model: a model whose core reads forwards.
+        prompt: the ids to go on from, (B, T).
+        filters: applied to the logits in this order, for instance `temperature(0.8), top_k(40)`; none: plain sampling.
+        source: what the model attends to, ids (B, S) or numbers (B, S, F).
+        source_mask: which places of the source are present; None: all.
+        seed: the same seed draws the same ids; None: others in every call.
+
+    Returns:
+        Steps: `ids` (B, 1) and `log_probability` (B,), in nats and without the filters.
+
+    >>> from itertools import islice
+    >>> from unspool import Tokens, cores, embedding, head
+    >>> model = SequenceModel(embedding(Tokens(5), 8), cores.build("core", "recurrent", width=8), head(Tokens(5), 8))
+    >>> [step.ids.shape for step in islice(sample_tokens(model, torch.tensor([[1, 2]]), greedy), 2)]
+    [torch.Size([1, 1]), torch.Size([1, 1])]
     """
-    rng = torch.Generator(prompt.device)
-    rng.manual_seed(seed) if seed is not None else rng.seed()
-    model.eval()
-    longest = model.core.longest
-    recent = prompt if longest is None else prompt[:, -longest:]  # what the state knows, where that is limited
-    logits, state = _read(model, recent, source, source_mask)
-    said = torch.zeros_like(logits[:, -1], dtype=torch.bool).scatter(-1, prompt, True)
-    while True:
-        scores = logits[:, -1].float()
-        log_probabilities = scores.log_softmax(dim=-1)
-        for change in apply:
-            scores = change(scores, said)
-        ids = torch.multinomial(scores.softmax(dim=-1), 1, generator=rng)
-        yield Drawn(ids, log_probabilities.gather(-1, ids).squeeze(-1))
-        said.scatter_(-1, ids, True)
-        if longest is not None and recent.shape[1] == longest:
-            recent = torch.cat([recent, ids], dim=1)[:, -max(1, longest // 2) :]
-            logits, state = _read(model, recent, source, source_mask)
-            continue
-        recent = recent if longest is None else torch.cat([recent, ids], dim=1)
-        with torch.no_grad():
-            logits, state = model(ids, state)
-
-
-@torch.no_grad()
-def _read(model: SequenceModel, prompt: Tensor, source: Tensor | None, mask: Tensor | None) -> tuple[Tensor, State]:
-    return model(prompt, model.start(prompt, source, mask))
+    engine = Engine(model)
+    state = engine.read(prompt, source=source, source_mask=source_mask)
+    state = state if seed is None else replace(state, seed=seed)
+    seeds = [row_seed(state.seed, row) for row in range(len(prompt))]
+    return engine.steps(state, Sampler(state.ids, state.logits.shape[-1], filters, seeds))

@@ -15,7 +15,7 @@ LOOKED = 4  # batches that are unrolled
 class Losses:
     """The losses of one or several runs over their steps: records as metrics.jsonl has them, by run.
 
-    >>> Losses({"a": [{"kind": "valid", "step": 9, "way": "all", "loss": 1.5}]}).told()
+    >>> Losses({"a": [{"kind": "valid", "step": 9, "set": "all", "loss": 1.5}]}).told()
     ['a: best validation loss 1.5000 at step 9']
     """
 
@@ -27,7 +27,7 @@ class Losses:
         for name, records in self.records.items():
             trained = [(r["step"], r["loss"]) for r in records if r["kind"] == "step"]
             judged = [r for r in records if r["kind"] == "valid"]
-            first = [(r["step"], r["loss"]) for r in judged if r["way"] == judged[0]["way"]]
+            first = [(r["step"], r["loss"]) for r in judged if r["set"] == judged[0]["set"]]
             found[name] = trained, first
         return found
 

@@ -7,6 +7,7 @@ from math import isfinite
 import torch
 from torch import Tensor, nn
 
+from unspool.data.probe import Probe, beginning, cut, everywhere
 from unspool.errors import DataError
 from unspool.look.attention import loss_without_heads, sights
 from unspool.look.lags import gradient_by_lag, windows
@@ -27,7 +28,6 @@ from unspool.look.views import Attention, Embeddings, Gradient, Map, Neuron, Neu
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell
 from unspool.schema import Count
-from unspool.tasks.passage import Passage, beginning, cut, everywhere
 from unspool.tasks.translate import diagonal
 
 Vocabulary = Callable[[Sequence[int]], list[str]]
@@ -53,7 +53,7 @@ class Look:
     >>> model = SequenceModel(embedding(Tokens(3), 4), cores.build("core", "recurrent", width=4), head(Tokens(3), 4))
     >>> ids = torch.tensor([[0, 1, 2, 0, 1, 2]])
     >>> batch = Batch(ids[:, :-1], ids[:, 1:], torch.ones(1, 5, dtype=torch.bool))
-    >>> look = Look(model, Passage(batch, [list("abcab")], [list("bcabc")]))
+    >>> look = Look(model, Probe(batch, [list("abcab")], [list("bcabc")]))
     >>> [gate.name for gate in look.gates()]
     ['layer 1 input', 'layer 1 forget', 'layer 1 output']
     """
@@ -61,17 +61,17 @@ class Look:
     def __init__(
         self,
         model: SequenceModel,
-        passage: Passage,
+        probe: Probe,
         vocabulary: Vocabulary | None = None,
         shown: Count = 2000,
         progress: Progress | None = None,
         name: str = "",
     ) -> None:
-        self.model, self.passage, self.vocabulary = model, passage, vocabulary
+        self.model, self.probe, self.vocabulary = model, probe, vocabulary
         self.shown, self.progress, self.name = shown, progress, name
-        self.batch = passage.batch
-        tokens, targets = ([row[:shown] for row in rows] for rows in (passage.tokens, passage.targets))
-        self.rows = Rows(tokens, targets, passage.source)
+        self.batch = probe.batch
+        tokens, targets = ([row[:shown] for row in rows] for rows in (probe.tokens, probe.targets))
+        self.rows = Rows(tokens, targets, probe.source)
 
     @cached_property
     def record(self) -> Record:
@@ -86,7 +86,7 @@ class Look:
     @property
     def share_asked(self) -> float:
         """How many tokens are asked for, for each character of them: what a loss a token is to be multiplied by."""
-        asked = [token.replace("\\n", "n") for row in self.passage.targets for token in row if token]
+        asked = [token.replace("\\n", "n") for row in self.probe.targets for token in row if token]
         return len(asked) / max(1, sum(map(len, asked)))
 
     def surprise(self) -> Surprise:
@@ -191,7 +191,7 @@ class Look:
         """For every feature of the passage the unit that tells it best, of all states."""
         times, states = self.record.times, self._places(STATES)
         stride = max(1, -(-len(times) * len(self.batch.inputs) // SEARCHED))
-        kept = {name: feature[:, times] for name, feature in self.passage.features.items()}
+        kept = {name: feature[:, times] for name, feature in self.probe.features.items()}
         asked: dict[str, Tensor] = {}
         for name, feature in kept.items():
             one = self._there(feature.unsqueeze(-1)).squeeze(-1)[::stride]

@@ -5,13 +5,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unspool.batch import Batch
+from unspool.data.probe import cut, everywhere
 from unspool.errors import DataError
 from unspool.look.record import along
 from unspool.look.watch import watch
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import resting
 from unspool.schema import Count
-from unspool.tasks.passage import cut, everywhere
 
 
 def windows(batch: Batch, lags: Count, rows: Count = 16) -> Batch:

@@ -8,7 +8,7 @@ from textwrap import wrap
 from typing import Any
 
 from unspool.look.canvas import COLOURS, INK, Picture, focus
-from unspool.tasks.drawings import Album, Captioned, Confusion, Drawing, Flights, Heatmap, Heatmaps, Outlook
+from unspool.metrics.drawings import Album, Captioned, Confusion, Drawing, Flights, Heatmap, Heatmaps, Outlook
 
 TRAIN = "#9fb8d0"
 WRONG, RIGHT = "#b03a00", "#777777"
@@ -29,8 +29,8 @@ def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "",
         now = mean(y[-max(1, len(y) // 50) :])
         axes.plot(x, smooth(y), color=INK, linewidth=1.6, label=f"training (now {now:.3f})")
     judged = [record for record in records if record["kind"] == "valid"]
-    for way, colour in zip(dict.fromkeys(record["way"] for record in judged), WAYS, strict=False):
-        points = [(record["step"], record["loss"]) for record in judged if record["way"] == way]
+    for way, colour in zip(dict.fromkeys(record["set"] for record in judged), WAYS, strict=False):
+        points = [(record["step"], record["loss"]) for record in judged if record["set"] == way]
         label = f"validation, {way} (best {min(p[1] for p in points):.3f})"
         axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=4, linewidth=1.6, label=label)
     focus(axes, y, 0.99)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 
 from unspool.batch import Batch
+from unspool.data.probe import Probe
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
+from unspool.tasks.legacy import GenerationRequest
 from unspool.tasks.of_text import OfText
-from unspool.tasks.passage import Passage
-from unspool.tasks.task import Question
 
 
 class Typed(OfText):
@@ -19,7 +19,7 @@ class Typed(OfText):
         self.tokenizer = tokenizer
 
 
-def of_text(text: str, tokenizer: Tokenizer, asks: bool = True) -> Passage:
+def of_text(text: str, tokenizer: Tokenizer, asks: bool = True) -> Probe:
     """A text as one row in which each token is read and, where the model `asks` for it, the next is to be said.
 
     Errors: DataError for a text of fewer than three tokens, and for characters that the model does not know.
@@ -38,10 +38,10 @@ def of_text(text: str, tokenizer: Tokenizer, asks: bool = True) -> Passage:
     return Typed(tokenizer).named(Batch(read, said, torch.full_like(read, asks, dtype=torch.bool)))
 
 
-def answered(question: Question, answer: Sequence[int]) -> Batch:
+def answered(question: GenerationRequest, answer: Sequence[int]) -> Batch:
     """A question with an answer to it as one row: each token of the answer is asked for, and the end behind it.
 
-    >>> answered(Question([0], 0, 5, [3, 4]), [1, 2]).targets.tolist()
+    >>> answered(GenerationRequest([0], 0, 5, [3, 4]), [1, 2]).targets.tolist()
     [[1, 2, 0]]
     """
     read = torch.tensor([[*question.prompt, *answer]])

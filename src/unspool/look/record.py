@@ -10,12 +10,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unspool.batch import Batch
+from unspool.data.probe import cut
 from unspool.look.watch import Trace, watch
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell
 from unspool.nn.part import resting
 from unspool.schema import Count
-from unspool.tasks.passage import cut
 
 CHUNK = 128  # positions of a row that are read at once
 AT_ONCE = 2048  # of all rows together

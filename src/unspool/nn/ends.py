@@ -24,6 +24,8 @@ class Head(Part):
 
     spreads: bool = False
     """Whether it says how sure it is of numbers, so that drawing them makes sense."""
+    measure: str = "nats"
+    """What the loss of a position is measured in."""
     smoothing: float = 0.0
     """In training, so much of each target is spread over all of them."""
 
@@ -85,6 +87,8 @@ class Categorical(Head):
 
 class Gaussian(Head):
     """Which numbers come next, as the mean of a Gaussian of unit variance: the loss is half the squared error."""
+
+    measure = "half squared error"
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Means."""

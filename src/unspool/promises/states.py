@@ -8,7 +8,7 @@ from itertools import islice, product
 import torch
 from torch import Tensor
 
-from unspool.generate.sampling import greedy, stream
+from unspool.generate.sampling import greedy, sample_tokens
 from unspool.nn.part import detach, fork, select, tensors
 from unspool.promises.differences import furthest, largest
 from unspool.subjects import ROWS, SIZE, TIME, Subject
@@ -126,8 +126,8 @@ def rows_are_strangers(subject: Subject) -> float:
     if not subject.streams:
         return furthest(together, alone)
     looks = subject.looks(range(ROWS))
-    one = [d.ids for d in islice(stream(model, ids[:1], greedy, **subject.looks([0])), 6)]
-    three = [d.ids[:1] for d in islice(stream(model, ids, greedy, **looks), 6)]
+    one = [d.ids for d in islice(sample_tokens(model, ids[:1], greedy, **subject.looks([0])), 6)]
+    three = [d.ids[:1] for d in islice(sample_tokens(model, ids, greedy, **looks), 6)]
     return largest(furthest(together, alone), furthest(torch.cat(one), torch.cat(three)))
 
 
@@ -136,7 +136,7 @@ def writing_is_reading(subject: Subject) -> float:
     if not subject.streams:
         return 0.0
     model, ids, looks = subject.model(), subject.ids(), subject.looks(range(ROWS))
-    drawn, again = (list(islice(stream(model, ids, seed=1, **looks), 12)) for _ in range(2))
+    drawn, again = (list(islice(sample_tokens(model, ids, seed=1, **looks), 12)) for _ in range(2))
     written = torch.cat([d.ids for d in drawn], dim=1)
     if not torch.equal(written, torch.cat([d.ids for d in again], dim=1)):
         raise ValueError("the same seed wrote something else")

@@ -1,64 +1,90 @@
-"""What a trained model is worth: its task's exams, and what it does by itself."""
+"""What a trained model is worth on a split: its task's evaluation sets, and what its own pipeline predicts."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from torch import Tensor
-
-from unspool.batch import Batch, Batches
-from unspool.generate.beam import answers
-from unspool.generate.rollout import Roller
-from unspool.generate.sampling import Sampling
-from unspool.generate.whole import whole
-from unspool.look.attention import looks
+from unspool.data.predictions import Prediction
+from unspool.metrics.drawings import Drawing
+from unspool.metrics.metric import GenerationSet, Metric
 from unspool.models.sequence import SequenceModel
-from unspool.tasks.drawings import Drawing
-from unspool.tasks.task import Figures, Form, Marks, Task, Writer
-from unspool.train.evaluate import evaluate
+from unspool.pipelines.pipeline import Pipeline
+from unspool.tasks.task import Task
+from unspool.train.evaluate import evaluate_set
 
-LONGEST = 2000
-"""How many tokens a whole piece may have, where nobody says."""
+Results = dict[str, float]
+"""Values by `split/set[:group]/metric`: what results.json holds and [expect] claims."""
 
-
-class Examinee:
-    """A trained model in an examination: a `tasks.task.Trained`."""
-
-    def __init__(self, model: SequenceModel, device: str = "cpu") -> None:
-        self.model, self.device = model, device
-        self.write: Writer = partial(answers, model)
-        self.roll = Roller(model)
-
-    def score(self, batches: Batches, mark: Callable[[Tensor, Batch], Marks]) -> dict[str, float]:
-        """The means of all marks over one epoch of batches."""
-        return evaluate(self.model, batches, self.device, mark=mark).marks
-
-    def compose(self, form: Form, count: int, temperature: float) -> list[list[int]]:
-        """The ids of so many whole pieces, the same ones each time."""
-        made = whole(self.model, form, count, LONGEST, Sampling(temperature=temperature), seed=0)
-        return [piece.ids for piece in made]
-
-    def looks(self, batch: Batch) -> list[Tensor]:
-        """Where each look at the source went, one (B, K, T, S) for each part that looks: rows sum to 1."""
-        return looks(self.model, batch.to(self.device))
+MakePipeline = Callable[..., Pipeline]
+"""Options give the pipeline of the task around the model."""
 
 
-def judged(model: SequenceModel, task: Task, split: str, device: str) -> tuple[dict[str, Figures], dict[str, Drawing]]:
-    """What a model is worth on a split by the way of judging, and what is to be drawn by the name of its file."""
-    found: dict[str, Figures] = {}
-    drawn: dict[str, Drawing] = {}
-    for way, batches in task.exams(split).items():
-        score = evaluate(model, batches, device, mark=task.mark)
-        found[way] = {**task.figures(split, score.loss, score.marks)}
-        drawn |= task.confusions(score.marks)
-    figures, seen = task.finals(split, Examinee(model, device))
-    return found | figures, drawn | seen
+def evaluate_run(
+    model: SequenceModel, task: Task, split: str, device: str, pipeline: MakePipeline
+) -> tuple[Results, dict[str, Drawing]]:
+    """Every value of a model on a split, and what is to be drawn, by the name of its file.
 
+    Args:
+        model: the trained model.
+        task: with its data.
+        split: train, valid or test.
+        device: where the model is.
+        pipeline: makes the task's pipeline around the model.
 
-def by_name(split: str, found: Mapping[str, Figures]) -> dict[str, float]:
-    """What `judged` found on a split, as results.json and [expect] call it; words are left out.
-
-    >>> by_name("test", {"all": {"accuracy": 0.5, "how": "smoothed"}})
-    {'test_all_accuracy': 0.5}
+    Returns: nothing where the task has no such split.
     """
-    figures = {f"{split}_{way}_{name}": value for way, named in found.items() for name, value in named.items()}
-    return {name: value for name, value in figures.items() if not isinstance(value, str)}
+    results: Results = {}
+    drawings: dict[str, Drawing] = {}
+    for name, evaluated in task.eval_sets(split).items():
+        values, metrics = evaluate_set(model, evaluated, device)
+        results |= {f"{split}/{name}/{key}": value for key, value in values.items()}
+        drawings |= drawn(metrics)
+    for name, generated in task.generation_sets(split).items():
+        predictor = pipeline(**generated.options)
+        generation, pictures = evaluate_generation(predictor, generated)
+        results |= {f"{split}/{name}{group}/{key}": value for (group, key), value in generation.items()}
+        drawings |= pictures
+    return results, drawings
+
+
+def evaluate_generation(
+    pipeline: Any, generated: GenerationSet
+) -> tuple[dict[tuple[str, str], float], dict[str, Drawing]]:
+    """The values of a generation set by group (":name", or "" for all of it) and metric, and what is to be drawn."""
+    predictions: list[Prediction] = list(pipeline.predict(generated.records))
+    measured: dict[str, Sequence[Metric]] = {}
+    for record, prediction in zip(generated.records, predictions, strict=True):
+        for group in ("", *(f":{name}" for name in generated.groups(record))):
+            if group not in measured:
+                measured[group] = [make() for make in generated.metrics]
+            for metric in measured[group]:
+                metric.update(prediction, record)
+    values = {
+        (group, key): value
+        for group, metrics in measured.items()
+        for metric in metrics
+        for key, value in metric.compute().items()
+    }
+    return values, drawn(measured.get("", ())) | dict(generated.drawing(predictions))
+
+
+def drawn(metrics: Sequence[Metric]) -> dict[str, Drawing]:
+    """What is to be drawn of some metrics."""
+    found: dict[str, Drawing] = {}
+    for metric in metrics:
+        found |= metric.drawing()
+    return found
+
+
+def by_set(results: Mapping[str, float], split: str) -> dict[str, dict[str, float]]:
+    """The values of a split, by its sets.
+
+    >>> by_set({"valid/all/loss": 1.5, "train/loss": 1.4}, "valid")
+    {'all': {'loss': 1.5}}
+    """
+    found: dict[str, dict[str, float]] = {}
+    for key, value in results.items():
+        first, _, rest = key.partition("/")
+        name, _, metric = rest.rpartition("/")
+        if first == split and name:
+            found.setdefault(name, {})[metric] = value
+    return found

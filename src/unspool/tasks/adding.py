@@ -1,5 +1,6 @@
 """The sum of the two that were marked."""
 
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -7,9 +8,11 @@ from annotated_types import Ge
 from torch import Tensor
 
 from unspool.batch import Batch, Vectors
+from unspool.metrics.metric import MetricFactory, Unit
+from unspool.metrics.values import MeanSquaredError, WithinTolerance
 from unspool.schema import Count
 from unspool.tasks.generated import Generated
-from unspool.tasks.task import Marks, tasks
+from unspool.tasks.task import tasks
 
 
 @tasks.register("adding")
@@ -19,11 +22,13 @@ class Adding(Generated):
     Asked at the end (Hochreiter & Schmidhuber 1997, experiment 4; as in Le et al. 2015, arXiv:1504.00941). Always
     saying 1 has a squared error of 1/6; an answer within 0.04 of the truth is called right.
 
-    >>> batch = Adding(length=6, batch_size=1).batches()[0]
+    >>> batch = Adding(length=6, batch_size=1).train_batches()[0]
     >>> values, marks = batch.inputs[0].unbind(dim=1)
     >>> bool(torch.isclose(batch.targets[0, -1, 0], (values * marks).sum())), int(marks.sum())
     (True, 2)
     """
+
+    unit = Unit("value")
 
     def __init__(
         self, length: Annotated[int, Ge(2)] = 50, batch_size: Count = 32, epoch: Count = 30, seed: int = 0
@@ -55,11 +60,6 @@ class Adding(Generated):
             "the sum so far": total,
         }
 
-    def mark(self, scores: Tensor, batch: Batch) -> Marks:
-        """The squared error, and how many sums are within 0.04."""
-        error = (scores - batch.targets)[batch.loss_mask].float()
-        number = float(len(error))
-        return {
-            "squared_error": (float(error.square().sum()), number),
-            "accuracy": (float((error.abs() < 0.04).sum()), number),
-        }
+    def metrics(self) -> list[MetricFactory]:
+        """The squared error, and the share of sums within 0.04."""
+        return [MeanSquaredError, partial(WithinTolerance, 0.04)]

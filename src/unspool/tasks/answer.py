@@ -8,7 +8,7 @@ from unspool.data.batching.bucketed import Bucketed, Row
 from unspool.data.batching.buckets import Side
 from unspool.data.readers.tables import Record
 from unspool.schema import Count, Natural
-from unspool.tasks.task import Task
+from unspool.tasks.legacy import Task
 
 
 def column(part: Sequence[Record], name: str) -> str:
@@ -43,7 +43,7 @@ class Answer(Task):
         self.batch_size, self.padding, self.masked = batch_size, padding, masked
         self.pool, self.pad, self.seed = pool, pad, seed
 
-    def batches(self) -> Batches:
+    def train_batches(self) -> Batches:
         """The training rows, in another order in every epoch."""
         return self._bucketed("train", self.pool)
 
@@ -58,6 +58,6 @@ class Answer(Task):
     def _bucketed(self, split: str, pool: int) -> Bucketed:
         return self.batching(self.rows[split], self.batch_size, self.padding, self.masked, self.pad, pool, self.seed)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """How many rows each split has."""
         return ", examples: " + ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items())

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Batches, Vectors
-from unspool.data.source import Nothing
+from unspool.data.splits import NoData
 from unspool.data.synthetic.flight import Ball, flight
+from unspool.metrics.drawings import Flights
 from unspool.schema import Count, Natural, NotNegative, Positive
 from unspool.seeds import mix
-from unspool.tasks.drawings import Flights
 from unspool.tasks.generated import seed_of
-from unspool.tasks.task import Figures, Finals, Marks, Roller, Task, Trained, tasks
+from unspool.tasks.legacy import Figures, Finals, Marks, Roller, Task, Trained, tasks
 
 HORIZONS = (1, 2, 5, 10, 20, 50, 100, 200)
 """So many frames ahead the roll-out is judged, and at its end."""
@@ -37,11 +37,11 @@ class BallInBox(Task):
     that stays and one that flies straight on.
 
     >>> task = BallInBox(length=4, speed=0.1)
-    >>> task.batches()[0].inputs.shape, float(task.places(3, 1, 9).min()) >= 0
+    >>> task.train_batches()[0].inputs.shape, float(task.places(3, 1, 9).min()) >= 0
     (torch.Size([32, 4, 2]), True)
     """
 
-    material = Nothing
+    dataset = NoData
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class BallInBox(Task):
         begins = Ball(chance[:, :2], speed.unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], dim=1))
         return flight(begins, torch.tensor([0.0, self.gravity]).double(), frames).float()
 
-    def batches(self) -> Batches:
+    def train_batches(self) -> Batches:
         """Flights that never come again."""
         return Flown(self, self.seed)
 

@@ -12,17 +12,16 @@ from unspool.data.readers.images import numbers, patches, rows, shape, side_of
 from unspool.data.readers.images import pixels as as_pixels
 from unspool.data.readers.tables import Record
 from unspool.data.readers.text import read_bytes
-from unspool.data.records import Examples
-from unspool.data.source import parts
+from unspool.data.splits import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.data.unseen_bigrams import unseen_bigrams
 from unspool.metrics.captions import cider
+from unspool.metrics.drawings import Album, Captioned
 from unspool.metrics.scene_captions import attributes
 from unspool.metrics.text import bleus
 from unspool.schema import Count, Natural, NotNegative
-from unspool.tasks.drawings import Album, Captioned
 from unspool.tasks.in_words import InWords, line_break
-from unspool.tasks.task import Figures, Finals, Question, Trained, tasks
+from unspool.tasks.legacy import Figures, Finals, GenerationRequest, Trained, tasks
 
 ALBUM = 24  # images
 
@@ -44,14 +43,14 @@ class Caption(InWords):
     and unrelated.
     """
 
-    material = CaptionedImages
+    dataset = CaptionedImages
     answers: ClassVar[bool] = True
-    nothing: ClassVar[Examples] = Examples([])
+    nothing: ClassVar[Splits] = Splits([])
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word"}
 
     def __init__(
         self,
-        splits: Examples,
+        splits: Splits,
         tokenizer: Tokenizer,
         seed: int = 0,
         patch_height: Natural = 4,
@@ -92,13 +91,13 @@ class Caption(InWords):
         side = side_of(pixels)
         return patches(pixels, side, *shape(side, *self.cut))
 
-    def ask(self, text: str, material: CaptionedImages) -> Question:
+    def ask(self, text: str, dataset: CaptionedImages) -> GenerationRequest:
         """An image file, by its path."""
-        pixels = as_pixels(read_bytes(text), text, material.side)
+        pixels = as_pixels(read_bytes(text), text, dataset.side)
         source = self.seen(self.sequence(pixels))
-        return Question([self.edge], self.edge, self.asked["length"], source, self.asked["length_penalty"])
+        return GenerationRequest([self.edge], self.edge, self.asked["length"], source, self.asked["length_penalty"])
 
-    def answer(self, ids: list[int], material: CaptionedImages) -> str:
+    def answer(self, ids: list[int], dataset: CaptionedImages) -> str:
         """What is said of it, its punctuation where it is usually written."""
         return together(self.tokenizer.decode(ids))
 
@@ -106,7 +105,7 @@ class Caption(InWords):
         """Pixels as numbers."""
         return numbers(source)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """How many images each split has."""
         return ", images: " + ", ".join(f"{name} {len(images):,}" for name, images in self.images.items())
 

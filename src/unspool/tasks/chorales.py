@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
-from unspool.data.music.chorales import HIGHEST, LOWEST, ChoraleBook, Chorales, Chord, played
+from unspool.data.music.chorales import HIGHEST, LOWEST, ChoraleBook, Chord, played
 from unspool.data.music.midi import midi
-from unspool.data.music.notes import Piece
+from unspool.data.music.notes import Score
 from unspool.data.music.synth import wav
-from unspool.data.source import parts
+from unspool.data.splits import Splits, parts
 from unspool.errors import ConfigError
 from unspool.schema import Count, Natural, NotNegative
+from unspool.tasks.legacy import DocumentFormat, perplexity, tasks
 from unspool.tasks.pieces import Pieces
-from unspool.tasks.task import Form, perplexity, tasks
 
 EDGE, NEXT, FIRST = 0, 1, 2
 """Ids: a piece begins and ends, the next chord begins, and the lowest pitch."""
@@ -37,11 +37,11 @@ class ChoraleWriting(Pieces):
     """
 
     way = "chorales"
-    material = ChoraleBook
+    dataset = ChoraleBook
 
     def __init__(
         self,
-        splits: Chorales,
+        splits: Splits,
         seed: int = 0,
         batch_size: Count = 16,
         pool: Natural = 20,
@@ -54,15 +54,15 @@ class ChoraleWriting(Pieces):
         super().__init__(rows, ChoraleForm(), seed, batch_size, pool, pieces, temperature)
 
     @classmethod
-    def form(cls, tokenizers: Mapping[str, Any]) -> Form:
+    def form(cls, tokenizers: Mapping[str, Any]) -> DocumentFormat:
         """A chorale."""
         return ChoraleForm()
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """How many pieces each split has."""
         return ", pieces: " + ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items())
 
-    def read_as(self, ids: Sequence[int]) -> list[str]:
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
         """Pitches as MIDI's numbers, a comma before the next chord, and a line at either end."""
         return [{EDGE: "|", NEXT: ","}.get(id, str(id - FIRST + LOWEST)) for id in ids]
 
@@ -82,7 +82,7 @@ class ChoraleWriting(Pieces):
         return {"loss": loss, "chord_nll": loss * self.tokens(split) / chords, "perplexity": perplexity(loss)}
 
 
-class ChoraleForm(Form):
+class ChoraleForm(DocumentFormat):
     """A piece in chords. It may begin with some: "67 64 60 48, 69 65 60 53".
 
     >>> form = ChoraleForm()
@@ -122,7 +122,7 @@ class ChoraleForm(Form):
         chords = self.chords(ids)
         return {"well_formed": bool(chords) and all(len(c) <= 4 and list(c) == sorted(set(c))[::-1] for c in chords)}
 
-    def piece(self, ids: Sequence[int]) -> Piece:
+    def piece(self, ids: Sequence[int]) -> Score:
         """The chords as notes."""
         return played([tuple(sorted(set(chord), reverse=True)) for chord in self.chords(ids)], "Chorale")
 

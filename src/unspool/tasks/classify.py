@@ -1,76 +1,64 @@
 """Which label does a text have?"""
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from functools import partial
 
-import torch
 from torch import Tensor
 
-from unspool.batch import Tokens
-from unspool.data.batching.buckets import Side
+from unspool.batch import Batch
 from unspool.data.labelled import Labelled
-from unspool.data.readers.tables import Record
-from unspool.data.records import Examples
-from unspool.data.source import parts
-from unspool.data.tokenizer import Tokenizer
+from unspool.data.preprocessors.preprocessor import Preprocessor
+from unspool.data.preprocessors.text import LabelledText
+from unspool.data.splits import Splits
 from unspool.errors import DataError
+from unspool.metrics.labels import ConfusionMatrix
+from unspool.metrics.metric import EvalSet, Unit
+from unspool.pipelines.classification import SequenceClassification
 from unspool.schema import Count, Natural
-from unspool.tasks.answer import column
-from unspool.tasks.of_text import OfText
-from unspool.tasks.one_label import OneLabel, answered
+from unspool.tasks.sequence import RowTask, evaluation_pool, label_features, text_features_of
 from unspool.tasks.task import tasks
 
 
-@tasks.register("classify")
-class Classify(OfText, OneLabel):
-    """Which label does a text have? The answer is asked for where the text ends.
+class LabelTask(RowTask):
+    """One label for each record: accuracy, macro F1 and a confusion matrix on the set "all"."""
 
-    Texts of similar lengths make a batch: every `pool` batches share out their rows by length (1: lengths are as they
-    come). `padding` is the side that shorter texts are filled up at. With `masked` false the padding is a token like
-    others, and the answer is asked for behind it: a mistake that has been published, for comparison. Of each text
-    `longest` tokens are read (0: all), those that it begins with or, with `keep` "last", those that it ends with.
-
-    A core that reads both ways is fine here. Core "pooled" answers from all places, not from the last alone.
-    """
-
-    material = Labelled
-    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word", "labels": "label"}
+    pipeline = SequenceClassification
+    unit = Unit("label")
+    causal = False
 
     def __init__(
-        self,
-        splits: Examples,
-        tokenizer: Tokenizer,
-        labels: Tokenizer,
-        seed: int = 0,
-        batch_size: Count = 32,
-        longest: Natural = 0,
-        keep: Literal["first", "last"] = "first",
-        padding: Side = "right",
-        masked: bool = True,
-        pool: Natural = 50,
+        self, splits: Splits, preprocessor: Preprocessor, seed: int = 0, batch_size: Count = 32, pool: Natural = 50
     ) -> None:
-        self.tokenizer = tokenizer
-        self.inputs = Tokens(tokenizer.size + (not masked))
-        rows = {
-            name: answered(read(records, tokenizer, longest, keep), records, labels)
-            for name, records in parts(splits).items()
+        if preprocessor.targets.size < 2:
+            raise DataError("the training data has one label only", hint="check data.path and data.label")
+        super().__init__(splits, preprocessor, seed, batch_size, pool)
+        self.labels = preprocessor.target_labels(range(preprocessor.targets.size))
+
+    def eval_sets(self, split: str) -> dict[str, EvalSet]:
+        """Every row of the split once."""
+        if split not in self.rows:
+            return {}
+        return {
+            "all": EvalSet(self.batches(split, evaluation_pool(self.pool)), [partial(ConfusionMatrix, self.labels)])
         }
-        pad = 0 if masked else tokenizer.size
-        super().__init__(rows, labels, batch_size, padding, masked, pool, pad, seed)
 
-    @classmethod
-    def texts(cls, part: Sequence[Record]) -> dict[str, str]:
-        """The texts and the labels, one after the other."""
-        return super().texts(part) | {"tokenizer": column(part, "text")}
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """Which label the whole sequence has."""
+        return {**super().features(batch), **label_features(batch, self.labels)}
 
 
-def read(records: Sequence[Record], tokenizer: Tokenizer, longest: int, keep: str = "first") -> list[Tensor]:
-    """The ids of each text, at most `longest` of them (0: all)."""
-    wanted = slice(-longest, None) if keep == "last" else slice(longest or None)
-    found = []
-    for record in records:
-        ids = tokenizer.encode(record["text"])[wanted]
-        if not len(ids):
-            raise DataError(f"no token is left of the text {record['text'][:40]!r}", hint="leave it out")
-        found.append(torch.from_numpy(ids).long())
-    return found
+@tasks.register("classify")
+class Classify(LabelTask):
+    """Which label does a text have? It is predicted at the end of the text.
+
+    Texts of similar lengths make a batch: every `pool` batches' worth of rows are sorted by length (1: lengths are as
+    they come). A core that reads both ways is fine here, and core "pooled" predicts from all positions. How texts are
+    read is said in [preprocessor] (`unspool.data.preprocessors.text.LabelledText`).
+    """
+
+    dataset = Labelled
+    preprocessing = LabelledText
+    preprocessor: LabelledText
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What is true of the text so far, and which label it has."""
+        return {**text_features_of(batch, self.preprocessor.tokenizer), **super().features(batch)}

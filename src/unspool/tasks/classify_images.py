@@ -8,12 +8,11 @@ from unspool.batch import Batch, Vectors
 from unspool.data.batching.bucketed import Bucketed, Row
 from unspool.data.pictures import LabelledImages
 from unspool.data.readers.images import numbers, patches, shape, side_of
-from unspool.data.records import Examples
-from unspool.data.source import parts
+from unspool.data.splits import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.schema import Count, Natural
+from unspool.tasks.legacy import tasks
 from unspool.tasks.one_label import OneLabel, answered
-from unspool.tasks.task import tasks
 
 
 class _Pixels(Bucketed):
@@ -34,13 +33,13 @@ class ClassifyImages(OneLabel):
     bottom, for a recurrent core that reads both ways.
     """
 
-    material = LabelledImages
+    dataset = LabelledImages
     tokenizers: ClassVar[Mapping[str, str]] = {"labels": "label"}
     batching = _Pixels
 
     def __init__(
         self,
-        splits: Examples,
+        splits: Splits,
         labels: Tokenizer,
         seed: int = 0,
         patch_height: Natural = 4,

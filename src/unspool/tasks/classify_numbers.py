@@ -7,12 +7,11 @@ import torch
 
 from unspool.batch import Vectors
 from unspool.data.features import Features
-from unspool.data.records import Examples
-from unspool.data.source import parts
+from unspool.data.splits import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.schema import Count
+from unspool.tasks.legacy import tasks
 from unspool.tasks.one_label import OneLabel, answered
-from unspool.tasks.task import tasks
 
 
 @tasks.register("classify-numbers")
@@ -23,10 +22,10 @@ class ClassifyNumbers(OneLabel):
     so core "window-mlp" with a window of 1, a feed-forward net, is all it takes; any other core reads it too.
     """
 
-    material = Features
+    dataset = Features
     tokenizers: ClassVar[Mapping[str, str]] = {"labels": "label"}
 
-    def __init__(self, splits: Examples, labels: Tokenizer, seed: int = 0, batch_size: Count = 32) -> None:
+    def __init__(self, splits: Splits, labels: Tokenizer, seed: int = 0, batch_size: Count = 32) -> None:
         every = parts(splits)
         names = list(splits.train[0]["features"])
         self.inputs = Vectors(len(names))

@@ -7,13 +7,12 @@ import torch
 
 from unspool.batch import Vectors
 from unspool.data.batching.buckets import Side
-from unspool.data.records import Examples
 from unspool.data.sounds import Sounds, log_mel
-from unspool.data.source import parts
+from unspool.data.splits import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.schema import Count, Natural, Positive
+from unspool.tasks.legacy import tasks
 from unspool.tasks.one_label import OneLabel, answered
-from unspool.tasks.task import tasks
 
 
 @tasks.register("classify-sounds")
@@ -25,12 +24,12 @@ class ClassifySounds(OneLabel):
     read (0: all). `padding`, `masked` and `pool` are as for the task "classify".
     """
 
-    material = Sounds
+    dataset = Sounds
     tokenizers: ClassVar[Mapping[str, str]] = {"labels": "label"}
 
     def __init__(
         self,
-        splits: Examples,
+        splits: Splits,
         labels: Tokenizer,
         seed: int = 0,
         bands: Count = 40,

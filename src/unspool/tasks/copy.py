@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
+from unspool.data.probe import left
 from unspool.schema import Count, Natural
 from unspool.tasks.generated import Generated
-from unspool.tasks.passage import left
 from unspool.tasks.task import tasks
 
 
@@ -18,7 +18,7 @@ class Copy(Generated):
 
     Of `size` symbols; two more are the silence and the signal. Only the answer counts; chance is one in `size`.
 
-    >>> batch = Copy(size=8, length=3, wait=2, batch_size=1).batches()[0]
+    >>> batch = Copy(size=8, length=3, wait=2, batch_size=1).train_batches()[0]
     >>> batch.inputs.tolist(), batch.targets[batch.loss_mask].tolist()
     ([[7, 1, 3, 8, 8, 9, 8, 8]], [7, 1, 3])
     """
@@ -48,7 +48,7 @@ class Copy(Generated):
         loss_mask = (torch.arange(total) >= total - self.length).expand(self.batch_size, -1)
         return Batch(inputs, targets, loss_mask)
 
-    def read_as(self, ids: Sequence[int]) -> list[str]:
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
         """Numbers, a point for silence and the signal as a mark."""
         return [{self.size: "·", self.size + 1: "!"}.get(id, str(id)) for id in ids]
 

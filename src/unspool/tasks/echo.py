@@ -7,11 +7,13 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from unspool.batch import Batch, Batches, Tokens
-from unspool.data.source import Nothing
+from unspool.data.splits import NoData
+from unspool.metrics.labels import Accuracy
+from unspool.metrics.metric import EvalSet, Unit
 from unspool.schema import Count, Natural
 from unspool.seeds import mix
 from unspool.tasks.generated import SPLITS, bits
-from unspool.tasks.task import Marks, Task, tasks
+from unspool.tasks.task import Task, tasks
 
 
 @tasks.register("echo")
@@ -22,12 +24,13 @@ class Echo(Task):
     over: truncated back-propagation through time must carry what it cannot differentiate. A pass is one series, and the
     next pass has a new one (Canziani, NYU Deep Learning 2020, practicum 6).
 
-    >>> batch = Echo(delay=2, batch_size=1, length=6).batches()[0]
+    >>> batch = Echo(delay=2, batch_size=1, length=6).train_batches()[0]
     >>> batch.inputs.tolist(), batch.targets.tolist()
     ([[1, 1, 1, 0, 0, 0]], [[0, 0, 1, 1, 1, 0]])
     """
 
-    material = Nothing
+    dataset = NoData
+    unit = Unit("symbol")
 
     def __init__(
         self, delay: Natural = 3, batch_size: Count = 5, length: Count = 20, series: Count = 20_000, seed: int = 0
@@ -35,30 +38,25 @@ class Echo(Task):
         self.delay, self.batch_size, self.length, self.series, self.seed = delay, batch_size, length, series, seed
         self.inputs = self.targets = Tokens(2)
 
-    def batches(self) -> Batches:
+    def train_batches(self) -> Batches:
         """Series after series."""
         return Series(self, self.seed)
 
-    def exams(self, split: str) -> dict[str, Batches]:
+    def eval_sets(self, split: str) -> dict[str, EvalSet]:
         """A series that training never sees, from an empty state to its end."""
-        return {"carried": Series(self, mix(self.seed, -SPLITS[split]))}
+        return {"contiguous": EvalSet(Series(self, mix(self.seed, -SPLITS[split])), [Accuracy])}
 
-    def first(self, split: str, rows: int, longest: int) -> Batch:
+    def first(self, split: str, rows: int, length: int) -> Batch:
         """The split's series from its beginning on, as one chunk."""
         whole = copy(self)
-        whole.length = longest
-        return whole.exams(split)["carried"][0]
+        whole.length = length
+        return whole.eval_sets(split)["contiguous"].batches[0]
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """The bits that are still to be said, in a series from its beginning on: a model has to keep all of them."""
         heard, length = pad(batch.inputs, (self.delay, 0)), batch.inputs.shape[1]
         ago = {ticks: heard[:, self.delay - ticks :][:, :length] == 1 for ticks in range(self.delay + 1)}
         return {f"the bit {ticks} ticks ago": one for ticks, one in ago.items()}
-
-    def mark(self, scores: torch.Tensor, batch: Batch) -> Marks:
-        """How many bits are right."""
-        right = scores.argmax(dim=-1) == batch.targets
-        return {"accuracy": (float(right.sum()), float(right.numel()))}
 
 
 class Series:

@@ -12,16 +12,16 @@ from torch.nn.utils.rnn import pad_sequence
 
 from unspool.batch import Batch, Batches, Tokens
 from unspool.data.batching.drawn import Drawn
+from unspool.data.probe import everywhere
 from unspool.data.synthetic.programs import OperationName, addition, program
 from unspool.data.text_features import features_of_rows
 from unspool.data.tokenizer import shown
 from unspool.errors import ConfigError, DataError
+from unspool.metrics.drawings import Heatmap
 from unspool.schema import Count
 from unspool.seeds import mix
-from unspool.tasks.drawings import Heatmap
 from unspool.tasks.generated import SPLITS, Generated
-from unspool.tasks.passage import everywhere
-from unspool.tasks.task import Figures, Finals, Question, Trained, tasks
+from unspool.tasks.legacy import Figures, Finals, GenerationRequest, Trained, tasks
 
 SYMBOLS = "\n ().:;=<+-*0123456789abcdefghijklmnopqrstuvwxyz#"
 """Every character of a program and of its answer; # goes before the answer, and a full stop behind it."""
@@ -54,7 +54,7 @@ class Execute(Generated):
     "solved" is the share of answers that are right to the last digit. Exams are always the hardest. A program belongs
     to one split, by a checksum of its text: none that is asked in an exam was ever trained on.
 
-    >>> batch = Execute(length=2, nesting=1, batch_size=1, seed=4).batches()[0]
+    >>> batch = Execute(length=2, nesting=1, batch_size=1, seed=4).train_batches()[0]
     >>> print("".join(SYMBOLS[i] for i in batch.inputs[0]), "".join(SYMBOLS[i] for i in batch.targets[batch.loss_mask]))
     c=1
     print((6-c))#5 5.
@@ -80,19 +80,19 @@ class Execute(Generated):
         self.operations = operations
         self.inputs = self.targets = Tokens(len(SYMBOLS))
 
-    def ask(self, text: str, material: Any) -> Question:
+    def ask(self, text: str, dataset: Any) -> GenerationRequest:
         """A program; on one line a semicolon ends each of its lines."""
         lines = "\n".join(line.strip() for line in text.replace(";", "\n").split("\n")).strip()
         if not lines or (strange := sorted(set(lines) - set(SYMBOLS[:-1]))):
             what = f"knows no {strange[0]!r}" if lines else "is empty"
             raise DataError(f"the program {what}", hint="for example --source 'c=1; print((6-c))'")
-        return Question(ids(f"{lines}#").tolist(), SYMBOLS.index("."), 20 + 2 * self.length)
+        return GenerationRequest(ids(f"{lines}#").tolist(), SYMBOLS.index("."), 20 + 2 * self.length)
 
-    def answer(self, ids: list[int], material: Any) -> str:
+    def answer(self, ids: list[int], dataset: Any) -> str:
         """The digits."""
         return "".join(SYMBOLS[id] for id in ids)
 
-    def read_as(self, ids: Sequence[int]) -> list[str]:
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
         """The characters."""
         return [shown(SYMBOLS[id]) for id in ids]
 
@@ -102,7 +102,7 @@ class Execute(Generated):
         rows = zip(batch.inputs, there, strict=True)
         return features_of_rows([[SYMBOLS[id] for id in ids[here].tolist()] for ids, here in rows], there)
 
-    def batches(self) -> Batches:
+    def train_batches(self) -> Batches:
         """Batches that follow the curriculum."""
         return Lessons(self)
 

@@ -1,15 +1,18 @@
 """One bit of memory, as in hardware."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
+from unspool.metrics.labels import AccuracyWhere
+from unspool.metrics.metric import MetricFactory
 from unspool.schema import Count, Portion
 from unspool.tasks.generated import Generated
-from unspool.tasks.task import Marks, tasks
+from unspool.tasks.task import tasks
 
 
 @tasks.register("flip-flop")
@@ -20,7 +23,7 @@ class FlipFlop(Generated):
     when the clock is up. Something happens with probability `busy`. The accuracy where nothing happens ("held") is what
     tells memory from its absence: without one it is at chance.
 
-    >>> batch = FlipFlop(length=6, batch_size=1).batches()[0]
+    >>> batch = FlipFlop(length=6, batch_size=1).train_batches()[0]
     >>> batch.inputs.tolist(), batch.targets.tolist()
     ([[1, 1, 2, 0, 0, 2]], [[1, 1, 0, 0, 0, 0]])
     """
@@ -49,11 +52,11 @@ class FlipFlop(Generated):
         inputs = torch.where(acts, 2 - data, 0) if self.logic == "sr" else 2 * acts + data
         return Batch(inputs, held, torch.ones_like(inputs, dtype=torch.bool))
 
-    def read_as(self, ids: Sequence[int]) -> list[str]:
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
         """Nothing, set and reset; or the data, behind an arrow when the clock is up."""
         return [("·SR" if self.logic == "sr" else ("0", "1", "↑0", "↑1"))[id] for id in ids]
 
-    def said_as(self, ids: Sequence[int]) -> list[str]:
+    def target_labels(self, ids: Sequence[int]) -> list[str]:
         """The bit."""
         return [str(id) for id in ids]
 
@@ -65,8 +68,6 @@ class FlipFlop(Generated):
         """The stored bit, and whether something happens."""
         return {"holds a 1": batch.targets == 1, "something happens": ~self.quiet(batch)}
 
-    def mark(self, scores: Tensor, batch: Batch) -> Marks:
-        """How many are right, and how many of those where nothing happens."""
-        quiet = self.quiet(batch)
-        right = scores.argmax(dim=-1) == batch.targets
-        return {**super().mark(scores, batch), "held": (float((right & quiet).sum()), float(quiet.sum()))}
+    def metrics(self) -> list[MetricFactory]:
+        """Accuracies over all positions and over rows, and over the positions where nothing happens."""
+        return [*super().metrics(), partial(AccuracyWhere, "held", self.quiet)]

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from unspool.batch import Batch, Batches, Vectors
 from unspool.data.batching.drawn import Drawn
-from unspool.data.series import Series, SeriesParts
+from unspool.data.series import Series
+from unspool.data.splits import Splits
 from unspool.errors import DataError
+from unspool.metrics.drawings import Outlook, Outlooks
 from unspool.metrics.forecast import covered, crps, mase, naive_error
 from unspool.schema import Count
 from unspool.seeds import mix
-from unspool.tasks.drawings import Outlook, Outlooks
-from unspool.tasks.task import Figures, Finals, Marks, Roller, Task, Trained, tasks
+from unspool.tasks.legacy import Figures, Finals, Marks, Roller, Task, Trained, tasks
 
 BANDS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 """Quantiles that are drawn: the median, and the middle 50, 80 and 90 %."""
@@ -75,12 +76,12 @@ class Forecast(Task):
     CRPS by the same unit (Gneiting & Raftery 2007) and how much the middle 80 % of the paths cover.
     """
 
-    material = Series
+    dataset = Series
     foretells = True
 
     def __init__(
         self,
-        splits: SeriesParts,
+        splits: Splits,
         seed: int = 0,
         season: Count = 1,
         context: Count = 48,
@@ -140,7 +141,7 @@ class Forecast(Task):
         angle = torch.tensor([2 * torch.pi * ((start + step + 1) % self.season) / self.season for start in starts])
         return torch.stack([now, before, then, angle.sin(), angle.cos()], dim=1)
 
-    def batches(self) -> Batches:
+    def train_batches(self) -> Batches:
         """Windows of the training parts, from anywhere."""
         return Drawn(self._drawn, self.seed, self.epoch)
 
@@ -171,15 +172,15 @@ class Forecast(Task):
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """The value now and that of a season ago, and where in the season it is, as far as they are read."""
-        told = ("the value", "the value a season ago", "", "sine of the season", "cosine of the season")
-        return {name: value for name, value in zip(told, batch.inputs.unbind(dim=-1), strict=False) if name}
+        summary = ("the value", "the value a season ago", "", "sine of the season", "cosine of the season")
+        return {name: value for name, value in zip(summary, batch.inputs.unbind(dim=-1), strict=False) if name}
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
         """How far off the means are, in standard deviations."""
         off = (scores - batch.targets)[batch.loss_mask].float().abs()
         return {"mean_absolute_error": (float(off.sum()), float(off.numel()))}
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """How many series there are, and how long."""
         sizes = [len(one.values) for one in self.series]
         return f", {len(sizes)} series of {min(sizes):,} to {max(sizes):,} values"
@@ -204,8 +205,8 @@ class Forecast(Task):
         moves = roll(prompt, length, feed, seed=seed if roll.spreads else None)
         said = (paths[:, self.season + self.context - 1 :][:, :1] + moves.squeeze(-1).cumsum(dim=1)).double()
         said = said.view(len(series), number, length).transpose(0, 1) + shown.references
-        told = enumerate(zip(series, origins, strict=True))
-        return torch.stack([one.written(said[:, n], origin, self.season) for n, (one, origin) in told], dim=1)
+        summary = enumerate(zip(series, origins, strict=True))
+        return torch.stack([one.written(said[:, n], origin, self.season) for n, (one, origin) in summary], dim=1)
 
     def finals(self, split: str, trained: Trained) -> Finals:
         """The errors of whole horizons, over all series and one by one, and the last window of each."""
@@ -260,8 +261,8 @@ class Forecast(Task):
         bands = {str(level): paths.quantile(level, dim=0).tolist() for level in levels}
         begin = origin - max(self.context, 2 * self.season)
         values = one.values[max(0, begin) : origin + self.horizon].tolist()
-        told = f"MASE {figures['mase']:.2f}, seasonal naive {figures['as_a_season_ago']:.2f}"
-        return Outlook(one.name, values, origin - max(0, begin), bands, told)
+        summary = f"MASE {figures['mase']:.2f}, seasonal naive {figures['as_a_season_ago']:.2f}"
+        return Outlook(one.name, values, origin - max(0, begin), bands, summary)
 
 
 class Listed:

@@ -5,10 +5,12 @@ from torch import Tensor
 
 from unspool.batch import Batch, Batches
 from unspool.data.batching.drawn import Drawn
-from unspool.data.source import Nothing
+from unspool.data.splits import NoData
+from unspool.metrics.labels import Accuracy, SequenceAccuracy
+from unspool.metrics.metric import EvalSet, MetricFactory, Unit
 from unspool.schema import Count
 from unspool.seeds import mix
-from unspool.tasks.task import Marks, Task, accuracy
+from unspool.tasks.task import Task
 
 SPLITS = {"train": 0, "valid": 1, "test": 2}
 
@@ -16,12 +18,12 @@ SPLITS = {"train": 0, "valid": 1, "test": 2}
 class Generated(Task):
     """A problem whose every batch is drawn anew: nothing can be learned by heart.
 
-    `epoch` says how many batches are called one pass, in training and in every exam. The exams' batches come from other
-    seeds; they are told as "fresh", with the accuracy over all positions that count and the share of rows that are
-    right in all of them.
+    `epoch` says how many batches are one pass, in training and in every evaluation. The batches of the set "fresh" come
+    from other seeds than those of training.
     """
 
-    material = Nothing
+    dataset = NoData
+    unit = Unit("symbol")
 
     def __init__(self, batch_size: Count, epoch: Count, seed: int) -> None:
         self.batch_size, self.epoch, self.seed = batch_size, epoch, seed
@@ -30,24 +32,21 @@ class Generated(Task):
         """One batch."""
         raise NotImplementedError
 
-    def batches(self) -> Batches:
+    def train_batches(self) -> Batches:
         """Batches that never come again."""
-        return self._drawn("train")
+        return self.drawn("train")
 
-    def exams(self, split: str) -> dict[str, Batches]:
+    def eval_sets(self, split: str) -> dict[str, EvalSet]:
         """One pass of batches that training never sees."""
-        return {"fresh": self._drawn(split)}
+        return {"fresh": EvalSet(self.drawn(split), self.metrics())}
 
-    def _drawn(self, split: str) -> Batches:
+    def metrics(self) -> list[MetricFactory]:
+        """The share of counted positions that are right, and of rows that are right in all of them."""
+        return [Accuracy, SequenceAccuracy]
+
+    def drawn(self, split: str) -> Batches:
+        """The batches of a split."""
         return Drawn(self.draw, seed_of(self.seed, split), self.epoch)
-
-    def mark(self, scores: Tensor, batch: Batch) -> Marks:
-        """How many positions that count are right, and how many rows are right in all of them."""
-        right = (scores.argmax(dim=-1) == batch.targets) | ~batch.loss_mask
-        return {
-            "accuracy": accuracy(scores, batch),
-            "solved": (float(right.all(dim=1).sum()), float(len(right))),
-        }
 
 
 def seed_of(seed: int, split: str) -> int:

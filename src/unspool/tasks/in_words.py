@@ -9,12 +9,12 @@ from torch import Tensor
 
 from unspool.batch import Batch, Batches, Tokens
 from unspool.data.batching.buckets import Buckets, padded
+from unspool.data.probe import left
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.schema import Count, Natural, NotNegative
+from unspool.tasks.legacy import Marks, Writer, accuracy, perplexity
 from unspool.tasks.of_text import OfText
-from unspool.tasks.passage import left
-from unspool.tasks.task import Marks, Writer, accuracy, perplexity
 
 Row = tuple[Tensor, Tensor]
 """A source (S,) or (S, size), and the ids of its answer between two line breaks."""
@@ -50,7 +50,7 @@ class InWords(OfText):
         edge = torch.tensor([self.edge])
         return torch.cat([edge, torch.from_numpy(self.tokenizer.encode(sentence)).long(), edge])
 
-    def batches(self) -> Batches:
+    def train_batches(self) -> Batches:
         """The training rows, shuffled anew in each epoch."""
         return self._buckets("train", self.pool)
 

@@ -1,40 +1,59 @@
 """Which token comes next in a text."""
 
 from collections.abc import Mapping
+from functools import partial
 from math import log
-from typing import ClassVar, Literal
+from typing import Literal
 
-import torch
+from torch import Tensor
 
-from unspool.batch import Batch, Batches, Tokens
+from unspool.batch import Batch, Batches
 from unspool.data.batching.contiguous import ContiguousBatches, ContiguousEval, RandomWindows, WindowedEval
-from unspool.data.source import Splits, parts
-from unspool.data.tokenizer import Tokenizer
+from unspool.data.preprocessors.language import LanguageText
+from unspool.data.splits import Splits, parts
+from unspool.metrics.metric import EvalSet, perplexity
+from unspool.pipelines.writing import TextWriter
 from unspool.schema import Count, Share
-from unspool.tasks.of_text import OfText
-from unspool.tasks.task import perplexity, tasks
+from unspool.tasks.sequence import text_features_of
+from unspool.tasks.task import Task, tasks
+
+
+class TextTask(Task):
+    """A text as one long row of tokens for each split."""
+
+    preprocessor: LanguageText
+
+    def __init__(self, splits: Splits[str], preprocessor: LanguageText, seed: int) -> None:
+        self.preprocessor, self.seed = preprocessor, seed
+        self.inputs, self.targets = preprocessor.inputs, preprocessor.targets
+        self.texts: Mapping[str, str] = parts(splits)
+        self.ids = {split: preprocessor.encode(text).input for split, text in self.texts.items()}
+
+    def summary(self) -> str:
+        """How many tokens each split has."""
+        return "tokens: " + ", ".join(f"{name} {len(ids):,}" for name, ids in self.ids.items())
 
 
 @tasks.register("language")
-class Language(OfText):
+class Language(TextTask):
     """Which token comes next in a text.
 
-    `batching` is "contiguous" (the text as `batch_size` long rows, read `length` at a time with the state carried over:
-    truncated back-propagation through time; a share `reset_probability` of the batches begins anew) or "windows" (random places,
-    each from an empty state).
+    `batching` is "contiguous" (the text as `batch_size` long rows, read `length` tokens at a time with the state
+    carried over: truncated back-propagation through time; a share `reset_probability` of the batches begins with an
+    empty state) or "windows" (from random places, each with an empty state).
 
-    Validation tells two losses: "carried", in one pass over the split with the state carried, and "windowed", from an
-    empty state every `window` tokens. A core that can read no more than so many tokens begins anew when it is full.
-    Carrying flatters models that remember; so compare like with like.
+    Two losses are measured: "contiguous", in one pass over the split with the state carried, and "windowed", from an
+    empty state every `window` tokens. A core that can read only so many tokens begins anew when it is full. Carrying
+    the state favours models that remember, so compare like with like.
     """
 
-    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "char"}
-    speaks: ClassVar[bool] = True
+    preprocessing = LanguageText
+    pipeline = TextWriter
 
     def __init__(
         self,
-        splits: Splits,
-        tokenizer: Tokenizer,
+        splits: Splits[str],
+        preprocessor: LanguageText,
         seed: int = 0,
         batching: Literal["contiguous", "windows"] = "contiguous",
         batch_size: Count = 16,
@@ -42,54 +61,41 @@ class Language(OfText):
         window: Count = 64,
         reset_probability: Share = 0.0,
     ) -> None:
-        self.tokenizer, self.batching, self.batch_size = tokenizer, batching, batch_size
-        self.length, self.window, self.reset_probability, self.seed = length, window, reset_probability, seed
-        self.inputs = self.targets = Tokens(tokenizer.size)
-        texts = parts(splits)
-        self.ids = {name: torch.from_numpy(tokenizer.encode(text)).long() for name, text in texts.items()}
-        self.sizes = {name: (len(texts[name]), len(texts[name].encode())) for name in self.ids}  # characters, bytes
+        super().__init__(splits, preprocessor, seed)
+        self.batching, self.batch_size, self.length = batching, batch_size, length
+        self.window, self.reset_probability = window, reset_probability
 
-    @classmethod
-    def texts(cls, part: str) -> dict[str, str]:
-        """The text itself."""
-        return {"tokenizer": part}
-
-    def batches(self) -> Batches:
-        """The training split in lanes or in random windows."""
+    def train_batches(self) -> Batches:
+        """The training split, contiguous or in random windows."""
         if self.batching == "contiguous":
             return ContiguousBatches(self.ids["train"], self.batch_size, self.length, self.reset_probability, self.seed)
         return RandomWindows(self.ids["train"], self.batch_size, self.length, self.seed)
 
-    def exams(self, split: str) -> dict[str, Batches]:
-        """Every token but the first is predicted once: with the state carried, and in windows of a stated length.
-
-        The way that is most like the training comes first: it decides which model is the best.
-        """
+    def eval_sets(self, split: str) -> dict[str, EvalSet]:
+        """Every token but the first, with the state carried and in windows; first the one that is like the training."""
         if split not in self.ids:
             return {}
-        ids = self.ids[split]
-        lanes = max(1, min(16, len(ids) // 512))
-        rows = max(1, 4096 // self.window)
-        carried, windowed = ContiguousEval(ids, lanes, self.length), WindowedEval(ids, self.window, rows)
+        ids, derived = self.ids[split], partial(self.derived, split)
+        rows = max(1, min(16, len(ids) // 512))
+        contiguous = EvalSet(ContiguousEval(ids, rows, self.length), derived=derived)
+        windowed = EvalSet(WindowedEval(ids, self.window, max(1, 4096 // self.window)), derived=derived)
         if self.batching == "windows":
-            return {"windowed": windowed, "carried": carried}
-        return {"carried": carried, "windowed": windowed}
+            return {"windowed": windowed, "contiguous": contiguous}
+        return {"contiguous": contiguous, "windowed": windowed}
 
-    def first(self, split: str, rows: int, longest: int) -> Batch | None:
-        """The split from its beginning on, as one row."""
-        return WindowedEval(self.ids[split], longest, 1)[0] if split in self.ids else None
-
-    def told(self) -> str:
-        """How many tokens each split has."""
-        return ", tokens: " + ", ".join(f"{name} {len(ids):,}" for name, ids in self.ids.items())
-
-    def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
-        """Nats per token, bits per character and per byte of the text that the tokens stand for, perplexity."""
-        characters, bytes_ = self.sizes[split]
+    def derived(self, split: str, loss: float) -> dict[str, float]:
+        """Bits per character and per byte of the text that the tokens stand for, and the perplexity of a token."""
         bits = loss * len(self.ids[split]) / log(2)
         return {
-            "loss": loss,
-            "bits_per_character": bits / characters,
-            "bits_per_byte": bits / bytes_,
+            "bits_per_character": bits / len(self.texts[split]),
+            "bits_per_byte": bits / len(self.texts[split].encode()),
             "perplexity": perplexity(loss),
         }
+
+    def first(self, split: str, rows: int, length: int) -> Batch | None:
+        """The split from its beginning on, as one row."""
+        return WindowedEval(self.ids[split], length, 1)[0] if split in self.ids else None
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What is true of the text so far."""
+        return text_features_of(batch, self.preprocessor.tokenizer)

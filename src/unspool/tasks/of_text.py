@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from unspool.batch import Batch
+from unspool.data.probe import everywhere
 from unspool.data.text_features import features_of_rows
 from unspool.data.tokenizer import TextStream, Tokenizer
-from unspool.tasks.passage import everywhere
-from unspool.tasks.task import Task
+from unspool.tasks.legacy import Task
 
 BEYOND = "___"
 """An id beyond the tokenizer's: a blank."""
@@ -19,7 +19,7 @@ class OfText(Task):
 
     tokenizer: Tokenizer
 
-    def read_as(self, ids: Sequence[int]) -> list[str]:
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
         """The tokens."""
         return [self.tokenizer.token(id) if id < self.tokenizer.size else BEYOND for id in ids]
 

@@ -11,10 +11,10 @@ from unspool.data.batching.buckets import Side
 from unspool.data.readers.tables import Record
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
+from unspool.metrics.drawings import Confusion
 from unspool.schema import Count, Natural
 from unspool.tasks.answer import Answer, column
-from unspool.tasks.drawings import Confusion
-from unspool.tasks.task import Marks
+from unspool.tasks.legacy import Marks
 
 TAKEN = "taken for"
 
@@ -47,13 +47,13 @@ class OneLabel(Answer):
         """The labels, one a line."""
         return {"labels": column(part, "label")}
 
-    def said_as(self, ids: Sequence[int]) -> list[str]:
+    def target_labels(self, ids: Sequence[int]) -> list[str]:
         """The labels."""
         return [self.labels.piece(id).decode() for id in ids]
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """Which label the whole sequence has, whether or not it can be known yet."""
-        names = self.said_as(range(self.labels.size))
+        names = self.target_labels(range(self.labels.size))
         return super().features(batch) | {f"the label is {name}": batch.targets == id for id, name in enumerate(names)}
 
     def mark(self, scores: Tensor, batch: Batch) -> Marks:
@@ -74,7 +74,7 @@ class OneLabel(Answer):
 
     def confusions(self, marks: Mapping[str, float]) -> dict[str, Confusion]:
         """What was taken for what."""
-        return {"confusion": Confusion(self.counted(marks), self.said_as(range(self.labels.size)))}
+        return {"confusion": Confusion(self.counted(marks), self.target_labels(range(self.labels.size)))}
 
     def counted(self, marks: Mapping[str, float]) -> list[list[int]]:
         """How many of each label (rows) were taken for each (columns)."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from unspool.batch import Batch, Batches
 from unspool.data.batching.buckets import Buckets, padded
 from unspool.schema import Count, Natural, NotNegative
-from unspool.tasks.task import Finals, Form, Task, Trained, tally
+from unspool.tasks.legacy import DocumentFormat, Finals, Task, Trained, tally
 
 
 class Pieces(Task):
@@ -28,7 +28,7 @@ class Pieces(Task):
     def __init__(
         self,
         rows: Mapping[str, Sequence[Tensor]],
-        piece_form: Form,
+        piece_form: DocumentFormat,
         seed: int,
         batch_size: Count,
         pool: Natural,
@@ -39,7 +39,7 @@ class Pieces(Task):
         self.batch_size, self.pool = batch_size, pool
         self.pieces, self.temperature = pieces, temperature
 
-    def batches(self) -> Batches:
+    def train_batches(self) -> Batches:
         """The training pieces, shuffled anew in each epoch."""
         return self._buckets("train", self.pool)
 

@@ -20,7 +20,7 @@ class Recall(Generated):
     constant size holds only so many pairs, attention any number. Of `size` keys and as many values; chance is one in
     `size`.
 
-    >>> batch = Recall(size=4, pairs=2, batch_size=1, seed=3).batches()[0]
+    >>> batch = Recall(size=4, pairs=2, batch_size=1, seed=3).train_batches()[0]
     >>> batch.inputs.tolist(), batch.targets[batch.loss_mask].tolist()
     ([[3, 5, 1, 5, 3, 1]], [1, 1])
     """
@@ -46,11 +46,11 @@ class Recall(Generated):
         loss_mask = (torch.arange(3 * self.pairs) >= 2 * self.pairs).expand(rows, -1)
         return Batch(inputs, targets, loss_mask)
 
-    def read_as(self, ids: Sequence[int]) -> list[str]:
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
         """Keys and values, each with its number."""
         return [f"k{id}" if id < self.size else f"v{id - self.size}" for id in ids]
 
-    def said_as(self, ids: Sequence[int]) -> list[str]:
+    def target_labels(self, ids: Sequence[int]) -> list[str]:
         """Values."""
         return [f"v{id}" for id in ids]
 

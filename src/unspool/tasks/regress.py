@@ -1,80 +1,41 @@
 """Which number belongs to a text?"""
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from functools import partial
 
-import torch
 from torch import Tensor
 
-from unspool.batch import Batch, Tokens, Vectors
-from unspool.data.batching.buckets import Side
+from unspool.batch import Batch
 from unspool.data.labelled import Labelled
-from unspool.data.readers.tables import Record
-from unspool.data.records import Examples
-from unspool.data.source import parts
-from unspool.data.tokenizer import Tokenizer
-from unspool.errors import DataError
-from unspool.schema import Count, Natural
-from unspool.tasks.answer import Answer, column
-from unspool.tasks.classify import read
-from unspool.tasks.of_text import OfText
-from unspool.tasks.task import Marks, tasks
+from unspool.data.preprocessors.text import ValuedText
+from unspool.metrics.metric import EvalSet, Unit
+from unspool.metrics.values import MeanAbsoluteError
+from unspool.pipelines.regression import Regression
+from unspool.tasks.sequence import RowTask, evaluation_pool, text_features_of
+from unspool.tasks.task import tasks
 
 
 @tasks.register("regress")
-class Regress(OfText, Answer):
-    """Which number belongs to a text? The label is a number, and is asked for where the text ends.
+class Regress(RowTask):
+    """Which number belongs to a text? The label is a number, and is predicted at the end of the text.
 
-    It is learned as how many standard deviations it is from the mean of the training numbers. Told is the mean
-    absolute error, in the numbers' own unit. The keys are those of the task "classify".
+    It is learned in standard deviations from the mean of the training numbers; the mean absolute error is in the
+    numbers' own unit.
     """
 
-    material = Labelled
-    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word"}
+    dataset = Labelled
+    preprocessing = ValuedText
+    pipeline = Regression
+    unit = Unit("value")
+    causal = False
+    preprocessor: ValuedText
 
-    def __init__(
-        self,
-        splits: Examples,
-        tokenizer: Tokenizer,
-        seed: int = 0,
-        batch_size: Count = 32,
-        longest: Natural = 0,
-        padding: Side = "right",
-        masked: bool = True,
-        pool: Natural = 50,
-    ) -> None:
-        self.tokenizer = tokenizer
-        self.inputs, self.targets = Tokens(tokenizer.size + (not masked)), Vectors(1)
-        every = parts(splits)
-        wanted = {name: numbers(records) for name, records in every.items()}
-        mean, self.unit = wanted["train"].mean(), float(wanted["train"].std(correction=0)) or 1.0
-        rows = {
-            name: list(zip(read(records, tokenizer, longest), (wanted[name] - mean) / self.unit, strict=True))
-            for name, records in every.items()
-        }
-        super().__init__(rows, batch_size, padding, masked, pool, 0 if masked else tokenizer.size, seed)
-
-    @classmethod
-    def texts(cls, part: Sequence[Record]) -> dict[str, str]:
-        """The texts, one after the other."""
-        return {"tokenizer": column(part, "text")}
+    def eval_sets(self, split: str) -> dict[str, EvalSet]:
+        """Every row of the split once."""
+        if split not in self.rows:
+            return {}
+        error = partial(MeanAbsoluteError, self.preprocessor.scale)
+        return {"all": EvalSet(self.batches(split, evaluation_pool(self.pool)), [error])}
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """What is true of the text so far, and its number."""
-        return super().features(batch) | {"the number": batch.targets[..., 0]}
-
-    def mark(self, scores: Tensor, batch: Batch) -> Marks:
-        """How far off the numbers are."""
-        off = (scores - batch.targets)[batch.loss_mask].abs() * self.unit
-        return {"mean_absolute_error": (float(off.sum()), float(len(off)))}
-
-
-def numbers(records: Sequence[Record]) -> Tensor:
-    """The labels as numbers, (N, 1)."""
-    found = []
-    for record in records:
-        try:
-            found.append(float(record["label"]))
-        except ValueError:
-            raise DataError(f"the label {record['label']!r} is not a number", hint="task.kind=classify") from None
-    return torch.tensor(found).unsqueeze(1)
+        return text_features_of(batch, self.preprocessor.tokenizer) | {"the number": batch.targets[..., 0]}

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
+from unspool.data.probe import left
 from unspool.errors import DataError
 from unspool.schema import Count
 from unspool.tasks.generated import Generated
-from unspool.tasks.passage import left
-from unspool.tasks.task import Question, tasks
+from unspool.tasks.legacy import GenerationRequest, tasks
 
 
 @tasks.register("reverse")
@@ -21,7 +21,7 @@ class Reverse(Generated):
     There are `size` symbols, and `length` of them at most; the length is drawn, so sources are padded. The id beyond
     the symbols begins an answer and ends it.
 
-    >>> batch = Reverse(size=4, length=3, batch_size=1, seed=10).batches()[0]
+    >>> batch = Reverse(size=4, length=3, batch_size=1, seed=10).train_batches()[0]
     >>> batch.source.tolist(), batch.inputs.tolist(), batch.targets.tolist()
     ([[2, 0]], [[4, 0, 2]], [[0, 2, 4]])
     """
@@ -36,20 +36,20 @@ class Reverse(Generated):
         self.inputs = self.targets = Tokens(size + 1)
         self.source = Tokens(size)
 
-    def ask(self, text: str, material: Any) -> Question:
+    def ask(self, text: str, dataset: Any) -> GenerationRequest:
         """Symbols as numbers, with spaces between them."""
         words = text.split()
         if not words or not all(word.isdecimal() and int(word) < self.size for word in words):
             raise DataError(
                 f"{text!r} is not a row of symbols", hint=f"write numbers below {self.size} with spaces between them"
             )
-        return Question([self.size], self.size, max(self.length, len(words)), [int(word) for word in words])
+        return GenerationRequest([self.size], self.size, max(self.length, len(words)), [int(word) for word in words])
 
-    def answer(self, ids: list[int], material: Any) -> str:
+    def answer(self, ids: list[int], dataset: Any) -> str:
         """The numbers again."""
         return " ".join(map(str, ids))
 
-    def read_as(self, ids: Sequence[int]) -> list[str]:
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
         """Numbers, and a line at either end."""
         return ["|" if id == self.size else str(id) for id in ids]
 

@@ -1,290 +1,107 @@
 """The contract of a task: what the problem is, apart from any model."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import exp
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from unspool.batch import Batch, Batches, Domain
-from unspool.data.music.notes import Piece
+from unspool.data.preprocessors.preprocessor import Preprocessor
+from unspool.data.probe import Probe, beginning, cut, name_batch
 from unspool.data.source import Source
+from unspool.metrics.metric import EvalSet, GenerationSet, Unit
+from unspool.models.sequence import SequenceModel
+from unspool.nn.part import State
+from unspool.pipelines.pipeline import Pipeline
 from unspool.registry import Registry
-from unspool.tasks.drawings import Confusion, Drawing
-from unspool.tasks.passage import Passage, beginning, cut, everywhere, names, varying
-
-Marks = dict[str, tuple[float, float]]
-"""Sums, and over how many: an accuracy is the right ones and all of them. Over none, the sum itself is told."""
-Figures = dict[str, float | str]
-"""What came out by name; words say how a number was worked out."""
-Finals = tuple[dict[str, Figures], dict[str, Drawing]]
-"""Figures by the way of judging, and what is to be drawn by the name of its file."""
 
 
-@dataclass(frozen=True)
-class Question:
-    """What a model is asked: it goes on from `prompt`, looking at `source` where there is one, until it says `end`."""
+class Task(ABC):
+    """What a model reads and predicts, the batches of each split, and what is measured.
 
-    prompt: list[int]
-    end: int
-    length: int  # of the answer, in ids, at most
-    source: list[int] | Tensor | None = None  # ids, or numbers (S, size)
-    length_penalty: float = 0.0
-
-
-@runtime_checkable
-class Roller(Protocol):
-    """A model of numbers that goes on by itself: `generate.rollout.Roller` says what it takes."""
-
-    @property
-    def spreads(self) -> bool:
-        """Whether drawing makes sense."""
-        ...
-
-    def __call__(
-        self,
-        inputs: Tensor,
-        length: int,
-        feed: Callable[[int, Tensor], Tensor] | None = None,
-        *,
-        seed: int | None = None,
-        window: int = 0,
-    ) -> Tensor:
-        """Inputs (B, T, F) give what follows them, (B, length, size)."""
-
-
-@runtime_checkable
-class Writer(Protocol):
-    """Shown sources (B, S) and what of them is present, a model writes an answer for each, from `begin` up to `end`."""
-
-    def __call__(
-        self,
-        source: Tensor,
-        source_mask: Tensor,
-        *,
-        begin: int,
-        end: int,
-        length: int,
-        width: int = 1,
-        length_penalty: float = 0.0,
-    ) -> list[list[int]]:
-        """The ids of each answer, without `begin` and `end`, at most `length` of them."""
-
-
-@runtime_checkable
-class Form(Protocol):
-    """A kind of piece that a model writes whole: how one begins, when it is ended and what it is then."""
-
-    name: str
-    """What one is called, in the names of its files."""
-
-    def begin(self, prompt: str) -> list[int]:
-        """The ids that are read before the first is written."""
-        ...
-
-    def ended(self, ids: Sequence[int]) -> bool:
-        """Whether a piece, what it began with included, is whole."""
-        ...
-
-    def marks(self, ids: Sequence[int]) -> dict[str, bool]:
-        """What is true of a piece and what is not; the same names for every one."""
-        ...
-
-    def piece(self, ids: Sequence[int]) -> Piece | None:
-        """The music that it is; None where it is none."""
-        ...
-
-    def files(self, ids: Sequence[int]) -> dict[str, bytes]:
-        """What people want of a piece, by the endings of the files' names."""
-        ...
-
-
-def accuracy(scores: Tensor, batch: Batch) -> tuple[float, float]:
-    """At how many of the positions that count the likeliest id is the right one, and how many count."""
-    right = (scores.argmax(dim=-1) == batch.targets) & batch.loss_mask
-    return float(right.sum()), float(batch.loss_mask.sum())
-
-
-def perplexity(loss: float) -> float:
-    """The exponential of a loss in nats; what no number can hold is cut off.
-
-    >>> perplexity(0.0), perplexity(1e9) < float("inf")
-    (1.0, True)
-    """
-    return exp(min(loss, 700.0))
-
-
-def tally(marks: Sequence[Mapping[str, bool]]) -> dict[str, float]:
-    """The share of the pieces of which each mark is true.
-
-    >>> tally([{"parses": True}, {"parses": False}])
-    {'parses': 0.5}
-    """
-    return {name: sum(mark[name] for mark in marks) / len(marks) for name in (marks[0] if marks else ())}
-
-
-@runtime_checkable
-class Trained(Protocol):
-    """A trained model as its task examines it: all that one can be asked for."""
-
-    @property
-    def write(self) -> Writer:
-        """Sources give answers."""
-        ...
-
-    @property
-    def roll(self) -> Roller:
-        """Numbers give the numbers that follow."""
-        ...
-
-    def score(self, batches: Batches, mark: Callable[[Tensor, Batch], Marks]) -> dict[str, float]:
-        """The means of all marks over one epoch of batches."""
-        ...
-
-    def compose(self, form: Form, count: int, temperature: float) -> list[list[int]]:
-        """The ids of so many whole pieces."""
-        ...
-
-    def looks(self, batch: Batch) -> list[Tensor]:
-        """Where each look at the source went, one (B, K, T, S) for each part that looks: rows sum to 1."""
-        ...
-
-
-class Task:
-    """What is read, what is predicted, the batches of each split, and how a result is told.
-
-    >>> Task.figures(None, "valid", 1.0, {"accuracy": 0.5})
-    {'loss': 1.0, 'accuracy': 0.5}
+    The constructor takes the recipe's [task] section. Where the task reads data it also takes `splits`, what `dataset`
+    read, and a fitted `preprocessor`; a task that makes its own data takes neither.
     """
 
-    material: ClassVar[Callable[..., Any]] = Source
+    dataset: ClassVar[Callable[..., Any]] = Source
     """What reads the [data] section: the constructor of something with `read()`."""
-    tokenizers: ClassVar[Mapping[str, str]] = {}
-    """The recipe's sections for tokenizers, and the usual kind of each; the constructor takes them by these names."""
-    speaks: ClassVar[bool] = False
-    """Whether what is learned is to go on with a text, so that a model of it can be sampled from."""
-    fills: ClassVar[bool] = False
-    """Whether what is learned is to fill the blanks of a text."""
-    answers: ClassVar[bool] = False
-    """Whether what is learned is to answer a text with another: then there are `ask` and `answer`."""
-    nothing: ClassVar[Any] = None
-    """Splits with nothing in them, for a task that is only asked."""
-    foretells: ClassVar[bool] = False
-    """Whether it has series of numbers that can be gone on with beyond their ends."""
+    preprocessing: ClassVar[type[Preprocessor] | None] = None
+    """What turns its records into rows; None for a task that makes its own batches."""
+    pipeline: ClassVar[type[Pipeline] | None] = None
+    """How a trained model is used; None for a task whose models are of no use besides, such as parity."""
+    unit: ClassVar[Unit] = Unit("token", is_token=True)
+    """What one counted position is."""
+    causal: bool = True
+    """Whether a model that sees later positions would be cheating."""
 
     inputs: Domain
     targets: Domain
     source: Domain | None = None
-    """What the source of a batch is made of, where there is one."""
-    causal: bool = True
-    """Whether a model that sees what comes after would be cheating."""
+    preprocessor: Preprocessor | None = None
 
-    mark: Callable[[Tensor, Batch], Marks] | None = None
-    """From the predictions (B, T, V) of a batch to sums that are told beside the loss; None where the loss says all."""
-
-    @classmethod
-    def texts(cls, part: Any) -> dict[str, str]:
-        """The text of one part of the data that each tokenizer is fitted to."""
-        return {}
-
-    @classmethod
-    def form(cls, tokenizers: Mapping[str, Any]) -> Form | None:
-        """What a model of this task writes whole; None where there is no such thing."""
-        return None
-
-    def batches(self) -> Batches:
+    @abstractmethod
+    def train_batches(self) -> Batches:
         """What to train on."""
-        raise NotImplementedError
 
-    def exams(self, split: str) -> dict[str, Batches]:
-        """What to evaluate on, by the name of the way: every position of the split once. Empty without that split."""
-        raise NotImplementedError
+    @abstractmethod
+    def eval_sets(self, split: str) -> dict[str, EvalSet]:
+        """What a model is evaluated on, by name; empty without that split. The first selects the best model."""
 
-    def finals(self, split: str, trained: "Trained") -> Finals:
-        """What a trained model is worth beyond its exams: figures by the way of judging, and what is to be drawn."""
-        return {}, {}
-
-    def ask(self, text: str, material: Any) -> Question:
-        """What somebody types as a model is asked it. Errors: DataError where it cannot be read."""
-        raise NotImplementedError
-
-    def answer(self, ids: list[int], material: Any) -> str:
-        """What a model says, as somebody reads it."""
-        raise NotImplementedError
-
-    def foretold(self, roll: Roller, length: int, count: int, seed: int) -> Iterator[dict[str, str | float]]:
-        """The next values of every series, so many times over, as rows of a table with the same columns."""
-        raise NotImplementedError
-
-    def read_as(self, ids: Sequence[int]) -> list[str]:
-        """What ids that are read are called, as a picture shows them."""
-        return [str(id) for id in ids]
-
-    def said_as(self, ids: Sequence[int]) -> list[str]:
-        """What ids that are predicted are called."""
-        return self.read_as(ids)
-
-    def seen_as(self, ids: Sequence[int]) -> list[str]:
-        """What ids of a source are called."""
-        return [str(id) for id in ids]
-
-    def features(self, batch: Batch) -> dict[str, Tensor]:
-        """What one may ask whether a unit knows it once it has read so far: (B, T) bool, or float for a count.
-
-        NaN stands where something is not asked: what is neither 0 nor 1 elsewhere is a count then, too.
-        """
+    def generation_sets(self, split: str) -> dict[str, GenerationSet]:
+        """What the task's own pipeline is evaluated on, by name."""
         return {}
 
-    def first(self, split: str, rows: int, longest: int) -> Batch | None:
-        """What a split begins with, to be cut to so many rows and places; None without that split."""
-        exam = next(iter(self.exams(split).values()), None)
-        return None if exam is None else exam[0]
+    def training_loss(self, model: SequenceModel, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
+        """The loss that training minimizes, and the next state; the model's own by default."""
+        return model.loss(batch, state)
 
-    def passage(self, split: str, rows: int, longest: int) -> Passage | None:
-        """The first rows of a split, at most `longest` places of each, to watch a model at; None without that split."""
-        batch = self.first(split, rows, longest)
-        if batch is None:
-            return None
-        places = beginning(batch, rows, longest)
-        features = {name: values[places] for name, values in self.features(batch).items()}  # true to what is cut off
-        return self.named(cut(batch, places), features)
-
-    def named(self, batch: Batch, features: Mapping[str, Tensor] | None = None) -> Passage:
-        """A batch with everything in it called by its name, and those features that are not the same everywhere.
-
-        `features` are its own where none are given.
-        """
-        there, source = everywhere(batch.inputs, batch.mask), batch.source
-        return Passage(
-            batch,
-            names(batch.inputs, there, self.read_as),
-            names(batch.targets, batch.loss_mask, self.said_as),
-            [] if source is None else names(source, everywhere(source, batch.source_mask), self.seen_as, "s"),
-            varying(self.features(batch) if features is None else features, there),
-        )
-
-    def told(self) -> str:
-        """What there is to learn from, to be put behind the number of weights."""
+    def summary(self) -> str:
+        """One line on what there is to learn from; empty where it makes its own data."""
         return ""
 
-    def figures(self, split: str, loss: float, marks: Mapping[str, float]) -> dict[str, float]:
-        """The loss, in nats per position, and the means of all marks, in the units that people compare."""
-        return {"loss": loss, **marks}
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
+        """The names of input ids, as a picture shows them."""
+        return self.preprocessor.input_labels(ids) if self.preprocessor else [str(id) for id in ids]
 
-    def confusions(self, marks: Mapping[str, float]) -> dict[str, Confusion]:
-        """What of the marks is to be drawn as a table, by the name of its file; empty where there are no labels."""
+    def target_labels(self, ids: Sequence[int]) -> list[str]:
+        """The names of target ids."""
+        return self.preprocessor.target_labels(ids) if self.preprocessor else self.input_labels(ids)
+
+    def source_labels(self, ids: Sequence[int]) -> list[str]:
+        """The names of the ids of a source."""
+        return self.preprocessor.source_labels(ids) if self.preprocessor else [str(id) for id in ids]
+
+    def features(self, batch: Batch) -> dict[str, Tensor]:
+        """What a unit may be compared with, once it has read so far: (B, T) bool by name, or float for a count.
+
+        NaN stands where a feature is not defined.
+        """
         return {}
+
+    def first(self, split: str, rows: int, length: int) -> Batch | None:
+        """The beginning of a split, before it is cut to so many rows and positions; None without that split."""
+        found = next(iter(self.eval_sets(split).values()), None)
+        return None if found is None else found.batches[0]
+
+    def probe(self, split: str, rows: int, length: int) -> Probe | None:
+        """The first rows of a split, at most `length` positions of each, to look at a model with; None without it."""
+        batch = self.first(split, rows, length)
+        if batch is None:
+            return None
+        places = beginning(batch, rows, length)
+        features = {name: values[places] for name, values in self.features(batch).items()}  # true to what is cut off
+        return self.probe_of(cut(batch, places), features)
+
+    def probe_of(self, batch: Batch, features: Mapping[str, Tensor] | None = None) -> Probe:
+        """A batch with the names of everything in it, and those features that vary.
+
+        Args:
+            batch: any batch of this task.
+            features: its features; worked out here where none are given.
+        """
+        return name_batch(batch, self, self.features(batch) if features is None else features)
 
 
 tasks: Registry[Task] = Registry("task", "unspool.tasks")
-
-
-def domain_to_json(kind: Domain) -> dict[str, Any]:
-    """A kind as plain data.
-
-    >>> from unspool.batch import Tokens
-    >>> domain_to_json(Tokens(65))
-    {'kind': 'Tokens', 'size': 65}
-    """
-    return {"kind": type(kind).__name__, "size": kind.size}
+"""Every kind of task that a recipe can name."""

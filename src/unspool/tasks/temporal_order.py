@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Tokens
+from unspool.metrics.metric import Unit
 from unspool.schema import Count
 from unspool.tasks.generated import Generated
 from unspool.tasks.task import tasks
@@ -33,10 +34,12 @@ class TemporalOrder(Generated):
     together; all ranges are inclusive.
 
     >>> task = TemporalOrder(batch_size=1)
-    >>> batch = task.batches()[0]
+    >>> batch = task.train_batches()[0]
     >>> "".join(SYMBOLS[i] for i in batch.inputs[0][batch.mask[0]]), "Q R S U".split()[batch.targets[0, -1]]
     ('BdYaaXbE', 'S')
     """
+
+    unit = Unit("answer")
 
     def __init__(
         self,
@@ -68,11 +71,11 @@ class TemporalOrder(Generated):
         loss_mask = (columns == self.longest - 1).expand(rows, -1)
         return Batch(ids, targets, loss_mask, columns >= before)
 
-    def read_as(self, ids: Sequence[int]) -> list[str]:
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
         """The symbols."""
         return [SYMBOLS[id] for id in ids]
 
-    def said_as(self, ids: Sequence[int]) -> list[str]:
+    def target_labels(self, ids: Sequence[int]) -> list[str]:
         """The triggers in their order."""
         return ["".join("XY"[id >> bit & 1] for bit in reversed(range(len(self.places)))) for id in ids]
 
@@ -89,6 +92,6 @@ class TemporalOrder(Generated):
                 if n < all_read:  # asked of the rows that have it
                     between, has = (read == n).float(), was.any(dim=1, keepdim=True)
                     found[f"between {name} and trigger {n + 1}"] = between.where(has, torch.nan)
-        for id, name in enumerate(self.said_as(range(self.targets.size))):
+        for id, name in enumerate(self.target_labels(range(self.targets.size))):
             found[f"the answer is {name}"] = (batch.targets == id) & (read == all_read)
         return found

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Tokens
-from unspool.data.parallel import Pair, Pairs, Parallel, together
-from unspool.data.source import parts
+from unspool.data.parallel import Pair, Parallel, together
+from unspool.data.splits import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
+from unspool.metrics.drawings import Heatmap, Heatmaps
 from unspool.metrics.text import bleu, has_sacrebleu, sacrebleu_scores
 from unspool.schema import Count, Natural, NotNegative
-from unspool.tasks.drawings import Heatmap, Heatmaps
 from unspool.tasks.in_words import InWords, Row, line_break
-from unspool.tasks.task import Figures, Finals, Question, Trained, Writer, tasks
+from unspool.tasks.legacy import Figures, Finals, GenerationRequest, Trained, Writer, tasks
 
 LENGTHS = (8, 12, 16)
 """BLEU is also told for sources up to so many words, and for those beyond."""
@@ -42,14 +42,14 @@ class Translate(InWords):
     memory (Sutskever et al. 2014, arXiv:1409.3215).
     """
 
-    material = Parallel
+    dataset = Parallel
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word", "source_tokenizer": "word"}
     answers: ClassVar[bool] = True
-    nothing: ClassVar[Pairs] = Pairs(())
+    nothing: ClassVar[Splits] = Splits(())
 
     def __init__(
         self,
-        splits: Pairs,
+        splits: Splits,
         tokenizer: Tokenizer,
         source_tokenizer: Tokenizer,
         seed: int = 0,
@@ -85,23 +85,23 @@ class Translate(InWords):
         ids = self.source_tokenizer.encode(source).tolist()
         return [*(reversed(ids) if self.backwards else ids), self.source_edge]
 
-    def ask(self, text: str, material: Parallel) -> Question:
+    def ask(self, text: str, dataset: Parallel) -> GenerationRequest:
         """A sentence as the recipe's [data] section makes those of its files."""
         if not text.strip():
             raise DataError("there is nothing to translate", hint="give a sentence")
-        source = self.source_row(material.prepared(text))
-        return Question([self.edge], self.edge, self.asked["length"], source, self.asked["length_penalty"])
+        source = self.source_row(dataset.prepared(text))
+        return GenerationRequest([self.edge], self.edge, self.asked["length"], source, self.asked["length_penalty"])
 
-    def answer(self, ids: list[int], material: Parallel) -> str:
+    def answer(self, ids: list[int], dataset: Parallel) -> str:
         """The sentence, its punctuation where it is usually written."""
         line = self.tokenizer.decode(ids)
-        return together(line) if material.split else line
+        return together(line) if dataset.split else line
 
-    def seen_as(self, ids: Sequence[int]) -> list[str]:
+    def source_labels(self, ids: Sequence[int]) -> list[str]:
         """The words of a source."""
         return [self.source_tokenizer.token(id) for id in ids]
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """How many pairs each split has."""
         return ", pairs: " + ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items())
 
@@ -145,7 +145,7 @@ class Translate(InWords):
                 return []
             weights = torch.cat([look.float().cpu() for look in looks], dim=1).mean(dim=1)  # (B, T, S)
             for one, (source, target) in zip(weights, some, strict=True):
-                said, seen = self.read_as(target[1:].tolist()), self.seen_as(source.tolist())
+                said, seen = self.input_labels(target[1:].tolist()), self.source_labels(source.tolist())
                 found.append((one[: len(said), : len(seen)], said, seen))
         return found
 

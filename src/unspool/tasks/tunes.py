@@ -9,16 +9,16 @@ import torch
 from unspool.batch import Tokens
 from unspool.data.music.abc_reader import parse
 from unspool.data.music.midi import midi
-from unspool.data.music.notes import Piece
+from unspool.data.music.notes import Score
 from unspool.data.music.synth import wav
-from unspool.data.music.tunes import TuneBook, Tunes
-from unspool.data.source import parts
+from unspool.data.music.tunes import TuneBook
+from unspool.data.splits import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.schema import Count, Natural, NotNegative
+from unspool.tasks.legacy import DocumentFormat, perplexity, tasks
 from unspool.tasks.of_text import OfText
 from unspool.tasks.pieces import Pieces
-from unspool.tasks.task import Form, perplexity, tasks
 from unspool.tasks.translate import line_break
 
 
@@ -33,13 +33,13 @@ class TuneWriting(OfText, Pieces):
     """
 
     way = "tunes"
-    material = TuneBook
+    dataset = TuneBook
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "char"}
     speaks: ClassVar[bool] = True
 
     def __init__(
         self,
-        splits: Tunes,
+        splits: Splits,
         tokenizer: Tokenizer,
         seed: int = 0,
         batch_size: Count = 16,
@@ -62,11 +62,11 @@ class TuneWriting(OfText, Pieces):
         return {"tokenizer": "".join(f"{tune}\n" for tune in part)}
 
     @classmethod
-    def form(cls, tokenizers: Mapping[str, Tokenizer]) -> Form:
+    def form(cls, tokenizers: Mapping[str, Tokenizer]) -> DocumentFormat:
         """A tune."""
         return TuneForm(tokenizers["tokenizer"])
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """How many tunes each split has."""
         return ", tunes: " + ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items())
 
@@ -80,7 +80,7 @@ class TuneWriting(OfText, Pieces):
         }
 
 
-class TuneForm(Form):
+class TuneForm(DocumentFormat):
     """A tune: it begins after a line break and ends with an empty line.
 
     >>> from unspool.data.tokenizer import tokenizers
@@ -114,7 +114,7 @@ class TuneForm(Form):
             return {"parses": False, "full_bars": False, "keeps_metre": False}
         return {"parses": True, "full_bars": not tune.off(halves=False), "keeps_metre": not tune.off()}
 
-    def piece(self, ids: Sequence[int]) -> Piece | None:
+    def piece(self, ids: Sequence[int]) -> Score | None:
         """The notes of a tune that parses."""
         try:
             return parse(self.text(ids)).piece()

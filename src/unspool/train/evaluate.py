@@ -1,13 +1,12 @@
 """How well a model predicts a whole set, every position once."""
 
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from unspool.batch import Batch, Batches
+from unspool.batch import Batches
+from unspool.metrics.metric import EvalSet, Metric
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import State, resting
 from unspool.train.precision import PrecisionName, autocast
@@ -15,11 +14,15 @@ from unspool.train.precision import PrecisionName, autocast
 
 @dataclass(frozen=True)
 class Score:
-    """The mean loss over a whole set, and the means of whatever else was marked."""
+    """The mean loss over a whole set.
 
-    loss: float  # nats per counted position
+    Args:
+        loss: nats (or half squared errors) per counted position.
+        positions: how many were counted.
+    """
+
+    loss: float
     positions: int
-    marks: dict[str, float] = field(default_factory=dict)
 
 
 @torch.no_grad()
@@ -28,14 +31,18 @@ def evaluate(
     batches: Batches,
     device: str = "cpu",
     precision: PrecisionName = "float32",
-    mark: Callable[[Tensor, Batch], dict[str, tuple[float, float]]] | None = None,
+    metrics: Sequence[Metric] = (),
 ) -> Score:
-    """The mean loss over one epoch of batches, the state carried where a batch `carries_state`.
+    """The mean loss over one epoch of batches, the state carried where a batch says so.
 
-    `mark` is shown all predictions (B, T, V) of each batch and answers with sums, and over how many.
+    Args:
+        model: moved to no device: it must be on `device`.
+        batches: one epoch of them is evaluated.
+        device: where the batches are moved to.
+        precision: of matrix products.
+        metrics: each is shown the model's output (B, T, V) and the batch.
     """
     total, positions = 0.0, 0
-    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     state: State | None = None
     with resting(model):
         for number in range(batches.epoch):
@@ -43,11 +50,21 @@ def evaluate(
             with autocast(device, precision):
                 y, state = model.read(batch, state if batch.carries_state else None)
                 loss = model.head.loss(y, batch.targets, batch.loss_mask)
-                marked = mark(model.head(y), batch) if mark else {}
-            for name, (amount, over) in marked.items():
-                sums[name][0] += amount
-                sums[name][1] += over
+                output = model.head(y) if metrics else None
+            for metric in metrics:
+                metric.update(output, batch)
             total += loss.item() * batch.positions
             positions += batch.positions
-    marks = {name: amount / max(1, over) for name, (amount, over) in sums.items()}
-    return Score(total / max(1, positions), positions, marks)
+    return Score(total / max(1, positions), positions)
+
+
+def evaluate_set(
+    model: SequenceModel, evaluated: EvalSet, device: str = "cpu", precision: PrecisionName = "float32"
+) -> tuple[dict[str, float], list[Metric]]:
+    """The values of an evaluation set by name: its loss, what follows from it, and its metrics, which come back too."""
+    metrics = [make() for make in evaluated.metrics]
+    score = evaluate(model, evaluated.batches, device, precision, metrics)
+    values = {"loss": score.loss, **evaluated.derived(score.loss)}
+    for metric in metrics:
+        values |= metric.compute()
+    return values, metrics

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from unspool.data.music.abc_fields import Metre
-from unspool.data.music.notes import Note, Piece
+from unspool.data.music.notes import Note, Score
 
 
 @dataclass
@@ -36,17 +36,17 @@ class Tune:
         """What T: says, the first time."""
         return self.fields["T"]
 
-    def piece(self) -> Piece:
+    def score(self) -> Score:
         """The notes as they sound, repeats unrolled, times in quarter beats from the beginning.
 
         >>> from unspool.data.music.abc_reader import parse
         >>> tune = parse("X:1\\nT:Two\\nM:2/4\\nL:1/8\\nK:G\\n|:F2 G2:|")
-        >>> [(float(n.start), float(n.length), n.pitch) for n in tune.piece().notes]
+        >>> [(float(n.start), float(n.length), n.pitch) for n in tune.score().notes]
         [(0.0, 1.0, 66), (1.0, 1.0, 67), (2.0, 1.0, 66), (3.0, 1.0, 67)]
         """
         notes: list[Note] = []
         now = Fraction(0)
-        for number in played(self.bars):
+        for number in bar_order(self.bars):
             bar = self.bars[number]
             for note in bar.notes:
                 start = now + note.start
@@ -58,9 +58,9 @@ class Tune:
                 else:
                     notes.append(Note(start, note.length, note.pitch))
             now += bar.length
-        return Piece(notes, self.speed, self.title)
+        return Score(notes, self.speed, self.title)
 
-    def off(self, halves: bool = True) -> str:
+    def metre_error(self, paired: bool = True) -> str:
         """Where the tune does not keep its metre, in words; "" when it does.
 
         The rule. A bar is full when it is exactly as long as its metre says; none is longer. A part is what lies
@@ -72,24 +72,24 @@ class Tune:
           of the tune, which goes back to its beginning;
         - the one before the first ending or the first of an ending, if both together are a full bar.
 
-        Without `halves` the first and the last bar of a part may be short by themselves, as many who write tunes down
+        Without `paired` the first and the last bar of a part may be short by themselves, as many who write tunes down
         leave a pick-up. At least one bar is full. In free metre (M:none) all are.
 
         >>> from unspool.data.music.abc_reader import parse
-        >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G:|").off()
+        >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G:|").metre_error()
         ''
-        >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G2 A|F2 G:|").off()
+        >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G2 A|F2 G:|").metre_error()
         'line 6: a bar of 5/8 in 2/4'
         >>> unpaired = parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G2:|")
-        >>> unpaired.off(), unpaired.off(halves=False)
+        >>> unpaired.metre_error(), unpaired.metre_error(paired=False)
         ('line 6: a bar of 1/8 in 2/4', '')
         """
         edges = {number for number, bar in enumerate(self.bars) if bar.begins or bar.closes}
-        fitting = self._cut() | (self._fitting() if halves else edges)
+        fitting = self._cut() | (self._fitting() if paired else edges)
         for number, bar in enumerate(self.bars):
             full = bar.metre.beats
             if full is not None and (bar.length > full or (bar.length < full and number not in fitting)):
-                return f"line {bar.line}: a bar of {told(bar.length / 4)} in {bar.metre.name}"
+                return f"line {bar.line}: a bar of {metre_name(bar.length / 4)} in {bar.metre.name}"
         return "" if any(bar.metre.beats in (None, bar.length) for bar in self.bars) else "no bar is full"
 
     def _fitting(self) -> set[int]:
@@ -117,17 +117,17 @@ class Tune:
         return found
 
 
-def told(length: Fraction) -> str:
+def metre_name(length: Fraction) -> str:
     """A length in whole notes as a metre is written, in eighths where that goes.
 
-    >>> told(Fraction(3, 4)), told(Fraction(5, 12))
+    >>> metre_name(Fraction(3, 4)), metre_name(Fraction(5, 12))
     ('6/8', '5/12')
     """
     eighths = length * 8
     return f"{eighths}/8" if eighths.denominator == 1 else str(length)
 
 
-def played(bars: list[Bar]) -> Iterator[int]:
+def bar_order(bars: list[Bar]) -> Iterator[int]:
     """The numbers of bars in the order in which they sound: repeats, and endings in their turns (sections 4.8 to 4.10).
 
     A repeat without a beginning goes back to the last double bar line or repeat, or to the beginning.

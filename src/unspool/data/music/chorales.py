@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import PurePath
 from typing import Any
 
 from unspool.data.music.chorale_grammar import chorale
-from unspool.data.music.notes import Note, Piece
+from unspool.data.music.notes import Note, Score
 from unspool.data.readers.text import find, read_bytes
 from unspool.data.splits import Splits
 from unspool.errors import DataError
@@ -20,6 +21,7 @@ Chord = tuple[int, ...]
 """Pitches that sound at once as MIDI's numbers, the highest first, each once; () is silence."""
 
 
+@dataclass
 class ChoraleBook:
     """The chorales of a JSON file; without `path`, `number` that a grammar makes, a tenth each for valid and test.
 
@@ -33,8 +35,9 @@ class ChoraleBook:
     (16, 2, 2, (66, 61, 57, 42))
     """
 
-    def __init__(self, path: str = "", number: Count = 300, limit: Natural = 0) -> None:
-        self.path, self.number, self.limit = path, number, limit
+    path: str = ""
+    number: Count = 300
+    limit: Natural = 0
 
     def read(self) -> Splits[tuple[tuple[Chord, ...], ...]]:
         """Read all parts. Errors: DataError that says file and line, or which chord of which piece."""
@@ -48,7 +51,7 @@ class ChoraleBook:
         if others:
             raise DataError(f"{self.path} means {1 + len(others)} files, and one is read", hint="name one JSON file")
         data = loaded(file)
-        parts = [tuple(self.pieces(data.get(name, []), f"{file}, {name}")) for name in ("train", "valid", "test")]
+        parts = [tuple(self.chorales(data.get(name, []), f"{file}, {name}")) for name in ("train", "valid", "test")]
         if not parts[0]:
             raise DataError(f"{file}: there is no piece in train", hint='a file holds {"train": [[[60, 64, 67], ...')
         train, valid, test = (part[: self.limit or None] for part in parts)
@@ -59,13 +62,12 @@ class ChoraleBook:
         parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
         return json.dumps(parts) if self.path == "-" else ""
 
-    def pieces(self, part: Any, place: str) -> Iterator[tuple[Chord, ...]]:
+    def chorales(self, part: Any, place: str) -> Iterator[tuple[Chord, ...]]:
         """The pieces of one part."""
-        for number, piece in enumerate(listed(part, place), start=1):
+        for number, one in enumerate(listed(part, place), start=1):
             where = f"{place}, piece {number}"
             chords = [
-                self.chord(chord, f"{where}, chord {index}")
-                for index, chord in enumerate(listed(piece, where), start=1)
+                self.chord(chord, f"{where}, chord {index}") for index, chord in enumerate(listed(one, where), start=1)
             ]
             if not chords:
                 raise DataError(f"{where} is empty", hint="take it out")
@@ -107,10 +109,10 @@ def listed(value: Any, place: str) -> list[Any]:
     return value
 
 
-def played(chords: list[Chord], title: str = "") -> Piece:
+def as_score(chords: list[Chord], title: str = "") -> Score:
     """Chords as notes, a quarter beat each; a pitch that stays from one to the next is held.
 
-    >>> [(float(n.start), float(n.length), n.pitch) for n in played([(67, 60), (65, 60)]).notes]
+    >>> [(float(n.start), float(n.length), n.pitch) for n in as_score([(67, 60), (65, 60)]).notes]
     [(0.0, 1.0, 67), (0.0, 2.0, 60), (1.0, 1.0, 65)]
     """
     notes: list[Note] = []
@@ -125,4 +127,4 @@ def played(chords: list[Chord], title: str = "") -> Piece:
                 now[pitch] = len(notes)
                 notes.append(Note(Fraction(beat), Fraction(1), pitch))
         held = now
-    return Piece(notes, SPEED, title)
+    return Score(notes, SPEED, title)

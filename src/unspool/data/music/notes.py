@@ -25,10 +25,10 @@ class Note(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Piece:
+class Score:
     """Notes in the order of their beginnings, how fast they are played, and what they are called.
 
-    >>> Piece([Note(Fraction(0), Fraction(4), 60)], speed=120.0).seconds
+    >>> Score([Note(Fraction(0), Fraction(4), 60)], speed=120.0).seconds
     2.0
     """
 

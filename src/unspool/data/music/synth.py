@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from unspool.data.music.midi import seconds
-from unspool.data.music.notes import Piece
+from unspool.data.music.notes import Score
 
 RATE = 22_050  # samples a second
 PARTIALS = (1.0, 0.45, 0.28, 0.14, 0.08, 0.04)
@@ -18,16 +18,16 @@ DECAY = 1.6  # seconds in which a tone falls to 1/e; overtones fall faster
 PEAK = 0.9  # of what a sample can hold
 
 
-def wav(piece: Piece, rate: int = RATE) -> bytes:
-    """The piece as a WAV file: 16 bits, one channel. Its loudest moment is at `PEAK`, so that nothing is clipped.
+def wav(score: Score, rate: int = RATE) -> bytes:
+    """The score as a WAV file: 16 bits, one channel. Its loudest moment is at `PEAK`, so that nothing is clipped.
 
     >>> from fractions import Fraction
     >>> from unspool.data.music.notes import Note
-    >>> with wave.open(io.BytesIO(wav(Piece([Note(Fraction(0), Fraction(1), 69)], speed=60.0)))) as sound:
+    >>> with wave.open(io.BytesIO(wav(Score([Note(Fraction(0), Fraction(1), 69)], speed=60.0)))) as sound:
     ...     sound.getparams()[:4]
     (1, 2, 22050, 23373)
     """
-    samples = np.round(played(piece, rate) * 32767).astype("<i2")
+    samples = np.round(synthesize(score, rate) * 32767).astype("<i2")
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)
@@ -37,13 +37,13 @@ def wav(piece: Piece, rate: int = RATE) -> bytes:
     return file.getvalue()
 
 
-def played(piece: Piece, rate: int = RATE) -> Float32[np.ndarray, " N"]:
+def synthesize(score: Score, rate: int = RATE) -> Float32[np.ndarray, " N"]:
     """The samples, between -1 and 1."""
-    end = int((piece.seconds + RELEASE) * rate)
+    end = int((score.seconds + RELEASE) * rate)
     mix = np.zeros(end, dtype=np.float32)
-    for note in piece.notes:
-        start = int(seconds(piece, note.start) * rate)
-        sound = tone(note.pitch, round(seconds(piece, note.length) * rate), rate)[: end - start]
+    for note in score.notes:
+        start = int(seconds(score, note.start) * rate)
+        sound = tone(note.pitch, round(seconds(score, note.length) * rate), rate)[: end - start]
         mix[start : start + len(sound)] += sound
     loudest = float(np.abs(mix).max(initial=0.0))
     return mix * np.float32(PEAK / loudest) if loudest else mix

@@ -1,6 +1,7 @@
 """The recipe's [data] section for tunes in ABC notation: a tune book of yours, or one that a grammar makes."""
 
 import re
+from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
 
@@ -9,16 +10,17 @@ from unspool.data.music.abc_transpose import transposed
 from unspool.data.music.tune_grammar import tune
 from unspool.data.readers.decoding import decode
 from unspool.data.readers.text import find, read_bytes
-from unspool.data.splits import Splits, shares
+from unspool.data.splits import SplitOptions, Splits
 from unspool.errors import DataError
-from unspool.schema import Count, Natural, Share
+from unspool.schema import Count
 
 KEPT = "XTRMLQK"
 """The fields of a header that are kept, in their order: what says who wrote a tune down, and where, is not learned."""
 STEPS = (-3, -2, -1, 1, 2, 3)
 
 
-class TuneBook:
+@dataclass
+class TuneBook(SplitOptions):
     """The tunes of files in ABC notation; without `path`, `number` tunes that a grammar makes.
 
     Tunes are shuffled once and for all, and `valid` and `test` are shares of them: none is cut in two, and one whose
@@ -32,19 +34,11 @@ class TuneBook:
     (18, 2, 'X:1\\n')
     """
 
-    def __init__(
-        self,
-        path: str = "",
-        number: Count = 1000,
-        strict: bool = True,
-        transpose: bool = False,
-        encoding: str = "auto",
-        limit: Natural = 0,
-        valid: Share = 0.1,
-        test: Share = 0.0,
-    ) -> None:
-        self.path, self.number, self.strict, self.transpose = path, number, strict, transpose
-        self.encoding, self.limit, self.shares = encoding, limit, shares(valid, test)
+    path: str = ""
+    number: Count = 1000
+    strict: bool = True
+    transpose: bool = False
+    encoding: str = "auto"
 
     def read(self) -> Splits[tuple[str, ...]]:
         """Read, choose, shuffle and part. Errors: DataError that says file and line."""
@@ -88,12 +82,12 @@ class TuneBook:
         bad: list[str] = []
         for name, line, text in found:
             try:
-                off = parse(text, name, line).off() if self.strict else ""
+                metre_error = parse(text, name, line).metre_error() if self.strict else ""
             except DataError as error:
                 bad.append(str(error))
                 continue
-            if off:
-                bad.append(f"{name}, {off}")
+            if metre_error:
+                bad.append(f"{name}, {metre_error}")
                 continue
             tidy = tidied(text)
             kept.setdefault(re.sub(r"(?m)^[XTR]:.*\n", "", tidy), tidy)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Bool
@@ -19,13 +19,13 @@ WRITTEN = 2
 
 
 @dataclass(frozen=True)
-class Passage:
+class Probe:
     """A batch, what its tokens are called, and what one may ask a unit about.
 
     >>> import torch
     >>> ids = torch.tensor([[0, 1, 0]])
     >>> batch = Batch(ids[:, :-1], ids[:, 1:], torch.ones(1, 2, dtype=torch.bool))
-    >>> Passage(batch, [["a", "b"]], [["b", "a"]]).tokens[0][1]
+    >>> Probe(batch, [["a", "b"]], [["b", "a"]]).tokens[0][1]
     'b'
     """
 
@@ -105,6 +105,40 @@ def names(values: Tensor, there: Bool[Tensor, "B T"], called: Named, axis: str =
         left = iter(some)
         found.append([next(left) if one else "" for one in here.tolist()])
     return found
+
+
+class Labels(Protocol):
+    """Names of ids: a task or a preprocessor."""
+
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
+        """The names of input ids."""
+        ...
+
+    def target_labels(self, ids: Sequence[int]) -> list[str]:
+        """The names of target ids."""
+        ...
+
+    def source_labels(self, ids: Sequence[int]) -> list[str]:
+        """The names of the ids of a source."""
+        ...
+
+
+def name_batch(batch: Batch, labels: Labels, features: Mapping[str, Tensor]) -> Probe:
+    """A batch with the names of everything in it, and those features that vary.
+
+    Args:
+        batch: rows of a task.
+        labels: what its ids are called.
+        features: (B, T) by name.
+    """
+    there, source = everywhere(batch.inputs, batch.mask), batch.source
+    return Probe(
+        batch,
+        names(batch.inputs, there, labels.input_labels),
+        names(batch.targets, batch.loss_mask, labels.target_labels),
+        [] if source is None else names(source, everywhere(source, batch.source_mask), labels.source_labels, "s"),
+        varying(features, there),
+    )
 
 
 def varying(features: Mapping[str, Tensor], there: Bool[Tensor, "B T"]) -> dict[str, Tensor]:

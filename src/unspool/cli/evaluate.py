@@ -1,0 +1,80 @@
+"""Verbs that measure a trained run: eval, and suggest with the keystrokes that it saves."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
+from unspool.errors import ConfigError
+
+
+@app.command()
+def suggest(
+    run: RunPath,
+    text: Annotated[str, typer.Argument(help="What was typed so far.")] = "",
+    count: Annotated[int, typer.Option(help="How many words to suggest.", min=1, max=16)] = 3,
+    measure: Annotated[int, typer.Option(help="Type that many held-out words instead; 0 is off.", min=0)] = 0,
+    split: Annotated[str, typer.Option(help="What to measure on: train, valid or test.")] = "valid",
+    plugin: Plugins = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Suggest how the word that a text ends with goes on, or the next word; or measure the keystrokes that it saves."""
+    from unspool.generate.suggest import keystrokes_saved
+    from unspool.generate.suggest import suggest as suggest_words
+    from unspool.runs.run import Run, format_values, load_data
+
+    load_plugins(plugin)
+    loaded = Run.load(run, device)
+    if not measure:
+        found = suggest_words(loaded.model, loaded.tokenizer, [text], count)[0]
+        if as_json:
+            print_json([suggestion.__dict__ for suggestion in found])
+        for suggestion in () if as_json else found:
+            typer.echo(suggestion.word)
+        return
+    if text:
+        raise ConfigError("--measure types held-out words, and a text is given", hint="leave one of them out")
+    checked(split)
+    held_out = getattr(load_data(loaded.recipe, loaded.checkpoint.run), split)  # type: ignore[union-attr]
+    for savings in keystrokes_saved(loaded.model, loaded.tokenizer, held_out, count, measure):
+        if sys.stderr.isatty():
+            say(f"\r{savings.words:,} of {measure:,} words", end="")
+    say("" if sys.stderr.isatty() else f"{savings.words:,} words")
+    if as_json:
+        print_json(savings.figures())
+    else:
+        typer.echo(format_values(savings.figures()))
+
+
+@app.command("eval")
+def evaluate(
+    run: RunPath,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
+    plugin: Plugins = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Evaluate a trained model on a whole split: its loss, and every metric of its task."""
+    from unspool.runs.evaluation import by_set
+    from unspool.runs.run import Run, format_values
+
+    load_plugins(plugin)
+    checked(split)
+    results = Run.load(run, device).evaluate(split)
+    if not results:
+        raise ConfigError(f"{run} has no {split} split", hint=f"train with data.{split}=0.1 or data.{split}_path=FILE")
+    if as_json:
+        print_json(results)
+        return
+    for name, values in by_set(results, split).items():
+        typer.echo(f"{split}, {name}:   {format_values(values, between='   ')}")
+
+
+def checked(split: str) -> None:
+    """Refuse a split that there never is."""
+    if split not in ("train", "valid", "test"):
+        raise ConfigError(
+            f"--split should be train, valid or test, received {split!r}", hint="for example --split valid"
+        )

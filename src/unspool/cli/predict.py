@@ -1,0 +1,311 @@
+"""The verb that applies a trained model to new inputs."""
+
+import csv
+import glob
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, say
+from unspool.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from unspool.data.predictions import Prediction
+    from unspool.data.readers.streams import TableRow
+    from unspool.pipelines.pipeline import Predictor
+    from unspool.runs.run import Run
+
+EVERY = 2.0
+"""Seconds between two lines of progress."""
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+ENDINGS = (*DELIMITERS, ".jsonl")
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Texts, or files and folders of images or sounds; one prediction each.", metavar="INPUT"),
+    ] = None,
+    file: Annotated[str | None, typer.Option(help="A csv, tsv, jsonl, txt, conll or parquet file of rows.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A new csv, tsv or jsonl file; standard output without it.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Where a field stands, as field=column: --column text=review.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="So many labels, fills or alternatives; 0 is all.", min=0)] = 0,
+    beam: Annotated[int, typer.Option(help="Search with N beams where text is generated; 0: as trained.", min=0)] = 0,
+    batch_size: Annotated[int, typer.Option(help="Inputs that are run at once.", min=1)] = 64,
+    plugin: Plugins = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Apply a trained model to new inputs: labels, tags, numbers, translations, captions, fills, forecasts.
+
+    Inputs are the arguments, else the rows of --file, else the lines of standard input. A row that cannot be used gets
+    an error instead of a prediction, and the others go on.
+    """
+    from unspool.runs.run import Run
+
+    load_plugins(plugin)
+    if out is not None and out.suffix.lower() not in ENDINGS:
+        raise ConfigError(f"the ending of {out} says nothing of its format", hint=f"use {', '.join(ENDINGS)}")
+    if out is not None and out.exists():
+        raise ConfigError(f"{out} is there already", hint="choose another --out: nothing is overwritten")
+    if inputs and file is not None:
+        raise ConfigError("inputs and --file are both given", hint="leave one of them out")
+    loaded = Run.load(run, device)
+    pipeline = loaded.predictor(**({"beam": beam} if beam else {}))
+    columns = columns_of(loaded, pipeline, column or ())
+    rows = given_rows(pipeline, columns, inputs, file)
+    with opened(out) as stream:
+        writer: Writer = JsonList(stream) if as_json else writer_for(out)(stream)
+        total, failed, last = write_all(pipeline, rows, columns, writer, batch_size, top, has_own=file is not None)
+    if failed:
+        say(f"{failed:,} of {total:,} rows have an error" + (f", the last: {last}" if last else ""))
+    if out is not None:
+        say(f"{total:,} rows in {out}")
+    if failed == total:
+        raise DataError(f"nothing could be predicted: {last or 'there are no rows'}", hint="correct the input")
+
+
+def columns_of(run: "Run", pipeline: "Predictor", given: Sequence[str]) -> dict[str, str]:
+    """For each field of a record the column that it stands in: as in training, unless it is given."""
+    fields = pipeline.preprocessor.fields
+    data = run.recipe.get("data", {})
+    columns = {field: str(data.get(key) or key) for field, key in fields.items()}
+    for one in given:
+        field, equals, name = one.partition("=")
+        if not equals or field not in columns:
+            raise ConfigError(
+                f"cannot read --column {one}", hint=f"write it as FIELD=COLUMN; the fields are {', '.join(columns)}"
+            )
+        columns[field] = name
+    return columns
+
+
+def given_rows(
+    pipeline: "Predictor", columns: Mapping[str, str], inputs: Sequence[str] | None, file: str | None
+) -> "Iterator[TableRow]":
+    """The rows that are to be predicted."""
+    from unspool.data.readers.streams import first_rows, stream_rows
+
+    first = next(iter(columns.values()), "")
+    if inputs:
+        if not columns:
+            raise ConfigError("this model takes rows of numbers", hint="--file TABLE.csv")
+        every = [name for one in inputs for name in expanded(one, pipeline.preprocessor.endings)]
+        return iter([{first: one} for one in every])
+    if file is None and sys.stdin.isatty():
+        raise ConfigError("no input is given", hint='unspool predict RUN "a text", --file TABLE.csv, or a pipe')
+    rows = stream_rows(file or "-", first)
+    beginning, rows = first_rows(rows, 1)
+    missing = [c for row in beginning if isinstance(row, dict) for c in columns.values() if c not in row]
+    if missing:
+        known = ", ".join(map(str, list(beginning[0])[:10]))  # type: ignore[arg-type]
+        field = next(field for field, name in columns.items() if name == missing[0])
+        raise DataError(f"{file} has no column {missing[0]!r}: it has {known}", hint=f"--column {field}=COLUMN")
+    return rows
+
+
+def expanded(argument: str, endings: Sequence[str]) -> list[str]:
+    """A text as it is; a folder or a pattern as the files that it means."""
+    if not endings:
+        return [argument]
+    if os.path.isdir(argument):
+        found = [str(path) for path in Path(argument).rglob("*") if path.suffix.lower() in endings]
+    else:
+        found = glob.glob(argument, recursive=True) or [argument]
+    if not found:
+        raise DataError(f"there is no {', '.join(endings)} file in {argument}", hint="name another folder")
+    return sorted(found)
+
+
+def write_all(
+    pipeline: "Predictor",
+    rows: "Iterable[TableRow]",
+    columns: Mapping[str, str],
+    writer: "Writer",
+    batch_size: int,
+    top: int,
+    has_own: bool,
+) -> tuple[int, int, str]:
+    """Write a prediction for each row: how many there were, how many failed, and the last error."""
+    from unspool.data.predictions import Failure
+
+    own: deque[Mapping[str, Any]] = deque()
+
+    def records() -> Iterator[Any]:
+        for before, record in pipeline.records(rows, columns):
+            own.append(before if has_own or writer.wants_inputs else {})
+            yield record
+
+    total = failed = 0
+    last, told = "", monotonic()
+    for prediction in pipeline.predict(records(), batch_size):
+        writer.write(own.popleft(), shortened(prediction, top))
+        total += 1
+        if isinstance(prediction, Failure):
+            failed, last = failed + 1, prediction.error
+        if monotonic() - told > EVERY:
+            told = monotonic()
+            say(f"{total:,} rows")
+    writer.close()
+    return total, failed, last
+
+
+def shortened(prediction: "Prediction", top: int) -> "Prediction":
+    """A prediction with so many of its labels, fills or alternatives; 0: all."""
+    from dataclasses import replace
+
+    from unspool.data.predictions import Fills, Label, Text
+
+    if not top:
+        return prediction
+    if isinstance(prediction, Label):
+        best = sorted(prediction.scores.items(), key=lambda one: -one[1])[:top]
+        return replace(prediction, scores=dict(best))
+    if isinstance(prediction, Fills):
+        return replace(prediction, fills=[blank[:top] for blank in prediction.fills])
+    if isinstance(prediction, Text):
+        return replace(prediction, alternatives=prediction.alternatives[:top])
+    return prediction
+
+
+class opened:
+    """The file of --out inside the block, or standard output; what is written stays, whatever happens."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+
+    def __enter__(self) -> IO[str]:
+        if self.path is None:
+            return sys.stdout
+        try:
+            self.file = self.path.open("x", encoding="utf-8", newline="")
+        except OSError as error:
+            raise ConfigError(f"cannot write {self.path}: {error.strerror}", hint="choose another --out") from None
+        return self.file
+
+    def __exit__(self, *error: object) -> None:
+        if self.path is not None:
+            self.file.close()
+
+
+class Writer:
+    """Writes predictions behind the columns that a row has already, as JSON lines."""
+
+    wants_inputs = True
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+
+    def write(self, own: Mapping[str, Any], prediction: "Prediction") -> None:
+        """One prediction."""
+        self.stream.write(json.dumps(self.joined(own, prediction), ensure_ascii=False, default=str) + "\n")
+
+    def joined(self, own: Mapping[str, Any], prediction: "Prediction") -> dict[str, Any]:
+        """The columns of a row, then what is predicted; with a prefix where names are taken."""
+        found = prediction.as_dict()
+        return {**own, **prefixed(found, own)}
+
+    def close(self) -> None:
+        """Everything is written."""
+        self.stream.flush()
+
+
+class JsonList(Writer):
+    """Writes one JSON list."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__(stream)
+        self.before = "["
+
+    def write(self, own: Mapping[str, Any], prediction: "Prediction") -> None:
+        """One prediction."""
+        self.stream.write(self.before + json.dumps(self.joined(own, prediction), ensure_ascii=False, default=str))
+        self.before = ",\n"
+
+    def close(self) -> None:
+        """The end of the list."""
+        self.stream.write(("[" if self.before == "[" else "") + "]\n")
+        super().close()
+
+
+class Table(Writer):
+    """Writes a csv or tsv file. Its header is known once something could be predicted, so earlier rows wait."""
+
+    delimiter = ","
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__(stream)
+        self.writer = csv.writer(stream, delimiter=self.delimiter, lineterminator="\n")
+        self.waiting: list[tuple[Mapping[str, Any], Prediction]] = []
+        self.header: list[str] = []
+
+    def write(self, own: Mapping[str, Any], prediction: "Prediction") -> None:
+        """One prediction: a row, or several of a series."""
+        from unspool.data.predictions import Failure
+
+        self.waiting.append((own, prediction))
+        if self.header or not isinstance(prediction, Failure):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        for own, prediction in self.waiting:
+            for columns in prediction.columns():
+                found = columns if "error" in columns else prefixed(columns, own)
+                row = {**own, **found}
+                if not self.header:
+                    every = [*dict.fromkeys([*self.names(), *row])]
+                    self.header = [*(name for name in every if name != "error"), "error"]
+                    self.writer.writerow(self.header)
+                self.writer.writerow([cell(row.get(name)) for name in self.header])
+        self.waiting = []
+
+    def names(self) -> list[str]:
+        """The own columns of what waits, and what is predicted behind them."""
+        from unspool.data.predictions import Failure
+
+        own = [name for row, _ in self.waiting for name in row]
+        good = [prefixed(p.columns()[0], row) for row, p in self.waiting if not isinstance(p, Failure)]
+        return [*own, *(name for columns in good for name in columns)]
+
+    def close(self) -> None:
+        """Write what still waits: nothing could be predicted then."""
+        self.flush()
+        super().close()
+
+
+class TabTable(Table):
+    """The same with tabs."""
+
+    delimiter = "\t"
+
+
+def writer_for(out: Path | None) -> Callable[[IO[str]], Writer]:
+    """What writes a file of that ending."""
+    return {"": Writer, ".jsonl": Writer, ".csv": Table, ".tsv": TabTable}[out.suffix.lower() if out else ""]
+
+
+def prefixed(found: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """What is predicted by name; all names get `predicted_` where one of them is taken.
+
+    >>> prefixed({"label": "pos", "score": 0.9}, {"label": "neg"})
+    {'predicted_label': 'pos', 'predicted_score': 0.9}
+    """
+    clash = any(name in own for name in found)
+    return {f"predicted_{name}" if clash and name != "error" else name: value for name, value in found.items()}
+
+
+def cell(value: Any) -> Any:
+    """A value as a table holds it."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else "" if value is None else value

@@ -1,0 +1,130 @@
+"""The contract of a preprocessor: records to rows of tensors, and a model's outputs back to what a user reads."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from unspool.batch import Batch, Domain, Tokens
+from unspool.data.batching.collate import one_target
+from unspool.data.predictions import Prediction
+from unspool.data.tokenizer import Tokenizer
+from unspool.errors import ConfigError, DataError
+from unspool.registry import Registry
+
+Record = Mapping[str, Any]
+"""One example as it was read: raw text, bytes of a file, numbers; by the name of the field."""
+
+
+class Row(NamedTuple):
+    """A record as tensors."""
+
+    input: Tensor  # (T,) ids or (T, size) numbers; what an encoder reads where there is one
+    target: Tensor | None = None  # (), (size,), (T,) or (U,); None where the record has no answer
+
+
+class Preprocessor(ABC):
+    """Turns records into rows of tensors; fitted once on the training data and saved with the run.
+
+    The constructor takes the tokenizers named in `tokenizers`, then the recipe's [preprocessor] section. What `fit`
+    learns (means, units, spreads) is what `fitted` gives and `restore` takes, so that a trained model can be applied to
+    new records without its training data. Records hold raw values, so encoding is the same in training and afterwards.
+    """
+
+    tokenizers: ClassVar[Mapping[str, str]] = {}
+    """The recipe's sections for tokenizers, and the default kind of each; the constructor takes them by these names."""
+    fields: ClassVar[Mapping[str, str]] = {}
+    """The fields of a record that `encode` needs without a target, and for each the key of [data] with its column."""
+
+    endings: ClassVar[Sequence[str]] = ()
+    """The endings of the files that its first field may name, such as ".png"; empty where it names none."""
+
+    inputs: Domain
+    targets: Domain
+    source: Domain | None = None
+
+    def texts(self, records: Any) -> dict[str, str]:
+        """The text that each tokenizer is fitted to, of one part of the data."""
+        return {}
+
+    def fit(self, records: Any) -> None:  # noqa: B027
+        """Learn from the training records what encoding needs, after the tokenizers were fitted."""
+
+    @abstractmethod
+    def encode(self, record: Any) -> Row:
+        """A record as tensors. Raises: DataError for a record that cannot be encoded."""
+
+    def collate(self, rows: Sequence[Row]) -> Batch:
+        """Rows side by side: by default sequences with one target each, predicted at their last position."""
+        return one_target([row.input for row in rows], answers(rows, self.targets))
+
+    def decode(self, output: Any, record: Record) -> Prediction:
+        """A model's output for one record as a prediction. Raises: ConfigError where nothing is predicted."""
+        raise ConfigError("this model predicts nothing for single records", hint="use `unspool sample`")
+
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
+        """The names of input ids, as a picture shows them."""
+        return [str(id) for id in ids]
+
+    def target_labels(self, ids: Sequence[int]) -> list[str]:
+        """The names of target ids."""
+        return self.input_labels(ids)
+
+    def source_labels(self, ids: Sequence[int]) -> list[str]:
+        """The names of the ids of a source."""
+        return [str(id) for id in ids]
+
+    def options(self) -> dict[str, Any]:
+        """The constructor's options, so that the same preprocessor can be made again: attributes of the same names."""
+        names = [name for name in signature(type(self)).parameters if name not in self.tokenizers]
+        return {name: getattr(self, name) for name in names}
+
+    def fitted(self) -> dict[str, Any]:
+        """What `fit` learned, as JSON can hold it."""
+        return {}
+
+    def restore(self, fitted: Mapping[str, Any]) -> None:  # noqa: B027
+        """Take back what `fitted` gave."""
+
+
+preprocessors: Registry[Preprocessor] = Registry("preprocessor", "unspool.data.preprocessors")
+"""Every kind of preprocessor."""
+
+
+def save_preprocessor(preprocessor: Preprocessor) -> str:
+    """The preprocessor as JSON text; its tokenizers are kept in files of their own."""
+    kinds = (kind for kind in preprocessors.kinds() if preprocessors.find(kind) is type(preprocessor))
+    data = {"kind": next(kinds), "options": preprocessor.options(), "fitted": preprocessor.fitted()}
+    return json.dumps(data, indent=1)
+
+
+def load_preprocessor(text: str, tokenizers: Mapping[str, Tokenizer]) -> Preprocessor:
+    """The preprocessor that `save_preprocessor` wrote, with its tokenizers. Raises: DataError where it is damaged."""
+    hint = "the run folder is damaged: copy it again or train anew"
+    try:
+        data = json.loads(text)
+        cls = preprocessors.find(data["kind"])
+        given = {name: tokenizers[name] for name in cls.tokenizers}
+        preprocessor = cls(**given, **data["options"])
+        preprocessor.restore(data["fitted"])
+    except (KeyError, TypeError, ValueError, RecursionError, ConfigError) as error:
+        raise DataError(f"preprocessor.json cannot be read: {error}", hint=hint) from None
+    return preprocessor
+
+
+def need(record: Record, field: str) -> Any:
+    """A field of a record that must not be empty. Raises: DataError where it is missing or empty."""
+    value = record.get(field)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise DataError(f"the field {field!r} is {'missing' if value is None else 'empty'}", hint="fill it in")
+    return value
+
+
+def answers(rows: Sequence[Row], targets: Domain) -> list[Tensor]:
+    """The targets of rows with one each; zeros where a record has none, so that it can be predicted."""
+    empty = torch.tensor(0) if isinstance(targets, Tokens) else torch.zeros(targets.size)
+    return [empty if row.target is None else row.target for row in rows]

@@ -1,0 +1,253 @@
+"""Texts with one label, one number, or a label for each word."""
+
+import html as markup
+import re
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from unspool.batch import Batch, Domain, Tokens, Vectors
+from unspool.data.batching.buckets import Side
+from unspool.data.batching.collate import one_target, target_per_position
+from unspool.data.predictions import Label, Prediction, Span, Tags, Value
+from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, answers, need, preprocessors
+from unspool.data.spans import spans
+from unspool.data.tokenizer import Tokenizer
+from unspool.errors import DataError
+from unspool.schema import Natural
+
+TAG = re.compile(r"<[^<>]*>")
+BLANK = "___"
+"""The name of an id beyond the tokenizer's: a masked token, or padding that is shown as a token."""
+
+
+class TextInput(Preprocessor):
+    """A text as the ids of its tokens.
+
+    Args:
+        max_length: only so many tokens of a text are read (0: all).
+        truncate: which end of a longer text is read, its "first" or its "last" tokens.
+        html: whether tags and entities are taken out before.
+        padding: the side on which shorter texts of a batch are padded.
+        mask_padding: whether the padding is masked; see `unspool.data.batching.collate.one_target`.
+    """
+
+    fields: ClassVar[Mapping[str, str]] = {"text": "text"}
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        max_length: Natural = 0,
+        truncate: Literal["first", "last"] = "first",
+        html: bool = False,
+        padding: Side = "right",
+        mask_padding: bool = True,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.max_length, self.truncate, self.html = max_length, truncate, html
+        self.padding, self.mask_padding = padding, mask_padding
+
+    @property
+    def inputs(self) -> Domain:  # type: ignore[override]
+        """Token ids, and one more for padding that is shown as a token."""
+        return Tokens(self.tokenizer.size + (not self.mask_padding))
+
+    def text(self, record: Record) -> str:
+        """The text that is tokenized."""
+        text = str(need(record, "text"))
+        return markup.unescape(TAG.sub(" ", text)).strip() if self.html else text
+
+    def ids(self, record: Record) -> Tensor:
+        """The ids of a record's text, (T,). Raises: DataError where no token is left."""
+        wanted = slice(-self.max_length, None) if self.truncate == "last" else slice(self.max_length or None)
+        text = self.text(record)
+        ids = self.tokenizer.encode(text)[wanted if self.max_length else slice(None)]
+        if not len(ids):
+            raise DataError(f"the text {text[:40]!r} has no tokens", hint="leave it out")
+        return torch.from_numpy(ids).long()
+
+    def texts(self, records: Sequence[Record]) -> dict[str, str]:
+        """The texts, one after the other."""
+        return {"tokenizer": "".join(f"{self.text(record)}\n" for record in records)}
+
+    def collate(self, rows: Sequence[Row]) -> Batch:
+        """Texts side by side; the target is predicted at the end of each."""
+        padding_id = 0 if self.mask_padding else self.tokenizer.size
+        targets = answers(rows, self.targets)
+        return one_target([row.input for row in rows], targets, self.padding, self.mask_padding, padding_id)
+
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
+        """The tokens."""
+        return [self.tokenizer.token(id) if id < self.tokenizer.size else BLANK for id in ids]
+
+
+@preprocessors.register("labelled-text")
+class LabelledText(TextInput):
+    """A text and its label, one of a few."""
+
+    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word", "labels": "label"}
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        labels: Tokenizer,
+        max_length: Natural = 0,
+        truncate: Literal["first", "last"] = "first",
+        html: bool = False,
+        padding: Side = "right",
+        mask_padding: bool = True,
+    ) -> None:
+        super().__init__(tokenizer, max_length, truncate, html, padding, mask_padding)
+        self.labels = labels
+
+    @property
+    def targets(self) -> Domain:  # type: ignore[override]
+        """Label ids."""
+        return Tokens(self.labels.size)
+
+    def texts(self, records: Sequence[Record]) -> dict[str, str]:
+        """The texts, and the labels one a line."""
+        return super().texts(records) | {"labels": label_lines(records)}
+
+    def encode(self, record: Record) -> Row:
+        """The ids of the text (T,), and the id of the label ()."""
+        return Row(self.ids(record), label_id(record, self.labels))
+
+    def decode(self, output: Tensor, record: Record) -> Prediction:
+        """Logits (V,) as a label."""
+        return label(output, self.target_labels(range(self.labels.size)))
+
+    def target_labels(self, ids: Sequence[int]) -> list[str]:
+        """The labels."""
+        return label_names(self.labels, ids)
+
+
+@preprocessors.register("valued-text")
+class ValuedText(TextInput):
+    """A text and its number, read as how many standard deviations it is from the mean of the training numbers."""
+
+    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word"}
+    targets = Vectors(1)
+    mean, scale = 0.0, 1.0
+
+    def fit(self, records: Sequence[Record]) -> None:
+        """Learn the mean and the standard deviation of the numbers."""
+        values = torch.tensor([number(record) for record in records])
+        self.mean, self.scale = float(values.mean()), float(values.std(correction=0)) or 1.0
+
+    def encode(self, record: Record) -> Row:
+        """The ids of the text (T,), and the standardized number (1,)."""
+        wanted = (torch.tensor([number(record)]) - self.mean) / self.scale if "label" in record else None
+        return Row(self.ids(record), wanted)
+
+    def decode(self, output: Tensor, record: Record) -> Prediction:
+        """The mean (1,), or the mean, low and high (3, 1) of a distribution, in the unit of the data."""
+        values = (output.double().flatten() * self.scale + self.mean).tolist()
+        return Value(*values)
+
+    def fitted(self) -> dict[str, Any]:
+        """Mean and standard deviation of the training numbers."""
+        return {"mean": self.mean, "scale": self.scale}
+
+    def restore(self, fitted: Mapping[str, Any]) -> None:
+        """Take mean and standard deviation back."""
+        self.mean, self.scale = float(fitted["mean"]), float(fitted["scale"])
+
+
+@preprocessors.register("tagged-text")
+class TaggedText(TextInput):
+    """A text and a label for each of its tokens; a record's label holds them with spaces between."""
+
+    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word", "labels": "label"}
+
+    def __init__(
+        self, tokenizer: Tokenizer, labels: Tokenizer, max_length: Natural = 0, padding: Side = "right"
+    ) -> None:
+        super().__init__(tokenizer, max_length, padding=padding)
+        self.labels = labels
+
+    @property
+    def targets(self) -> Domain:  # type: ignore[override]
+        """Label ids."""
+        return Tokens(self.labels.size)
+
+    def texts(self, records: Sequence[Record]) -> dict[str, str]:
+        """The texts, and the labels one a line."""
+        names = "".join(f"{label}\n" for record in records for label in record["label"].split())
+        return super().texts(records) | {"labels": names}
+
+    def encode(self, record: Record) -> Row:
+        """The ids of the tokens (T,) and of their labels (T,)."""
+        words = self.ids(record)
+        if "label" not in record:
+            return Row(words)
+        due = torch.from_numpy(self.labels.encode("\n".join(record["label"].split())))
+        every = len(self.tokenizer.encode(self.text(record)))
+        if every != len(due):
+            raise DataError(
+                f"the text {record['text'][:40]!r} has {every} tokens and {len(due)} labels",
+                hint="give each word a label, and read words with tokenizer.kind=word",
+            )
+        return Row(words, due[: len(words)])
+
+    def collate(self, rows: Sequence[Row]) -> Batch:
+        """Texts side by side, with a target at every token."""
+        targets = [row.input.new_zeros(len(row.input)) if row.target is None else row.target for row in rows]
+        return target_per_position([row.input for row in rows], targets, self.padding)
+
+    def decode(self, output: Tensor, record: Record) -> Prediction:
+        """Logits (T, V) as labels, and the spans that they make with their character offsets."""
+        text, names = self.text(record), self.target_labels(range(self.labels.size))
+        places = self.tokenizer.offsets(text)[: len(output)]
+        scores, ids = output.double().softmax(dim=-1).max(dim=-1)
+        tags, chances = [names[id] for id in ids.tolist()], scores.tolist()
+        found = []
+        for first, end, name in sorted(spans(tags)) if any(tag.startswith("B-") for tag in names) else ():
+            start, stop = places[first][0], places[end - 1][1]
+            found.append(Span(name, start, stop, text[start:stop], fmean(chances[first:end])))
+        return Tags([text[start:stop] for start, stop in places], tags, chances, found)
+
+    def target_labels(self, ids: Sequence[int]) -> list[str]:
+        """The labels."""
+        return label_names(self.labels, ids)
+
+
+def label(logits: Tensor, names: Sequence[str]) -> Label:
+    """Logits (V,) as a label with its probability and those of all labels.
+
+    >>> label(torch.tensor([0.0, 0.0]), ["no", "yes"]).scores
+    {'no': 0.5, 'yes': 0.5}
+    """
+    scores = logits.double().softmax(dim=-1)
+    best = int(scores.argmax())
+    return Label(names[best], float(scores[best]), dict(zip(names, scores.tolist(), strict=True)))
+
+
+def label_lines(records: Sequence[Record]) -> str:
+    r"""The labels of records, one a line: what the tokenizer of labels is fitted to.
+
+    >>> label_lines([{"label": "good"}, {"label": "bad"}])
+    'good\nbad\n'
+    """
+    return "".join(f"{record['label']}\n" for record in records)
+
+
+def label_id(record: Record, labels: Tokenizer) -> Tensor | None:
+    """The id of a record's label, (); None where it has none. Raises: DataError for an unknown label."""
+    return torch.from_numpy(labels.encode(record["label"]))[0] if "label" in record else None
+
+
+def label_names(labels: Tokenizer, ids: Sequence[int]) -> list[str]:
+    """The labels of ids."""
+    return [labels.piece(id).decode() for id in ids]
+
+
+def number(record: Record) -> float:
+    """A record's label as a number. Raises: DataError where it is none."""
+    try:
+        return float(record["label"])
+    except ValueError:
+        raise DataError(f"the label {record['label']!r} is not a number", hint="task.kind=classify") from None

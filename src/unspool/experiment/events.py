@@ -1,0 +1,48 @@
+"""What an experiment reports while it goes on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from unspool.train.trainer import Step
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """The values of the first evaluation set on the validation split, after that many steps."""
+
+    number: int
+    name: str  # of the set: "contiguous" or "all", say
+    values: dict[str, float]
+    best: bool  # better than ever before in this run
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What the model wrote after that many steps."""
+
+    number: int
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The state after that many steps is safe on the disk."""
+
+    number: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of a run, and what came of it."""
+
+    number: int
+    folder: Path
+    results: dict[str, float]
+    why: Literal["budget", "patience", "asked"]
+
+
+Event = Step | Evaluated | Sampled | Saved | Finished
+"""What an experiment has to say while it goes on."""

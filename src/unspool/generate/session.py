@@ -1,0 +1,198 @@
+"""Reading, generating and going back: one text that a person and a model write together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isqrt
+
+from torch import Tensor
+
+from unspool.data.tokenizer import TextStream, Tokenizer
+from unspool.errors import ConfigError
+from unspool.generate.engine import Engine, Steps
+from unspool.generate.sampling import Sampling
+from unspool.generate.state import State
+from unspool.generate.stream import Stream
+from unspool.generate.text import BANNED, prime, token_before
+
+MEMORY = 256 * 2**20
+"""Bytes that the snapshots of a session may take."""
+LEAST = 16
+"""Snapshots are at least so many tokens apart."""
+TAIL = 8
+"""In so many tokens an unfinished character has begun."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A state without its ids, which the session has once."""
+
+    state: State
+    position: int
+
+
+class Session:
+    """A text with a state that can be rewound to any earlier token.
+
+    Snapshots of the state are kept about every sqrt(n) tokens, so going back reads few tokens again. When they take
+    more than `memory` bytes every second one is dropped.
+
+    Args:
+        engine: the model.
+        tokenizer: its tokenizer.
+        state: where to begin; None: with an empty text.
+        memory: bytes that the snapshots may take.
+
+    >>> from unspool import SequenceModel, Tokens, cores, embedding, head, tokenizers
+    >>> tokenizer = tokenizers.build("tokenizer", "byte")
+    >>> core = cores.build("core", "recurrent", width=8)
+    >>> session = Session(Engine(SequenceModel(embedding(Tokens(256), 8), core, head(Tokens(256), 8))), tokenizer)
+    >>> session.feed("To be, or not").position
+    13
+    >>> session.rewind(5).position, session.text
+    (5, 'To be')
+    """
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer, state: State | None = None, memory: int = MEMORY) -> None:
+        self.engine, self.tokenizer, self.memory = engine, tokenizer, memory
+        self.snapshots: list[Snapshot] = []
+        self._state: State | None = None
+        self._stream: Stream | None = None
+        self._spread = 1  # how many times farther apart than usual snapshots are
+        if state is not None:
+            self._take(state)
+            self._state = state
+
+    @property
+    def state(self) -> State:
+        """The state behind everything that was fed and generated; an empty session reads a line break first."""
+        if self._stream is not None:
+            self._state = self._stream.state
+        if self._state is None:
+            self._state = self._read(prime(self.engine.model, self.tokenizer, ""))
+        return self._state
+
+    @property
+    def text(self) -> str:
+        """Everything that was fed and generated, as the tokenizer spells it."""
+        return "" if self._state is None and self._stream is None else self.tokenizer.decode(self.state.ids[0].tolist())
+
+    def feed(self, text: str) -> State:
+        """Read a text.
+
+        Args:
+            text: what comes next; its unknown words are a UserWarning.
+
+        Returns:
+            The state behind it.
+        """
+        if not text:
+            return self.state
+        self._state = self._read(prime(self.engine.model, self.tokenizer, text))
+        return self._state
+
+    def write(
+        self,
+        length: int = 500,
+        sampling: Sampling | None = None,
+        *,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+        ban: Sequence[str] = BANNED,
+    ) -> Stream:
+        """Generate text that belongs to the session as far as it is iterated over.
+
+        Args:
+            length: how many tokens at most.
+            sampling: how to draw; None: from the model's own distribution.
+            seed: the same seed generates the same text; None: that of the session.
+            stop: the text ends before the first of these strings.
+            ban: texts that are never generated.
+
+        Returns:
+            An iterator of strings.
+        """
+        given = self._state is not None or self._stream is not None
+        state = self.state if seed is None else replace(self.state, seed=seed)
+        before = token_before(self.tokenizer, "", state.ids, given)
+        self._stream = Stream(self.engine, self.tokenizer, state, length, sampling, stop, ban, before)
+        self._stream.watch = self._watch
+        return self._stream
+
+    def rewind(self, position: int) -> State:
+        """Go back to an earlier token.
+
+        Args:
+            position: how many tokens of the text stay; below zero, how many are taken away, counted from the end.
+
+        Returns:
+            The state there, as if nothing had come behind it: it agrees with a fresh reading to 1e-5.
+
+        Raises:
+            ConfigError: there is no such position.
+        """
+        state = self.state
+        wanted = position + state.position if position < 0 else position
+        if not 1 <= wanted <= state.position:
+            raise ConfigError(
+                f"cannot go to token {position} of {state.position}", hint=f"give a number from 1 to {state.position}"
+            )
+        self._stream = None
+        if wanted < state.position:
+            self.snapshots = [one for one in self.snapshots if one.position <= wanted]
+            ids = state.ids[:, :wanted]
+            before = self.snapshots[-1] if self.snapshots else None
+            if before is None:
+                again = self.engine.read(ids, replace(state, core=(), ids=ids[:, :0]))
+            elif before.position == wanted:
+                again = replace(before.state, ids=ids).fork()
+            else:
+                known = replace(before.state, ids=ids[:, : before.position])
+                again = self.engine.read(ids[:, before.position :], known)
+            self._state = replace(again, seed=state.seed, pending=unfinished(self.tokenizer, ids))
+        return self.state
+
+    def __repr__(self) -> str:
+        size = sum(one.state.size for one in self.snapshots)
+        position = 0 if self._state is None and self._stream is None else self.state.position
+        return f"Session(position {position:,}, {len(self.snapshots)} snapshots, {size / 1e6:.1f} MB)"
+
+    def _read(self, ids: Tensor) -> State:
+        """The state behind these ids, with snapshots on the way."""
+        state = self.state if self._state is not None or self._stream is not None else None
+        self._stream = None
+        while True:
+            size = self._apart(0 if state is None else state.position)
+            state, ids = self.engine.read(ids[:, :size], state), ids[:, size:]
+            if not ids.shape[1]:
+                return state
+            self._take(state)
+
+    def _watch(self, steps: Steps) -> None:
+        last = self.snapshots[-1].position if self.snapshots else 0
+        if steps.position - last >= self._apart(steps.position):
+            self._take(steps.state)
+
+    def _apart(self, position: int) -> int:
+        return max(LEAST, isqrt(position)) * self._spread
+
+    def _take(self, state: State) -> None:
+        """Keep a snapshot; where there are too many, every second one goes."""
+        kept = replace(state, ids=state.ids[:, :0], pending=b"")
+        self.snapshots.append(Snapshot(kept, state.position))
+        while len(self.snapshots) > 1 and sum(one.state.size for one in self.snapshots) > self.memory:
+            del self.snapshots[-2::-2]
+            self._spread *= 2
+
+
+def unfinished(tokenizer: Tokenizer, ids: Tensor) -> bytes:
+    """The first bytes of a character that is not complete with the last of some ids, (1, N).
+
+    >>> import torch
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> unfinished(tokenizers.build("tokenizer", "byte"), torch.tensor([[97, 0xC3]]))
+    b'\\xc3'
+    """
+    text = TextStream(tokenizer)
+    for id in ids[0, -TAIL:].tolist():
+        text.feed(id)
+    return text.pending

@@ -1,0 +1,123 @@
+"""Text as it is generated, and the state behind what came out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from unspool.data.tokenizer import TextStream, Tokenizer
+from unspool.generate.engine import Engine, Steps
+from unspool.generate.sampling import Sampling, sampler
+from unspool.generate.state import State
+from unspool.generate.text import BANNED, StopText, banned_ids, read_text, token_before
+
+
+class Stream(Iterator[str]):
+    r"""The text that a model generates, piece by piece, never half a character.
+
+    It may be left at any time and gone on with: `state` is the state behind what came out. An unfinished character at
+    the end is not shown; it waits in `state.pending`.
+
+    Args:
+        engine: the model.
+        tokenizer: its tokenizer.
+        state: where to begin, of one row; it is not changed.
+        length: how many tokens to generate at most.
+        sampling: how to draw; its random numbers follow from the seed of the state.
+        stop: the text ends before the first of these strings, which may span tokens. The state has read that string, so
+            that what follows goes on behind it.
+        ban: texts that are never generated.
+        before: the token after which the first is spelt.
+
+    >>> from unspool import SequenceModel, Tokens, cores, embedding, head, tokenizers
+    >>> tokenizer = tokenizers.build("tokenizer", "char").fit("abc\n")
+    >>> model = SequenceModel(embedding(Tokens(4), 8), cores.build("core", "recurrent", width=8), head(Tokens(4), 8))
+    >>> engine = Engine(model)
+    >>> stream = Stream(engine, tokenizer, read_text(engine, tokenizer, "ab"), length=5)
+    >>> len("".join(stream)), stream.state.position, stream.finished
+    (5, 7, 'length')
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        state: State,
+        length: int = 500,
+        sampling: Sampling | None = None,
+        stop: Sequence[str] = (),
+        ban: Sequence[str] = BANNED,
+        before: int | None = None,
+    ) -> None:
+        self.length, self.count = length, 0  # tokens, and how many there are already
+        self.finished = ""  # "length" or "stop" when it has ended
+        self._text, self._end = TextStream(tokenizer, before), StopText(stop)
+        self._ready = self._end.feed(self._text.decoder.decode(state.pending))
+        self._steps = engine.steps(state, sampler(state, sampling or Sampling(), banned_ids(tokenizer, ban)))
+        self.watch: Callable[[Steps], None] | None = None  # called behind every token
+
+    def __next__(self) -> str:
+        while not self.finished and not self._ready:
+            if self._end.stopped:
+                self.finished = "stop"
+            elif self.count == self.length:
+                self.finished, self._ready = "length", self._end.flush()
+            else:
+                self.count += 1
+                self._ready = self._end.feed(self._text.feed(int(next(self._steps).ids)))
+                if self.watch is not None:
+                    self.watch(self._steps)
+        piece, self._ready = self._ready, ""
+        if not piece:
+            raise StopIteration
+        return piece
+
+    @property
+    def position(self) -> int:
+        """How many tokens were read or generated."""
+        return self._steps.position
+
+    @property
+    def state(self) -> State:
+        """The state behind the text that came out."""
+        pending = b"" if self._end.stopped else (self._ready + self._end.held).encode() + self._text.pending
+        return replace(self._steps.state, pending=pending)
+
+    def __repr__(self) -> str:
+        end = f", ended by {self.finished}" if self.finished else ""
+        return f"Stream(position {self.position:,}, {self.count:,} of {self.length:,} tokens{end})"
+
+
+def stream_text(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    prompt: str = "",
+    *,
+    state: State | None = None,
+    length: int = 500,
+    sampling: Sampling | None = None,
+    seed: int | None = None,
+    stop: Sequence[str] = (),
+    ban: Sequence[str] = BANNED,
+) -> Stream:
+    """The text that follows a prompt, or a state and then a prompt.
+
+    Args:
+        engine: the model.
+        tokenizer: its tokenizer.
+        prompt: what to go on from.
+        state: what was read before the prompt; None: nothing.
+        length: how many tokens to generate at most.
+        sampling: how to draw; None: from the model's own distribution.
+        seed: the same seed generates the same text; None: that of the state, or a random one.
+        stop: the text ends before the first of these strings.
+        ban: texts that are never generated.
+
+    Returns:
+        An iterator of strings, with the state behind them.
+
+    Raises:
+        DataError: the prompt has characters that the tokenizer does not know.
+    """
+    began = read_text(engine, tokenizer, prompt, state)
+    began = began if seed is None else replace(began, seed=seed)
+    before = token_before(tokenizer, prompt, began.ids, state is not None)
+    return Stream(engine, tokenizer, began, length, sampling, stop, ban, before)

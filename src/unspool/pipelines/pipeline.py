@@ -1,0 +1,108 @@
+"""The contract of a pipeline: how a trained model is used."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, ClassVar
+
+from unspool.batch import Batch
+from unspool.data.predictions import Failure, Prediction
+from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row
+from unspool.errors import ConfigError, DataError
+from unspool.generate.engine import Engine
+from unspool.models.sequence import SequenceModel
+from unspool.schema import Count
+
+SORTED_BATCHES = 32
+"""So many batches of records are sorted by length together, so that little is padded."""
+
+
+class Pipeline(ABC):
+    """A trained model with its preprocessor, ready for use; keyword arguments of a constructor are its options."""
+
+    verb: ClassVar[str]
+    """The command that runs it: "predict" or "sample"."""
+
+    def __init__(self, model: SequenceModel, preprocessor: Preprocessor) -> None:
+        self.model, self.preprocessor, self.engine = model, preprocessor, Engine(model)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({type(self.preprocessor).__name__})"
+
+
+class Predictor(Pipeline):
+    """Says one thing of each record: `encode`, `collate`, `forward`, `decode`.
+
+    A subclass gives `forward`; everything else follows from its preprocessor.
+    """
+
+    verb = "predict"
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Sequence[Any]:
+        """The model's output for each row of a batch, as the preprocessor's `decode` takes it."""
+
+    def predict(self, records: Iterable[Record | Failure], batch_size: Count = 64) -> Iterator[Prediction]:
+        """A prediction for each record, in order; a `Failure` for one that cannot be encoded.
+
+        Memory stays constant: records are read as they are needed, sorted by length among 32 batches, run and put back
+        in order. What comes out does not depend on the batch size.
+        """
+        stream = iter(records)
+        while chunk := list(islice(stream, SORTED_BATCHES * batch_size)):
+            yield from self._predicted(chunk, batch_size)
+
+    def _predicted(self, records: Sequence[Record | Failure], batch_size: int) -> list[Prediction]:
+        found: dict[int, Prediction] = {}
+        rows: dict[int, Row] = {}
+        for number, record in enumerate(records):
+            if isinstance(record, Failure):
+                found[number] = record
+                continue
+            try:
+                rows[number] = self.encode(record)
+            except DataError as error:
+                found[number] = Failure(f"{error}")
+        order = sorted(rows, key=lambda number: len(rows[number].input))
+        for first in range(0, len(order), batch_size):
+            numbers = order[first : first + batch_size]
+            batch = self.preprocessor.collate([rows[number] for number in numbers])
+            for number, output in zip(numbers, self.forward(batch), strict=True):
+                found[number] = self.preprocessor.decode(output, records[number])  # type: ignore[arg-type]
+        return [found[number] for number in range(len(records))]
+
+    def encode(self, record: Record) -> Row:
+        """A record as tensors, without its target. Raises: DataError for a record that cannot be encoded."""
+        return self.preprocessor.encode({name: value for name, value in record.items() if name != "label"})
+
+    def records(
+        self, rows: Iterable[Mapping[str, Any] | Failure], columns: Mapping[str, str]
+    ) -> Iterator[tuple[Mapping[str, Any], Record | Failure]]:
+        """Rows of a table as records, each with the columns that go before its prediction.
+
+        Args:
+            rows: what stands in each column.
+            columns: for each field of a record the column that it stands in.
+        """
+        for row in rows:
+            if isinstance(row, Failure):
+                yield getattr(row, "row", {}), row
+                continue
+            lacks = next((column for column in columns.values() if column not in row), None)
+            if lacks is None:
+                yield row, {field: row[column] for field, column in columns.items()}
+            else:
+                yield row, Failure(f"there is no column {lacks!r}")
+
+
+def as_record(value: Any, fields: Sequence[str]) -> Record:
+    """One input of `Run.predict` as a record: a mapping as it is, anything else as the first field.
+
+    >>> as_record("a fine film", ["text"])
+    {'text': 'a fine film'}
+    """
+    if isinstance(value, Mapping):
+        return value
+    if not fields:
+        raise ConfigError("this model predicts nothing for single records", hint="use `unspool sample`")
+    return {fields[0]: value}
