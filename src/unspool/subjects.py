@@ -124,7 +124,7 @@ class Subject:
         chosen = torch.tensor(rows) % len(LOOKS)
         longest = int(there[chosen].sum(dim=1).max())
         source, there = source[chosen, :longest], there[chosen, :longest]
-        return {"source": source.to(self.device, dtype), "source_present": there.to(self.device)}
+        return {"source": source.to(self.device, dtype), "source_mask": there.to(self.device)}
 
     def start(self, model: SequenceModel, ids: Tensor, rows: Sequence[int] | None = None) -> State:
         """The model's first state for these rows, the first ones if none are named, with what they look at."""

@@ -92,8 +92,9 @@ class State:
     def tensors(self) -> dict[str, Tensor]:
         """All its tensors by name, as a file has them: "core.0.1", "logits", "ids"."""
         found = {f"core.{path}": value for path, value in tensors(self.core)}
-        found |= {"logits": self.logits, "ids": self.ids, "source": self.source, "source_mask": self.source_mask}
-        return {name: value for name, value in found.items() if value is not None}
+        found |= {"logits": self.logits, "ids": self.ids}
+        source = {"source": self.source, "source_mask": self.source_mask}
+        return found | {name: value for name, value in source.items() if value is not None}
 
     def save(self, path: str | Path) -> None:
         """Write the state to a file, whole or not at all: safetensors, with all that is no tensor in the header.
@@ -180,7 +181,7 @@ def digest_of(values: Mapping[str, Tensor], text: str = "") -> str:
     for name, value in sorted(values.items()):
         value = value.detach().cpu().contiguous()
         found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(value.reshape(-1).view(torch.uint8).numpy())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
