@@ -42,7 +42,6 @@ class Labelled(SplitOptions, TableFormat, SplitPaths):
     corpus: str = ""
     text: str = field(default="text", kw_only=True)
     label: str = field(default="label", kw_only=True)
-    html: bool = field(default=False, kw_only=True)
     distinct: bool = field(default=False, kw_only=True)
     together: bool = field(default=False, kw_only=True)
 

@@ -166,7 +166,7 @@ def split(
                 f"there are too few records to split ({len(train)}): none would be left for {name}",
                 hint="give more records, or set data.valid and data.test to other shares (0: none)",
             )
-    return Splits(**splits, files=files, notes=tuple(notes))
+    return Splits(splits["train"], splits["valid"], splits["test"], files, tuple(notes))
 
 
 def kept(
