@@ -88,7 +88,7 @@ def run_ours(options: argparse.Namespace, seed: int) -> dict:
             elif event["event"] == "Finished":
                 results, steps = event["results"], event["number"]
         about = json.loads(Path(folder, "run/about.json").read_text())
-    carried, windowed = results["valid_carried_loss"], results["valid_windowed_loss"]
+    carried, windowed = results["valid/contiguous/loss"], results["valid/windowed/loss"]
     say(f"ours, seed {seed}: {child.cpu_seconds:.1f} CPU s, carried {carried:.4f}, windowed {windowed:.4f} nats")
     return {
         "seed": seed,
@@ -98,7 +98,7 @@ def run_ours(options: argparse.Namespace, seed: int) -> dict:
         "cpu_seconds": round(child.cpu_seconds, 2),
         "cpu_seconds_to_first_step": round(first_step, 2),
         "wall_seconds": round(child.wall_seconds, 2),
-        "train_wall_seconds": round(results["train_seconds"], 2),
+        "train_wall_seconds": round(results["train/seconds"], 2),
         "steps": steps,
         "curve_is": way,
         "best_carried_validation_loss_nats": round(carried, 5),

@@ -22,6 +22,7 @@ from unspool.cli import app
 from unspool.data.source import Source
 from unspool.data.splits import NoData
 from unspool.data.tokenizer import tokenizers
+from unspool.experiment.claims import claimed
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
@@ -32,7 +33,6 @@ from unspool.tasks.legacy import tasks
 from unspool.train.optimizers import optimizers
 from unspool.train.schedules import Schedule
 from unspool.train.trainer import Trainer
-from unspool.verify import claimed
 
 HERE = Path(__file__).parent
 EQUATION = re.compile(r"[\w', ]+ = ")

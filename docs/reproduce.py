@@ -19,14 +19,13 @@ from typing import Any
 
 import torch
 
+from unspool.experiment.claims import Verdict, claimed, seeds_of, verdicts, verify
 from unspool.experiment.events import Finished
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe, recipe_names
-from unspool.runs.evaluation import by_name
 from unspool.runs.run import Run
 from unspool.settings import complete
 from unspool.train.trainer import Step
-from unspool.verify import Verdict, claimed, seeds_of, verdicts, verify
 
 NOTES = Path(__file__).parent / "lectures.json"
 DATA = {
@@ -91,7 +90,7 @@ def trained(name: str, overrides: list[str]) -> tuple[list[Verdict], list[float]
                 print(f"{name}: step {event.number:,}, loss {event.loss:.3f}", file=sys.stderr, flush=True)
             elif isinstance(event, Finished):
                 results = event.results
-        seconds.append(results["train_seconds"])
+        seconds.append(results["train/seconds"])
         return results
 
     return verify(load_recipe(name, overrides), 0, follow), seconds
@@ -109,9 +108,9 @@ def of_runs(name: str, folders: list[Path]) -> tuple[list[Verdict], list[float]]
         if different := differences(complete(recipe), complete(run.recipe)):
             sys.exit(f"{folder} is not of this recipe: {', '.join(different)}")
         results.append(json.loads((folder / "results.json").read_text()))
-        if any(claim.startswith("test_") for claim in claims):
-            results[-1] |= by_name("test", run.evaluate("test"))
-    return verdicts(claims, results), [result["train_seconds"] for result in results]
+        if any(claim.startswith("test/") for claim in claims):
+            results[-1] |= run.evaluate("test")
+    return verdicts(claims, results), [result["train/seconds"] for result in results]
 
 
 def differences(ours: dict[str, Any], theirs: dict[str, Any], place: tuple[str, ...] = ()) -> list[str]:

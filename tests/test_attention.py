@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from unspool import Tokens, cores, detach, embedding, fork, head, stream, watch
+from unspool import Tokens, cores, detach, embedding, fork, head, sample_tokens, watch
 from unspool.batch import Batch
 from unspool.errors import ConfigError, DataError
 from unspool.generate.sampling import greedy
@@ -333,20 +333,20 @@ def test_the_end_of_the_context_is_told_and_written_past(positions):
     _, state = net(ids[:, :12], net.start(ids))
     with pytest.raises(DataError, match="at most 12"):
         net(ids[:, 12:], state)
-    written = torch.cat([d.ids for d in islice(stream(net, ids[:, :5], greedy), 40)], dim=1)
+    written = torch.cat([d.ids for d in islice(sample_tokens(net, ids[:, :5], greedy), 40)], dim=1)
     every, known = torch.cat([ids[:, :5], written], dim=1), 5
     for t in range(40):  # by hand: after the twelfth token the last six are all it knows
         logits, _ = net(every[:, 5 + t - known : 5 + t], net.start(ids))
         assert torch.equal(logits[:, -1].argmax(-1), written[:, t])
         known = 6 if known == 12 else known + 1
-    assert len(list(islice(stream(net, ids, greedy), 3))) == 3  # a prompt that is too long is read from its end
+    assert len(list(islice(sample_tokens(net, ids, greedy), 3))) == 3  # a prompt that is too long is read from its end
 
 
 @torch.no_grad()
 def test_sliding_positions_write_for_ever():
     net = model(context=8)
     assert net.core.longest is None
-    assert len(list(islice(stream(net, torch.randint(11, (1, 20)), greedy), 50))) == 50
+    assert len(list(islice(sample_tokens(net, torch.randint(11, (1, 20)), greedy), 50))) == 50
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from itertools import islice, product
 import pytest
 import torch
 
-from unspool import Batch, Tokens, cores, embedding, head, stream, watch
+from unspool import Batch, Tokens, cores, embedding, head, sample_tokens, watch
 from unspool.errors import ConfigError
 from unspool.generate.beam import answers, search
 from unspool.generate.sampling import greedy
@@ -34,7 +34,7 @@ def small(name, size=4, sharp=6.0):
     looks = {}
     if core.needs_source:
         there = torch.arange(5) < torch.tensor([[5], [2], [3]])
-        looks = {"source": torch.randn(3, 5, 8), "source_present": there}
+        looks = {"source": torch.randn(3, 5, 8), "source_mask": there}
     return model, looks
 
 
@@ -74,7 +74,7 @@ def test_a_beam_as_wide_as_everything_finds_the_true_best(name, strength):
 def test_a_beam_of_one_is_greedy(name):
     model, looks = small(name, size=9)
     prompt = torch.tensor([[1], [0], [2]])
-    written = torch.cat([drawn.ids for drawn in islice(stream(model, prompt, greedy, **looks), 12)], dim=1)
+    written = torch.cat([drawn.ids for drawn in islice(sample_tokens(model, prompt, greedy, **looks), 12)], dim=1)
     assert [beams[0].ids for beams in search(model, prompt, 12, 1, **looks)] == written.tolist()
     for row, (beam,) in enumerate(search(model, prompt, 12, 1, end=END, **looks)):
         whole = written[row].tolist()
@@ -129,7 +129,7 @@ def test_coverage_counts_what_was_looked_at(name):
             else:
                 layers = [trace[f"layers.{layer}.across.weights"][0] for layer in range(2)]
                 looked = torch.stack(layers).mean(dim=(0, 2))[0]  # (T, S)
-            total = looked[1:].sum(dim=0)[looks["source_present"][row]]
+            total = looked[1:].sum(dim=0)[looks["source_mask"][row]]
             wanted = beam.log_probability + 0.5 * float(total.clamp(1e-6, 1).log().sum())
             assert beam.score == pytest.approx(wanted, abs=1e-3)
     assert not any(getattr(part, "watcher", None) for part in model.core.modules())
@@ -162,7 +162,7 @@ def test_every_core_can_be_searched(subject: Subject):
 
 def test_answers_are_without_their_ends_and_text_is_searched_too():
     model, looks = small("attention-rnn")
-    found = answers(model, looks["source"], looks["source_present"], begin=END, end=END, length=7, width=3)
+    found = answers(model, looks["source"], looks["source_mask"], begin=END, end=END, length=7, width=3)
     assert len(found) == 3 and all(END not in ids and len(ids) <= 7 for ids in found)
     from unspool import tokenizers
 

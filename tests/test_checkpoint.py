@@ -59,7 +59,7 @@ def test_a_loaded_model_is_the_trained_one(run):
     model = Run.load(run).model
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in best.weights().items())
     results = json.loads((run / "results.json").read_text())
-    assert Run.load(run).evaluate("valid")["carried"]["loss"] == pytest.approx(results["valid_carried_loss"], abs=1e-6)
+    assert Run.load(run).evaluate("valid")["valid/contiguous/loss"] == pytest.approx(results["valid/contiguous/loss"], abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "trainer.safetensors", "trainer.json", "manifest.json"])

@@ -64,7 +64,7 @@ def command(*words, **options):
 def test_train_tells_its_events_as_json(place, told):
     events = [json.loads(line) for line in told("train", "char-lm", *TINY, "--run", "new", "--json").splitlines()]
     assert [event["event"] for event in events] == ["Step", "Step", "Evaluated", "Saved", "Finished"]
-    assert events[-1]["results"]["valid_carried_loss"] > 0
+    assert events[-1]["results"]["valid/contiguous/loss"] > 0
 
 
 def test_train_counts_its_folders(place, told):

@@ -71,4 +71,4 @@ def test_a_label_is_nothing_to_go_on_from(tmp_path):
 def test_a_task_with_an_answer_learns_without_a_teacher(tmp_path):
     settings = ["train.teacher_forcing=0.5", "train.steps=3", "evaluate.times=1"]
     *_, finished = Experiment.new(load_recipe("reverse", settings), tmp_path / "run")
-    assert finished.results["train_loss"] > 0
+    assert finished.results["train/loss"] > 0

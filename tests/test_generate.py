@@ -7,7 +7,16 @@ import torch
 
 from unspool.batch import Tokens
 from unspool.data.tokenizer import tokenizers
-from unspool.generate.sampling import Sampling, greedy, min_p, repetition_penalty, stream, temperature, top_k, top_p
+from unspool.generate.sampling import (
+    Sampling,
+    greedy,
+    min_p,
+    repetition_penalty,
+    sample_tokens,
+    temperature,
+    top_k,
+    top_p,
+)
 from unspool.generate.text import candidates, write
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
@@ -52,7 +61,7 @@ def test_a_penalty_makes_the_said_less_likely_whatever_its_sign():
 def test_draws_follow_the_softmax(model):
     """A chi-square test of 4,000 first draws at temperature 0.8."""
     prompt = torch.zeros(4000, 2, dtype=torch.long)
-    drawn = next(stream(model, prompt, temperature(0.8), seed=0)).ids.squeeze(1)
+    drawn = next(sample_tokens(model, prompt, temperature(0.8), seed=0)).ids.squeeze(1)
     with torch.no_grad():
         expected = (model(prompt[:1], model.start(prompt[:1]))[0][0, -1] / 0.8).softmax(-1) * len(prompt)
     chi_square = ((drawn.bincount(minlength=28) - expected).square() / expected).sum().item()
@@ -69,14 +78,14 @@ def test_entropy_rises_with_temperature():
 
 def test_a_cold_draw_is_the_greedy_one(model):
     prompt = torch.randint(28, (3, 5))
-    cold = [d.ids.tolist() for d in islice(stream(model, prompt, temperature(1e-4), seed=3), 10)]
-    assert cold == [d.ids.tolist() for d in islice(stream(model, prompt, greedy), 10)]
+    cold = [d.ids.tolist() for d in islice(sample_tokens(model, prompt, temperature(1e-4), seed=3), 10)]
+    assert cold == [d.ids.tolist() for d in islice(sample_tokens(model, prompt, greedy), 10)]
 
 
 def test_what_comes_out_goes_in_again(model):
     """Step by step with its own outputs = one unrolled pass over them."""
     prompt = torch.randint(28, (2, 4))
-    drawn = list(islice(stream(model, prompt, seed=1), 6))
+    drawn = list(islice(sample_tokens(model, prompt, seed=1), 6))
     ids = torch.cat([prompt, *(d.ids for d in drawn)], dim=1)
     with torch.no_grad():
         logits, _ = model(ids, model.start(ids))

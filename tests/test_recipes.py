@@ -15,7 +15,8 @@ from unspool.recipe import dump_recipe, load_recipe, parse_recipe, recipe_names
 from unspool.schema import defaults
 from unspool.settings import complete
 from unspool.train.trainer import Step
-from unspool.verify import Verdict, claimed, verify, verify_resume
+from unspool.experiment.claims import Verdict, claimed, verify
+from unspool.verify import verify_resume
 
 QUICK = [
     "train.steps=2", "train.minutes=0", "train.epochs=0", "train.precision=float32", "train.threads=1",
@@ -101,7 +102,7 @@ def test_a_resolved_recipe_reads_back_the_same(name):
 
 def test_a_claim_is_judged(tmp_path):
     recipe = load_recipe("char-lm", [*QUICK, "data.limit=3000", "core.width=8", "task.batch_size=2"])
-    recipe["expect"] = {"valid_carried_loss": "<= 5.0", "train_loss": "< 1.0", "seeds": 2}
+    recipe["expect"] = {"valid/contiguous/loss": "<= 5.0", "train/loss": "< 1.0", "seeds": 2}
 
     def follow(experiment):
         return list(experiment)[-1].results
@@ -115,7 +116,7 @@ def test_a_claim_is_judged(tmp_path):
 
 def test_a_claim_about_the_test_split_is_judged_on_it():
     recipe = load_recipe("char-lm", [*QUICK, "data.limit=6000", "data.test=0.2", "core.width=8", "task.batch_size=2"])
-    recipe["expect"] = {"test_carried_loss": "<= 5.0", "valid_carried_loss": "<= 5.0"}
+    recipe["expect"] = {"test/contiguous/loss": "<= 5.0", "valid/contiguous/loss": "<= 5.0"}
     tested, validated = verify(recipe, 0, lambda experiment: list(experiment)[-1].results)
     assert tested.holds and validated.holds and tested.values != validated.values
 

@@ -90,7 +90,7 @@ BUGS = [
     (states, "fork", lambda state: state, "transformer llama", "a state can be come back to"),
     (states, "select", sorts_rows, "cell gru", "rows of the state can be chosen"),
     (states, "detach", lambda state: state, "cell gru", "a carried state has no past"),
-    (states, "stream", lies_about_likelihood, "cell gru", "what is written = what is read"),
+    (states, "sample_tokens", lies_about_likelihood, "cell gru", "what is written = what is read"),
 ]
 
 

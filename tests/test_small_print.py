@@ -19,7 +19,16 @@ from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.experiment.events import Evaluated, Sampled
 from unspool.experiment.experiment import Experiment
-from unspool.generate.sampling import Sampling, greedy, min_p, repetition_penalty, stream, temperature, top_k, top_p
+from unspool.generate.sampling import (
+    Sampling,
+    greedy,
+    min_p,
+    repetition_penalty,
+    sample_tokens,
+    temperature,
+    top_k,
+    top_p,
+)
 from unspool.generate.text import write
 from unspool.look.watch import watch
 from unspool.models.sequence import SequenceModel
@@ -293,7 +302,7 @@ def test_judging_and_writing_use_no_dropout_and_judging_puts_the_mode_back():
     dropped, plain, prompt = model(dropout=0.5).train(), model().eval(), torch.randint(V, (2, 5))
     assert evaluate(dropped, DATA) == evaluate(plain, DATA)
     assert dropped.training and not plain.training
-    first, other = (next(stream(one, prompt, seed=1)) for one in (dropped, plain))
+    first, other = (next(sample_tokens(one, prompt, seed=1)) for one in (dropped, plain))
     torch.testing.assert_close(first.log_probability, other.log_probability)
 
 
@@ -301,7 +310,7 @@ def test_the_likelihood_of_a_draw_is_the_models_own():
     made, prompt = model(), torch.randint(V, (2, 5))
     with torch.no_grad():
         wanted = made(prompt, made.start(prompt))[0][:, -1].log_softmax(-1)
-    drawn = next(stream(made, prompt, Sampling(temperature=0.3, top_k=2).filters()[0], seed=1))
+    drawn = next(sample_tokens(made, prompt, Sampling(temperature=0.3, top_k=2).filters()[0], seed=1))
     torch.testing.assert_close(drawn.log_probability, wanted.gather(1, drawn.ids).squeeze(1))
 
 
@@ -312,14 +321,14 @@ def test_what_was_read_or_drawn_counts_as_said():
         seen.append(said[0].nonzero().flatten().tolist())
         return logits.index_fill(1, torch.tensor([4]), 1e9)
 
-    draws = stream(model(), prompt, look, seed=1)
+    draws = sample_tokens(model(), prompt, look, seed=1)
     next(draws), next(draws)
     assert seen == [[1, 2], [1, 2, 4]]
 
 
 def test_without_a_seed_every_call_draws_others():
     once, again = (
-        [int(drawn.ids) for drawn in islice(stream(model(), torch.zeros(1, 1).long()), 40)] for _ in range(2)
+        [int(drawn.ids) for drawn in islice(sample_tokens(model(), torch.zeros(1, 1).long()), 40)] for _ in range(2)
     )
     assert once != again
 
@@ -452,7 +461,7 @@ def test_the_best_model_is_kept_through_worse_ones_and_a_resume(tmp_path):
     assert [event.number for event in judged(events) if event.best][-1] == best
     assert [c.number for c in checkpoint.checkpoints(tmp_path / "run")] == [best, 11, 12]
     assert checkpoint.find(tmp_path / "run").number == best
-    assert events[-1].results["valid_carried_loss"] == pytest.approx(min(losses), abs=1e-6)
+    assert events[-1].results["valid/contiguous/loss"] == pytest.approx(min(losses), abs=1e-6)
 
 
 def test_patience_is_not_renewed_by_a_resume(tmp_path):
@@ -484,7 +493,7 @@ def test_what_one_resume_was_told_the_next_one_knows(tmp_path):
 def test_the_training_loss_is_the_mean_of_the_last_fifth(tmp_path):
     events = list(Experiment.new(tiny(), tmp_path / "run"))
     losses = [event.loss for event in events if isinstance(event, Step)]
-    assert events[-1].results["train_loss"] == pytest.approx(sum(losses[-2:]) / 2)
+    assert events[-1].results["train/loss"] == pytest.approx(sum(losses[-2:]) / 2)
 
 
 def test_another_seed_is_another_model(tmp_path):

@@ -95,7 +95,7 @@ def test_a_language_model_goes_on_where_the_other_was(place, tmp_path):
     other = Run.load(place / "causal").evaluate("valid")["windowed"]["loss"]
     options = [f"model.start={place}/causal", f"data.path={place}/text.txt", "task.length=8", "task.window=64"]
     results = train("fine-tune-lm", tmp_path / "run", *options, "train.steps=1", "train.learning_rate=1e-12")
-    assert results["valid_windowed_loss"] == pytest.approx(other, abs=1e-5)
+    assert results["valid/windowed/loss"] == pytest.approx(other, abs=1e-5)
     made, start = begun("fine-tune-lm", tmp_path / "next", *options)
     assert same(made.model, start.model) and made.started["new"] == []
     assert made.recipe["core"]["input_width"] == 8 and made.started["told"].endswith("new: nothing")

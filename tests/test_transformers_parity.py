@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 import torch
 
-from unspool import Tokens, cores, embedding, head, stream
+from unspool import Tokens, cores, embedding, head, sample_tokens
 from unspool.errors import ConfigError
 from unspool.formats import huggingface as hf
 from unspool.generate.sampling import greedy
@@ -62,7 +62,7 @@ def test_the_greedy_text_is_the_same(name):
     told = other.generate(
         prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=20, do_sample=False, pad_token_id=0
     )[:, 7:]
-    assert torch.equal(torch.cat([d.ids for d in islice(stream(ours, prompt, greedy), 20)], dim=1), told)
+    assert torch.equal(torch.cat([d.ids for d in islice(sample_tokens(ours, prompt, greedy), 20)], dim=1), told)
 
 
 @pytest.mark.parametrize("name", hf.FROM_HF)

@@ -148,7 +148,7 @@ def dump_recipe(recipe: Mapping[str, Any]) -> str:
             lines += [
                 "",
                 f"[{section}]",
-                *(f"{key} = {toml(value)}" for key, value in table.items() if value is not None),
+                *(f"{json.dumps(key) if set(key) & set('/:') else key} = {toml(value)}" for key, value in table.items() if value is not None),
             ]
     return "\n".join(lines).lstrip("\n") + "\n"
 

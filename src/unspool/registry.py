@@ -3,6 +3,7 @@
 import pkgutil
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
 
 from unspool.errors import ConfigError, unknown
@@ -50,11 +51,20 @@ class Registry(Generic[T]):
         return sorted(self._known)
 
     def find(self, kind: object) -> type[T]:
-        """The class of that name; the nearest right name is suggested when there is none."""
-        kinds = self.kinds()
-        if kind not in kinds:
-            raise unknown(self.what, str(kind), kinds)
-        return self._known[str(kind)]
+        """The class of that name; the nearest right name is suggested when there is none.
+
+        The file that is called like it is imported first; only if it is not there all files of the shelf are.
+        """
+        name = str(kind)
+        if name not in self._known:
+            module = f"{self.folder}.{name.replace('-', '_')}"
+            if module.rpartition(".")[2].isidentifier() and find_spec(module):
+                import_module(module)
+        if name not in self._known:
+            kinds = self.kinds()
+            if name not in kinds:
+                raise unknown(self.what, name, kinds)
+        return self._known[name]
 
     def build(self, key: str, options: str | Mapping[str, Any], **given: Any) -> T:
         """The thing that a recipe's section asks for.

@@ -26,7 +26,7 @@ def verify(
 ) -> None:
     """Train a recipe and check every claim in its [expect] section."""
     from unspool.recipe import load_recipe
-    from unspool.verify import verify as check
+    from unspool.experiment.claims import verify as check
 
     load_plugins(plugin)
     verdicts = check(load_recipe(recipe, overrides or ()), seeds, lambda experiment: follow(experiment, quiet=True))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool
@@ -81,7 +81,7 @@ def cut(batch: Batch, places: Places) -> Batch:
     if batch.source is not None:
         seen = everywhere(batch.source, batch.source_mask)[: len(places[0])]
         width = int((seen.any(dim=0) * torch.arange(1, seen.shape[1] + 1)).max())
-        values |= {"source": batch.source[: len(seen), :width], "source_present": seen[:, :width]}
+        values |= {"source": batch.source[: len(seen), :width], "source_mask": seen[:, :width]}
     return Batch(**values)
 
 
@@ -107,6 +107,7 @@ def names(values: Tensor, there: Bool[Tensor, "B T"], called: Named, axis: str =
     return found
 
 
+@runtime_checkable
 class Labels(Protocol):
     """Names of ids: a task or a preprocessor."""
 

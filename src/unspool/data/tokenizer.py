@@ -148,6 +148,24 @@ def wrong(name: str, reason: str) -> DataError:
     return DataError(f"the tokenizer's field {name!r} is wrong: {reason}", hint=DAMAGED)
 
 
+def line_break(tokenizer: Tokenizer) -> int:
+    r"""The id of the line break, with which a text may begin and end.
+
+    Raises:
+        DataError: the tokenizer has no token that is a line break and nothing else.
+
+    >>> line_break(tokenizers.build("tokenizer", "byte"))
+    10
+    """
+    ids = [] if tokenizer.unknown("\n") else tokenizer.encode("\n").tolist()
+    if len(ids) != 1:
+        raise DataError(
+            "the tokenizer has no token of its own for a line break, with which a text begins and ends",
+            hint="tokenizer.kind=word or bpe, and enough text for it",
+        )
+    return ids[0]
+
+
 class TextStream:
     """Text that appears token by token, never half a character; what comes out adds up to what `decode` gives.
 

@@ -6,7 +6,6 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 
-from unspool.data.music.notes import Score
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import Sampler, Sampling
 from unspool.generate.state import new_seed, row_seed
@@ -21,10 +20,7 @@ LONGEST = 2000
 
 @runtime_checkable
 class DocumentFormat(Protocol):
-    """A kind of document: how one begins, when it has ended, and what is true of it, for instance a tune in ABC."""
-
-    name: str
-    """What one is called, in the names of its files."""
+    """A kind of document, for instance a tune in ABC notation: how one begins, and when it has ended."""
 
     def begin(self, prompt: str) -> list[int]:
         """The ids that are read before the first one is generated."""
@@ -32,18 +28,6 @@ class DocumentFormat(Protocol):
 
     def ended(self, ids: Sequence[int]) -> bool:
         """Whether a document, what it began with included, has ended."""
-        ...
-
-    def marks(self, ids: Sequence[int]) -> dict[str, bool]:
-        """What is true of a document and what is not; the same names for every one."""
-        ...
-
-    def piece(self, ids: Sequence[int]) -> Score | None:
-        """The music that it is; None where it is none."""
-        ...
-
-    def files(self, ids: Sequence[int]) -> dict[str, bytes]:
-        """The contents of its files by the endings of their names."""
         ...
 
 

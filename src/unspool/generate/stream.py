@@ -7,7 +7,7 @@ from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.generate.engine import Engine, Steps
 from unspool.generate.sampling import Sampling, sampler
 from unspool.generate.state import State
-from unspool.generate.text import BANNED, StopText, banned_ids, read_text, token_before
+from unspool.generate.text import BANNED, StopText, banned_ids, read_prompt, token_before
 
 
 class Stream(Iterator[str]):
@@ -31,7 +31,7 @@ class Stream(Iterator[str]):
     >>> tokenizer = tokenizers.build("tokenizer", "char").fit("abc\n")
     >>> model = SequenceModel(embedding(Tokens(4), 8), cores.build("core", "recurrent", width=8), head(Tokens(4), 8))
     >>> engine = Engine(model)
-    >>> stream = Stream(engine, tokenizer, read_text(engine, tokenizer, "ab"), length=5)
+    >>> stream = Stream(engine, tokenizer, read_prompt(engine, tokenizer, "ab"), length=5)
     >>> len("".join(stream)), stream.state.position, stream.finished
     (5, 7, 'length')
     """
@@ -117,7 +117,7 @@ def stream_text(
     Raises:
         DataError: the prompt has characters that the tokenizer does not know.
     """
-    began = read_text(engine, tokenizer, prompt, state)
+    began = read_prompt(engine, tokenizer, prompt, state)
     began = began if seed is None else replace(began, seed=seed)
     before = token_before(tokenizer, prompt, began.ids, state is not None)
     return Stream(engine, tokenizer, began, length, sampling, stop, ban, before)

@@ -29,7 +29,7 @@ class Candidate:
     log_probability: float  # nats, of the whole continuation under the model itself
 
 
-def read_text(
+def read_prompt(
     engine: Engine,
     tokenizer: Tokenizer,
     text: str = "",

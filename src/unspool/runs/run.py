@@ -1,11 +1,12 @@
 """A trained model in its folder."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from unspool import build
 from unspool.batch import domain_from_json
@@ -15,6 +16,12 @@ from unspool.data.splits import Splits
 from unspool.data.tokenizer import Tokenizer, load_text
 from unspool.errors import CheckpointError, ConfigError, DataError, UnspoolError
 from unspool.files import read_json, read_text
+from unspool.generate.engine import Engine
+from unspool.generate.sampling import Sampling
+from unspool.generate.session import Session
+from unspool.generate.state import State, fingerprint, load_state
+from unspool.generate.stream import Stream, stream_text
+from unspool.generate.text import BANNED, read_prompt
 from unspool.models.sequence import SequenceModel
 from unspool.pipelines.pipeline import Pipeline, Predictor, as_record
 from unspool.plugins import module_of
@@ -150,6 +157,74 @@ class Run:
         if isinstance(prediction, Failure):
             raise DataError(prediction.error, hint="correct the input")
         return prediction
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        state: State | None = None,
+        length: Count = 500,
+        sampling: Sampling | None = None,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+        ban: Sequence[str] = BANNED,
+    ) -> Stream:
+        """The text that the model generates after a prompt, piece by piece as it is made.
+
+        Args:
+            prompt: what to go on from; unknown words of it are a UserWarning.
+            state: what was read before the prompt, by `read`, `load_state` or an earlier stream; it is not changed.
+            length: how many tokens at most.
+            sampling: how to draw, for instance `Sampling(temperature=0.8)`; None: from the model's own distribution.
+            seed: the same seed generates the same text; None: that of the state, or a random one.
+            stop: the text ends before the first of these strings.
+            ban: texts that are never generated.
+
+        Returns:
+            An iterator of strings, whose `state` is the state behind what came out.
+
+        Raises:
+            ConfigError: the run does not go on with a text.
+            DataError: the prompt has characters that the tokenizer does not know.
+        """
+        options = {"state": state, "length": length, "sampling": sampling, "seed": seed, "stop": stop, "ban": ban}
+        return stream_text(self.engine, self.tokenizer, prompt, **options)  # type: ignore[arg-type]
+
+    def read(self, text: str = "", *, source: Tensor | None = None, state: State | None = None) -> State:
+        """The state of the model after reading a text: a value to go on from, to save or to fork.
+
+        Args:
+            text: what to read; an empty one behind no state is a line break, where a text may begin.
+            source: what a model with an encoder attends to, ids (1, S) or numbers (1, S, F).
+            state: what was read before.
+
+        Raises:
+            ConfigError: the run does not go on with a text, or its core reads both ways.
+            DataError: the text has characters that the tokenizer does not know.
+        """
+        return read_prompt(self.engine, self.tokenizer, text, state, source)
+
+    def load_state(self, path: str | Path) -> State:
+        """A state that `State.save` wrote; going on from it is bit for bit going on from the saved one.
+
+        Raises:
+            CheckpointError: the file is missing or damaged, or its model has other weights or tokenizers.
+        """
+        return load_state(path, self.engine)
+
+    def session(self, state: State | None = None) -> Session:
+        """A text that is read and generated in turns, and that can be rewound to any earlier token.
+
+        Args:
+            state: where to begin; None: with an empty text.
+        """
+        return Session(self.engine, self.tokenizer, state)
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the model; the fingerprint of its weights and tokenizers goes into every state."""
+        names = self.preprocessor.tokenizers if isinstance(self.preprocessor, Preprocessor) else ()
+        return Engine(self.model, fingerprint(self.model, {name: getattr(self.preprocessor, name) for name in names}))
 
     def look(
         self,

@@ -10,8 +10,7 @@ from torch import Tensor
 from unspool.batch import Batch, Batches, Tokens
 from unspool.data.batching.buckets import Buckets, padded
 from unspool.data.probe import left
-from unspool.data.tokenizer import Tokenizer
-from unspool.errors import DataError
+from unspool.data.tokenizer import Tokenizer, line_break  # noqa: F401
 from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.legacy import Marks, Writer, accuracy, perplexity
 from unspool.tasks.of_text import OfText
@@ -107,14 +106,3 @@ class InWords(OfText):
             for number, ids in zip(numbers.tolist(), said, strict=True):
                 lines[number] = self.tokenizer.decode(ids)
         return lines
-
-
-def line_break(tokenizer: Tokenizer) -> int:
-    """The id that a sentence begins and ends with."""
-    ids = [] if tokenizer.unknown("\n") else tokenizer.encode("\n").tolist()
-    if len(ids) != 1:
-        raise DataError(
-            "the tokenizer has no symbol of its own for a line break, which begins and ends a sentence",
-            hint="tokenizer.kind=word or bpe, and enough text for it",
-        )
-    return ids[0]

@@ -61,3 +61,16 @@ def sequence_pairs(sources: Sequence[Tensor], targets: Sequence[Tensor]) -> Batc
     ids, there = padded(targets)
     mask = there[:, 1:]
     return Batch(ids[:, :-1] * mask, ids[:, 1:], mask, mask, source, source_mask)
+
+
+def next_tokens(sequences: Sequence[Tensor]) -> Batch:
+    """Sequences of which every id but the first is a target, given those before it.
+
+    There is no padding mask: padding comes behind a sequence, where a causal model does not see it, and has no targets.
+
+    >>> batch = next_tokens([torch.tensor([0, 7, 8, 0]), torch.tensor([0, 9, 0])])
+    >>> batch.inputs.tolist(), batch.targets[batch.loss_mask].tolist()
+    ([[0, 7, 8], [0, 9, 0]], [7, 8, 0, 9, 0])
+    """
+    ids, there = padded(sequences)
+    return Batch(ids[:, :-1], ids[:, 1:], there[:, 1:])

@@ -1,0 +1,103 @@
+"""What a recipe claims in its [expect] section, checked by training it."""
+
+import operator
+import re
+import tempfile
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from unspool.errors import ConfigError, unknown
+from unspool.experiment.experiment import Experiment
+from unspool.recipe import Recipe
+
+COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One claim, and what came out for each seed."""
+
+    name: str
+    claim: str
+    values: list[float]
+    holds: bool
+
+    def told(self) -> str:
+        """One line: the claim, the mean, the spread."""
+        spread = f" ({min(self.values):.4f} to {max(self.values):.4f})" if len(self.values) > 1 else ""
+        mark = "holds" if self.holds else "FAILS"
+        return (
+            f"{mark}  {self.name} {self.claim}   measured {mean(self.values):.4f}{spread}, {len(self.values)} seed(s)"
+        )
+
+
+def verify(recipe: Recipe, seeds: int, follow: Callable[[Experiment], dict[str, float]]) -> list[Verdict]:
+    """Train the recipe for each seed in a temporary folder, and check every claim.
+
+    A claim is of a value in results.json, or of one on the test split ("test/all/accuracy"), which is evaluated only
+    where a claim asks for it. It must hold for every seed.
+
+    Args:
+        recipe: with an [expect] section.
+        seeds: how many seeds; 0: as many as the recipe says.
+        follow: runs an experiment and gives its results.
+    """
+    claims, seeds = claimed(recipe), seeds or seeds_of(recipe)
+    results: list[dict[str, float]] = []
+    for number in range(seeds):
+        with tempfile.TemporaryDirectory() as folder:
+            one = deepcopy(recipe) | {"seed": recipe.get("seed", 0) + number}
+            experiment = Experiment.new(one, Path(folder) / "run")
+            results.append(follow(experiment))
+            if any(name.startswith("test/") for name in claims):
+                results[-1] |= experiment.evaluate("test")[0]
+    return verdicts(claims, results)
+
+
+def claimed(recipe: Recipe) -> dict[str, str]:
+    """What a recipe claims: a bound for each `split/set[:group]/metric`."""
+    claims = {name: claim for name, claim in recipe.get("expect", {}).items() if "/" in name}
+    if not claims:
+        raise ConfigError(
+            "the recipe claims nothing", hint='write [expect] with, for example, "valid/contiguous/loss" = "<= 1.5"'
+        )
+    for name, claim in claims.items():
+        _bound(name, claim)
+    return claims
+
+
+def seeds_of(recipe: Recipe) -> int:
+    """For how many seeds a recipe claims it."""
+    seeds = recipe.get("expect", {}).get("seeds", 1)
+    if not isinstance(seeds, int) or seeds < 1:
+        raise ConfigError(f"expect.seeds should be a whole number above zero, received {seeds!r}", hint="seeds = 3")
+    return seeds
+
+
+def verdicts(claims: dict[str, str], results: list[dict[str, float]]) -> list[Verdict]:
+    """Every claim beside what came out for each seed."""
+    found = []
+    for name, claim in claims.items():
+        compare, bound = _bound(name, claim)
+        if name not in results[0]:
+            raise unknown("claim", name, results[0], prefix="expect.")
+        values = [result[name] for result in results]
+        found.append(Verdict(name, claim, values, all(compare(value, bound) for value in values)))
+    return found
+
+
+def _bound(name: str, claim: Any) -> tuple[Callable[[float, float], bool], float]:
+    found = re.fullmatch(r"\s*(<=|>=|<|>)\s*([-+0-9.e]+)\s*", str(claim))
+    try:
+        return COMPARE[found[1]], float(found[2])  # type: ignore[index]
+    except (TypeError, ValueError):
+        raise ConfigError(f"cannot read expect.{name} = {claim!r}", hint='write it as "<= 1.5"') from None
