@@ -13,7 +13,7 @@ from unspool.data.splits import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.metrics.drawings import Heatmap, Heatmaps
-from unspool.metrics.text import bleu, has_sacrebleu, sacrebleu_scores
+from unspool.metrics.text import bleu, sacrebleu_scores
 from unspool.schema import Count, Natural, NotNegative
 from unspool.tasks.in_words import InWords, Row, line_break
 from unspool.tasks.legacy import Figures, Finals, GenerationRequest, Trained, Writer, tasks
@@ -106,7 +106,7 @@ class Translate(InWords):
         return ", pairs: " + ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items())
 
     def finals(self, split: str, trained: Trained) -> Finals:
-        """BLEU of what is written on words, in all and by the length of the source; sacrebleu's scores if it is there.
+        """BLEU of what is written on words, in all and by the length of the source; sacrebleu's BLEU and chrF.
 
         Where the model looks at the source's words, `diagonal` tells how much it goes along with them: the correlation
         of the place of a word with the mean place of its look, over sentences; 1 is a straight line.
@@ -123,10 +123,9 @@ class Translate(InWords):
             name = f"bleu_to_{high}" if high in LENGTHS else "bleu_beyond"
             if chosen:
                 found[name] = bleu([ours[number] for number in chosen], [theirs[number] for number in chosen])
-        if has_sacrebleu():
-            small = all(pair.target == pair.target.lower() for pair in pairs)
-            lines = [together(line) for line in written]
-            found |= sacrebleu_scores(lines, [pair.written for pair in pairs], lower=small)
+        small = all(pair.target == pair.target.lower() for pair in pairs)
+        lines = [together(line) for line in written]
+        found |= sacrebleu_scores(lines, [pair.written for pair in pairs], lower=small)
         maps = self.maps(split, written[:LOOKED], trained)
         if maps:
             found["diagonal"] = fmean(diagonal(weights) for weights, _, _ in maps)
