@@ -1,59 +1,88 @@
-"""Whole pieces that a model writes, as files."""
+"""Whole documents that a model writes, as files."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unspool.errors import ConfigError
 from unspool.files import writing
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw_notes
+from unspool.pipelines.writing import Writer
 from unspool.runs.run import Run
-from unspool.tasks.legacy import tally
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 SHOWN = 4
-"""How many pieces are drawn as piano rolls."""
+"""How many documents are drawn as piano rolls."""
+ELSEWHERE = "choose another --to FOLDER"
 
 
-def compose(
-    run: Run, folder: Path, count: int, length: int, sampling: Sampling, seed: int | None = None, prompt: str = ""
+def write_documents(
+    run: Run, folder: Path, count: int, max_length: int, sampling: Sampling, seed: int | None = None, prompt: str = ""
 ) -> dict[str, float]:
-    """Write so many pieces into a new folder, each as soon as it is ended, and tell the share of them that is right.
+    """Write documents into a new folder, each as soon as it has ended, and measure them.
 
-    The first ones are drawn in pieces.png. A bar on stderr shows how many there are. Ctrl-C ends it early: what is
-    written stays, and the shares are of that. Errors: ConfigError when the folder has something in it, CheckpointError
-    when the run writes no pieces.
+    The first ones are drawn in pieces.png, and a bar on stderr shows how many there are. Ctrl-C ends it early: what is
+    written stays, and is what is measured.
+
+    Args:
+        run: a run whose model writes whole documents.
+        folder: where to; it may exist if it is empty.
+        count: how many.
+        max_length: how many tokens each has at most.
+        sampling: how to draw.
+        seed: the same seed writes the same documents.
+        prompt: what each begins with.
+
+    Returns:
+        The values of the pipeline's metrics: how many documents there are, and which share of them is as it should be.
+
+    Raises:
+        ConfigError: the folder has something in it, or the model writes no whole documents.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} is not an empty folder", hint="choose another --to FOLDER: nothing is overwritten")
-    form = run.form
-    with writing(folder, "choose another --to FOLDER"):
+        raise ConfigError(f"{folder} is not an empty folder", hint=f"{ELSEWHERE}: nothing is overwritten")
+    writer = run.pipeline()
+    if not isinstance(writer, Writer):
+        raise ConfigError(f"{run.name} writes no documents", hint=f"unspool predict {run.name}")
+    documents = writer.generate_documents(count, max_length, sampling, seed, prompt)
+    with writing(folder, ELSEWHERE):
         folder.mkdir(parents=True, exist_ok=True)
-    pieces = run.pieces(count, length, sampling, seed, prompt)
     console = Console(stderr=True, highlight=False)
-    marks: list[dict[str, bool]] = []
-    rolls: dict[int, list[tuple[float, float, int]]] = {}
-    titles: dict[int, str] = {}
-    columns = TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()
-    stopped = False
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    metrics = [make() for make in writer.metrics]
+    rolls: dict[int, tuple[str, list[tuple[float, float, int]]]] = {}
+    written, stopped = 0, False
+    with progress_bar(console) as progress:
         line = progress.add_task("writing", total=count)
         try:
-            for piece in pieces:
-                for ending, data in form.files(piece.ids).items():
-                    file = folder / f"{form.name}-{piece.number + 1:0{len(str(count))}}{ending}"
-                    with writing(file, "choose another --to FOLDER"):
-                        file.write_bytes(data)
-                notes = form.piece(piece.ids)
-                if notes is not None:
-                    titles[piece.number] = f"{piece.number + 1}. {notes.title}"
-                    rolls[piece.number] = [(float(n.start), float(n.length), n.pitch) for n in notes.notes]
-                marks.append({"ended": piece.ended, **form.marks(piece.ids)})
+            for document in documents:
+                name = f"{document.kind}-{document.number + 1:0{len(str(count))}}"
+                for ending, data in document.files().items():
+                    with writing(folder / f"{name}{ending}", ELSEWHERE):
+                        (folder / f"{name}{ending}").write_bytes(data)
+                score = document.score()
+                if score is not None:
+                    notes = [(float(note.start), float(note.length), note.pitch) for note in score.notes]
+                    rolls[document.number] = f"{document.number + 1}. {score.title}", notes
+                for metric in metrics:
+                    metric.update(document, None)
+                written += 1
                 progress.advance(line)
         except KeyboardInterrupt:
             stopped = True
     if stopped:
-        console.print(f"stopped: {len(marks)} of {count} pieces are in {folder}")
-    draw_notes({titles[number]: rolls[number] for number in sorted(rolls)[:SHOWN]}, folder / "pieces.png")
-    return {"pieces": float(len(marks)), **tally(marks)}
+        console.print(f"stopped: {written} of {count} documents are in {folder}")
+    draw_notes(dict(rolls[number] for number in sorted(rolls)[:SHOWN]), folder / "pieces.png")
+    return {name: value for metric in metrics for name, value in metric.compute().items()}
+
+
+def progress_bar(console: "Console") -> "Progress":
+    """A bar that shows how many of how many there are, on a terminal alone."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

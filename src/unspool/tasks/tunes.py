@@ -20,7 +20,7 @@ class Tunes(DocumentTask):
 
     Each tune is a row of its own and begins with an empty state, after a line break. At the end the model writes so
     many whole `documents` at a `temperature`, and the set "generated" has the shares of them that parse, whose inner
-    bars are full (`full_bars`), and that keep their metre (`unspool.data.music.abc_tune.Tune.metre_error` has the rule).
+    bars are full (`full_bars`), and that keep their metre (by `unspool.data.music.abc_tune.Tune.metre_error`).
     """
 
     dataset = TuneBook

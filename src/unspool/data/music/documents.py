@@ -27,7 +27,7 @@ class TuneDocument(Prediction):
         ended: whether the model ended it, and not the limit on its length.
 
     >>> TuneDocument(0, "X:1\nT:One\nM:2/4\nL:1/4\nK:G\nG A|\n", True).score().seconds
-    1.0
+    0.8
     """
 
     number: int

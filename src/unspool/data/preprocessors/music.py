@@ -39,7 +39,7 @@ class TuneText(LanguageText):
         """The id of a line break."""
         return line_break(self.tokenizer)
 
-    def texts(self, records: Sequence[str]) -> dict[str, str]:  # type: ignore[override]
+    def texts(self, records: Sequence[str]) -> dict[str, str]:
         """The tunes, an empty line behind each."""
         return {"tokenizer": "".join(f"{tune}\n" for tune in records)}
 
