@@ -26,7 +26,7 @@ from unspool.experiment.claims import claimed
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
-from unspool.recipe import TOKENIZERS, load_recipe, recipe_names, toml
+from unspool.recipe import TOKENIZERS, load_recipe, recipe_names
 from unspool.registry import Registry
 from unspool.settings import Evaluating, Measured, Saving, Showing
 from unspool.tasks.legacy import tasks
@@ -236,7 +236,7 @@ def shown(default: Any) -> str:
     """A default as TOML writes it."""
     if default is inspect.Parameter.empty:
         return "must be given"
-    return f"`{toml(default)}`"
+    return f"`{json.dumps(default, ensure_ascii=False)}`"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Every recipe runs, and says only what is checked."""
 
 import wave
+from pathlib import Path
 
 import pytest
 
@@ -9,13 +10,13 @@ from unspool.data.labelled import Labelled
 from unspool.data.parallel import Parallel
 from unspool.data.sounds import Sounds
 from unspool.data.source import Source
+from unspool.experiment.claims import Verdict, claimed, verify
 from unspool.experiment.events import Finished
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import dump_recipe, load_recipe, parse_recipe, recipe_names
 from unspool.schema import defaults
 from unspool.settings import complete
 from unspool.train.trainer import Step
-from unspool.experiment.claims import Verdict, claimed, verify
 from unspool.verify import verify_resume
 
 QUICK = [
@@ -98,6 +99,15 @@ def test_a_resolved_recipe_reads_back_the_same(name):
     full = complete(load_recipe(name))
     assert parse_recipe(dump_recipe(full), name) == full
     assert complete(full) == full
+
+
+def test_odd_values_are_written_so_that_they_read_back():
+    cell = {"kind": "lstm", "deep": {"list": [1, {"z": 2.5}]}}
+    data = {"path": 'C:\\x"y\n\t\x7fé字😀', "columns": [], "big": 10**12, "small": 1e-05, "yes": True}
+    recipe = {"seed": 3, "plugin": ["a b.py"], "data": data, "core": {"cell": cell}, "train": {}}
+    recipe["expect"] = {"valid/generated:unseen/attributes": ">= 0.95", "seeds": 3}
+    assert parse_recipe(dump_recipe(recipe), "odd") == recipe
+    assert parse_recipe(dump_recipe({"data": {"path": Path("a"), "limit": None}}), "odd") == {"data": {"path": "a"}}
 
 
 def test_a_claim_is_judged(tmp_path):

@@ -3,7 +3,6 @@
 Settings have three layers: the constructors' defaults, the recipe, `section.key=value`.
 """
 
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -142,25 +141,19 @@ def dump_recipe(recipe: Mapping[str, Any]) -> str:
     kind = "recurrent"
     width = 64
     """
-    lines = [f"{key} = {toml(value)}" for key, value in recipe.items() if not isinstance(value, dict)]
-    for section, table in recipe.items():
-        if isinstance(table, dict):
-            lines += [
-                "",
-                f"[{section}]",
-                *(f"{json.dumps(key) if set(key) & set('/:') else key} = {toml(value)}" for key, value in table.items() if value is not None),
-            ]
-    return "\n".join(lines).lstrip("\n") + "\n"
+    import tomli_w
+
+    return tomli_w.dumps(plain(recipe))
 
 
-def toml(value: Any) -> str:
-    """One value as TOML writes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | Path):
-        return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+def plain(value: Any) -> Any:
+    """A value as TOML knows it: paths as strings; options that are None are left out.
+
+    >>> plain({"path": Path("a.txt"), "limit": None, "columns": ("x", "y")})
+    {'path': 'a.txt', 'columns': ['x', 'y']}
+    """
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {toml(inner)}" for key, inner in value.items()) + " }"
+        return {key: plain(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(toml(inner) for inner in value) + "]"
-    return repr(value)
+        return [plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
