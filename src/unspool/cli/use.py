@@ -1,6 +1,9 @@
 """Verbs that use a trained run."""
 
 import sys
+import warnings
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +14,7 @@ from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins
 from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from unspool.generate.text import Candidate
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 def sample(
     run: RunPath,
     prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "",
-    length: Annotated[int | None, typer.Option(help="At most so many tokens; 500, or 2000 of a piece.", min=1)] = None,
+    length: Annotated[int | None, typer.Option(help="At most so many tokens; 500, or 2000 of a document.", min=1)] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy; 1 is the model's own; lower is safer.")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Draw from the K likeliest only; 0 is off.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest that reach P together; 1 is off.")] = 1.0,
@@ -28,8 +31,15 @@ def sample(
     repetition_penalty: Annotated[float, typer.Option(help="Over 1 repeats less; 1 is off.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.", min=0, max=2**63 - 1)] = None,
     count: Annotated[int, typer.Option(help="Write that many, and show the likeliest first.", min=1)] = 1,
-    to: Annotated[Path | None, typer.Option(help="A new folder for COUNT whole pieces, as .abc, .mid, .wav.")] = None,
+    to: Annotated[Path | None, typer.Option(help="A new folder for COUNT whole documents, as .abc, .mid, .wav.")] = None,
     beam: Annotated[int, typer.Option(help="Draw nothing, search the likeliest with N beams; 0 is off.", min=0)] = 0,
+    state: Annotated[Path | None, typer.Option(help="Go on from a state that --save-state wrote.")] = None,
+    save_state: Annotated[Path | None, typer.Option(help="Write the state behind the text, to go on with.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="End before TEXT; may be repeated.", metavar="TEXT")] = None,
+    ban: Annotated[
+        list[str] | None,
+        typer.Option(help="Never generate TEXT; may be repeated. <unk> is banned unless '' is.", metavar="TEXT"),
+    ] = None,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -40,24 +50,77 @@ def sample(
     """
     from unspool.generate.documents import LONGEST
     from unspool.generate.sampling import Sampling
+    from unspool.generate.text import candidates, likeliest, token_before
     from unspool.runs.run import Run, format_values
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
     usual = 500 if length is None else length
+    options = {"--state": state, "--save-state": save_state, "--stop": stop, "--ban": ban}
     if to:
-        from unspool.cli.documents import compose
+        from unspool.cli.documents import write_documents
 
-        figures = compose(loaded, to, count, length or LONGEST, sampling, seed, prompt)
+        refuse_options(options, "--to writes whole documents")
+        figures = write_documents(loaded, to, count, length or LONGEST, sampling, seed, prompt)
         print_json(figures) if as_json else typer.echo(format_values(figures))
-    elif beam:
+        return
+    tokenizer, banned = loaded.tokenizer, banned_texts(ban)
+    if beam:
         refuse_narrow(beam, count, "texts")
-        show_texts(prompt, loaded.likeliest(prompt, usual, beam)[:count], count, as_json)
-    elif count > 1 or as_json:
-        show_texts(prompt, loaded.candidates(prompt, usual, sampling, count, seed), count, as_json)
-    else:
-        show_stream(prompt, loaded.stream(prompt, usual, sampling, seed))
+        refuse_options({**options, "--ban": None}, "--beam searches from a prompt")
+        with notes():
+            found = likeliest(loaded.model, tokenizer, prompt, usual, beam, banned)[:count]
+        show_texts(prompt, found, count, as_json)
+        return
+    if save_state is not None and not save_state.parent.is_dir():
+        raise ConfigError(f"there is no folder {save_state.parent}", hint="--save-state FILE in a folder that exists")
+    began = None if state is None else loaded.load_state(state)
+    if count > 1 or as_json:
+        refuse_options({"--save-state": save_state}, "--count and --json generate several texts")
+        with notes():
+            first = loaded.read(prompt, state=began)
+        first = first if seed is None else replace(first, seed=seed)
+        before = token_before(tokenizer, prompt, first.ids, began is not None)
+        found = candidates(
+            loaded.engine, tokenizer, first, usual, sampling, count, before=before, stop=stop or (), ban=banned
+        )
+        show_texts(prompt, found, count, as_json)
+        return
+    with notes():
+        stream = loaded.stream(
+            prompt, state=began, length=usual, sampling=sampling, seed=seed, stop=stop or (), ban=banned
+        )
+    try:
+        show_stream(prompt, stream)
+    finally:
+        if save_state is not None:
+            stream.state.save(save_state)
+
+
+@contextmanager
+def notes() -> "Iterator[None]":
+    """Warnings inside the block, such as that of unknown words, are lines on stderr."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        yield
+    for warning in found:
+        say(f"note: {warning.message}")
+
+
+def banned_texts(ban: list[str] | None) -> list[str]:
+    """The texts that are banned: those of --ban, and the unknown word unless an empty one says that it may come."""
+    from unspool.generate.text import BANNED
+
+    given = ban or []
+    return [text for text in given if text] + ([] if "" in given else [one for one in BANNED if one not in given])
+
+
+def refuse_options(options: "Mapping[str, object]", why: str) -> None:
+    """Refuse options that have no meaning together with another."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise ConfigError(f"{why}, and {' and '.join(given)} cannot be used with it", hint=f"leave out {given[0]}")
 
 
 def refuse_narrow(beam: int, count: int, what: str) -> None:

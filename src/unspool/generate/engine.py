@@ -32,7 +32,7 @@ class Step(NamedTuple):
     """One new token for every row, and how likely the model itself thought it: no filter and no ban counts."""
 
     ids: Tensor  # (B, 1); the numbers (B, size) of a model of numbers
-    log_probability: Tensor | None  # (B,) nats; None for numbers
+    log_probability: Tensor  # (B,) nats; empty for numbers
 
 
 class Engine:
@@ -227,6 +227,7 @@ class Steps(Iterator[Step]):
         logits, numbers = self._state.logits, self._state.ids.is_floating_point()
         with torch.inference_mode():
             chosen = self.select(logits, self.position)
+            log_probability = logits.new_empty(0)
             if not numbers:
                 scores = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)
                 log_probability = scores.gather(-1, chosen).squeeze(-1)
@@ -235,7 +236,7 @@ class Steps(Iterator[Step]):
             fed = chosen if self.feedback is None else self.feedback(self._number, chosen)
             fed = fed.to(logits.device).unsqueeze(1)
         self._waiting, self.position, self._number = fed, self.position + 1, self._number + 1
-        return Step(chosen, None if numbers else log_probability)
+        return Step(chosen, log_probability)
 
     @property
     def state(self) -> State:

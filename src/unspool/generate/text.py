@@ -189,7 +189,7 @@ def candidates(
     written, scores = [""] * count, torch.zeros(count)
     for _, step in zip(range(length), steps, strict=False):
         going = torch.tensor([not end.stopped for end in ends])
-        scores += torch.where(going, step.log_probability.float().cpu(), 0.0)  # type: ignore[union-attr]
+        scores += torch.where(going, step.log_probability.float().cpu(), 0.0)
         for row, id in enumerate(step.ids.flatten().tolist()):
             if not ends[row].stopped:
                 written[row] += ends[row].feed(texts[row].feed(id))
