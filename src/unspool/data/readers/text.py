@@ -7,7 +7,6 @@ import os
 import re
 import stat
 import sys
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,10 @@ from unspool.data.readers.decoding import decode
 from unspool.errors import DataError
 
 ASCII = {
-    "‘": "'", "’": "'", "‚": ",", "‛": "'", "“": '"', "”": '"', "„": ",,", "‹": "<", "›": ">", "«": "<<", "»": ">>",
-    "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "--", "―": "--", "−": "-", "…": "...", "•": "*", "·": "*", "′": "'",
-    "″": '"', "⁄": "/", "×": "x", "÷": "/", "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE",
-    "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ł": "l", "Ł": "L", "ı": "i",
-    "€": "EUR", "£": "PS", "©": "(c)", "®": "(r)", "°": "deg", "¿": "?", "¡": "!", "\u2028": "\n", "\u2029": "\n\n",
+    "‚": ",", "„": ",,", "—": "--", "―": "--", "·": "*", "″": '"', "×": "x", "ẞ": "SS", "Æ": "AE", "Œ": "OE",
+    "£": "PS", "©": "(c)", "®": "(r)", "\u2028": "\n", "\u2029": "\n\n",
 }  # fmt: skip
-"""What decomposition alone would drop, written as the unidecode library writes it."""
+"""Where unidecode, which the published notebooks use, writes something else than anyascii."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,7 @@ def unreadable(name: str, error: OSError) -> DataError:
 
 
 def clean(text: str, ascii: bool, squeeze: bool) -> str:
-    """The text in ASCII alone, where asked, and with runs of spaces made one.
+    """The text with what is not ASCII transliterated, and with runs of spaces made one, where that is asked for.
 
     >>> clean("“Æsop’s  café” — naïve", ascii=True, squeeze=True)
     '"AEsop\\'s cafe" -- naive'
@@ -124,13 +120,14 @@ def clean(text: str, ascii: bool, squeeze: bool) -> str:
 
 
 def in_ascii(letter: str) -> str:
-    """The nearest ASCII for one character; nothing when there is none.
+    """One character transliterated by anyascii, or as unidecode does it; "" where neither knows it.
 
-    >>> in_ascii("é"), in_ascii("ﬁ"), in_ascii("字")
-    ('e', 'fi', '')
+    >>> in_ascii("é"), in_ascii("ﬁ"), in_ascii("—"), in_ascii("字")
+    ('e', 'fi', '--', 'Zi')
     """
-    parts = unicodedata.normalize("NFKD", letter)
-    return "".join(part if part.isascii() else ASCII.get(part, "") for part in ASCII.get(letter, parts))
+    from anyascii import anyascii
+
+    return ASCII.get(letter) or anyascii(letter)
 
 
 def fingerprint(text: str) -> str:
