@@ -32,6 +32,9 @@ KEYS = {
     r"train_(loss|seconds)": r"train/\1",
     r"(train|valid|test)_carried_(.*)": r"\1/contiguous/\2",
     r"(train|valid|test)_(windowed|masked|all|fresh)_(.*)": r"\1/\2/\3",
+    r"(train|valid|test)_(tunes|chorales)_(.*)": r"\1/teacher_forced/\3",
+    r"(train|valid|test)_written_pieces": r"\1/generated/documents",
+    r"(train|valid|test)_written_(parses|full_bars|keeps_metre|well_formed)": r"\1/generated/\2",
 }
 """How old result keys are called now: the first pattern that matches a whole key says it; others are what they were."""
 
@@ -138,7 +141,7 @@ BLOCKS = "task.length=16 task.window=16 core.layers=1 core.width=16 train.steps=
 ROWS = "data.valid=0.2 data.test=0.2 task.batch_size=8 core.width=16 core.input_width=8"
 PAIRS = "task.batch_size=8 task.length=12 tokenizer.min_count=1 source_tokenizer.min_count=1"
 SERIES = "task.batch_size=8 task.context=24 task.horizon=12 core.width=8 core.layers=1 train.steps=5"
-MUSIC = "task.batch_size=8 task.pieces=1 core.width=16 core.input_width=8"
+MUSIC = "task.batch_size=8 task.documents=1 core.width=16 core.input_width=8"
 TOY = "task.batch_size=16 task.epoch=4"
 PIECE = {"piece": "--count 1 --temperature 0 --length 80"}
 WRITES = {
@@ -283,6 +286,7 @@ def piece(run: Path, *options: str) -> dict[str, Any]:
     """A piece that a model writes to a folder: what is said of it, and the checksums of its files."""
     to = run.parent / "piece"
     told = json.loads(unspool("sample", run, *options, "--to", to, "--json"))
+    told["pieces"] = told.pop("documents")  # as it was called
     files = sorted(file for file in to.rglob("*") if file.suffix in (".abc", ".mid"))
     return {"figures": told} | {file.suffix: sha256(file.read_bytes()).hexdigest()[:16] for file in files}
 
