@@ -28,7 +28,7 @@ from unspool.nn.cell import cells
 from unspool.nn.core import cores
 from unspool.recipe import TOKENIZERS, load_recipe, recipe_names
 from unspool.registry import Registry
-from unspool.settings import Evaluating, Measured, Saving, Showing
+from unspool.sections import EvaluateOptions, HardwareOptions, SaveOptions, SampleOptions
 from unspool.tasks.legacy import tasks
 from unspool.train.optimizers import optimizers
 from unspool.train.schedules import Schedule
@@ -135,9 +135,9 @@ def key_tables() -> str:
     """Every section with its keys."""
     parts = ["\n## [data]", *datasets(), *shelf("tokenizer", tokenizers), *shelf("task", tasks)]
     parts += [*shelf("core", cores), *shelf("core.cell", cells, without=("input_size", "hidden_size"))]
-    parts += ["## [model]", *described(SequenceModel, Ends, without=ENDS), "## [train]", *described(Trainer, Measured)]
+    parts += ["## [model]", *described(SequenceModel, Ends, without=ENDS), "## [train]", *described(Trainer, HardwareOptions)]
     parts += ["### train.optimizer", prose(optimizers), "### train.schedule", prose(Schedule)]
-    for section, cls in (("evaluate", Evaluating), ("sample", Showing), ("save", Saving)):
+    for section, cls in (("evaluate", EvaluateOptions), ("sample", SampleOptions), ("save", SaveOptions)):
         parts += [f"## [{section}]", *described(cls)]
     return "\n\n".join(part.strip("\n") if part != parts[0] else part for part in parts) + "\n"
 

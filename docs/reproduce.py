@@ -24,7 +24,7 @@ from unspool.experiment.events import Finished
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe, recipe_names
 from unspool.runs.run import Run
-from unspool.settings import complete
+from unspool.sections import complete
 from unspool.train.trainer import Step
 
 NOTES = Path(__file__).parent / "lectures.json"

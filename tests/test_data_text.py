@@ -108,6 +108,42 @@ def test_every_byte_is_read_as_windows_1252() -> None:
     assert note == "menu.txt is not UTF-8: read as Windows-1252"
 
 
+FRENCH = (
+    "Longtemps, je me suis couché de bonne heure. « Je m’endors. » À peine ma bougie éteinte, mes yeux se fermaient."
+)
+GERMAN = (
+    "Als Gregor Samsa aus unruhigen Träumen erwachte, fand er sich zu einem ungeheueren Ungeziefer verwandelt: Füße"
+)
+
+
+@pytest.mark.parametrize(
+    "text", [FRENCH, GERMAN, "naïve", "She said “no” to the café.", "¿Qué es la vida? Un frenesí."]
+)
+@pytest.mark.parametrize("times", [1, 30])
+def test_western_texts_are_windows_1252_however_short(text: str, times: int) -> None:
+    assert decode((text * times).encode("cp1252"), "a.txt") == (
+        text * times,
+        "a.txt is not UTF-8: read as Windows-1252",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "codec", "said"),
+    [
+        ("Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему.", "cp1251", ""),
+        ("Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему.", "koi8_r", ""),
+        ("Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια.", "cp1253", ""),
+        ("Litwo! Ojczyzno moja! ty jesteś jak zdrowie. Ile cię trzeba cenić, ten tylko się dowie.", "cp1250", ""),
+        ("吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。", "shift_jis", "cp932"),
+        ("道可道，非常道。名可名，非常名。无名天地之始；有名万物之母。", "gbk", "gb18030"),
+        ("모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.", "euc_kr", "cp949"),
+    ],
+)
+def test_other_encodings_are_known_by_their_language(text: str, codec: str, said: str) -> None:
+    found, note = decode(text.encode(codec), "a.txt")
+    assert found == text and note.startswith(f"a.txt is not UTF-8: read as {said or codec}, ")
+
+
 def test_a_text_cut_inside_a_character_stays_utf_8() -> None:
     text, note = decode(("文字" * 20).encode()[:-1], "cut.txt")
     assert text == "文字" * 19 + "文\ufffd"

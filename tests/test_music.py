@@ -4,6 +4,7 @@ import io
 import json
 import wave
 from fractions import Fraction
+from itertools import islice
 from math import log
 from pathlib import Path
 
@@ -13,22 +14,26 @@ import torch
 
 from unspool import cli
 from unspool.data.music.abc_reader import parse
-from unspool.data.music.chorales import ChoraleBook, played
+from unspool.data.music.chorales import ChoraleBook, as_score
+from unspool.data.music.documents import TuneDocument
 from unspool.data.music.midi import midi
 from unspool.data.music.notes import Note, Score
 from unspool.data.music.synth import PEAK, RATE, wav
 from unspool.data.music.tune_grammar import tune
 from unspool.data.music.tunes import TuneBook
+from unspool.data.preprocessors.music import ChoralePitches, TuneText
 from unspool.data.splits import Splits
 from unspool.data.tokenizers.char import Char
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
+from unspool.generate.documents import generate_documents
 from unspool.generate.sampling import Sampling
-from unspool.generate.whole import whole
+from unspool.metrics.music import ChoraleShares, TuneShares
+from unspool.pipelines.writing import TuneWriter, Writer
 from unspool.recipe import load_recipe
 from unspool.runs.run import Run
-from unspool.tasks.chorales import ChoraleForm, ChoraleWriting, ids
-from unspool.tasks.tunes import TuneWriting
+from unspool.tasks.chorales import Chorales
+from unspool.tasks.tunes import Tunes
 
 SMALL = ["core.width=8", "train.steps=2", "train.precision=float32", "evaluate.times=1", "sample.times=0"]
 
@@ -144,19 +149,19 @@ def test_what_is_no_tune_book_is_refused(tmp_path, text, what):
 
 def test_every_character_of_a_tune_counts_once():
     splits = TuneBook(number=30).read()
-    tokenizer = Char().fit("".join(TuneWriting.texts(splits.train + splits.valid).values()))
-    task = TuneWriting(splits, tokenizer, batch_size=4)
-    exam = task.exams("valid")["tunes"]
+    preprocessor = TuneText(Char())
+    tokenizer = preprocessor.tokenizer.fit("".join(preprocessor.texts(splits.train + splits.valid).values()))
+    task = Tunes(splits, preprocessor, batch_size=4)
+    evaluated = task.eval_sets("valid")["teacher_forced"]
+    batches = [evaluated.batches[number] for number in range(evaluated.batches.epoch)]
     said = []
-    for number in range(exam.epoch):
-        batch = exam[number]
+    for batch in batches:
         assert batch.mask is None and not batch.carries_state
         said += [tokenizer.decode(row[there]) for row, there in zip(batch.targets, batch.loss_mask, strict=True)]
         assert all(row[0] == tokenizer.encode("\n")[0] for row in batch.inputs)
     assert sorted(said) == sorted(text + "\n" for text in splits.valid)
-    size = sum(len(text) + 1 for text in splits.valid)
-    assert sum(exam[n].positions for n in range(exam.epoch)) == size
-    assert task.figures("valid", log(2), {})["bits_per_character"] == pytest.approx(1.0)
+    assert sum(batch.positions for batch in batches) == sum(len(text) + 1 for text in splits.valid)
+    assert evaluated.derived(log(2))["bits_per_character"] == pytest.approx(1.0)
     first, again = task.train_batches()[5], task.train_batches()[5]
     assert torch.equal(first.inputs, again.inputs)
 
@@ -166,24 +171,44 @@ def test_a_chord_is_the_sum_of_its_voices(tmp_path):
     (tmp_path / "small.json").write_text(json.dumps(data))
     splits = ChoraleBook(str(tmp_path / "small.json")).read()
     assert splits.train == (((64, 60), (), (70,)),) and splits.test == ()
-    task = ChoraleWriting(splits, batch_size=1)
+    task = Chorales(splits, ChoralePitches(), batch_size=1)
     batch = task.train_batches()[0]
     assert batch.targets[batch.loss_mask].tolist() == [45, 41, 1, 1, 51, 1, 0]
-    assert task.figures("valid", log(90), {})["chord_nll"] == pytest.approx(4 * log(90))  # two voices, and two ends
-    assert task.exams("test") == {}
+    values = task.eval_sets("valid")["teacher_forced"].derived(log(90))
+    assert values["chord_nll"] == pytest.approx(4 * log(90))  # two voices, and two ends
+    assert task.eval_sets("test") == task.generation_sets("test") == {}
 
 
 def test_a_chorale_goes_from_chords_to_ids_and_back():
-    form, chords = ChoraleForm(), list(ChoraleBook(number=10).read().train[0])
-    assert form.chords(ids(chords)) == chords
-    assert form.marks(ids(chords)) == {"well_formed": True}
-    assert form.marks(ids([(60, 64)])) == form.marks(ids([(64, 60, 50, 48, 40)])) == {"well_formed": False}
-    assert not form.ended(ids([])) and form.ended([*ids(chords), 0])
-    with pytest.raises(ConfigError, match="'60 c' is no chord"):
-        form.begin("72 60, 60 c")
-    found, _, _ = read_midi(form.files(ids(chords))[".mid"])
+    preprocessor, chords = ChoralePitches(), list(ChoraleBook(number=10).read().train[0])
+    ids = preprocessor.encode(chords).input.tolist()
+    assert preprocessor.chords(ids) == chords and preprocessor.ended(ids)
+    assert not preprocessor.ended(ids[:-1]) and not preprocessor.ended(ids[:1])
+    with pytest.raises(ConfigError, match="'60 c' is not a chord"):
+        preprocessor.begin("72 60, 60 c")
+    document = preprocessor.decode((0, ids, True), {})
+    found, _, _ = read_midi(document.files()[".mid"])
     assert {pitch for start, end, pitch in found if start <= 0 < end} == set(chords[0])
-    assert len(found) == len(played(chords).notes) < sum(map(len, chords))  # what stays is held
+    assert len(found) == len(as_score(chords).notes) < sum(map(len, chords))  # what stays is held
+
+
+def test_the_shares_of_generated_documents_are_counted():
+    chorales = ChoraleShares()
+    good = ChoraleBook(number=10).read().train[0]
+    for number, chords in enumerate([good, [(60, 64)], [(64, 60, 50, 48, 40)], []]):
+        preprocessor = ChoralePitches()
+        chorales.update(preprocessor.decode((number, preprocessor.ids(chords), number < 3), {}))
+    assert chorales.compute() == {"documents": 4, "ended": 0.75, "well_formed": 0.25}
+    tunes = TuneShares()
+    for text in (
+        tune(0, 3),
+        "no tune",
+        "X:1\nT:A\nM:2/4\nL:1/4\nK:G\nG A|B|G A|\n",
+        "X:1\nT:A\nM:2/4\nL:1/4\nK:G\nG|A B|\n",
+    ):
+        tunes.update(TuneDocument(0, text, True))
+    assert tunes.compute() == {"documents": 4, "ended": 1, "parses": 0.75, "full_bars": 0.5, "keeps_metre": 0.25}
+    assert TuneShares().compute() == {"documents": 0}
 
 
 def test_the_grammar_keeps_four_voices():
@@ -219,29 +244,44 @@ def runs(tmp_path_factory):
     """A small run of each kind."""
     folder = tmp_path_factory.mktemp("music")
     for name in ("music", "chorales"):
-        recipe = load_recipe(name, [*SMALL, "task.pieces=2", "data.number=20"])
+        recipe = load_recipe(name, [*SMALL, "task.documents=2", "data.number=20"])
         *_, end = Experiment.new(recipe, folder / name)
-        assert end.results["valid_written_pieces"] == 2.0
+        assert end.results["valid/generated/documents"] == 2.0
         wanted = {
-            "music": {"valid_written_parses", "valid_written_keeps_metre"},
-            "chorales": {"valid_written_well_formed"},
+            "music": {"valid/generated/parses", "valid/generated/keeps_metre"},
+            "chorales": {"valid/generated/well_formed"},
         }
         assert wanted[name] <= set(end.results)
     return folder
 
 
-def test_pieces_come_as_they_end_and_the_same_seed_writes_the_same(runs):
-    run = Run.load(runs / "chorales")
-    first = {p.number: p for p in whole(run.model, run.form, 60, 40, Sampling(), seed=3)}
-    again = {p.number: p for p in whole(run.model, run.form, 60, 40, Sampling(), seed=3)}
-    other = {p.number: p for p in whole(run.model, run.form, 60, 40, Sampling(), seed=4)}
+def test_documents_come_as_they_end_and_the_same_seed_writes_the_same(runs):
+    writer = Run.load(runs / "chorales").pipeline()
+    preprocessor = writer.preprocessor
+    first, again, other = (
+        {one.number: one for one in generate_documents(writer.model, preprocessor, 60, 40, Sampling(), seed)}
+        for seed in (3, 3, 4)
+    )
     assert first == again != other and sorted(first) == list(range(60))
-    for score in first.values():
-        assert score.ended == (score.ids[-1] == 0 and len(score.ids) > 1)
-        assert 0 not in score.ids[1:-1] and len(score.ids) <= 41
-        assert score.ended or len(score.ids) == 41
-    (begun,) = whole(run.model, run.form, 1, 5, Sampling(), prompt="67 60")
-    assert begun.ids[:4] == [0, 48, 41, 1]
+    for document in first.values():
+        assert document.ended == (document.ids[-1] == 0 and len(document.ids) > 1)
+        assert 0 not in document.ids[1:-1] and len(document.ids) <= 41
+        assert document.ended or len(document.ids) == 41
+    (begun,) = writer.generate_documents(1, 5, Sampling(), prompt="67 60")
+    assert begun.chords[0] == (67, 60)
+    fewer = {one.number: one for one in generate_documents(writer.model, preprocessor, 2, 40, Sampling(), 3)}
+    assert all(first[number] == document for number, document in fewer.items())
+
+
+def test_an_evaluation_writes_the_same_documents_every_time(runs):
+    run = Run.load(runs / "music")
+    writer = run.pipeline()
+    assert isinstance(writer, TuneWriter) and writer.sampling == Sampling(0.7)
+    assert run.pipeline(temperature=0.5).sampling == Sampling(0.5)
+    numbers = [{"number": 1}, {"number": 0}]
+    one, other = writer.predict(numbers)
+    assert (one.number, other.number) == (1, 0) and [one, other] == list(writer.predict(numbers))
+    assert run.evaluate("valid")["valid/generated/documents"] == 2
 
 
 def run_command(*words):
@@ -250,12 +290,12 @@ def run_command(*words):
     return end.value.code
 
 
-def test_pieces_are_written_as_files(runs, tmp_path, capsys):
+def test_documents_are_written_as_files(runs, tmp_path, capsys):
     assert (
         run_command("sample", runs / "chorales", "--to", tmp_path / "out", "--count", 3, "--length", 30, "--json") == 0
     )
     told = json.loads(capsys.readouterr().out)
-    assert told["pieces"] == 3 and set(told) == {"pieces", "ended", "well_formed"}
+    assert told["documents"] == 3 and set(told) == {"documents", "ended", "well_formed"}
     assert sorted(p.name for p in (tmp_path / "out").glob("c*")) == [
         f"chorale-{n}.{e}" for n in (1, 2, 3) for e in ("mid", "wav")
     ]
@@ -267,30 +307,29 @@ def test_pieces_are_written_as_files(runs, tmp_path, capsys):
     assert "parses 0.0000, full bars 0.0000, keeps metre 0.0000" in capsys.readouterr().out
     assert sorted(p.name for p in (tmp_path / "tunes").glob("t*")) == ["tune-1.abc", "tune-2.abc"]  # no tunes as yet
     assert run_command("sample", runs / "chorales") == 2
-    assert "is not a model of text" in capsys.readouterr().err
+    assert "does not go on with a text" in capsys.readouterr().err
 
 
 def test_a_good_tune_is_written_as_all_three(runs, tmp_path):
     run = Run.load(runs / "music")
     text = tune(0, 3)
-    found = run.form.files(run.tokenizer.encode("\n" + text + "\n").tolist())
+    ids = run.preprocessor.encode(text).input.tolist()
+    assert run.preprocessor.ended(ids) and not run.preprocessor.ended(ids[:-1])
+    found = run.preprocessor.decode((0, ids, True), {}).files()
     assert found[".abc"].decode() == text and set(found) == {".abc", ".mid", ".wav"}
     assert [pitch for *_, pitch in read_midi(found[".mid"])[0]] == [n.pitch for n in sorted(parse(text).score().notes)]
     assert len(samples(found[".wav"])) > 10 * RATE
 
 
 def test_ctrl_c_loses_nothing_that_is_written(runs, tmp_path, monkeypatch, capsys):
-    run, seen = Run.load(runs / "chorales"), []
+    written = Writer.generate_documents
 
     def interrupted(*options):
-        for score in whole(run.model, run.form, 5, 9, Sampling(), seed=0):
-            if len(seen) == 2:
-                raise KeyboardInterrupt
-            seen.append(score)
-            yield score
+        yield from islice(written(*options), 2)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(Run, "pieces", lambda *options: interrupted())
-    assert run_command("sample", runs / "chorales", "--to", tmp_path / "out", "--count", 5) == 0
+    monkeypatch.setattr(Writer, "generate_documents", interrupted)
+    assert run_command("sample", runs / "chorales", "--to", tmp_path / "out", "--count", 5, "--length", 30) == 0
     assert len(list(Path(tmp_path / "out").glob("*.mid"))) == 2
     assert "stopped: 2 of 5" in capsys.readouterr().err.replace("\n", " ")
 

@@ -15,7 +15,7 @@ from unspool.experiment.events import Finished
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import dump_recipe, load_recipe, parse_recipe, recipe_names
 from unspool.schema import defaults
-from unspool.settings import complete
+from unspool.sections import complete
 from unspool.train.trainer import Step
 from unspool.verify import verify_resume
 
@@ -64,7 +64,7 @@ def quick(name, tmp_path):
     """The recipe with two steps, on data made here where it wants the user's, from a run made here if it wants one."""
     recipe = load_recipe(name)
     made = MADE.get(task_class(recipe).dataset)
-    fewer = ["task.pieces=1"] if "pieces" in defaults(task_class(recipe)) else []
+    fewer = ["task.documents=1"] if "documents" in defaults(task_class(recipe)) else []
     if made is None or recipe["data"].get("corpus"):
         fewer += [f"data.{key}=400" for key in ("scenes", "students") if key in recipe.get("data", {})]
         return load_recipe(name, [*QUICK, *fewer])

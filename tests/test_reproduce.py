@@ -13,7 +13,7 @@ from unspool.errors import ConfigError
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe, read_recipe, recipe_names
 from unspool.runs.run import Run
-from unspool.settings import complete
+from unspool.sections import complete
 
 spec = importlib.util.spec_from_file_location("reproduce", Path(__file__).parent.parent / "docs/reproduce.py")
 reproduce = importlib.util.module_from_spec(spec)

@@ -35,8 +35,7 @@ def task_class(recipe: Recipe) -> type[Task]:
     >>> task_class({}).__name__
     'Language'
     """
-    asked = recipe.get("task", {})
-    return tasks.find(asked if isinstance(asked, str) else asked.get("kind", "language"))
+    return tasks.find(section(recipe)["kind"])
 
 
 def fitted_preprocessor(
@@ -81,7 +80,22 @@ def task(recipe: Recipe, splits: Any, preprocessor: Preprocessor | None = None) 
         given["splits"] = splits
     if cls.preprocessing is not None:
         given["preprocessor"] = preprocessor or fitted_preprocessor(recipe, splits)
-    return tasks.build("task", recipe.get("task", "language"), **given)
+    options = {name: value for name, value in section(recipe).items() if name not in pipeline_options(cls, given)}
+    return tasks.build("task", options, **given)
+
+
+def section(recipe: Recipe) -> dict[str, Any]:
+    """The [task] section as a table."""
+    asked = recipe.get("task", "language")
+    return {"kind": asked} if isinstance(asked, str) else {"kind": "language", **asked}
+
+
+def pipeline_options(task: type[Task], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a [task] section is for the pipeline alone, with its defaults: `beam`, say."""
+    if task.pipeline is None:
+        return {}
+    own = {*signature(task).parameters, *given}
+    return {name: value for name, value in defaults(task.pipeline).items() if name not in own}
 
 
 def pipeline(recipe: Recipe, model: SequenceModel, preprocessor: Preprocessor, **options: Any) -> Pipeline:
@@ -97,10 +111,8 @@ def pipeline(recipe: Recipe, model: SequenceModel, preprocessor: Preprocessor, *
     """
     cls = task_class(recipe).pipeline
     if cls is None:
-        kind = recipe["task"] if isinstance(recipe["task"], str) else recipe["task"].get("kind")
-        raise ConfigError(f"a model of the task {kind!r} has no inputs of its own", hint="use `unspool eval` or `look`")
-    section = recipe.get("task", {})
-    table = {} if isinstance(section, str) else {k: v for k, v in section.items() if k in signature(cls).parameters}
+        raise ConfigError(f"a model of the task {section(recipe)['kind']!r} has no inputs of its own", hint="use `unspool eval` or `look`")
+    table = {name: value for name, value in section(recipe).items() if name in signature(cls).parameters}
     given: dict[str, Any] = {"model": model, "preprocessor": preprocessor}
     return cls(**given, **validated(cls, table | options, "task", "the pipeline", given))
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from unspool import build, files, seeds
+from unspool.batch import Batches
 from unspool.data.source import located
 from unspool.data.splits import Splits
 from unspool.errors import CheckpointError, ConfigError, TrainingError
@@ -22,12 +23,16 @@ from unspool.runs import checkpoint
 from unspool.runs.evaluation import Results, evaluate_run
 from unspool.runs.run import Run, load_data, load_saved_preprocessor, plugin_wanted
 from unspool.runs.saving import describe_run
-from unspool.schema import defaults, validated
-from unspool.settings import Evaluating, Measured, Saving, Showing, complete
+from unspool.schema import validated
+from unspool.sections import Sections
 from unspool.train.evaluate import evaluate_set
 from unspool.train.log import Log, records
 from unspool.train.precision import choose, usable
 from unspool.train.trainer import Trainer
+
+
+FIXED = ("seed", *TOKENIZERS, "preprocessor", "task", "model", "core", "encoder")
+"""Sections that a resumed run cannot change."""
 
 
 class Experiment:
@@ -41,40 +46,33 @@ class Experiment:
 
     def __init__(
         self,
-        recipe: Recipe,
+        sections: Sections,
         folder: Path,
-        splits: Splits,
+        splits: Splits[Any],
         saved: checkpoint.Checkpoint | None = None,
         start: Start | None = None,
     ) -> None:
-        self.recipe, self.folder = recipe, folder
-        self.evaluating = Evaluating(**validated(Evaluating, recipe.get("evaluate", {}), "evaluate", "evaluation"))
-        self.showing = Showing(**validated(Showing, recipe.get("sample", {}), "sample", "sampling"))
-        self.saving = Saving(**validated(Saving, recipe.get("save", {}), "save", "saving"))
-        seeds.start(recipe.get("seed", 0))
+        self.sections, self.recipe, self.folder = sections, sections.recipe, folder
+        seeds.start(sections.seed)
         if saved:
             preprocessor = load_saved_preprocessor(folder)
         else:
-            preprocessor = build.fitted_preprocessor(recipe, splits, start.shared(recipe) if start else None)
-        self.task = build.task(recipe, splits, preprocessor)
-        self.model = build.model(recipe, self.task.inputs, self.task.targets, self.task.source)
+            preprocessor = build.fitted_preprocessor(self.recipe, splits, start.shared(self.recipe) if start else None)
+        self.task = build.task(self.recipe, splits, preprocessor)
+        self.model = build.model(self.recipe, self.task.inputs, self.task.targets, self.task.source)
         self.started = start.hand_over(self.model, self.task) if start else {}
         if self.task.causal and not self.model.core.causal:
             raise ConfigError(
                 "this core sees the future, and the task is to predict it", hint="set core.bidirectional=false"
             )
-        train = dict(recipe.get("train", {}))
-        measured = {key: train[key] for key in defaults(Measured) if key in train}
-        machine = Measured(**validated(Measured, measured, "train", "training"))
-        self.device = usable(machine.device)
+        self.device = usable(sections.hardware.device)
         batches = self.task.train_batches()
-        batches[0]  # a text that is too short for its batches is refused before anything is written
-        self.choice = choose(self.model, batches[0], self.device, machine.precision, machine.threads)
-        recipe["train"] = train | {"precision": self.choice.precision, "threads": self.choice.threads}
-        options = {key: value for key, value in recipe["train"].items() if key not in ("threads", "device")}
-        given: dict[str, Any] = {"model": self.model, "batches": batches, "device": self.device}
-        given["seed"] = recipe.get("seed", 0)
-        self.trainer = Trainer(**given, **validated(Trainer, options, "train", "training", given))
+        first = batches[0]  # a text that is too short for its batches is refused before anything is written
+        self.choice = choose(
+            self.model, first, self.device, sections.hardware.precision, sections.hardware.threads
+        )
+        self.recipe["train"] |= {"precision": self.choice.precision, "threads": self.choice.threads}
+        self.trainer = self._trainer(batches)
         torch.set_num_threads(self.choice.threads)
         self.best, self.best_number, self.stale = float("inf"), 0, 0
         self.saved_number = -1
@@ -83,18 +81,27 @@ class Experiment:
         if saved:
             self._go_on(saved)
 
+    def __repr__(self) -> str:
+        return f"Experiment({str(self.folder)!r}, {self.trainer!r})"
+
+    def _trainer(self, batches: Batches) -> Trainer:
+        """The trainer that the [train] section describes."""
+        options = {key: value for key, value in self.recipe["train"].items() if key not in ("threads", "device")}
+        given = {"model": self.model, "batches": batches, "device": self.device, "seed": self.sections.seed}
+        given |= {"loss": self.task.training_loss}
+        return Trainer(**given, **validated(Trainer, options, "train", "training", given))
+
     @classmethod
     def new(cls, recipe: Recipe, folder: Path) -> "Experiment":
         """An experiment that begins, in a folder that holds no run yet."""
         checkpoint.refuse_taken(folder)
         start = start_of(recipe)
-        recipe = complete(start.extend(recipe) if start else recipe)
-        source = build.dataset(recipe)
-        splits = source.read()
-        recipe["data"] = located(recipe["data"], folder / "data.txt")
-        experiment = cls(recipe, folder, splits, start=start)
+        sections = Sections.of(start.extend(recipe) if start else recipe)
+        splits = sections.dataset.read()
+        sections.recipe["data"] = located(sections.recipe["data"], folder / "data.txt")
+        experiment = cls(sections, folder, splits, start=start)
         with checkpoint.begun(folder):
-            if from_stdin := source.from_stdin(splits):
+            if from_stdin := sections.dataset.from_stdin(splits):
                 files.write_text(folder / "data.txt", from_stdin)
             experiment._describe(splits)
         return experiment
@@ -108,14 +115,14 @@ class Experiment:
         overrides = [*saved.plain().get("overrides", ()), *overrides]
         for text in overrides:
             key = text.partition("=")[0]
-            if key.partition(".")[0] in ("seed", *TOKENIZERS, "task", "model", "core", "encoder"):
+            if key.partition(".")[0] in FIXED:
                 raise ConfigError(
                     f"a resumed run cannot change {key}: its state belongs to it", hint="train anew with it"
                 )
             override(recipe, text)
         check_sections(recipe)
         try:
-            experiment = cls(recipe, folder, load_data(recipe, folder), saved)
+            experiment = cls(Sections.of(recipe), folder, load_data(recipe, folder), saved)
         except ConfigError as error:
             raise ConfigError(str(error), hint=plugin_wanted(recipe) or error.hint) from error
         experiment.overrides = overrides
@@ -151,7 +158,7 @@ class Experiment:
         self.stopping = True
 
     def __iter__(self) -> Iterator[Event]:
-        log = Log(self.folder, after=self.trainer.number, tensorboard=self.saving.tensorboard)
+        log = Log(self.folder, after=self.trainer.number, tensorboard=self.sections.save.tensorboard)
         why: Literal["budget", "patience", "asked"] = "budget"
         try:
             while not self.trainer.finished:
@@ -181,16 +188,16 @@ class Experiment:
 
     def _after(self, log: Log, number: int, before: float, now: float) -> Iterator[Event]:
         """What is due when the progress has gone from `before` to `now`."""
-        evaluates = _passed(self.evaluating.times, before, now) or self.trainer.finished
+        evaluates = _passed(self.sections.evaluate.times, before, now) or self.trainer.finished
         if evaluates:
             for evaluated in self._evaluate(number):
                 log.write("valid", number, {"set": evaluated.name, **evaluated.values})
                 yield evaluated
-        if _passed(self.showing.times, before, now) and self._writes:
+        if _passed(self.sections.sample.times, before, now) and self._writes:
             sampled = self._sample(number)
             log.write("sample", number, {"prompt": sampled.prompt, "text": sampled.text})
             yield sampled
-        if evaluates or (self.saving.every and number % self.saving.every == 0):
+        if evaluates or (self.sections.save.every and number % self.sections.save.every == 0):
             log.flush()  # a checkpoint never knows of a step that the metrics do not tell
             yield self._save()
 
@@ -211,14 +218,14 @@ class Experiment:
         return getattr(self.task.pipeline, "streams", False)
 
     def _out_of_patience(self) -> bool:
-        return bool(self.evaluating.patience) and self.stale >= self.evaluating.patience
+        return bool(self.sections.evaluate.patience) and self.stale >= self.sections.evaluate.patience
 
     def _sample(self, number: int) -> Sampled:
         run = Run(self.model, self.task.preprocessor, self.recipe, name=str(self.folder))
-        sampling = Sampling(temperature=self.showing.temperature)
-        prompt = "" if run.tokenizer.unknown(self.showing.prompt) else self.showing.prompt  # no reason to end a run
+        sampling = Sampling(temperature=self.sections.sample.temperature)
+        prompt = "" if run.tokenizer.unknown(self.sections.sample.prompt) else self.sections.sample.prompt  # no reason to end a run
         with self.trainer.averaged():
-            text = "".join(run.stream(prompt, length=self.showing.length, sampling=sampling, seed=number))
+            text = "".join(run.stream(prompt, length=self.sections.sample.length, sampling=sampling, seed=number))
         return Sampled(number, prompt, text)
 
     def _save(self) -> Saved:

@@ -80,6 +80,11 @@ def no_groups(record: Mapping[str, Any]) -> Sequence[str]:
     return ()
 
 
+def no_drawing(predictions: Sequence[Any]) -> Mapping[str, Drawing]:
+    """No pictures."""
+    return {}
+
+
 @dataclass(frozen=True)
 class GenerationSet:
     """Records that a task's own pipeline is run on, and what is measured of its predictions.
@@ -98,7 +103,7 @@ class GenerationSet:
     metrics: Sequence[MetricFactory]
     groups: Callable[[Mapping[str, Any]], Sequence[str]] = no_groups
     options: Mapping[str, Any] = field(default_factory=dict)
-    drawing: Callable[[Sequence[Any]], Mapping[str, Drawing]] = nothing  # type: ignore[assignment]
+    drawing: Callable[[Sequence[Any]], Mapping[str, Drawing]] = no_drawing
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,10 @@ class Run:
     @property
     def tokenizer(self) -> Tokenizer:
         """What turns text into ids and back. Raises: ConfigError for a model that does not go on with text."""
-        if getattr(build.task_class(self.recipe).pipeline, "verb", "") != "sample":
-            raise ConfigError(f"{self.name} does not go on with a text", hint=f"unspool predict {self.name}")
+        pipeline = build.task_class(self.recipe).pipeline
+        if not getattr(pipeline, "streams", False):
+            verb = getattr(pipeline, "verb", "look") + (" --to FOLDER" if hasattr(pipeline, "streams") else "")
+            raise ConfigError(f"{self.name} does not go on with a text", hint=f"unspool {verb} {self.name}")
         return self.preprocessor.tokenizer  # type: ignore[union-attr]
 
     def pipeline(self, **options: Any) -> Pipeline:

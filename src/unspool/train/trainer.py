@@ -1,6 +1,6 @@
 """One loop for every model and every task."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
@@ -32,6 +32,10 @@ class Step:
     learning_rate: float
     positions: int  # how many the loss looked at
     seconds: float
+
+
+Loss = Callable[[SequenceModel, Batch, State | None], tuple[Tensor, State]]
+"""A model, a batch and the state before it give the mean loss and the next state."""
 
 
 class Trainer:
@@ -77,6 +81,7 @@ class Trainer:
         precision: PrecisionName = "float32",
         device: str = "cpu",
         seed: int = 0,
+        loss: "Loss | None" = None,
     ) -> None:
         if not (steps or epochs or minutes):
             raise ConfigError("training needs a budget", hint="set train.steps, train.epochs or train.minutes")
@@ -94,6 +99,7 @@ class Trainer:
         self.ema, self.teacher_forcing, self.seed = ema, teacher_forcing, seed
         self.parameters = list(model.parameters())  # walking through the modules takes longer than many a step
         self.average = [p.detach().clone() for p in self.parameters] if ema else []
+        self.loss = loss or type(model).loss
         self.number = 0
         self.seconds = 0.0
         self.state: State | None = None
@@ -150,7 +156,7 @@ class Trainer:
             with autocast(self.device, self.precision):
                 if self.teacher_forcing < 1:
                     part = own_words(self.model, part, before, self.teacher_forcing)
-                loss, state = self.model.loss(part, before)
+                loss, state = self.loss(self.model, part, before)
             if self.accumulate > 1:
                 loss = loss * (part.positions / total)
             loss.backward()

@@ -1,4 +1,4 @@
-"""Bytes to text: the encoding is found, a fallback is said aloud, and what is not text is refused."""
+"""Bytes to text: the encoding is detected, the user is told of a guess, and what is not text is refused."""
 
 import codecs
 import re
@@ -20,6 +20,14 @@ WINDOWS = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte
 
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # tab, newlines, form feed and escape do occur in texts
 SAMPLE = 1 << 16
+GUESSED_FROM = 1 << 20
+"""So many bytes are enough to tell a language and its encoding."""
+WESTERN = {
+    "Unknown", "English", "French", "German", "Spanish", "Italian", "Portuguese", "Dutch", "Swedish", "Danish",
+    "Norwegian", "Finnish", "Indonesian",
+}  # fmt: skip
+"""Languages that Windows-1252 writes: their other encodings agree with it on nearly every letter."""
+EAST_ASIAN = {"Chinese", "Japanese", "Korean"}
 
 
 def decode(data: bytes, name: str, encoding: str = "auto") -> tuple[str, str]:
@@ -33,7 +41,7 @@ def decode(data: bytes, name: str, encoding: str = "auto") -> tuple[str, str]:
 
 
 def guessed(data: bytes, name: str) -> tuple[str, str]:
-    """The text by its byte order mark, else as UTF-8, UTF-16 or UTF-32, else as Windows-1252, and the note."""
+    """The text by its byte order mark, else as UTF-8, UTF-16 or UTF-32, else by its letters, and the note."""
     marked = next((codec for mark, codec in MARKS if data.startswith(mark)), "")
     codec = marked or unmarked(data)
     if codec in WIDE:
@@ -72,13 +80,41 @@ def strict(data: bytes, name: str, encoding: str) -> str:
 
 
 def damaged(data: bytes, name: str) -> tuple[str, str]:
-    """What is not UTF-8: as UTF-8 with a few bytes lost where most of it is, else as Windows-1252."""
+    """What is not UTF-8: as UTF-8 with a few bytes lost where most of it is, else as what it most likely is."""
     text = data.decode("utf-8", "replace")
     broken = text.count("\ufffd")
     beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
     if broken * 10 < beyond_ascii:
         return text, f"{name} is UTF-8 with {broken} broken character{'s' * (broken > 1)}: read as U+FFFD"
+    codec, language = likely(data)
+    if codec:
+        return data.decode(codec), f"{name} is not UTF-8: read as {codec}, {language}"
     return codecs.charmap_decode(data, "strict", WINDOWS)[0], f"{name} is not UTF-8: read as Windows-1252"
+
+
+def likely(data: bytes) -> tuple[str, str]:
+    """The legacy encoding and the language of a text by charset-normalizer; ("", "") where it may be Windows-1252.
+
+    A guess counts only with evidence: letters that are as frequent as they are in the language, or two dozen bytes of
+    an encoding with two bytes for a letter.
+
+    >>> likely("Все счастливые семьи похожи друг на друга".encode("koi8-r"))
+    ('koi8_r', 'Russian')
+    """
+    from charset_normalizer import from_bytes
+
+    sample = data if len(data) <= GUESSED_FROM else data[:GUESSED_FROM].rpartition(b"\n")[0]
+    best = from_bytes(sample).best()
+    if best is None or best.language in WESTERN or best.chaos > 0.1 or best.encoding.startswith("utf"):
+        return "", ""
+    foreign = sum(byte > 127 for byte in sample)
+    if not (best.coherence >= 0.2 or (best.language in EAST_ASIAN and foreign >= 24)):
+        return "", ""
+    try:
+        data.decode(best.encoding)
+    except ValueError:
+        return "", ""
+    return best.encoding, best.language
 
 
 def refuse_binary(text: str, name: str, codec: str) -> None:

@@ -1,4 +1,4 @@
-"""The sections of a recipe that an experiment reads itself, and a recipe with every default written out."""
+"""A recipe as typed objects, and a recipe with every default written out."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -6,21 +6,22 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from unspool.build import Ends, task_class
+from unspool.build import Ends, dataset, pipeline_options, task_class
+from unspool.data.splits import Dataset
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
 from unspool.recipe import TOKENIZERS, Recipe
 from unspool.registry import Registry
-from unspool.schema import Natural, NotNegative, defaults
-from unspool.tasks.task import tasks
+from unspool.schema import Natural, NotNegative, defaults, validated
+from unspool.tasks.task import Task, tasks
 from unspool.train.precision import PrecisionName
 from unspool.train.trainer import Trainer
 
 
 @dataclass(frozen=True)
-class Evaluating:
+class EvaluateOptions:
     """The [evaluate] section: how often over the budget, and after how many disappointments to stop (0: never)."""
 
     times: Natural = 10
@@ -28,7 +29,7 @@ class Evaluating:
 
 
 @dataclass(frozen=True)
-class Showing:
+class SampleOptions:
     """The [sample] section: how often over the budget to let the model write, and how."""
 
     times: Natural = 4
@@ -38,7 +39,7 @@ class Showing:
 
 
 @dataclass(frozen=True)
-class Saving:
+class SaveOptions:
     """The [save] section: a checkpoint every so many steps besides those at evaluations (0: none), and logs."""
 
     every: Natural = 0
@@ -50,12 +51,58 @@ class Saving:
 
 
 @dataclass(frozen=True)
-class Measured:
+class HardwareOptions:
     """What the [train] section leaves to the machine, unless the recipe says: 0 threads are as many as pay."""
 
     precision: Literal["auto", PrecisionName] = "auto"
     threads: Annotated[int, Ge(0), Le(1024)] = 0
     device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Sections:
+    """A recipe as typed objects: each section as what reads it, every value checked.
+
+    Args:
+        recipe: the same as plain data, every default written out.
+        seed: of everything that is drawn.
+        task: the class of the task.
+        dataset: what reads the data: `sections.dataset.read()`.
+        evaluate: how often to evaluate.
+        sample: how often to let the model write, and how.
+        save: how often to save.
+        hardware: precision, threads and device.
+    """
+
+    recipe: Recipe
+    seed: int
+    task: type[Task]
+    dataset: Dataset
+    evaluate: EvaluateOptions
+    sample: SampleOptions
+    save: SaveOptions
+    hardware: HardwareOptions
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "Sections":
+        """The sections of a recipe. Raises: ConfigError that names the key, what it takes, and what it was given.
+
+        >>> sections = Sections.of({"data": {"corpus": "python-docs"}, "core": {"kind": "recurrent", "width": 8}})
+        >>> sections.task.__name__, sections.evaluate.times
+        ('Language', 10)
+        """
+        full = complete(recipe)
+        hardware = {key: full["train"][key] for key in defaults(HardwareOptions)}
+        return cls(
+            full,
+            full["seed"],
+            task_class(full),
+            dataset(full),
+            EvaluateOptions(**validated(EvaluateOptions, full["evaluate"], "evaluate", "evaluation")),
+            SampleOptions(**validated(SampleOptions, full["sample"], "sample", "sampling")),
+            SaveOptions(**validated(SaveOptions, full["save"], "save", "saving")),
+            HardwareOptions(**validated(HardwareOptions, hardware, "train", "training")),
+        )
 
 
 SHELVES: dict[str, tuple[Registry[Any], str]] = {
@@ -67,9 +114,9 @@ SHELVES: dict[str, tuple[Registry[Any], str]] = {
 SECTIONS: dict[str, Any] = {
     "model": SequenceModel,
     "train": Trainer,
-    "evaluate": Evaluating,
-    "sample": Showing,
-    "save": Saving,
+    "evaluate": EvaluateOptions,
+    "sample": SampleOptions,
+    "save": SaveOptions,
 }
 """Sections that are the arguments of one constructor."""
 
@@ -95,10 +142,11 @@ def complete(recipe: Recipe) -> Recipe:
         asked = recipe.get(name, {})
         table = {"kind": usual} | ({"kind": asked} if isinstance(asked, str) else asked)
         full[name] = defaults(shelf.find(table["kind"]), "seed") | table
+    full["task"] = pipeline_options(task, {}) | full["task"]
     if preprocessing:
         full["preprocessor"] = defaults(preprocessing) | recipe.get("preprocessor", {})
     for name, constructor in (("data", task.dataset), *SECTIONS.items()):
         full[name] = defaults(constructor, "seed") | recipe.get(name, {})
     full["model"] = defaults(Ends) | full["model"]
-    full["train"] |= defaults(Measured) | recipe.get("train", {})
+    full["train"] |= defaults(HardwareOptions) | recipe.get("train", {})
     return full
