@@ -27,7 +27,10 @@ WESTERN = {
     "Norwegian", "Finnish", "Indonesian",
 }  # fmt: skip
 """Languages that Windows-1252 writes: their other encodings agree with it on nearly every letter."""
-EAST_ASIAN = {"Chinese", "Japanese", "Korean"}
+LEAST, RARE = 12, 0.03
+"""Texts with fewer letters beyond ASCII than that, in number or as a share, may be Western."""
+SYLLABLES = {"Japanese": re.compile("[ぁ-ん]"), "Korean": re.compile("[가-힣]")}
+"""Letters that a text of the language is full of, and that other bytes hardly ever spell."""
 
 
 def decode(data: bytes, name: str, encoding: str = "auto") -> tuple[str, str]:
@@ -95,10 +98,9 @@ def damaged(data: bytes, name: str) -> tuple[str, str]:
 def likely(data: bytes) -> tuple[str, str]:
     """The legacy encoding and the language of a text by charset-normalizer; ("", "") where it may be Windows-1252.
 
-    A guess counts only with evidence: letters that are as frequent as they are in the language, or two dozen bytes of
-    an encoding with two bytes for a letter.
+    A guess counts only with evidence: letters that are as frequent as in the language, or many of its syllables.
 
-    >>> likely("Все счастливые семьи похожи друг на друга".encode("koi8-r"))
+    >>> likely("Все счастливые семьи похожи друг на друга, каждая несчастна по-своему.".encode("koi8-r"))
     ('koi8_r', 'Russian')
     """
     from charset_normalizer import from_bytes
@@ -107,8 +109,10 @@ def likely(data: bytes) -> tuple[str, str]:
     best = from_bytes(sample).best()
     if best is None or best.language in WESTERN or best.chaos > 0.1 or best.encoding.startswith("utf"):
         return "", ""
-    foreign = sum(byte > 127 for byte in sample)
-    if not (best.coherence >= 0.2 or (best.language in EAST_ASIAN and foreign >= 24)):
+    foreign = "".join(letter for letter in str(best) if not letter.isascii())
+    spelled = len(SYLLABLES[best.language].findall(foreign)) if best.language in SYLLABLES else 0
+    told = best.coherence >= 0.2 and len(foreign) >= RARE * len(str(best))
+    if len(foreign) < LEAST or not (told or spelled >= 0.2 * len(foreign)):
         return "", ""
     try:
         data.decode(best.encoding)
