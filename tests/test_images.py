@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from unspool.data.pictures import CaptionedImages, LabelledImages
-from unspool.data.readers.images import FORMATS, numbers, patches, pixels, shape
+from unspool.data.readers.images import FORMATS, netpbm, numbers, patches, pixels, read_image, shape
 from unspool.data.synthetic.scenes import COLOURS, HELD_OUT, OTHERS, SHAPES, Thing, captions, painted, relation, scene
 from unspool.errors import ConfigError, DataError
 
@@ -93,6 +94,32 @@ def test_bytes_turned_over_are_an_image_or_a_sentence(seed):
                 assert format in str(error)
 
 
+def test_an_image_is_a_path_bytes_or_pixels(tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (6, 4, 3), dtype=np.uint8)
+    Image.fromarray(array).save(tmp_path / "a.png")
+    wanted = pixels((tmp_path / "a.png").read_bytes(), "a.png", 8)
+    for image in (
+        str(tmp_path / "a.png"),
+        tmp_path / "a.png",
+        (tmp_path / "a.png").read_bytes(),
+        array,
+        array.tolist(),
+    ):
+        assert read_image(image, 8) == wanted
+    square = array[:4]
+    assert read_image(square, 4) == square.tobytes() == read_image(netpbm(square.tobytes()), 4)
+    for image, sentence in (
+        (tmp_path / "gone.png", "cannot read .*gone.png"),
+        ("a\0b", "is not the name of a file"),
+        (tmp_path, "cannot read"),
+        (array[0], r"shape \(4, 3\) is not an image"),
+        (b"P6\n4 4\n255\n", "is not"),
+    ):
+        with pytest.raises(DataError, match=sentence) as refused:
+            read_image(image, 4)
+        assert refused.value.hint
+
+
 def test_a_scene_follows_from_seed_and_number():
     scenes = [scene(1, number, most=3) for number in range(300)]
     assert scenes == [scene(1, number, most=3) for number in range(300)]
@@ -164,16 +191,21 @@ def test_a_table_names_images_and_captions(tmp_path):
     for path in (tmp_path, tmp_path / "captions.csv"):
         found = CaptionedImages(path=str(path), side=4, valid=0.0, scenes=5).read()
         assert {r["name"]: r["captions"] for r in found.train} == {
-            "red.png": ["red , all over .", "a red wall"],
-            "blue.jpg": ["it is blue"],
+            "red.png": ["Red, all over.", "A red wall"],
+            "blue.jpg": ["It is blue"],
         }
-        assert {r["name"]: r["pixels"][:3] for r in found.train}["red.png"] == bytes([255, 0, 0])
+        assert {r["name"]: read_image(r["image"], 4)[:3] for r in found.train}["red.png"] == bytes([255, 0, 0])
+    fingerprint, moved = CaptionedImages(path=str(tmp_path), valid=0.0).read().fingerprint, tmp_path / "moved"
+    shutil.copytree(tmp_path, moved)
+    assert CaptionedImages(path=str(moved), valid=0.0).read().fingerprint == fingerprint
+    (moved / "red.png").write_bytes(png("green"))
+    assert CaptionedImages(path=str(moved), valid=0.0).read().fingerprint != fingerprint
     rows = [{"image": "red.png", "text": "One"}, {"image": "blue.jpg", "text": "Two"}]
     (tmp_path / "captions.csv").unlink()
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "valid.jsonl").write_text(json.dumps(rows[1]))
     found = CaptionedImages(path=str(tmp_path), file="image", caption="text").read()
-    assert [len(found.train), len(found.valid)] == [2, 1] and found.valid[0]["captions"] == ["two"]
+    assert [len(found.train), len(found.valid)] == [2, 1] and found.valid[0]["captions"] == ["Two"]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +227,8 @@ def test_a_wrong_row_is_one_sentence_with_file_and_line(tmp_path, row, sentence)
     (tmp_path / "folder").mkdir()
     (tmp_path / "captions.csv").write_text(f"file,caption\nred.png,A wall\n{row}\n")
     with pytest.raises(DataError, match=sentence) as refused:
-        CaptionedImages(path=str(tmp_path)).read()
+        for record in CaptionedImages(path=str(tmp_path), valid=0.0).read().train:
+            read_image(record["image"], 4)
     assert refused.value.hint and "\n" not in str(refused.value)
 
 
@@ -222,7 +255,7 @@ def test_a_folder_for_each_label(tmp_path):
             (tmp_path / part / label / "1.PNG").write_bytes(png(colour))
     found = LabelledImages(path=str(tmp_path), side=4, valid=0.0).read()
     assert sorted(r["label"] for r in found.train) == ["cat", "dog"] == sorted(r["label"] for r in found.test)
-    assert {r["label"]: r["pixels"][:3] for r in found.test} == {"cat": b"\xff\0\0", "dog": b"\0\0\xff"}
+    assert {r["label"]: read_image(r["image"], 4)[:3] for r in found.test} == {"cat": b"\xff\0\0", "dog": b"\0\0\xff"}
     (tmp_path / "train" / "cat" / "2.jpg").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"train/cat/2.jpg is not an image"):
         LabelledImages(path=str(tmp_path)).read()

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from unspool.data.labelled import picked
-from unspool.data.parallel import apart
-from unspool.data.readers.images import ENDINGS, pixels
+from unspool.data.readers.images import ENDINGS, find_image, netpbm, pixels
 from unspool.data.readers.tables import Placed, Record
-from unspool.data.readers.text import read_bytes
 from unspool.data.readers.trees import files, label_of, split_of
 from unspool.data.records import SHUFFLE, Found, TableFormat, check_paths, read_splits, read_table_files, split
 from unspool.data.splits import SplitOptions, SplitPaths, Splits
@@ -45,8 +43,8 @@ def draw_scenes(
         for _ in range(size):
             unseen = name != "train" and index % 2 == 1
             drawn = scene(SHUFFLE, index, things, among(unseen))
-            image = painted(drawn, side, mix(SHUFFLE, index)).tobytes()
-            record = {"name": f"scene {index}", "pixels": image, **describe(drawn, unseen)}
+            image = netpbm(painted(drawn, side, mix(SHUFFLE, index)).tobytes())
+            record = {"name": f"scene {index}", "image": image, **describe(drawn, unseen)}
             found[name].append((record["name"], record))
             index += 1
     return found
@@ -64,11 +62,10 @@ class CaptionedImages(SplitOptions, TableFormat):
     """Images with captions: a table with a `file` and a `caption` in each row, beside its images, or drawn scenes.
 
     `path` is the table (.csv, .tsv, .json, .jsonl), or a folder with captions.csv, say, or with train.csv, valid.csv
-    and test.csv. A file that has several rows has several captions, and all are right. Captions are written small, and
-    punctuation stands apart as words do. Images are resized to `side` times `side` pixels.
+    and test.csv. A file that has several rows has several captions, and all are right.
 
-    Without a path there are `scenes` of one to `things` things. Some combinations of colour and shape never occur in
-    training; in validation and test, half of the scenes are made of them alone.
+    Without a path there are `scenes` of one to `things` things, drawn with `side` times `side` pixels. Some combinations
+    of colour and shape never occur in training; in validation and test, half of the scenes are made of them alone.
     """
 
     path: str = ""
@@ -130,21 +127,13 @@ class CaptionedImages(SplitOptions, TableFormat):
         found: dict[str, Placed] = {}
         for place, row in rows:
             file, caption = (picked(row, place, *key) for key in ((self.file, "file"), (self.caption, "caption")))
-            name, words = str(file or "").strip(), apart(str(caption or "").lower())
+            name, words = str(file or "").strip(), str(caption or "").strip()
             if not (name and words):
                 raise DataError(f"{place}: there is no {'caption' if name else 'file'}", hint="fill it in, or drop it")
             if name not in found:
-                found[name] = place, {"name": name, "pixels": self.image(folder, name, place), "captions": []}
+                found[name] = place, {"name": name, "image": find_image(folder / name, place), "captions": []}
             found[name][1]["captions"].append(words)
         yield from found.values()
-
-    def image(self, folder: Path, name: str, place: str) -> bytes:
-        """The pixels of an image. Errors: DataError that says where it is named."""
-        try:
-            return pixels(read_bytes(str(folder / name)), name, self.side)
-        except (DataError, ValueError) as error:
-            hint = getattr(error, "hint", "") or "correct its name"
-            raise DataError(f"{place}: {error}", hint=hint) from None
 
 
 @dataclass
@@ -195,4 +184,4 @@ class LabelledImages(SplitOptions):
         name, label = f"{self.path}/{place}", label_of(place)
         if not label:
             raise DataError(f"{name}: there is no label", hint="put the images of each label into a folder of its name")
-        return name, {"name": str(place), "label": label, "pixels": pixels(data, name, self.side)}
+        return name, {"name": str(place), "label": label, "image": netpbm(pixels(data, name, self.side))}

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import isqrt
 from typing import ClassVar
 
 from unspool.batch import Batch, Vectors
 from unspool.data.batching.bucketed import Bucketed, Row
 from unspool.data.pictures import LabelledImages
-from unspool.data.readers.images import numbers, patches, shape, side_of
+from unspool.data.readers.images import numbers, patches, read_image, shape
 from unspool.data.splits import Splits, parts
 from unspool.data.tokenizer import Tokenizer
 from unspool.schema import Count, Natural
@@ -47,11 +48,13 @@ class ClassifyImages(OneLabel):
         batch_size: Count = 64,
     ) -> None:
         every = parts(splits)
-        side = side_of(splits.train[0]["pixels"])
+        side = splits.train and isqrt(len(splits.train[0]["image"]) // 3)
         patch = shape(side, patch_height, patch_width)
         self.inputs = Vectors(3 * patch[0] * patch[1])
         rows = {
-            name: answered([patches(record["pixels"], side, *patch) for record in records], records, labels)
+            name: answered(
+                [patches(read_image(record["image"], side), side, *patch) for record in records], records, labels
+            )
             for name, records in every.items()
         }
         super().__init__(rows, labels, batch_size, "right", True, 1, 0, seed)

@@ -1,18 +1,100 @@
 """Images: files to pixels, and pixels to a sequence of patches."""
 
+import hashlib
 import io
+import os
 import warnings
+from dataclasses import dataclass
 from math import isqrt
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from unspool.data.readers.text import unreadable
 from unspool.errors import ConfigError, DataError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none that runs another program
 ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+
+
+@dataclass(frozen=True, repr=False)
+class ImageFile:
+    """An image file that was found at a place in the data; it is read when it is needed.
+
+    Two are shown and fingerprinted by what is in them, wherever their folder is.
+
+    Args:
+        path: of the file.
+        place: where the data names it, for error messages.
+        digest: the SHA-256 of its bytes.
+    """
+
+    path: str
+    place: str
+    digest: str
+
+    def __repr__(self) -> str:
+        return f"ImageFile({self.digest})"
+
+
+def find_image(path: Path, place: str) -> ImageFile:
+    """An image file, which must be there. Raises: DataError that says where it is named."""
+    try:
+        return ImageFile(str(path), place, hashlib.sha256(file_bytes(str(path), path.name)).hexdigest())
+    except DataError as error:
+        raise DataError(f"{place}: {error}", hint=error.hint) from None
+
+
+def file_bytes(path: str, name: str) -> bytes:
+    """What is in a file. Raises: DataError where it cannot be read."""
+    try:
+        return Path(os.path.expanduser(path)).read_bytes()
+    except OSError as error:
+        raise unreadable(name, error) from None
+    except ValueError:
+        raise DataError(f"{name!r} is not the name of a file", hint="correct its name") from None
+
+
+def read_image(image: Any, side: int) -> bytes:
+    """The red, green and blue of an image, row by row, resized to `side` times `side` pixels.
+
+    Args:
+        image: the path of a file, an `ImageFile`, the bytes of a file, or the pixels (H, W, 3) from 0 to 255.
+        side: of the result, in pixels.
+
+    Raises:
+        DataError: for what is no image, is not whole, or cannot be read.
+
+    >>> read_image(netpbm(bytes(12)), 2) == bytes(12)
+    True
+    """
+    if isinstance(image, ImageFile):
+        try:
+            return pixels(file_bytes(image.path, os.path.basename(image.path)), os.path.basename(image.path), side)
+        except DataError as error:
+            raise DataError(f"{image.place}: {error}", hint=error.hint) from None
+    if isinstance(image, bytes):
+        return pixels(image, "the image", side)
+    if isinstance(image, str | os.PathLike):
+        return pixels(file_bytes(os.fspath(image), os.fspath(image)), os.fspath(image), side)
+    array = np.asarray(image)
+    if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
+        raise DataError(f"an array of the shape {array.shape} is not an image", hint="give (height, width, 3)")
+    return pixels(netpbm(array.astype(np.uint8).tobytes(), array.shape[1]), "the image", side)
+
+
+def netpbm(image: bytes, width: int = 0) -> bytes:
+    r"""Pixels as the bytes of an image file, in the format PPM; a square image without a width.
+
+    >>> netpbm(bytes(12))[:11]
+    b'P6\n2 2\n255\n'
+    """
+    width = width or side_of(image)
+    return b"P6\n%d %d\n255\n" % (width, len(image) // (3 * width)) + image
 
 
 def pixels(data: bytes, name: str, side: int) -> bytes:
@@ -21,6 +103,9 @@ def pixels(data: bytes, name: str, side: int) -> bytes:
     What is transparent becomes white, and of a moving picture the first frame is taken. Errors: DataError for what is
     no image, is not whole, or is too large.
     """
+    plain = data.removeprefix(b"P6\n%d %d\n255\n" % (side, side))
+    if len(plain) == 3 * side * side < len(data):
+        return plain  # drawn scenes need no Pillow
     try:
         from PIL import Image, ImageOps
     except ImportError:
