@@ -24,7 +24,7 @@ from unspool import build
 from unspool.batch import Batch, Tokens
 from unspool.models.sequence import SequenceModel
 from unspool.recipe import load_recipe
-from unspool.train.precision import autocast
+from unspool.training.precision import autocast
 
 SHORTEST, SYMBOLS, WRITTEN = 128, 65, 24
 

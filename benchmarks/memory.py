@@ -21,7 +21,7 @@ from common import environment, report, say
 from unspool.experiment.events import Finished
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
-from unspool.train.log import records
+from unspool.training.log import records
 
 RNN = 'core.cell={kind="elman", activation="relu", initial="uniform"}'
 CELLS = {  # as the lecture's notebook has them: a ReLU RNN begun as torch begins it

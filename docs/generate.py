@@ -30,9 +30,9 @@ from unspool.recipe import TOKENIZERS, load_recipe, recipe_names
 from unspool.registry import Registry
 from unspool.sections import EvaluateOptions, HardwareOptions, SaveOptions, SampleOptions
 from unspool.tasks.legacy import tasks
-from unspool.train.optimizers import optimizers
-from unspool.train.schedules import Schedule
-from unspool.train.trainer import Trainer
+from unspool.training.optimizers import optimizers
+from unspool.training.schedules import Schedule
+from unspool.training.trainer import Trainer
 
 HERE = Path(__file__).parent
 EQUATION = re.compile(r"[\w', ]+ = ")

@@ -25,7 +25,7 @@ from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe, recipe_names
 from unspool.runs.run import Run
 from unspool.sections import complete
-from unspool.train.trainer import Step
+from unspool.training.trainer import Step
 
 NOTES = Path(__file__).parent / "lectures.json"
 DATA = {

@@ -18,7 +18,7 @@ ROWS = [  # a file may import from its own group and from rows above it, never s
     ["registry", "recipe"],
     ["nn", "data"],
     ["models", "metrics"],
-    ["generate", "train"],
+    ["generate", "training"],
     ["pipelines"],
     ["tasks"],
     ["build", "sections"],

@@ -22,7 +22,7 @@ from unspool.recipe import load_recipe
 from unspool.runs.run import Run
 from unspool.tasks.classify import read
 from unspool.tasks.legacy import tasks
-from unspool.train.evaluate import evaluate
+from unspool.training.evaluate import evaluate
 
 sides = pytest.mark.parametrize("side", ["left", "right"])
 WORDS = ["good", "fine", "bad", "poor"]

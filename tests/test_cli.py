@@ -13,6 +13,7 @@ import pytest
 
 from conftest import TEXT, TINY, run
 from unspool import cli
+from unspool.experiment.progress import asked_to_stop
 from unspool.runs import checkpoint
 from unspool.runs.checkpoint import checkpoints
 
@@ -202,7 +203,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(place):
 def test_the_second_ctrl_c_means_it(capsys):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     try:
-        with pytest.raises(KeyboardInterrupt), cli.asked_to_stop(lambda: None):
+        with pytest.raises(KeyboardInterrupt), asked_to_stop(lambda: None):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
     finally:

@@ -11,7 +11,7 @@ from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
 from unspool.nn.part import tensors
 from unspool.recipe import load_recipe
-from unspool.train.forcing import own_words, refuse_unanswered
+from unspool.training.forcing import own_words, refuse_unanswered
 
 
 def model():

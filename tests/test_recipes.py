@@ -16,7 +16,7 @@ from unspool.experiment.experiment import Experiment
 from unspool.recipe import dump_recipe, load_recipe, parse_recipe, recipe_names
 from unspool.schema import defaults
 from unspool.sections import complete
-from unspool.train.trainer import Step
+from unspool.training.trainer import Step
 from unspool.verify import verify_resume
 
 QUICK = [

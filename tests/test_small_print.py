@@ -42,11 +42,11 @@ from unspool.recipe import load_recipe
 from unspool.runs import checkpoint
 from unspool.runs.run import Run
 from unspool.selftest import Result
-from unspool.train.evaluate import evaluate
-from unspool.train.log import Log, records
-from unspool.train.optimizers import optimizers
-from unspool.train.schedules import Schedule
-from unspool.train.trainer import Step, Trainer
+from unspool.training.evaluate import evaluate
+from unspool.training.log import Log, records
+from unspool.training.optimizers import optimizers
+from unspool.training.schedules import Schedule
+from unspool.training.trainer import Step, Trainer
 
 B, T, D, H, V, W = 4, 6, 3, 5, 7, 6
 MASK = torch.tensor([[1, 0, 1, 0, 0, 1], [0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 0]]).bool()

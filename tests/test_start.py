@@ -14,7 +14,7 @@ from unspool.errors import CheckpointError, ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.experiment.warm_start import Start
 from unspool.recipe import load_recipe
-from unspool.train.log import records
+from unspool.training.log import records
 
 WORDS = "the cat sat on a mat and the dog ran to a tree while birds sang of rain\n" * 40
 QUICK = ["train.steps=3", "train.minutes=0", "train.epochs=0", "train.precision=float32", "train.threads=1"]

@@ -14,10 +14,10 @@ from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import Gaussian, embedding, head
 from unspool.nn.part import detach
-from unspool.train.evaluate import evaluate
-from unspool.train.optimizers import optimizers
-from unspool.train.schedules import Schedule
-from unspool.train.trainer import Trainer
+from unspool.training.evaluate import evaluate
+from unspool.training.optimizers import optimizers
+from unspool.training.schedules import Schedule
+from unspool.training.trainer import Trainer
 
 V, W = 7, 6
 IDS = torch.randint(V, (400,), generator=torch.Generator().manual_seed(0))
@@ -143,7 +143,7 @@ def test_epochs_are_a_budget_too():
 
 def test_minutes_are_a_budget_too(monkeypatch):
     clock = count()
-    monkeypatch.setattr("unspool.train.trainer.perf_counter", lambda: next(clock) * 0.125)  # what a step takes
+    monkeypatch.setattr("unspool.training.trainer.perf_counter", lambda: next(clock) * 0.125)  # what a step takes
     trainer = Trainer(make(), ContiguousBatches(IDS, 4, 10), minutes=0.125, warmup=0.1, decay=0.5)
     rates = [step.learning_rate / 0.003 for step in trainer]
     assert len(rates) == 60

@@ -1,7 +1,9 @@
-"""Train, sample, inspect and compare sequence models, from a character RNN to a transformer.
+"""Train, sample, predict with, inspect and compare sequence models, from a character RNN to a transformer.
 
-    from unspool import Run
-    print("".join(Run.load("runs/char-lm").stream("The ", length=200)))
+    import unspool
+
+    run = unspool.train("char-lm")
+    print("".join(run.stream("The ", length=200)))
 
 Every name here is imported when it is first used, so that `import unspool` costs nothing.
 """
@@ -11,47 +13,142 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unspool.batch import Batch, Batches, Domain, Tokens, Vectors
+    from unspool.data.predictions import Failure, Fills, Label, Prediction, Series, Tags, Text, Value
+    from unspool.data.preprocessors.preprocessor import Preprocessor, Row, preprocessors
     from unspool.data.source import Source
     from unspool.data.splits import Splits
     from unspool.data.tokenizer import Tokenizer, tokenizers
     from unspool.errors import CheckpointError, ConfigError, DataError, TrainingError, UnspoolError
+    from unspool.experiment.claims import verify
     from unspool.experiment.experiment import Experiment
+    from unspool.experiment.training import resume, train
     from unspool.generate.engine import Engine
     from unspool.generate.sampling import Sampling, sample_tokens
+    from unspool.generate.session import Session
+    from unspool.generate.state import State
+    from unspool.generate.stream import Stream
+    from unspool.generate.suggest import suggest
     from unspool.look.inside import Look
     from unspool.look.watch import watch
+    from unspool.metrics.metric import EvalSet, GenerationSet, Metric, Unit
     from unspool.models.sequence import SequenceModel
     from unspool.nn.cell import Cell, cells
     from unspool.nn.core import Core, cores
     from unspool.nn.ends import Head, embedding, head
-    from unspool.nn.part import Part, State, detach, fork, move, select
+    from unspool.nn.part import Part, detach, fork, move, select
+    from unspool.pipelines.pipeline import Pipeline, Predictor
+    from unspool.recipe import load_recipe, recipe_names
     from unspool.registry import Registry
-    from unspool.runs.run import Run
-    from unspool.tasks.legacy import Task
-    from unspool.train.evaluate import Score, evaluate
-    from unspool.train.trainer import Step, Trainer
+    from unspool.runs.run import Run, load
+    from unspool.tasks.task import Task, tasks
+    from unspool.training.evaluate import Score, evaluate
+    from unspool.training.trainer import Step, Trainer
 
 _HOME = {
-    "batch": ("Batch", "Batches", "Domain", "Vectors", "Tokens"),
+    "batch": (
+        "Batch",
+        "Batches",
+        "Domain",
+        "Tokens",
+        "Vectors",
+    ),
+    "data.predictions": (
+        "Failure",
+        "Fills",
+        "Label",
+        "Prediction",
+        "Series",
+        "Tags",
+        "Text",
+        "Value",
+    ),
+    "data.preprocessors.preprocessor": (
+        "Preprocessor",
+        "Row",
+        "preprocessors",
+    ),
     "data.source": ("Source",),
     "data.splits": ("Splits",),
-    "data.tokenizer": ("Tokenizer", "tokenizers"),
-    "errors": ("CheckpointError", "ConfigError", "DataError", "TrainingError", "UnspoolError"),
+    "data.tokenizer": (
+        "Tokenizer",
+        "tokenizers",
+    ),
+    "errors": (
+        "CheckpointError",
+        "ConfigError",
+        "DataError",
+        "TrainingError",
+        "UnspoolError",
+    ),
+    "experiment.claims": ("verify",),
     "experiment.experiment": ("Experiment",),
+    "experiment.training": (
+        "resume",
+        "train",
+    ),
     "generate.engine": ("Engine",),
-    "generate.sampling": ("Sampling", "sample_tokens"),
+    "generate.sampling": (
+        "Sampling",
+        "sample_tokens",
+    ),
+    "generate.session": ("Session",),
+    "generate.state": ("State",),
+    "generate.stream": ("Stream",),
+    "generate.suggest": ("suggest",),
     "look.inside": ("Look",),
     "look.watch": ("watch",),
+    "metrics.metric": (
+        "EvalSet",
+        "GenerationSet",
+        "Metric",
+        "Unit",
+    ),
     "models.sequence": ("SequenceModel",),
-    "nn.cell": ("Cell", "cells"),
-    "nn.core": ("Core", "cores"),
-    "nn.ends": ("Head", "embedding", "head"),
-    "nn.part": ("Part", "State", "detach", "fork", "move", "select"),
+    "nn.cell": (
+        "Cell",
+        "cells",
+    ),
+    "nn.core": (
+        "Core",
+        "cores",
+    ),
+    "nn.ends": (
+        "Head",
+        "embedding",
+        "head",
+    ),
+    "nn.part": (
+        "Part",
+        "detach",
+        "fork",
+        "move",
+        "select",
+    ),
+    "pipelines.pipeline": (
+        "Pipeline",
+        "Predictor",
+    ),
+    "recipe": (
+        "load_recipe",
+        "recipe_names",
+    ),
     "registry": ("Registry",),
-    "runs.run": ("Run",),
-    "tasks.legacy": ("Task",),
-    "train.evaluate": ("Score", "evaluate"),
-    "train.trainer": ("Step", "Trainer"),
+    "runs.run": (
+        "Run",
+        "load",
+    ),
+    "tasks.task": (
+        "Task",
+        "tasks",
+    ),
+    "training.evaluate": (
+        "Score",
+        "evaluate",
+    ),
+    "training.trainer": (
+        "Step",
+        "Trainer",
+    ),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
@@ -65,25 +162,43 @@ __all__ = [
     "DataError",
     "Domain",
     "Engine",
+    "EvalSet",
     "Experiment",
+    "Failure",
+    "Fills",
+    "GenerationSet",
     "Head",
+    "Label",
     "Look",
+    "Metric",
     "Part",
+    "Pipeline",
+    "Prediction",
+    "Predictor",
+    "Preprocessor",
     "Registry",
+    "Row",
     "Run",
     "Sampling",
     "Score",
     "SequenceModel",
+    "Series",
+    "Session",
     "Source",
     "Splits",
     "State",
     "Step",
+    "Stream",
+    "Tags",
     "Task",
+    "Text",
     "Tokenizer",
     "Tokens",
     "Trainer",
     "TrainingError",
+    "Unit",
     "UnspoolError",
+    "Value",
     "Vectors",
     "cells",
     "cores",
@@ -92,10 +207,19 @@ __all__ = [
     "evaluate",
     "fork",
     "head",
+    "load",
+    "load_recipe",
     "move",
+    "preprocessors",
+    "recipe_names",
+    "resume",
     "sample_tokens",
     "select",
+    "suggest",
+    "tasks",
     "tokenizers",
+    "train",
+    "verify",
     "watch",
 ]
 

@@ -122,6 +122,7 @@ def model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None
 
     Where there is something to look at, the [encoder] reads it: a core of any kind, and better one that sees both ways.
 
+    >>> from unspool import Tokens
     >>> recipe = {"core": {"kind": "recurrent", "cell": "gru", "width": 8}}
     >>> sum(p.numel() for p in model(recipe, Tokens(5), Tokens(5)).parameters())
     517

@@ -51,15 +51,22 @@ def recipe_names() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def load_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
     """The recipe of that name, or of that .toml file, with the overrides applied.
+
+    Args:
+        name: of a recipe that comes with the package, or the path of a .toml file.
+        overrides: texts as on the command line, "core.width=64", or values by their keys.
 
     >>> load_recipe("char-lm", ["core.width=64"])["core"]["width"]
     64
     """
     recipe = parse_recipe(read_recipe(str(name)), str(name))
-    for override_ in overrides:
-        override(recipe, override_)
+    for one in overrides:
+        if isinstance(overrides, Mapping):
+            set_key(recipe, one, overrides[one])
+        else:
+            override(recipe, one)
     check_sections(recipe)
     return recipe
 
@@ -93,8 +100,21 @@ def parse_recipe(text: str, name: str) -> Recipe:
 def override(recipe: Recipe, text: str) -> None:
     """Apply one `section.key=value`; a value is read as TOML where it can be, and as a string where not."""
     key, equals, value = text.partition("=")
-    if not equals or not all(key.split(".")):
+    if not equals:
         raise ConfigError(f"cannot read the override {text!r}", hint="write it as section.key=value")
+    set_key(recipe, key, value_of(value))
+
+
+def set_key(recipe: Recipe, key: str, value: Any) -> None:
+    """Set `section.key` of a recipe to a value.
+
+    >>> recipe = {"core": "recurrent"}
+    >>> set_key(recipe, "core.width", 64)
+    >>> recipe
+    {'core': {'kind': 'recurrent', 'width': 64}}
+    """
+    if not all(key.split(".")):
+        raise ConfigError(f"cannot read the key {key!r}", hint="write it as section.key=value")
     *sections, last = key.split(".")
     table = recipe
     for depth, section in enumerate(sections, start=1):
@@ -105,7 +125,7 @@ def override(recipe: Recipe, text: str) -> None:
         if not isinstance(inner, dict):
             raise ConfigError(f"cannot set {key}: {section} is a value, not a section", hint=f"set {place}=VALUE")
         table = inner
-    table[last] = value_of(value)
+    table[last] = value
 
 
 def value_of(text: str) -> Any:

@@ -16,8 +16,8 @@ from unspool.recipe import TOKENIZERS, Recipe
 from unspool.registry import Registry
 from unspool.schema import Natural, NotNegative, defaults, validated
 from unspool.tasks.task import Task, tasks
-from unspool.train.precision import PrecisionName
-from unspool.train.trainer import Trainer
+from unspool.training.precision import PrecisionName
+from unspool.training.trainer import Trainer
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from unspool.errors import UnspoolError
 from unspool.promises import learning, states
 from unspool.subjects import Subject, subjects
-from unspool.train.precision import usable
+from unspool.training.precision import usable
 
 CHECKS: dict[str, tuple[Callable[[Subject], float], float]] = {
     "whole = in chunks = step by step": (states.whole_equals_steps, 1e-5),

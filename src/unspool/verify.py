@@ -17,7 +17,7 @@ from unspool.errors import ConfigError
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import TOKENIZERS, Recipe, dump_recipe
 from unspool.runs import checkpoint
-from unspool.train.log import records
+from unspool.training.log import records
 
 
 @dataclass(frozen=True)

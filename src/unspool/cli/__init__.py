@@ -16,10 +16,10 @@ from unspool.cli import evaluate, predict, train, use  # noqa: F401 (their verbs
 
 # isort: split
 from unspool.cli import look, verify  # noqa: F401 (which --help lists behind those)
-from unspool.cli.shared import app, asked_to_stop, say
+from unspool.cli.shared import app, say
 from unspool.errors import UnspoolError
 
-__all__ = ["app", "asked_to_stop", "main"]
+__all__ = ["app", "main"]
 
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 """Click's UsageError, which newer versions of typer carry inside."""

@@ -1,12 +1,7 @@
 """What every verb of the command line needs: the options that they share, and how they talk."""
 
 import json
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from itertools import count as count_up
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,33 +54,10 @@ def everything(
 
 def follow(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> dict[str, float]:
     """Show an experiment as it goes on, and let Ctrl-C end it with everything saved."""
-    from unspool.cli.progress import show
+    from unspool.experiment.progress import asked_to_stop, show
 
     with asked_to_stop(experiment.stop):
         return show(experiment, as_json, quiet)
-
-
-@contextmanager
-def asked_to_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks to stop; the second one means it."""
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, before[signal.Signals(number)])
-        say("stopping after this step; once more to stop at once")
-        stop()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def free_folder(wanted: Path) -> Path:
-    """The folder itself, or its first numbered neighbour that does not exist: no run is ever overwritten."""
-    names = (wanted if n == 1 else wanted.with_name(f"{wanted.name}-{n}") for n in count_up(1))
-    return next(folder for folder in names if not folder.exists())
 
 
 def load_plugins(paths: list[Path] | None) -> None:

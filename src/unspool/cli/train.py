@@ -14,7 +14,6 @@ from unspool.cli.shared import (
     RunPath,
     app,
     follow,
-    free_folder,
     load_plugins,
     say,
 )
@@ -32,6 +31,7 @@ def train(
 ) -> None:
     """Train a model: a named recipe or a .toml file, on data.path=FILE for your own data."""
     from unspool.experiment.experiment import Experiment
+    from unspool.experiment.training import free_folder
     from unspool.recipe import load_recipe
 
     load_plugins(plugin)

@@ -25,8 +25,8 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Train a recipe and check every claim in its [expect] section."""
-    from unspool.recipe import load_recipe
     from unspool.experiment.claims import verify as check
+    from unspool.recipe import load_recipe
 
     load_plugins(plugin)
     verdicts = check(load_recipe(recipe, overrides or ()), seeds, lambda experiment: follow(experiment, quiet=True))

@@ -15,7 +15,7 @@ from unspool.schema import Natural
 
 WORDS = re.compile(r"['’]\w+|\w+|[^\w\s]")  # noqa: RUF001
 GLUED = re.compile(r" (?=[.,!?;:%)\]]|['’]\w)|(?<=[(\[]) |(?<=\w) (?=-)|(?<=-) (?=\w)")  # noqa: RUF001
-NAMES = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test", "test*")}
+NAMES = {"training": ("train",), "valid": ("valid", "val", "dev"), "test": ("test", "test*")}
 """How the files of each part are called, before the ending that names the language."""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from unspool.errors import ConfigError, unknown
 from unspool.experiment.experiment import Experiment
+from unspool.experiment.progress import show
 from unspool.recipe import Recipe
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -40,7 +41,9 @@ class Verdict:
         )
 
 
-def verify(recipe: Recipe, seeds: int, follow: Callable[[Experiment], dict[str, float]]) -> list[Verdict]:
+def verify(
+    recipe: Recipe, seeds: int = 0, follow: Callable[[Experiment], dict[str, float]] | None = None
+) -> list[Verdict]:
     """Train the recipe for each seed in a temporary folder, and check every claim.
 
     A claim is of a value in results.json, or of one on the test split ("test/all/accuracy"), which is evaluated only
@@ -49,7 +52,7 @@ def verify(recipe: Recipe, seeds: int, follow: Callable[[Experiment], dict[str, 
     Args:
         recipe: with an [expect] section.
         seeds: how many seeds; 0: as many as the recipe says.
-        follow: runs an experiment and gives its results.
+        follow: runs an experiment and gives its results; with a progress bar by default.
     """
     claims, seeds = claimed(recipe), seeds or seeds_of(recipe)
     results: list[dict[str, float]] = []
@@ -57,7 +60,7 @@ def verify(recipe: Recipe, seeds: int, follow: Callable[[Experiment], dict[str, 
         with tempfile.TemporaryDirectory() as folder:
             one = deepcopy(recipe) | {"seed": recipe.get("seed", 0) + number}
             experiment = Experiment.new(one, Path(folder) / "run")
-            results.append(follow(experiment))
+            results.append((follow or show)(experiment))
             if any(name.startswith("test/") for name in claims):
                 results[-1] |= experiment.evaluate("test")[0]
     return verdicts(claims, results)

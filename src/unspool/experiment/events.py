@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from unspool.train.trainer import Step
+from unspool.training.trainer import Step
 
 
 @dataclass(frozen=True)

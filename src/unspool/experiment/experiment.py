@@ -25,11 +25,10 @@ from unspool.runs.run import Run, load_data, load_saved_preprocessor, plugin_wan
 from unspool.runs.saving import describe_run
 from unspool.schema import validated
 from unspool.sections import Sections
-from unspool.train.evaluate import evaluate_set
-from unspool.train.log import Log, records
-from unspool.train.precision import choose, usable
-from unspool.train.trainer import Trainer
-
+from unspool.training.evaluate import evaluate_set
+from unspool.training.log import Log, records
+from unspool.training.precision import choose, usable
+from unspool.training.trainer import Trainer
 
 FIXED = ("seed", *TOKENIZERS, "preprocessor", "task", "model", "core", "encoder")
 """Sections that a resumed run cannot change."""

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import log, sqrt
+from typing import Any
 
-from unspool.metrics.text import ORDER, runs
+from unspool.metrics.metric import Metric
+from unspool.metrics.text import ORDER, Reference, runs, words_of
 
 Weights = dict[tuple[str, ...], float]
 
@@ -40,3 +42,25 @@ def _weighed(counts: Mapping[tuple[str, ...], int], rare: Mapping[tuple[str, ...
 def _cosine(one: Weights, other: Weights) -> float:
     length = sqrt(sum(w * w for w in one.values()) * sum(w * w for w in other.values()))
     return sum(weight * other.get(run, 0.0) for run, weight in one.items()) / length if length else 0.0
+
+
+class Cider(Metric):
+    """CIDEr of generated captions.
+
+    Args:
+        references: the words of each right caption of a record.
+    """
+
+    def __init__(self, references: Reference) -> None:
+        self.references = references
+        self.written: list[list[str]] = []
+        self.wanted: list[Sequence[Sequence[str]]] = []
+
+    def update(self, output: Any, reference: Any) -> None:
+        """Count one caption."""
+        self.written.append(words_of(output))
+        self.wanted.append(self.references(reference))
+
+    def compute(self) -> dict[str, float]:
+        """CIDEr from 0 to 1."""
+        return {"cider": cider(self.written, self.wanted)}

@@ -1,9 +1,11 @@
 """How right a caption of a scene is: what it names, and what it should have named."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from unspool.data.synthetic.scenes import COLOURS, SHAPES
+from unspool.metrics.metric import Metric
+from unspool.metrics.text import Reference, words_of
 
 Grade = Literal["no errors", "minor errors", "somewhat related", "unrelated"]
 GRADES: tuple[Grade, ...] = ("no errors", "minor errors", "somewhat related", "unrelated")
@@ -88,3 +90,25 @@ def attributes(written: Sequence[str], right: Sequence[Sequence[str]]) -> dict[s
     grades = [grade(caption, wanted) for caption, wanted in zip(written, right, strict=True)]
     shares = {name.replace(" ", "_"): grades.count(name) / max(1, len(grades)) for name in GRADES}
     return {"attributes": good / max(1, total), **found, **shares}
+
+
+class SceneAttributes(Metric):
+    """The shares of colours, shapes, sizes and relations that are right in captions of drawn scenes, and of each grade.
+
+    Args:
+        references: the words of each right caption of a record.
+    """
+
+    def __init__(self, references: Reference) -> None:
+        self.references = references
+        self.written: list[str] = []
+        self.right: list[list[str]] = []
+
+    def update(self, output: Any, reference: Any) -> None:
+        """Count one caption."""
+        self.written.append(" ".join(words_of(output)))
+        self.right.append([" ".join(words) for words in self.references(reference)])
+
+    def compute(self) -> dict[str, float]:
+        """The shares, in all as `attributes`."""
+        return attributes(self.written, self.right)

@@ -1,8 +1,12 @@
 """Scores of generated texts against their references: BLEU and chrF, both by sacrebleu."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
+from typing import Any
+
+from unspool.metrics.labels import ExactMatch
+from unspool.metrics.metric import Metric
 
 ORDER = 4
 """The longest n-grams that are compared."""
@@ -72,3 +76,81 @@ def sacrebleu_scores(written: list[str], wanted: list[str], lower: bool) -> dict
         found[name] = metric.corpus_score(written, [wanted]).score
         found[f"{name}_signature"] = str(metric.get_signature())
     return found
+
+
+Reference = Callable[[Mapping[str, Any]], Any]
+"""What a record's reference is, in the form that a metric compares with."""
+
+
+def words_of(prediction: Any) -> list[str]:
+    """The words of a generated text; none where a record failed."""
+    return list(getattr(prediction, "tokens", ()))
+
+
+class Bleu(Metric):
+    """Corpus BLEU on the words of generated texts: BLEU-4, or all four from BLEU-1 on.
+
+    Args:
+        references: the words of each right text of a record.
+        orders: whether BLEU-1 to BLEU-4 are told as bleu_1 to bleu_4, and not BLEU-4 alone as bleu.
+
+    >>> from unspool.data.predictions import Text
+    >>> metric = Bleu(lambda record: [record["target"].split()])
+    >>> metric.update(Text("a man in a hat", "a man in a hat".split(), -1.0), {"target": "a man in a blue hat"})
+    >>> round(metric.compute()["bleu"], 2)
+    57.89
+    """
+
+    def __init__(self, references: Reference, orders: bool = False) -> None:
+        self.references, self.orders = references, orders
+        self.written: list[list[str]] = []
+        self.wanted: list[Sequence[Sequence[str]]] = []
+
+    def update(self, output: Any, reference: Any) -> None:
+        """Count one generated text."""
+        self.written.append(words_of(output))
+        self.wanted.append(self.references(reference))
+
+    def compute(self) -> dict[str, float]:
+        """BLEU from 0 to 100."""
+        scores = bleus(self.written, self.wanted)
+        return {f"bleu_{n}": score for n, score in enumerate(scores, 1)} if self.orders else {"bleu": scores[-1]}
+
+
+class LineScores(Metric):
+    """BLEU and chrF of whole lines as sacrebleu counts them, with its own tokenizer (13a) for BLEU.
+
+    Args:
+        reference: the right line of a record.
+        lower: whether upper and lower case count as the same.
+    """
+
+    def __init__(self, reference: Reference, lower: bool) -> None:
+        self.reference, self.lower = reference, lower
+        self.written: list[str] = []
+        self.wanted: list[str] = []
+
+    def update(self, output: Any, reference: Any) -> None:
+        """Count one generated text."""
+        self.written.append(getattr(output, "text", ""))
+        self.wanted.append(self.reference(reference))
+
+    def compute(self) -> dict[str, float]:
+        """Both, from 0 to 100."""
+        scores = sacrebleu_scores(self.written, self.wanted, self.lower)
+        return {name: value for name, value in scores.items() if isinstance(value, float)}
+
+
+class TextMatch(ExactMatch):
+    """The share of generated texts that equal their record's `target`.
+
+    >>> from unspool.data.predictions import Text
+    >>> metric = TextMatch()
+    >>> metric.update(Text("25", ["2", "5"], -0.1), {"target": "25"})
+    >>> metric.compute()
+    {'exact_match': 1.0}
+    """
+
+    def update(self, output: Any, reference: Any) -> None:
+        """Count one generated text."""
+        super().update(getattr(output, "text", None), reference["target"])

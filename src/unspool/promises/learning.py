@@ -18,8 +18,8 @@ from unspool.nn.unroll import unroll
 from unspool.promises.differences import furthest, largest
 from unspool.promises.states import LONG
 from unspool.subjects import ROWS, TIME, Subject
-from unspool.train.precision import autocast
-from unspool.train.trainer import Trainer
+from unspool.training.precision import autocast
+from unspool.training.trainer import Trainer
 
 
 def padding_is_nothing(subject: Subject) -> float:

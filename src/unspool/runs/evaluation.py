@@ -9,7 +9,7 @@ from unspool.metrics.metric import GenerationSet, Metric
 from unspool.models.sequence import SequenceModel
 from unspool.pipelines.pipeline import Pipeline
 from unspool.tasks.task import Task
-from unspool.train.evaluate import evaluate_set
+from unspool.training.evaluate import evaluate_set
 
 Results = dict[str, float]
 """Values by `split/set[:group]/metric`: what results.json holds and [expect] claims."""

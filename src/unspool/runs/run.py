@@ -85,7 +85,7 @@ class Run:
         Raises:
             CheckpointError: where the folder is missing or damaged, or needs a plug-in that was not loaded.
         """
-        from unspool.train.precision import usable
+        from unspool.training.precision import usable
 
         device = usable(device)
         checkpoint = find(path, which)
@@ -275,6 +275,11 @@ class Run:
         from unspool.runs.saving import save
 
         return Run.load(save(self, Path(path)), self.device)
+
+
+def load(path: str | Path, device: str = "cpu", which: str = "best") -> Run:
+    """The model of a run folder: `Run.load` as a function."""
+    return Run.load(path, device, which)
 
 
 def is_single(inputs: Any) -> bool:

@@ -16,10 +16,10 @@ from unspool.models.sequence import SequenceModel
 from unspool.nn.part import State, detach, fill, join, move, parts, tensors
 from unspool.schema import Count, Natural, NotNegative, Portion, Positive, Share
 from unspool.seeds import mix, start
-from unspool.train.forcing import own_words, refuse_unanswered
-from unspool.train.optimizers import OptimizerName, optimizers, pack, unpack
-from unspool.train.precision import PrecisionName, autocast
-from unspool.train.schedules import Schedule, ScheduleName
+from unspool.training.forcing import own_words, refuse_unanswered
+from unspool.training.optimizers import OptimizerName, optimizers, pack, unpack
+from unspool.training.precision import PrecisionName, autocast
+from unspool.training.schedules import Schedule, ScheduleName
 
 
 @dataclass(frozen=True)

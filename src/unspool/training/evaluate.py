@@ -9,7 +9,7 @@ from unspool.batch import Batches
 from unspool.metrics.metric import EvalSet, Metric
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import State, resting
-from unspool.train.precision import PrecisionName, autocast
+from unspool.training.precision import PrecisionName, autocast
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,22 @@
 """Shows an experiment while it goes on: a line that moves on a terminal, plain lines elsewhere, JSON for programs."""
 
 import json
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from shlex import quote
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from unspool.runs.evaluation import by_set
 from unspool.runs.run import format_values
-from unspool.train.trainer import Step
+from unspool.training.trainer import Step
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -130,3 +136,23 @@ def conclude(event: "Finished", console: "Console", experiment: "Experiment") ->
     console.print(f"  the model and its metrics: {folder}/   the curve: {folder}/loss.png")
     verb = getattr(experiment.task.pipeline, "verb", "")
     console.print("next:" + (f"\n  unspool {verb} {quoted}" if verb else "") + f"\n  unspool eval {quoted}")
+
+
+@contextmanager
+def asked_to_stop(stop: Callable[[], None]) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) asks to stop after the present step, the second one stops at once."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, before[signal.Signals(number)])
+        print("stopping after this step; once more to stop at once", file=sys.stderr)
+        stop()
+
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+        yield
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
