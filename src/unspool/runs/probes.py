@@ -1,0 +1,174 @@
+"""What a run is looked at with: a text of yours, or the first rows of its data."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unspool import build
+from unspool.batch import Batch
+from unspool.data.preprocessors.preprocessor import Preprocessor
+from unspool.data.probe import Probe, name_batch
+from unspool.data.tokenizer import Tokenizer, save_text
+from unspool.errors import CheckpointError, ConfigError, DataError
+from unspool.files import read_json
+from unspool.pipelines.pipeline import Predictor, as_record
+from unspool.tasks.sequence import text_features_of
+
+if TYPE_CHECKING:
+    from unspool.look.history import Losses, Unrolled
+    from unspool.look.inside import Look
+    from unspool.runs.run import Run
+
+ROWS = 32
+"""How many rows of its data a run is looked at with; a text is one long row."""
+FEWEST = 3
+"""So many tokens there must be to look at."""
+
+
+def look(run: "Run", text: str | None, split: str, length: int, progress: Any, target_text: str) -> "Look":
+    """What `Run.look` gives."""
+    from unspool.look.inside import Look
+
+    refuse_diverged(run)
+    if text is None:
+        if target_text:
+            raise ConfigError("a target text needs a text", hint="--text TEXT --target-text TEXT")
+        probe, names = probe_of_data(run, split, length)
+    else:
+        probe = probe_of_text(run, text, target_text)
+        names = run.preprocessor.input_labels  # type: ignore[union-attr]
+    return Look(run.model, probe, names, length, progress, run.name)
+
+
+def refuse_diverged(run: "Run") -> None:
+    """Raise a CheckpointError for weights that are not finite."""
+    if not all(bool(weight.isfinite().all()) for weight in run.model.parameters()):
+        raise CheckpointError(
+            f"{run.name} has diverged: some of its weights are not finite",
+            hint="look at an earlier one of its checkpoints/step-N, or train anew with a smaller learning rate",
+        )
+
+
+def probe_of_data(run: "Run", split: str, length: int) -> tuple[Probe, Any]:
+    """The first rows of a split of a run's data, and the names of its input ids."""
+    from unspool.runs.run import load_task
+
+    task = load_task(run)
+    probe = task.probe(split, ROWS, length)
+    if probe is None:
+        raise CheckpointError(f"{run.name} has no {split} split", hint="--split train, or --text TEXT")
+    return probe, task.input_labels
+
+
+def probe_of_text(run: "Run", text: str, target_text: str = "") -> Probe:
+    """A text as a run reads it: as one row of tokens, or as an input of its pipeline with the answer to it.
+
+    Args:
+        run: a trained model.
+        text: a text, a source, or the path of an image or a sound.
+        target_text: the answer to a source that is read; "" for the model's own.
+
+    Raises:
+        CheckpointError: for a run that reads no text.
+        DataError: for a text that cannot be read.
+    """
+    preprocessor, task = run.preprocessor, build.task_class(run.recipe)
+    if preprocessor is None or not (preprocessor.fields or task.pipeline):
+        raise CheckpointError(f"{run.name} reads no text", hint="leave --text out: it reads its own data")
+    if not issubclass(task.pipeline, Predictor):  # type: ignore[arg-type]
+        refuse_target(run, target_text)
+        return probe_of_tokens(text, preprocessor, next_tokens=True)
+    if preprocessor.source is None and "target" not in preprocessor.tokenizers and hasattr(preprocessor, "tokenizer"):
+        refuse_target(run, target_text)
+        return probe_of_tokens(text, preprocessor, next_tokens=False)
+    record = dict(as_record(text, list(preprocessor.fields)))
+    if preprocessor.source is not None:
+        record["target"] = target_text or run.predict(record).text
+    batch = preprocessor.collate([preprocessor.encode(record)])
+    return name_batch(batch, preprocessor, features_of(batch, preprocessor))
+
+
+def refuse_target(run: "Run", target_text: str) -> None:
+    """Raise a ConfigError where an answer is given to a model that answers nothing."""
+    if target_text:
+        raise ConfigError(f"{run.name} answers no source", hint="leave --target-text out")
+
+
+def probe_of_tokens(text: str, preprocessor: Preprocessor, next_tokens: bool) -> Probe:
+    """A text as one row in which each token is read and, where `next_tokens`, the next one predicted.
+
+    Raises:
+        DataError: for a text of fewer than three tokens, and for characters that the model does not know.
+    """
+    tokenizer: Tokenizer = preprocessor.tokenizer  # type: ignore[attr-defined]
+    ids = torch.from_numpy(tokenizer.encode(text)).long()
+    if len(ids) < FEWEST:
+        raise DataError(
+            f"a text of {len(ids)} token{'s' * (len(ids) != 1)} is too short to look at",
+            hint="give at least three, better 500",
+        )
+    inputs, targets = ids[:-1].unsqueeze(0), ids[1:].unsqueeze(0)
+    batch = Batch(inputs, targets, torch.full_like(inputs, next_tokens, dtype=torch.bool))
+    labels = TokenLabels(preprocessor)
+    return name_batch(batch, labels, text_features_of(batch, tokenizer))
+
+
+class TokenLabels:
+    """The names of a text's tokens, read and predicted alike."""
+
+    def __init__(self, preprocessor: Preprocessor) -> None:
+        self.input_labels = self.target_labels = self.source_labels = preprocessor.input_labels
+
+
+def features_of(batch: Batch, preprocessor: Preprocessor) -> Mapping[str, torch.Tensor]:
+    """What is true of the text that is read, where it is a text."""
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    return text_features_of(batch, tokenizer) if isinstance(tokenizer, Tokenizer) else {}
+
+
+def look_beside(run: "Run", other: "Run", first: "Look", progress: Any = None) -> "Look":
+    """Another run while it reads what the first one read: the same text, in its own tokens.
+
+    Raises:
+        ConfigError: for two runs that read different things.
+    """
+    from unspool.look.inside import Look
+    refuse_diverged(run)
+    if reads(run) == reads(other):
+        return Look(run.model, first.probe, first.vocabulary, first.shown, progress, run.name)
+    speak = all(not issubclass(build.task_class(one.recipe).pipeline or Predictor, Predictor) for one in (run, other))
+    if speak and len(first.batch.inputs) == 1:
+        ids = [*first.batch.inputs[0].tolist(), *first.batch.targets[0, -1:].tolist()]
+        return run.look(other.tokenizer.decode(ids), "", first.shown, progress)
+    raise ConfigError(
+        f"{run.name} and {other.name} read different things", hint="look at two runs of the same task and data"
+    )
+
+
+def reads(run: "Run") -> tuple[Any, ...]:
+    """What a saved run reads and predicts: two runs with the same can be shown the same ids."""
+    about = read_json(run.checkpoint.run / "about.json") if run.checkpoint else {}
+    names = run.preprocessor.tokenizers if run.preprocessor else ()
+    texts = [save_text(getattr(run.preprocessor, name)) for name in names]
+    return (*(about.get(name) for name in ("inputs", "targets", "source")), *texts)
+
+
+def loss_history(*runs: "Run") -> "Losses":
+    """The losses of runs over their steps. Raises: CheckpointError for a run without metrics."""
+    from unspool.look.history import Losses
+    from unspool.training.log import records
+
+    found = {run.name: records(run.checkpoint.run) if run.checkpoint else [] for run in runs}
+    for name, some in found.items():
+        if not some:
+            raise CheckpointError(f"{name} has no metrics.jsonl, or an empty one", hint="leave losses out of --what")
+    return Losses(found)
+
+
+def unrolling(run: "Run") -> "Unrolled":
+    """How a run's training batches follow one another in time, and where their gradients are cut."""
+    from unspool.look.history import Unrolled
+    from unspool.runs.run import load_task
+
+    return Unrolled.of(load_task(run).train_batches())
