@@ -17,6 +17,7 @@ Recipe = dict[str, Any]
 SECTIONS = (
     "seed",
     "plugin",
+    "about",
     "data",
     "tokenizer",
     "source_tokenizer",
@@ -33,6 +34,26 @@ SECTIONS = (
     "expect",
 )
 """What may stand at the top of a recipe."""
+MAIN = "char-lm"
+"""The recipe to begin with."""
+SHAPES = {
+    "language": "the next token of a text",
+    "music": "the next character of a tune, the next chord",
+    "one-to-one": "one input, one output, no time",
+    "one-to-many": "one input, a sequence out",
+    "many-to-one": "a sequence in, one label out",
+    "many-to-many": "a sequence in, a sequence out",
+    "forecasting": "how a series of numbers goes on",
+    "memory": "small problems that need memory",
+}
+"""What goes in and what comes out: `about.shape` of the recipes here, in the order in which they are listed."""
+LECTURES = {
+    "STAT453": "Raschka, STAT453: L15 and L19",
+    "NYU practicum": "Canziani, NYU Deep Learning: the practica on recurrent networks",
+    "MIT 6.S191": "Amini, MIT 6.S191: lecture 2 and lab 1",
+    "beyond the lectures": "from papers, or of our own",
+}
+"""Where the recipes here come from: `about.lecture` begins with one of these, before a comma."""
 TOKENIZERS = ("tokenizer", "source_tokenizer", "labels")
 """Sections that turn text into ids, each kept in a file of its name."""
 
@@ -49,6 +70,22 @@ def recipe_names() -> dict[str, str]:
             first = entry.read_text(encoding="utf-8").partition("\n")[0]
             found[entry.name.removesuffix(".toml")] = first.lstrip("# ").rstrip(".")
     return dict(sorted(found.items()))
+
+
+def recipe_groups(by: str = "shape") -> dict[str, list[str]]:
+    """The names of the recipes that come with the package by what their [about] section says, the main one first.
+
+    Args:
+        by: "shape" or "lecture".
+
+    >>> list(recipe_groups())[0], recipe_groups()["language"][0]
+    ('language', 'char-lm')
+    """
+    found: dict[str, list[str]] = {group: [] for group in (SHAPES if by == "shape" else LECTURES)}
+    for name in sorted(recipe_names(), key=lambda name: (name != MAIN, name)):
+        about = parse_recipe(read_recipe(name), name)["about"][by]
+        found[about.partition(",")[0]].append(name)
+    return found
 
 
 def load_recipe(name: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:

@@ -127,7 +127,7 @@ def complete(recipe: Recipe) -> Recipe:
     >>> complete({"core": {"kind": "recurrent", "width": 8}})["core"]["cell"]
     'lstm'
     """
-    full: Recipe = {name: recipe[name] for name in ("seed", "plugin", "expect") if name in recipe}
+    full: Recipe = {name: recipe[name] for name in ("seed", "plugin", "about", "expect") if name in recipe}
     full.setdefault("seed", 0)
     task = task_class(recipe)
     preprocessing = task.preprocessing
