@@ -33,6 +33,11 @@ KEYS = {
     r"(train|valid|test)_carried_(.*)": r"\1/contiguous/\2",
     r"(train|valid|test)_(windowed|masked|all|fresh)_(.*)": r"\1/\2/\3",
     r"(train|valid|test)_(tunes|chorales)_(.*)": r"\1/teacher_forced/\3",
+    r"(train|valid|test)_taught_(.*)": r"\1/teacher_forced/\2",
+    r"(train|valid|test)_written_bleu_to_12": r"\1/generated:9_to_12_words/bleu",
+    r"(train|valid|test)_written_(bleu.*|chrf|sacrebleu|diagonal|cider)": r"\1/generated/\2",
+    r"(train|valid|test)_written_(seen|unseen)_(.*)": r"\1/generated:\2/\3",
+    r"(train|valid|test)_executed_(.*)": r"\1/generated:\2/exact_match",
     r"(train|valid|test)_written_pieces": r"\1/generated/documents",
     r"(train|valid|test)_written_(parses|full_bars|keeps_metre|well_formed)": r"\1/generated/\2",
 }
@@ -139,7 +144,7 @@ class Case:
 LETTERS = "data.valid=0.1 data.test=0.1 task.batch_size=4"
 BLOCKS = "task.length=16 task.window=16 core.layers=1 core.width=16 train.steps=4"
 ROWS = "data.valid=0.2 data.test=0.2 task.batch_size=8 core.width=16 core.input_width=8"
-PAIRS = "task.batch_size=8 task.length=12 tokenizer.min_count=1 source_tokenizer.min_count=1"
+PAIRS = "task.batch_size=8 task.max_new_tokens=12 tokenizer.min_count=1 source_tokenizer.min_count=1"
 SERIES = "task.batch_size=8 task.context=24 task.horizon=12 core.width=8 core.layers=1 train.steps=5"
 MUSIC = "task.batch_size=8 task.documents=1 core.width=16 core.input_width=8"
 TOY = "task.batch_size=16 task.epoch=4"
@@ -151,8 +156,8 @@ WRITES = {
 }
 SUGGESTS = {"words": "The=c --count 3", "words, anew": "The=dog= --count 3", "keystrokes": "--measure 20 --split test"}
 ANSWERS = {
-    "answer, greedy": "--source Heute=hat=die=Katze=den=Mond=,=die=Katze=sieht.",
-    "answer, beams": "--source Heute=hat=ein=Kind=nichts=,=ein=Kind=findet. --beam 3 --count 3",
+    "answer, greedy": "Heute=hat=die=Katze=den=Mond=,=die=Katze=sieht.",
+    "answer, beams": "Heute=hat=ein=Kind=nichts=,=ein=Kind=findet. --beam 3",
 }
 
 # fmt: off
@@ -191,7 +196,7 @@ CASES = {
     "translate-vector": Case("translate-vector", f"""{PAIRS} encoder.width=32 encoder.input_width=8
         core.width=32 core.input_width=8 train.optimizer=adam train.steps=80 train.learning_rate=0.03""",
         two_languages, (), ANSWERS, True),
-    "captions": Case("captions", """data.scenes=60 data.valid=0.2 data.test=0.2 task.batch_size=8 task.length=12
+    "captions": Case("captions", """data.scenes=60 data.valid=0.2 data.test=0.2 task.batch_size=8 task.max_new_tokens=12
         encoder.width=16 encoder.layers=1 core.width=32 core.input_width=16
         train.optimizer=adam train.steps=80 train.learning_rate=0.02"""),
     "forecast": Case("forecast", f"{SERIES} model.components=0", None, ("test",), {"series": "--length 3"}),
@@ -201,7 +206,7 @@ CASES = {
         train.steps=60 train.learning_rate=0.02""", logits=True),
     "execute": Case("execute", """task.batch_size=8 task.length=1 task.nesting=2 task.epoch=2
         core.width=16 core.layers=1 train.optimizer=adam train.steps=60 train.learning_rate=0.02""",
-        asks={"answer": "--source print((3+4))"}),
+        asks={"answer": "print((3+4))"}),
     "temporal-order": Case("temporal-order", f"{TOY} train.steps=5"),
     "echo": Case("echo", "task.series=1000 train.steps=5"),
     "adding": Case("adding", f"{TOY} core.width=8 train.steps=5"),
@@ -254,8 +259,8 @@ def texts(run: Path, *options: str) -> list[Any]:
 
 def answers(run: Path, *options: str) -> list[Any]:
     """What a model says to one source, and the log-probabilities."""
-    (told,) = json.loads(unspool("sample", run, *options, "--json"))
-    return [[one["text"], one["log_probability"]] for one in told["answers"]]
+    (told,) = json.loads(unspool("predict", run, *options, "--json"))
+    return [[one["text"], one["log_probability"]] for one in (told, *told["alternatives"])]
 
 
 def fills(run: Path, *options: str) -> list[Any]:

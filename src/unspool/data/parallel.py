@@ -3,28 +3,17 @@
 import glob
 import gzip
 import os
-import re
 import zlib
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from unspool.data.readers.tables import Record
 from unspool.data.readers.text import read_bytes
 from unspool.data.splits import SplitPaths, Splits
 from unspool.errors import ConfigError, DataError
 from unspool.schema import Natural
 
-WORDS = re.compile(r"['’]\w+|\w+|[^\w\s]")  # noqa: RUF001
-GLUED = re.compile(r" (?=[.,!?;:%)\]]|['’]\w)|(?<=[(\[]) |(?<=\w) (?=-)|(?<=-) (?=\w)")  # noqa: RUF001
-NAMES = {"training": ("train",), "valid": ("valid", "val", "dev"), "test": ("test", "test*")}
+NAMES = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test", "test*")}
 """How the files of each part are called, before the ending that names the language."""
-
-
-class Pair(NamedTuple):
-    """A sentence, what it is in the other language, and that once more as it was written."""
-
-    source: str
-    target: str
-    written: str
 
 
 @dataclass
@@ -32,16 +21,14 @@ class Parallel(SplitPaths):
     """Two files for each part, one sentence a line, named by their language: train.de and train.en, plain or .gz.
 
     `path` is their folder; besides train there may be valid (or val, or dev) and test (or the first of test*). Or name
-    them one by one, without the language: `train_path=corpus/train`. `lower` writes everything small, and `split` puts
-    spaces around punctuation, so that a tokenizer of words finds them. `limit` keeps the first pairs of each part (0:
-    all). The files are read as UTF-8; what is not, a line that is empty, or has no partner, is an error.
+    them one by one, without the language: `train_path=corpus/train`. `limit` keeps the first pairs of each split (0:
+    all). The files are read as UTF-8; what is not, a line that is empty, or has no partner, is an error. A record has
+    the raw lines as its `source` and `target`.
     """
 
     path: str = ""
     source: str = field(default="de", kw_only=True)
     target: str = field(default="en", kw_only=True)
-    lower: bool = field(default=True, kw_only=True)
-    split: bool = field(default=True, kw_only=True)
     limit: Natural = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -53,13 +40,13 @@ class Parallel(SplitPaths):
             )
         self.paths = {"train": self.train_path, "valid": self.valid_path, "test": self.test_path}
 
-    def read(self) -> Splits[tuple[Pair, ...]]:
+    def read(self) -> Splits[list[Record]]:
         """Read all parts. Errors: DataError that says file and line."""
         found = {part: self.files(part) for part in NAMES}
-        train, valid, test = (self.pairs(*files) if files else () for files in found.values())
+        train, valid, test = (self.pairs(*files) if files else [] for files in found.values())
         return Splits(train, valid, test, tuple(file for files in found.values() for file in files))
 
-    def from_stdin(self, splits: Splits[tuple[Pair, ...]]) -> str:
+    def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Nothing came from standard input: there are always two files."""
         return ""
 
@@ -86,7 +73,7 @@ class Parallel(SplitPaths):
             )
         return ()
 
-    def pairs(self, file: str, other: str) -> tuple[Pair, ...]:
+    def pairs(self, file: str, other: str) -> list[Record]:
         """The sentences of two files side by side."""
         ours, theirs = lines(file), lines(other)
         if len(ours) != len(theirs):
@@ -95,13 +82,8 @@ class Parallel(SplitPaths):
                 f"{shorter} ends after line {least:,}, and its partner has {max(len(ours), len(theirs)):,} lines",
                 hint="line N of one file should be line N of the other in its language",
             )
-        made = [Pair(self.prepared(a), self.prepared(b), b) for a, b in zip(ours, theirs, strict=True)]
-        return tuple(made[: self.limit or None])
-
-    def prepared(self, line: str) -> str:
-        """A line as the options want it."""
-        line = line.lower() if self.lower else line
-        return apart(line) if self.split else " ".join(line.split())
+        pairs = [{"source": one, "target": other} for one, other in zip(ours, theirs, strict=True)]
+        return pairs[: self.limit or None]
 
 
 def matching(name: str) -> list[str]:
@@ -149,21 +131,3 @@ def unpacked(data: bytes, file: str) -> bytes:
 def line_after(data: bytes) -> int:
     """The number of the line that comes after these bytes."""
     return data.count(b"\n") + 1
-
-
-def apart(line: str) -> str:
-    """The line with spaces between its words and its punctuation.
-
-    >>> apart("The man's (old) T-shirt.")
-    "The man 's ( old ) T - shirt ."
-    """
-    return " ".join(WORDS.findall(line))
-
-
-def together(words: str) -> str:
-    """The line again, nearly as it was: what `apart` took apart.
-
-    >>> together("The man 's ( old ) T - shirt .")
-    "The man's (old) T-shirt."
-    """
-    return GLUED.sub("", words)

@@ -64,7 +64,7 @@ class CaptionedImages(SplitOptions, TableFormat):
     `path` is the table (.csv, .tsv, .json, .jsonl), or a folder with captions.csv, say, or with train.csv, valid.csv
     and test.csv. A file that has several rows has several captions, and all are right.
 
-    Without a path there are `scenes` of one to `things` things, drawn with `side` times `side` pixels. Some combinations
+    Without a path there are `scenes` of one to `things` things, `side` times `side` pixels large. Some combinations
     of colour and shape never occur in training; in validation and test, half of the scenes are made of them alone.
     """
 

@@ -1,30 +1,29 @@
-"""What does this program print?"""
+"""What does a program print?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 from zlib import crc32
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from unspool.batch import Batch, Batches, Tokens
+from unspool.batch import Batch, Batches
 from unspool.data.batching.drawn import Drawn
+from unspool.data.preprocessors.programs import SYMBOLS, ProgramText
 from unspool.data.probe import everywhere
 from unspool.data.synthetic.programs import OperationName, addition, program
 from unspool.data.text_features import features_of_rows
-from unspool.data.tokenizer import shown
-from unspool.errors import ConfigError, DataError
-from unspool.metrics.drawings import Heatmap
+from unspool.errors import ConfigError
+from unspool.metrics.drawings import Drawing, Heatmap
+from unspool.metrics.metric import GenerationSet
+from unspool.metrics.text import TextMatch
+from unspool.pipelines.text_generation import TextGeneration
 from unspool.schema import Count
 from unspool.seeds import mix
-from unspool.tasks.generated import SPLITS, Generated
-from unspool.tasks.legacy import Figures, Finals, GenerationRequest, Trained, tasks
-
-SYMBOLS = "\n ().:;=<+-*0123456789abcdefghijklmnopqrstuvwxyz#"
-"""Every character of a program and of its answer; # goes before the answer, and a full stop behind it."""
+from unspool.tasks.generated import Generated, seed_of
+from unspool.tasks.task import tasks
 
 Item = tuple[str, str]
 """A program, and what it prints."""
@@ -38,21 +37,23 @@ SLIDES: list[Item] = [
 PATIENCE = 10_000
 """Programs are drawn so often until one is of the split that is wanted."""
 CELL = 5
-"""So many batches are asked for each length and nesting."""
+"""So many batches of programs are run for each length and nesting."""
 
 Curriculum = Literal["none", "naive", "mix", "combined"]
 
 
 @tasks.register("execute")
 class Execute(Generated):
-    """Read a small Python program and say what it prints, digit by digit (Zaremba & Sutskever 2014, arXiv:1410.4615).
+    """Read a small Python program and write what it prints, digit by digit (Zaremba & Sutskever 2014, arXiv:1410.4615).
 
     Numbers have up to `length` digits and `nesting` operations lie in one another; the targets are what Python itself
     prints. `curriculum` says what is trained on: "none" is the hardest from the start; "naive" begins with one digit
     and one operation and goes on every `growth` batches, first with digits, then with operations; "mix" draws both for
-    each program, up to the hardest; "combined" takes a half of each. Only the answer counts, and it is teacher-forced:
-    "solved" is the share of answers that are right to the last digit. Exams are always the hardest. A program belongs
-    to one split, by a checksum of its text: none that is asked in an exam was ever trained on.
+    each program, up to the hardest; "combined" takes a half of each. Only the output counts. The set "fresh" is always
+    the hardest programs, teacher-forced: "solved" is the share of outputs that are right to the last digit. The set
+    "generated" has programs of every length and nesting ("length_2_nesting_1"), sums of two numbers of two digits as
+    print((37+85)) ("addition"), and the two programs of the lecture's slides ("slides"). A program belongs to one
+    split, by a checksum of its text: none of an evaluation was ever trained on.
 
     >>> batch = Execute(length=2, nesting=1, batch_size=1, seed=4).train_batches()[0]
     >>> print("".join(SYMBOLS[i] for i in batch.inputs[0]), "".join(SYMBOLS[i] for i in batch.targets[batch.loss_mask]))
@@ -60,10 +61,13 @@ class Execute(Generated):
     print((6-c))#5 5.
     """
 
-    answers: ClassVar[bool] = True
+    preprocessing = ProgramText
+    pipeline = TextGeneration
+    preprocessor: ProgramText
 
     def __init__(
         self,
+        preprocessor: ProgramText | None = None,
         length: Count = 4,
         nesting: Count = 3,
         curriculum: Curriculum = "combined",
@@ -77,27 +81,11 @@ class Execute(Generated):
         self.length, self.nesting, self.curriculum, self.growth = length, nesting, curriculum, growth
         if not operations:
             raise ConfigError("task.operations names none", hint=f"choose some of {', '.join(get_args(OperationName))}")
-        self.operations = operations
-        self.inputs = self.targets = Tokens(len(SYMBOLS))
-
-    def ask(self, text: str, dataset: Any) -> GenerationRequest:
-        """A program; on one line a semicolon ends each of its lines."""
-        lines = "\n".join(line.strip() for line in text.replace(";", "\n").split("\n")).strip()
-        if not lines or (strange := sorted(set(lines) - set(SYMBOLS[:-1]))):
-            what = f"knows no {strange[0]!r}" if lines else "is empty"
-            raise DataError(f"the program {what}", hint="for example --source 'c=1; print((6-c))'")
-        return GenerationRequest(ids(f"{lines}#").tolist(), SYMBOLS.index("."), 20 + 2 * self.length)
-
-    def answer(self, ids: list[int], dataset: Any) -> str:
-        """The digits."""
-        return "".join(SYMBOLS[id] for id in ids)
-
-    def input_labels(self, ids: Sequence[int]) -> list[str]:
-        """The characters."""
-        return [shown(SYMBOLS[id]) for id in ids]
+        self.operations, self.preprocessor = operations, preprocessor or ProgramText()
+        self.inputs, self.targets = self.preprocessor.inputs, self.preprocessor.targets
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
-        """What is true of the program so far; behind # stands the answer."""
+        """What is true of the program so far; behind # stands the output."""
         there = everywhere(batch.inputs, batch.mask)
         rows = zip(batch.inputs, there, strict=True)
         return features_of_rows([[SYMBOLS[id] for id in ids[here].tolist()] for ids, here in rows], there)
@@ -106,22 +94,19 @@ class Execute(Generated):
         """Batches that follow the curriculum."""
         return Lessons(self)
 
-    def exams(self, split: str) -> dict[str, Batches]:
-        """The hardest programs of the split."""
-        return {"fresh": self.asked(split, self.level(self.length, self.nesting), self.epoch)}
-
-    def asked(self, split: str, make: Maker, epoch: int) -> Batches:
-        """So many batches of programs of one kind."""
-        return Drawn(partial(self.batch, split, [make] * self.batch_size), mix(self.seed, -SPLITS[split]), epoch)
+    def drawn(self, split: str) -> Batches:
+        """The hardest programs of a split."""
+        makers = [self.level(self.length, self.nesting)] * self.batch_size
+        return Drawn(partial(self.batch, split, makers), seed_of(self.seed, split), self.epoch)
 
     def level(self, length: int, nesting: int) -> Maker:
         """Programs as long and as deep as that."""
         return partial(program, length=length, nesting=nesting, names=self.operations)
 
-    def batch(self, split: str, makers: Sequence[Maker], random: torch.Generator) -> Batch:
+    def items(self, split: str, makers: Sequence[Maker], random: torch.Generator) -> list[Item]:
         """A program of each kind, drawn until it is one of the split."""
         choose = Random(int(torch.randint(2**62, (), generator=random)))
-        rows = []
+        found = []
         for make in makers:
             drawn = (make(choose) for _ in range(PATIENCE))
             item = next((item for item in drawn if split_of(item[0]) == split), None)
@@ -130,38 +115,52 @@ class Execute(Generated):
                     f"there are too few programs of this kind: none is for {split}",
                     hint="a larger task.length or task.nesting, or more of task.operations",
                 )
-            rows.append(item)
-        return self.rows(rows)
+            found.append(item)
+        return found
 
-    def rows(self, rows: Sequence[Item]) -> Batch:
-        """Programs and what they print, padded behind."""
-        texts = [ids(f"{text}#{printed}.") for text, printed in rows]
-        whole = pad_sequence(texts, batch_first=True)
-        columns = torch.arange(whole.shape[1] - 1)
-        ends = torch.tensor([len(text) - 1 for text in texts]).unsqueeze(1)
-        answers = torch.tensor([len(printed) + 1 for _, printed in rows]).unsqueeze(1)  # with the full stop
-        mask = columns < ends
-        return Batch(whole[:, :-1], whole[:, 1:], mask & (columns >= ends - answers), mask)
+    def batch(self, split: str, makers: Sequence[Maker], random: torch.Generator) -> Batch:
+        """A batch with a program of each kind."""
+        records = [{"source": text, "target": printed} for text, printed in self.items(split, makers, random)]
+        return self.preprocessor.collate([self.preprocessor.encode(record) for record in records])
 
-    def finals(self, split: str, trained: Trained) -> Finals:
-        """The share of answers that are right to the last digit by length and nesting, of sums, and of the slides.
+    def generation_sets(self, split: str) -> dict[str, GenerationSet]:
+        """Programs of every length and nesting, sums, and the programs of the slides; each in a group of its name."""
+        kinds = {self.cell(n, m): self.level(n, m) for n in self.lengths for m in self.nestings} | {
+            "addition": addition
+        }
+        records = [
+            {"source": text, "target": printed, "group": name}
+            for name, make in kinds.items()
+            for number in range(CELL)
+            for text, printed in self.items(split, [make] * self.batch_size, generator(self.seed, split, number))
+        ]
+        records += [{"source": text, "target": printed, "group": "slides"} for text, printed in SLIDES]
+        drawing = partial(self.heatmap, records)
+        return {"generated": GenerationSet(records, [TextMatch], lambda record: [record["group"]], drawing=drawing)}
 
-        "addition" asks for the sum of two numbers of two digits, as print((37+85)), and "slides" for the two programs
-        that the lecture's slides print.
-        """
+    @property
+    def lengths(self) -> range:
+        """Every length of a number."""
+        return range(1, self.length + 1)
 
-        def solved(batches: Batches) -> float:
-            return trained.score(batches, self.mark)["solved"]
+    @property
+    def nestings(self) -> range:
+        """Every number of operations."""
+        return range(1, self.nesting + 1)
 
-        lengths, nestings = range(1, self.length + 1), range(1, self.nesting + 1)
-        table = [[solved(self.asked(split, self.level(n, m), CELL)) for m in nestings] for n in lengths]
-        found: Figures = {f"length_{n}_nesting_{m}": table[n - 1][m - 1] for n in lengths for m in nestings}
-        found["addition"] = solved(self.asked(split, addition, CELL))
-        found["slides"] = solved(Drawn(lambda _: self.rows(SLIDES), 0, 1))
-        drawn = Heatmap(
-            table, [str(n) for n in lengths], [str(m) for m in nestings], "digits of a number", "operations"
-        )
-        return {"executed": found}, {"solved": drawn}
+    @staticmethod
+    def cell(length: int, nesting: int) -> str:
+        """The group of programs of a length and nesting."""
+        return f"length_{length}_nesting_{nesting}"
+
+    def heatmap(self, records: Sequence[Mapping[str, Any]], predictions: Sequence[Any]) -> dict[str, Drawing]:
+        """The share of outputs that are right, by length and nesting."""
+        shares: dict[str, TextMatch] = {}
+        for record, prediction in zip(records, predictions, strict=True):
+            shares.setdefault(record["group"], TextMatch()).update(prediction, record)
+        table = [[shares[self.cell(n, m)].compute()["exact_match"] for m in self.nestings] for n in self.lengths]
+        rows, columns = [str(n) for n in self.lengths], [str(m) for m in self.nestings]
+        return {"solved": Heatmap(table, rows, columns, "digits of a number", "operations")}
 
     def levels(self, number: int, random: torch.Generator) -> list[tuple[int, int]]:
         """How long and how deep each program of a training batch is."""
@@ -198,6 +197,11 @@ class Lessons:
         return self.task.batch("train", [self.task.level(*one) for one in self.task.levels(number, random)], random)
 
 
+def generator(seed: int, split: str, number: int) -> torch.Generator:
+    """The random numbers of a batch of a split."""
+    return torch.Generator().manual_seed(mix(seed_of(seed, split), number))
+
+
 def split_of(text: str) -> str:
     """The split of a program: one in ten is for validation, one in ten for the test.
 
@@ -205,8 +209,3 @@ def split_of(text: str) -> str:
     'valid'
     """
     return {0: "valid", 1: "test"}.get(crc32(text.encode()) % 10, "train")
-
-
-def ids(text: str) -> torch.Tensor:
-    """The symbols of a program."""
-    return torch.tensor([SYMBOLS.index(symbol) for symbol in text])

@@ -1,0 +1,107 @@
+"""Images with captions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from unspool.batch import Batch, Domain, Tokens, Vectors
+from unspool.data.preprocessors.generation import SourceAndText
+from unspool.data.preprocessors.parallel import prepared
+from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
+from unspool.data.punctuation import join_punctuation
+from unspool.data.readers.images import ENDINGS, numbers, patches, read_image, shape
+from unspool.data.tokenizer import Tokenizer, line_break
+from unspool.schema import Count, Natural
+
+
+@preprocessors.register("captioned-image")
+class CaptionedImage(SourceAndText):
+    """An image as patches in reading order, and a caption between two line breaks.
+
+    Captions are read in lower case, with punctuation apart from words.
+
+    Args:
+        tokenizer: of the captions.
+        side: images are resized to `side` times `side` pixels.
+        patch_height: of a patch, in pixels (0: the whole side).
+        patch_width: likewise.
+
+    >>> from unspool.data.readers.images import netpbm
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> words = tokenizers.build("tokenizer", "word").fit("red \\n")
+    >>> row = CaptionedImage(words, side=4, patch_height=2, patch_width=4).encode({"image": netpbm(bytes(48))})
+    >>> row.input.shape, row.target
+    (torch.Size([2, 24]), None)
+    """
+
+    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word"}
+    fields: ClassVar[Mapping[str, str]] = {"image": "file"}
+    endings: ClassVar[Sequence[str]] = ENDINGS
+
+    def __init__(
+        self, tokenizer: Tokenizer, side: Count = 32, patch_height: Natural = 4, patch_width: Natural = 4
+    ) -> None:
+        self.tokenizer, self.side = tokenizer, side
+        self.patch_height, self.patch_width = patch_height, patch_width
+        self.patch = shape(side, patch_height, patch_width)
+        self.source = Vectors(3 * self.patch[0] * self.patch[1])
+
+    @property
+    def inputs(self) -> Domain:  # type: ignore[override]
+        """Token ids."""
+        return Tokens(self.tokenizer.size)
+
+    @property
+    def targets(self) -> Domain:  # type: ignore[override]
+        """Token ids."""
+        return Tokens(self.tokenizer.size)
+
+    @cached_property
+    def end(self) -> int:  # type: ignore[override]
+        """The id of the line break."""
+        return line_break(self.tokenizer)
+
+    def texts(self, records: Sequence[Record]) -> dict[str, str]:
+        """All right captions, one a line."""
+        return {"tokenizer": "".join(f"{prepared(caption)}\n" for r in records for caption in r["captions"])}
+
+    def pixels(self, image: Any) -> bytes:
+        """The pixels of an image as `unspool.data.readers.images.read_image` takes it, resized."""
+        return read_image(image, self.side)
+
+    def patches(self, image: Any) -> Tensor:
+        """The patches of an image, (S, 3 * height * width) from 0 to 255."""
+        return patches(self.pixels(image), self.side, *self.patch)
+
+    def caption(self, caption: str) -> Tensor:
+        """The ids of a raw caption between two line breaks, (U,)."""
+        return self.framed(self.tokenizer.encode(prepared(caption)).tolist())
+
+    def encode(self, record: Record) -> Row:
+        """The patches of an image (S, 3 * height * width), and the ids of its `target` (U,) where it has one."""
+        image = self.patches(need(record, "image"))
+        return Row(image, self.caption(str(record["target"])) if "target" in record else None)
+
+    def collate(self, rows: Sequence[Row]) -> Batch:
+        """Images and captions side by side; pixels become numbers here, and take a quarter of the room until then."""
+        batch = super().collate(rows)
+        return replace(batch, source=numbers(batch.source))  # type: ignore[arg-type]
+
+    def references(self, record: Record) -> list[list[str]]:
+        """The words of every right caption."""
+        return [prepared(caption).split() for caption in record["captions"]]
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """The words, with punctuation apart."""
+        return self.tokenizer.decode(ids).split()
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The caption, its punctuation where it is usually written."""
+        return join_punctuation(self.tokenizer.decode(ids))
+
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
+        """The tokens."""
+        return [self.tokenizer.token(id) for id in ids]
