@@ -1,11 +1,14 @@
 """Every recipe runs, and says only what is checked."""
 
+import json
 import wave
 from pathlib import Path
 
 import pytest
 
+from conftest import run
 from unspool.build import task_class
+from unspool.cli.explain import COLUMNS, explain
 from unspool.data.labelled import Labelled
 from unspool.data.parallel import Parallel
 from unspool.data.sounds import Sounds
@@ -13,7 +16,7 @@ from unspool.data.source import Source
 from unspool.experiment.claims import Verdict, claimed, verify
 from unspool.experiment.events import Finished
 from unspool.experiment.experiment import Experiment
-from unspool.recipe import dump_recipe, load_recipe, parse_recipe, recipe_names
+from unspool.recipe import LECTURES, SHAPES, dump_recipe, load_recipe, parse_recipe, read_recipe, recipe_names
 from unspool.schema import defaults
 from unspool.sections import complete
 from unspool.training.trainer import Step
@@ -92,6 +95,58 @@ def test_a_recipe_runs_two_steps(name, tmp_path):
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_says_what_it_is(name):
     assert len(recipe_names()[name]) > 20
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_has_a_shape_and_a_lecture(name):
+    about = load_recipe(name)["about"]
+    assert set(about) == {"shape", "lecture"}
+    assert about["shape"] in SHAPES and about["lecture"].partition(",")[0] in LECTURES
+    assert "lecture" not in load_recipe(name).get("expect", {})
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_setting_of_a_recipe_is_explained(name):
+    text, settings = explain(name)
+    assert parse_recipe(text, name) == load_recipe(name)
+    assert not [place for place, setting in settings.items() if not setting.meaning]
+    assert all(len(line) <= COLUMNS for line in text.splitlines() if line not in read_recipe(name) and line[:1] == "#")
+
+
+def test_recipes_are_listed_in_groups_the_main_one_first(capsys):
+    assert run("recipes") == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert listed[0] == "char-lm" and sorted(listed) == sorted(recipe_names())
+    assert run("recipes", "--by", "lecture") == 0
+    assert capsys.readouterr().out.startswith("STAT453: Raschka")
+    assert run("recipes", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["captions"]["shape"] == "one-to-many" and set(found) == set(recipe_names())
+    assert run("recipes", "--by", "colour") == run("recipes", "--write", "x.toml") == run("recipes", "char") == 2
+
+
+def test_a_recipe_is_explained_and_copied_to_edit(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run("recipes", "char-lm") == 0
+    said = capsys.readouterr().out
+    assert "# Which token comes next in a text." in said and 'default "lstm"' in said
+    assert run("recipes", "char-lm", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["task.batch_size"]["default"] == "`16`"
+    assert run("recipes", "char-lm", "--write", "mine.toml") == 0
+    assert (tmp_path / "mine.toml").read_text() == said and load_recipe("mine.toml") == load_recipe("char-lm")
+    assert run("recipes", "copy", "--write", "mine.toml") == run("recipes", "copy", "--write", "mine.txt") == 2
+    assert (tmp_path / "mine.toml").read_text() == said
+
+
+def test_train_shows_the_resolved_recipe_and_stops(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run("train", "char-lm", "core.width=24", "--minutes", 2, "--show") == 0
+    found = parse_recipe(capsys.readouterr().out, "shown")
+    assert found == complete(found) and found["core"]["width"] == 24 and found["train"]["minutes"] == 2
+    assert found["train"]["clip"] == 1.0  # a default
+    assert run("train", "char-lm", "--show", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["core"]["layers"] == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -141,8 +141,8 @@ def complete(recipe: Recipe) -> Recipe:
     for name, (shelf, usual) in shelves.items():
         asked = recipe.get(name, {})
         table = {"kind": usual} | ({"kind": asked} if isinstance(asked, str) else asked)
-        full[name] = defaults(shelf.find(table["kind"]), "seed") | table
-    full["task"] = pipeline_options(task, {}) | full["task"]
+        full[name] = {"kind": table["kind"], **defaults(shelf.find(table["kind"]), "seed"), **table}
+    full["task"] = {"kind": full["task"]["kind"], **pipeline_options(task, {}), **full["task"]}
     if preprocessing:
         full["preprocessor"] = defaults(preprocessing) | recipe.get("preprocessor", {})
     for name, constructor in (("data", task.dataset), *SECTIONS.items()):

@@ -7,7 +7,10 @@ verbs when it is imported, and `unspool --help` lists them in that order.
 import os
 import re
 import sys
+from collections.abc import Sequence
 from io import TextIOWrapper
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,7 +18,7 @@ import typer
 from unspool.cli import evaluate, predict, train, use  # noqa: F401 (their verbs)
 
 # isort: split
-from unspool.cli import look, verify  # noqa: F401 (which --help lists behind those)
+from unspool.cli import look, recipes, verify  # noqa: F401 (which --help lists behind those)
 from unspool.cli.shared import app, say
 from unspool.errors import UnspoolError
 
@@ -35,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(talk, TextIOWrapper):
             talk.reconfigure(errors="replace")
     try:
+        load_verbs(arguments)
         code = app(arguments, prog_name="unspool", standalone_mode=False)
         if code == INTERRUPTED:  # newer versions of typer say so by themselves, and by nothing else
             complain("interrupted", "what was saved before is whole")
@@ -64,6 +68,23 @@ def main(arguments: list[str] | None = None) -> None:
         complain("not enough memory", "make core.width, task.batch_size, task.length or --count smaller")
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def load_verbs(arguments: Sequence[str]) -> None:
+    """Import plug-ins before a verb is looked up that is none of ours: it may be one of theirs.
+
+    A plug-in adds a verb as this package does: `from unspool.cli import app`, then `@app.command()`.
+    """
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    ours = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    if not verb or verb in ours:
+        return
+    from unspool.plugins import load_entry_points, load_plugin
+
+    load_entry_points()
+    for option, value in pairwise(arguments):
+        if option == "--plugin":
+            load_plugin(Path(value))
 
 
 def let_go_of_stdout() -> None:

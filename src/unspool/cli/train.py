@@ -15,6 +15,7 @@ from unspool.cli.shared import (
     app,
     follow,
     load_plugins,
+    print_json,
     say,
 )
 from unspool.errors import ConfigError
@@ -26,13 +27,14 @@ def train(
     overrides: Overrides = None,
     run: Annotated[Path | None, typer.Option(help="The folder to write; runs/RECIPE by default.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for that long, whatever the recipe's budget.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Print the recipe with every default, and stop.")] = False,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
     """Train a model: a named recipe or a .toml file, on data.path=FILE for your own data."""
     from unspool.experiment.experiment import Experiment
     from unspool.experiment.training import free_folder
-    from unspool.recipe import load_recipe
+    from unspool.recipe import dump_recipe, load_recipe
 
     load_plugins(plugin)
     made = load_recipe(recipe, overrides or ())
@@ -42,6 +44,11 @@ def train(
         made.setdefault("train", {}).update(minutes=minutes, steps=0, epochs=0)
     if plugin:
         made["plugin"] = [str(path.resolve()) for path in plugin]
+    if show:
+        from unspool.sections import complete
+
+        print_json(complete(made)) if as_json else typer.echo(dump_recipe(complete(made)), nl=False)
+        return
     follow(Experiment.new(made, run or free_folder(Path("runs") / Path(recipe).stem)), as_json)
 
 

@@ -1,4 +1,4 @@
-"""Verbs that list and check what there is."""
+"""Verbs that check what there is."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -6,14 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from unspool.cli.shared import Device, Json, Overrides, Plugins, RecipeName, app, follow, load_plugins, print_json, say
-
-
-@app.command()
-def recipes(as_json: Json = False) -> None:
-    """List the recipes that come with Unspool."""
-    from unspool.recipe import recipe_names
-
-    show_table(recipe_names(), as_json)
 
 
 @app.command()

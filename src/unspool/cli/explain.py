@@ -1,0 +1,257 @@
+"""What the settings of a recipe mean, from the docstrings and annotations of the constructors that read them."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from textwrap import wrap
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import annotated_types as bounds
+
+COLUMNS = 96
+"""The width of a comment."""
+ENDLESS = 1e9
+"""A limit this high keeps a machine from harm and tells a reader nothing."""
+EQUATION = re.compile(r"[\w', ]+ = ")
+SECTION, KEY = re.compile(r"\[(\w+)\]"), re.compile(r"(\w+) *=")
+
+PURPOSES = {
+    "about": "what goes in and comes out, and where the recipe is from",
+    "data": "where the data is, and how it is read and split",
+    "tokenizer": "how text becomes tokens",
+    "source_tokenizer": "how the text that is read becomes tokens",
+    "labels": "how labels become ids",
+    "preprocessor": "how records become tensors",
+    "task": "what is predicted, and what a batch is",
+    "model": "what surrounds the core",
+    "core": "the network",
+    "encoder": "the network that reads the source",
+    "train": "the budget, the optimizer and the machine",
+    "evaluate": "how often to evaluate",
+    "sample": "what a language model writes on the way",
+    "save": "how often to save",
+    "expect": "what `unspool verify` checks",
+}
+"""What each section is for."""
+PLAIN = {
+    "seed": "What every random number follows from.",
+    "about.shape": "The group of recipes that it belongs to.",
+    "about.lecture": "The lecture that shows it.",
+    "expect.seeds": "The recipe is trained with so many seeds, and each claim holds for all of them.",
+    "expect.published": "What others measured.",
+}
+"""Settings that no constructor reads."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key of a section: what it means, which values it takes, and its default as TOML."""
+
+    meaning: str
+    takes: str = ""
+    default: str = ""
+
+    def comment(self) -> str:
+        """All of it in one line."""
+        values = "; ".join(filter(None, (self.takes, self.default and f"default {self.default}"))).replace("`", "")
+        return f"{self.meaning} ({values})" if self.meaning and values else self.meaning or values
+
+
+def explain(name: str) -> tuple[str, dict[str, Setting]]:
+    """A named recipe, or a .toml file, with every setting explained.
+
+    Returns: its text with a comment above each section and each setting, and what is said of each `section.key`.
+
+    >>> text, settings = explain("char-lm")
+    >>> settings["task.batch_size"].takes
+    'whole number, 1 or more'
+    """
+    from unspool.recipe import load_recipe, read_recipe
+
+    known, said = known_settings(load_recipe(name)), dict[str, Setting]()
+    section, lines = "", list[str]()
+    for line in read_recipe(name).splitlines():
+        header, key = SECTION.match(line), KEY.match(line)
+        if header:
+            section = header[1]
+            line = f"{line} # {PURPOSES[section]}"
+        if key:
+            place = f"{section}.{key[1]}" if section else key[1]
+            said[place] = known.get(place, Setting(""))
+            lines += commented(said[place].comment())
+        lines.append(line)
+    return "\n".join(lines) + "\n", said
+
+
+def commented(text: str) -> list[str]:
+    """A text as lines of comment."""
+    return [f"# {line}" for line in wrap(text, COLUMNS - 2, break_on_hyphens=False)]
+
+
+def known_settings(recipe: Mapping[str, Any]) -> dict[str, Setting]:
+    """What is known of every setting that a recipe could have, by `section.key`."""
+    found = {place: Setting(meaning) for place, meaning in PLAIN.items()}
+    for section, (kinds, readers) in section_readers(recipe).items():
+        for key, setting in settings_of(*readers).items():
+            found.setdefault(f"{section}.{key}", setting)
+        if kinds:
+            chosen = paragraph(readers[0]).split("\n\n")[0]
+            found[f"{section}.kind"] = Setting(chosen, f"one of {', '.join(kinds)}")
+    return found
+
+
+def section_readers(recipe: Mapping[str, Any]) -> dict[str, tuple[list[str], list[Callable[..., Any]]]]:
+    """The kinds that each section of a recipe can name (none for most), and the constructors that read it."""
+    from unspool.build import Ends, task_class
+    from unspool.data.tokenizer import tokenizers
+    from unspool.nn.core import cores
+    from unspool.sections import SECTIONS, HardwareOptions, complete
+    from unspool.tasks.task import tasks
+
+    full, task = complete(dict(recipe)), task_class(dict(recipe))
+    found: dict[str, tuple[list[str], list[Callable[..., Any]]]] = {"data": ([], [task.dataset])}
+    own = [task, *filter(None, (task.pipeline,))]
+    found["task"] = tasks.kinds(), own
+    if task.preprocessing is not None:
+        found["preprocessor"] = [], [task.preprocessing]
+        for name in task.preprocessing.tokenizers:
+            found[name] = tokenizers.kinds(), [tokenizers.find(full[name]["kind"])]
+    for name in ("core", "encoder"):
+        if name in full:
+            found[name] = cores.kinds(), [cores.find(full[name]["kind"])]
+    more = {"model": [Ends], "train": [HardwareOptions]}
+    return found | {name: ([], [cls, *more.get(name, ())]) for name, cls in SECTIONS.items()}
+
+
+def settings_of(*readers: Callable[..., Any]) -> dict[str, Setting]:
+    """The settings that some constructors read; the first that explains one says what it means.
+
+    >>> def train(steps: int = 3): ...
+    >>> settings_of(train)
+    {'steps': Setting(meaning='', takes='whole number', default='`3`')}
+    """
+    found: dict[str, Setting] = {}
+    for reader in readers:
+        hints = get_type_hints(reader.__init__ if inspect.isclass(reader) else reader, include_extras=True)
+        for name, parameter in inspect.signature(reader).parameters.items():
+            if name in hints and parameter.kind is not parameter.VAR_KEYWORD:
+                found.setdefault(name, Setting(meaning(reader, name), takes(hints[name]), shown(parameter.default)))
+    return found
+
+
+def meaning(reader: Callable[..., Any], name: str) -> str:
+    """What the docstring of a constructor, or of a class that it is made from, says of an argument.
+
+    That is its entry under "Args:", or else the first sentence that names it in backticks.
+
+    >>> from unspool.data.splits import SplitOptions
+    >>> meaning(SplitOptions, "valid")
+    'The share for validation, where validation has no file or folder of its own.'
+    """
+    texts = [inspect.cleandoc(one.__dict__.get("__doc__") or "") for one in getattr(reader, "__mro__", (reader,))]
+    for text in texts:
+        if name in (found := arguments(text)):
+            return found[name][:1].upper() + found[name][1:]
+    for text in texts:
+        for sentence in re.split(r"(?<=[.:])\s+(?=[A-Z`])", " ".join(prose(text).split())):
+            if re.search(rf"`{name}`", sentence):
+                return sentence
+    return ""
+
+
+def arguments(docstring: str) -> dict[str, str]:
+    """The entries under "Args:" of a docstring.
+
+    >>> arguments("One line.\\n\\nArgs:\\n    a: one thing\\n        or two.\\n    b, c: others.\\n\\nReturns: d: no.")
+    {'a': 'one thing or two.', 'b': 'others.', 'c': 'others.'}
+    """
+    found: dict[str, str] = {}
+    names: list[str] = []
+    inside = False
+    for line in docstring.splitlines():
+        if not line.startswith(" "):
+            inside = line == "Args:" or (inside and not line)
+        elif inside:
+            entry = re.match(r"    ([\w, ]+): (.*)", line)
+            if entry and not line.startswith("     "):
+                names = entry[1].split(", ")
+                found |= dict.fromkeys(names, entry[2])
+            else:
+                found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found
+
+
+def paragraph(thing: Callable[..., Any]) -> str:
+    """The first paragraph of a docstring as one line."""
+    return " ".join(prose(thing).split("\n\n")[0].split())
+
+
+def prose(thing: Callable[..., Any] | str) -> str:
+    """A docstring, or that of a class or function, without its examples; equations are set as code."""
+    said = thing if isinstance(thing, str) else inspect.cleandoc(thing.__doc__ or "")
+    text = said.partition(">>>")[0].strip()
+    paragraphs: list[str] = []
+    for part in text.split("\n\n"):
+        if part.startswith("    "):  # an example of code, and what led to it
+            paragraphs = []
+        elif EQUATION.match(part):
+            paragraphs.append("\n".join(f"    {line}" for line in part.split("\n")))
+        else:
+            paragraphs.append(part)
+    return "\n\n".join(paragraphs)
+
+
+def takes(annotation: Any) -> str:
+    """The values that an annotation allows, in words.
+
+    >>> takes(bool), takes(Literal["a", "b"]), takes(Annotated[int, bounds.Ge(0)])
+    ('`true`, `false`', '`"a"`, `"b"`', 'whole number, 0 or more')
+    """
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return bounded(arguments[0], [rule for extra in arguments[1:] for rule in getattr(extra, "metadata", [extra])])
+    if origin is Literal:
+        return ", ".join(f'`"{value}"`' for value in arguments)
+    if origin is tuple and Ellipsis in arguments:
+        return f"a list, each a {takes(arguments[0])}"
+    if origin is tuple:
+        return f"a list of {len(arguments)}, each a {takes(arguments[0])}"
+    if origin in (Union, UnionType):
+        return " or ".join(dict.fromkeys(map(takes, arguments)))
+    plain = {bool: "`true`, `false`", str: "text", int: "whole number", float: "number"}
+    return plain.get(annotation, "a table of a kind and its keys")
+
+
+def bounded(kind: type, rules: list[Any]) -> str:
+    """A number within its limits, in words."""
+    words: list[str] = []
+    for rule in rules:
+        if isinstance(rule, bounds.Le) and rule.le >= ENDLESS:
+            continue
+        if isinstance(rule, bounds.Gt):
+            words.append("1 or more" if kind is int and rule.gt == 0 else f"above {rule.gt}")
+        elif isinstance(rule, bounds.Ge):
+            words.append(f"{rule.ge} or more")
+        elif isinstance(rule, bounds.Lt):
+            words.append(f"below {rule.lt}")
+        elif isinstance(rule, bounds.Le):
+            words.append(f"at most {rule.le}")
+    return ", ".join([takes(kind), *words])
+
+
+def shown(default: Any) -> str:
+    """A default as TOML writes it; "" where there is none."""
+    from unspool.recipe import dump_recipe
+
+    if default is inspect.Parameter.empty:
+        return ""
+    return f"`{dump_recipe({'x': default}).removeprefix('x = ').strip()}`"
+
+
+def table_of(settings: Mapping[str, Setting]) -> Iterator[str]:
+    """Settings as the rows of a table in Markdown."""
+    yield "| key | takes | default |"
+    yield "|---|---|---|"
+    yield from (f"| `{name}` | {one.takes} | {one.default or 'must be given'} |" for name, one in settings.items())
