@@ -43,7 +43,7 @@ def copy(run, tmp_path):
 def test_a_run_is_a_folder_of_data(run):
     kinds = {path.suffix for path in run.rglob("*") if path.is_file()}
     assert kinds == {".toml", ".json", ".jsonl", ".png", ".safetensors"}
-    assert {"recipe.toml", "tokenizer.json", "about.json", "metrics.jsonl", "results.json", "loss.png"} <= {
+    assert {"recipe.toml", "tokenizer.json", "preprocessor.json", "about.json", "metrics.jsonl", "results.json", "loss.png"} <= {
         path.name for path in run.iterdir()
     }
 
@@ -81,14 +81,14 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_named_and_loads(c
     assert list(Experiment.resume(before.path))[-1].number == 12
 
 
-@pytest.mark.parametrize("name", ["recipe.toml", "tokenizer.json", "about.json"])
+@pytest.mark.parametrize("name", ["recipe.toml", "tokenizer.json", "preprocessor.json", "about.json"])
 def test_an_edited_description_is_refused(copy, name):
     (copy / name).write_text((copy / name).read_text() + " ")
     with pytest.raises(CheckpointError, match=f"{name} was truncated or edited"):
         Run.load(copy)
 
 
-@pytest.mark.parametrize("call", ["_write_through", "_flush_folder"])
+@pytest.mark.parametrize("call", ["write_through", "flush_folder"])
 def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, call):
     folder = tmp_path / "run"
     events = iter(Experiment.new(tiny(), folder))

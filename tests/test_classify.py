@@ -7,9 +7,10 @@ import torch
 
 from unspool import build
 from unspool.batch import Batch
-from unspool.data.batching.bucketed import Bucketed
-from unspool.data.batching.buckets import padded
+from unspool.data.batching.buckets import Buckets, padded
+from unspool.data.batching.collate import one_target
 from unspool.data.labelled import Labelled
+from unspool.data.preprocessors.text import LabelledText
 from unspool.data.splits import Splits
 from unspool.data.tokenizer import load_text, save_text, tokenizers
 from unspool.errors import DataError
@@ -19,10 +20,11 @@ from unspool.look import plots
 from unspool.look.canvas import Picture
 from unspool.nn.core import cores
 from unspool.recipe import load_recipe
-from unspool.runs.run import Run
-from unspool.tasks.classify import read
-from unspool.tasks.legacy import tasks
-from unspool.training.evaluate import evaluate
+from unspool.metrics.labels import Accuracy, ConfusionMatrix, SpanF1
+from unspool.runs.evaluation import evaluate_run
+from unspool.runs.run import Run, load_task
+from unspool.tasks.task import tasks
+from unspool.training.evaluate import evaluate_set
 
 sides = pytest.mark.parametrize("side", ["left", "right"])
 WORDS = ["good", "fine", "bad", "poor"]
@@ -34,39 +36,49 @@ def rows(number=23, seed=0):
     return [(torch.full((size,), index + 1), torch.tensor(index)) for index, size in enumerate(lengths)]
 
 
+def bucketed(rows, batch_size, side="right", masked=True, padding_id=0, **options):
+    """Batches of rows, each an input and its one target."""
+
+    def gather(numbers):
+        inputs, targets = zip(*(rows[number] for number in numbers.tolist()), strict=True)
+        return one_target(inputs, targets, side, masked, padding_id)
+
+    return Buckets([len(row) for row, _ in rows], batch_size, gather, **options)
+
+
 @pytest.mark.parametrize("pool", [0, 1, 2, 50])
 @pytest.mark.parametrize("size", [1, 4, 23, 99])
 def test_every_row_comes_once_an_epoch(pool, size):
-    batches = Bucketed(rows(), size, pool=pool, seed=3)
+    batches = bucketed(rows(), size, pool=pool, seed=3)
     orders = []
     for epoch in range(3):
         seen = []
         for number in range(epoch * batches.epoch, (epoch + 1) * batches.epoch):
             batch = batches[number]
             seen += batch.targets[batch.loss_mask].tolist()
-            assert torch.equal(batch.inputs, Bucketed(rows(), size, pool=pool, seed=3)[number].inputs)
+            assert torch.equal(batch.inputs, bucketed(rows(), size, pool=pool, seed=3)[number].inputs)
         assert sorted(seen) == list(range(23)), "each once, and all count"
         orders.append(seen)
     assert (orders[0] != orders[1]) == (pool > 0)
     if pool and size < 23:
-        assert Bucketed(rows(), size, pool=pool, seed=4)[0].targets.tolist() != batches[0].targets.tolist()
+        assert bucketed(rows(), size, pool=pool, seed=4)[0].targets.tolist() != batches[0].targets.tolist()
 
 
 def test_lengths_in_a_batch_are_alike_and_batches_are_shuffled():
     def waste(pool):
-        batches = Bucketed(rows(400), 8, pool=pool)
+        batches = bucketed(rows(400), 8, pool=pool)
         numbers = range(batches.epoch)
         there = sum(batches[n].inputs.ne(0).sum().item() for n in numbers)
         return 1 - there / sum(batches[n].inputs.numel() for n in numbers)
 
     assert waste(1) > 0.3 and waste(50) < 0.03
-    widths = [Bucketed(rows(400), 8)[n].inputs.shape[1] for n in range(50)]
+    widths = [bucketed(rows(400), 8)[n].inputs.shape[1] for n in range(50)]
     assert widths != sorted(widths)
 
 
 @sides
 def test_padding_is_on_its_side_and_the_last_present_place_counts(side):
-    batches = Bucketed(rows(), 5, padding=side)
+    batches = bucketed(rows(), 5, side)
     for number in range(batches.epoch):
         batch = batches[number]
         there = torch.ones_like(batch.loss_mask) if batch.mask is None else batch.mask
@@ -80,7 +92,7 @@ def test_padding_is_on_its_side_and_the_last_present_place_counts(side):
 
 @sides
 def test_padding_that_is_shown_is_there(side):
-    batch = Bucketed(rows(), 23, padding=side, masked=False, pad=77)[0]
+    batch = bucketed(rows(), 23, side, masked=False, padding_id=77)[0]
     assert batch.mask is None and bool(batch.loss_mask[:, -1].all()) and batch.positions == 23
     assert int((batch.inputs == 77).sum()) > 20
 
@@ -104,9 +116,9 @@ def examples(number, seed):
     return found
 
 
-def made(kind="classify", **options):
+def made(kind="classify", preprocessor=(), **options):
     splits = Splits(examples(300, 1), examples(60, 2), examples(60, 3))
-    return build.task({"task": {"kind": kind, **options}, "seed": 0}, splits)
+    return build.task({"task": {"kind": kind, **options}, "preprocessor": dict(preprocessor), "seed": 0}, splits)
 
 
 CORES = {
@@ -124,12 +136,13 @@ def model(task, core):
 @sides
 @pytest.mark.parametrize("core", CORES)
 def test_a_row_alone_is_told_the_same_as_in_a_padded_batch(core, side):
-    task = made(padding=side, batch_size=60)
+    task = made(preprocessor={"padding": side}, batch_size=60)
     net = model(task, core).eval()
-    batch, rows = task.exams("valid")["all"][0], sorted(task.rows["valid"], key=lambda row: len(row[0]))
+    batch = task.eval_sets("valid")["all"].batches[0]
+    rows = sorted(task.rows["valid"], key=lambda row: len(row.input))
     with torch.no_grad():
         together = net(batch.inputs, net.start(batch.inputs), batch.mask)[0][batch.loss_mask]
-        alone = [net(ids[None], net.start(ids[None]))[0][0, -1] for ids, _ in rows]
+        alone = [net(row.input[None], net.start(row.input[None]))[0][0, -1] for row in rows]
     torch.testing.assert_close(together, torch.stack(alone), atol=1e-5, rtol=1e-5)
 
 
@@ -163,14 +176,14 @@ def test_a_tiny_model_learns_which_words_are_kind(core, tmp_path):
     }
     finished = list(Experiment.new(recipe, tmp_path / "run"))[-1]
     assert isinstance(finished, Finished)
-    assert finished.results["valid_all_accuracy"] == finished.results["valid_all_macro_f1"] == 1.0
+    assert finished.results["valid/all/accuracy"] == finished.results["valid/all/macro_f1"] == 1.0
     confusion = json.loads((tmp_path / "run/confusion.json").read_text())
     assert confusion["labels"] == ["neg", "pos"] and sum(map(sum, confusion["matrix"])) == 60
     assert (tmp_path / "run/confusion.png").read_bytes().startswith(b"\x89PNG")
     run = Run.load(tmp_path / "run")
-    assert run.evaluate("test")["all"]["accuracy"] > 0.95
-    assert run.confusions("valid")["confusion"].matrix == confusion["matrix"]
-    assert run.confusions("test")["confusion"].matrix != confusion["matrix"]
+    assert run.evaluate("test")["test/all/accuracy"] > 0.95
+    drawn = [evaluate_run(run.model, load_task(run), split, "cpu", run.pipeline)[1] for split in ("valid", "test")]
+    assert drawn[0]["confusion"].matrix == confusion["matrix"] != drawn[1]["confusion"].matrix
 
 
 def test_numbers_are_learned_in_their_own_unit(tmp_path):
@@ -182,45 +195,42 @@ def test_numbers_are_learned_in_their_own_unit(tmp_path):
         "model": {},
     }
     finished = list(Experiment.new(recipe, tmp_path / "run"))[-1]
-    assert finished.results["valid_all_mean_absolute_error"] < 0.7  # letters and spaces are two a word: 2 to 9 words
+    assert finished.results["valid/all/mean_absolute_error"] < 0.7  # letters and spaces are two a word: 2 to 9 words
     assert not (tmp_path / "run/confusion.json").exists()
     with pytest.raises(DataError, match="the label 'pos' is not a number"):
         made("regress")
 
 
-def scored(task, said, due):
-    scores = torch.nn.functional.one_hot(torch.tensor(said), task.targets.size).float().unsqueeze(1)
+def scored(said, due):
+    """A batch of one label for each of as many rows as are named, and logits that say others."""
     targets = torch.tensor(due).unsqueeze(1)
-    return task.mark(scores, Batch(targets, targets, torch.ones_like(targets, dtype=torch.bool)))
+    logits = torch.nn.functional.one_hot(torch.tensor(said), 2).float().unsqueeze(1)
+    return logits, Batch(targets, targets, torch.ones_like(targets, dtype=torch.bool))
 
 
 def test_the_figures_are_those_of_the_definition():
-    task = made()
-    marks = scored(task, said=[0, 0, 0, 1, 1, 1, 1, 0], due=[0, 0, 0, 0, 1, 1, 1, 1])
-    assert marks["accuracy"] == (6.0, 8.0)
-    told = {name: amount / max(1, over) for name, (amount, over) in marks.items()}
-    figures = task.figures("valid", 0.5, told)
-    assert figures == {"loss": 0.5, "accuracy": 0.75, "macro_f1": pytest.approx(0.75)}
-    assert task.confusions(told)["confusion"].matrix == [[3, 1], [1, 3]]
-    rare = scored(task, said=[0] * 10, due=[0] * 9 + [1])
-    told = {name: amount / max(1, over) for name, (amount, over) in rare.items()}
-    assert task.figures("valid", 0.5, told)["macro_f1"] == pytest.approx((2 * 9 / 19 + 0) / 2)
+    metric = ConfusionMatrix(["neg", "pos"])
+    metric.update(*scored(said=[0, 0, 0, 1, 1, 1, 1, 0], due=[0, 0, 0, 0, 1, 1, 1, 1]))
+    assert metric.compute() == {"accuracy": 6 / 8, "macro_f1": pytest.approx(0.75)}
+    assert metric.drawing()["confusion"].matrix == [[3, 1], [1, 3]]
+    rare = ConfusionMatrix(["neg", "pos"])
+    rare.update(*scored(said=[0] * 10, due=[0] * 9 + [1]))
+    assert rare.compute()["macro_f1"] == pytest.approx((2 * 9 / 19 + 0) / 2)
 
 
 def test_counts_add_up_over_batches():
     task = made(batch_size=7)
-    net = model(task, "mean")
-    marks = evaluate(net, task.exams("valid")["all"], mark=task.mark).marks
-    matrix = task.confusions(marks)["confusion"].matrix
+    values, (metric,) = evaluate_set(model(task, "mean"), task.eval_sets("valid")["all"])
+    matrix = metric.drawing()["confusion"].matrix
     assert sum(map(sum, matrix)) == 60
-    assert marks["accuracy"] == pytest.approx(sum(matrix[i][i] for i in range(2)) / 60)
-    assert set(task.figures("valid", 1.0, marks)) == {"loss", "accuracy", "macro_f1"}
+    assert values["accuracy"] == pytest.approx(sum(matrix[i][i] for i in range(2)) / 60)
+    assert set(values) == {"loss", "accuracy", "macro_f1"}
 
 
 def test_only_so_many_tokens_are_read():
-    task = made(longest=3)
-    assert max(len(ids) for ids, _ in task.rows["train"]) == 3
-    assert made(masked=False).inputs.size == made().inputs.size + 1
+    task = made(preprocessor={"max_length": 3})
+    assert max(len(row.input) for row in task.rows["train"]) == 3
+    assert made(preprocessor={"mask_padding": False}).inputs.size == made().inputs.size + 1
 
 
 def test_labels_come_back_and_a_strange_one_is_named():
@@ -275,12 +285,13 @@ def test_words_are_tagged_and_spans_are_found(tmp_path):
     (tmp_path / "data.conll").write_text(sentences(400, 1))
     recipe = {
         "data": {"path": str(tmp_path / "data.conll")},
-        "task": {"kind": "tag", "padding": "left"},
+        "task": {"kind": "tag"},
+        "preprocessor": {"padding": "left"},
         "core": {"kind": "recurrent", "width": 16},
         "train": {"steps": 100, "learning_rate": 0.02, "precision": "float32", "threads": 1},
     }
     finished = list(Experiment.new(recipe, tmp_path / "run"))[-1]
-    assert finished.results["valid_all_accuracy"] == finished.results["valid_all_span_f1"] == 1.0
+    assert finished.results["valid/all/accuracy"] == finished.results["valid/all/span_f1"] == 1.0
     (tmp_path / "data.conll").write_text("A O\nb O\n\nc\n")
     with pytest.raises(DataError, match=r"data.conll, line 4: there is no label"):
         Labelled(path=str(tmp_path / "data.conll")).read()
@@ -292,16 +303,24 @@ def test_span_f1_is_over_all_spans():
     records = [{"text": "a b c", "label": "B-x I-x O"}, {"text": "a b", "label": "B-y O"}]
     task = build.task({"task": "tag"}, Splits(records))
     batch = task.train_batches()[0]
-    names = {name: id for id, name in enumerate(task.names)}
+    names = {name: id for id, name in enumerate(task.labels)}
     said = batch.targets.clone()
     said[(batch.loss_mask.sum(dim=1) == 3).nonzero().item(), 1] = names["O"]  # the span ends too early
-    marks = task.mark(torch.nn.functional.one_hot(said, task.targets.size).float(), batch)
-    assert marks == {"accuracy": (4.0, 5.0), "span_f1": (2.0, 4.0)}
+    accuracy, span_f1 = metrics = Accuracy(), SpanF1(task.labels)
+    for metric in metrics:
+        metric.update(torch.nn.functional.one_hot(said, task.targets.size).float(), batch)
+    assert accuracy.compute() == {"accuracy": 4 / 5} and span_f1.compute() == {"span_f1": 2 / 4}
+    assert [factory().compute() for factory in task.eval_sets("train")["all"].metrics] == [{}, {}]
 
 
 def test_a_long_text_keeps_its_beginning_or_its_end():
     tokenizer = tokenizers.build("tokenizer", "char").fit("abcdef")
-    records = [{"text": "abcdef"}, {"text": "ab"}]
-    assert [tokenizer.decode(ids.tolist()) for ids in read(records, tokenizer, 4)] == ["abcd", "ab"]
-    assert [tokenizer.decode(ids.tolist()) for ids in read(records, tokenizer, 4, "last")] == ["cdef", "ab"]
-    assert [tokenizer.decode(ids.tolist()) for ids in read(records, tokenizer, 0, "last")] == ["abcdef", "ab"]
+    labels = tokenizers.build("labels", "label").fit("x\ny\n")
+
+    def read(*options):
+        preprocessor = LabelledText(tokenizer, labels, *options)
+        return [tokenizer.decode(preprocessor.encode({"text": text}).input.tolist()) for text in ("abcdef", "ab")]
+
+    assert read(4) == ["abcd", "ab"]
+    assert read(4, "last") == ["cdef", "ab"]
+    assert read(0, "last") == ["abcdef", "ab"]

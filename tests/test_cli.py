@@ -22,6 +22,7 @@ VERBS = [
     "train",
     "resume",
     "sample",
+    "predict",
     "suggest",
     "eval",
     "look",
@@ -137,7 +138,8 @@ def test_a_text_without_line_breaks_can_be_continued(place, told):
 
 def test_eval_as_json(place, told):
     figures = json.loads(told("eval", "run", "--json"))
-    assert set(figures) == {"carried", "windowed"} and figures["carried"]["bits_per_character"] > 0
+    assert {key.rpartition("/")[0] for key in figures} == {"valid/contiguous", "valid/windowed"}
+    assert figures["valid/contiguous/bits_per_character"] > 0
     assert "bits per character" in told("eval", "run", "--split", "train")
 
 
@@ -212,7 +214,7 @@ def test_the_second_ctrl_c_means_it(capsys):
 
 
 def test_a_full_disk_loses_nothing(place, monkeypatch, capsys):
-    write = checkpoint._write_through
+    write = checkpoint.write_through
 
     def refuse(path, content):
         if path.name == "trainer.safetensors":
@@ -221,7 +223,7 @@ def test_a_full_disk_loses_nothing(place, monkeypatch, capsys):
         write(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "_write_through", refuse)
+        patch.setattr(checkpoint, "write_through", refuse)
         assert run("resume", "run", "train.steps=4") == 2
     err = capsys.readouterr().err
     assert "error: no space left" in err and "hint: free some space" in err and "Traceback" not in err
@@ -235,7 +237,7 @@ def test_a_disk_full_from_the_start_leaves_no_folder(place, monkeypatch, capsys)
     def refuse(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "_write_through", refuse)
+    monkeypatch.setattr(checkpoint, "write_through", refuse)
     assert run("train", "char-lm", *TINY, "--run", "new") == 2
     assert "error: no space left" in capsys.readouterr().err
     assert not Path("new").exists()

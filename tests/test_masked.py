@@ -6,15 +6,13 @@ from collections import Counter
 import pytest
 import torch
 
-from unspool import Run, cli
+from unspool import Run, build, cli
 from unspool.data.batching.contiguous import RandomWindows, WindowedEval
 from unspool.data.batching.masking import Masked, some
 from unspool.data.splits import Splits
-from unspool.data.tokenizer import tokenizers
-from unspool.errors import CheckpointError, ConfigError, DataError
+from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe, override
-from unspool.tasks.legacy import tasks
 
 SIZE = 50
 CYCLE = "red orange yellow green blue violet " * 400
@@ -24,10 +22,9 @@ CORES = {
 }
 
 
-def task(text="a b c d e f g h " * 40, **options):
-    tokenizer = tokenizers.build("tokenizer", "word").fit(text)
-    given = {"splits": Splits(text, text, ""), "tokenizer": tokenizer}
-    return tasks.build("task", {"kind": "masked", **options}, **given)
+def task(text="a b c d e f g h " * 40, seed=0, **options):
+    recipe = {"task": {"kind": "masked", **options}, "seed": seed}
+    return build.task(recipe, Splits(text, text, ""))
 
 
 def test_of_the_chosen_eight_in_ten_are_masked_one_is_random_and_one_stays():
@@ -61,27 +58,29 @@ def test_a_batch_follows_from_seed_and_number_and_the_same_text_is_hidden_anew()
     assert not torch.equal(one[4].loss_mask, other[4].loss_mask)
 
 
-def test_an_exam_asks_the_same_in_every_run_and_reads_the_whole_split():
+def test_an_evaluation_masks_the_same_in_every_run_and_reads_the_whole_split():
     one, other = task(seed=1, length=16), task(seed=2, length=16)
-    exams = [t.exams("valid")["masked"] for t in (one, other)]
-    assert all(torch.equal(exams[0][n].inputs, exams[1][n].inputs) for n in range(exams[0].epoch))
+    batches, others = (t.eval_sets("valid")["masked"].batches for t in (one, other))
+    assert all(torch.equal(batches[n].inputs, others[n].inputs) for n in range(batches.epoch))
     assert not torch.equal(one.train_batches()[0].inputs, other.train_batches()[0].inputs)
     read = []
-    for number in range(exams[0].epoch):
-        batch = exams[0][number]
+    for number in range(batches.epoch):
+        batch = batches[number]
         there = torch.ones_like(batch.loss_mask) if batch.mask is None else batch.mask
         read += batch.targets[there].tolist()
     assert read == one.ids["valid"][:-1].tolist()
-    assert one.exams("test") == {}
+    assert one.eval_sets("test") == {}
 
 
 def test_the_mask_is_read_and_never_written():
     made = task()
-    assert made.inputs.size == made.targets.size + 1 == made.tokenizer.size + 1
+    assert made.inputs.size == made.targets.size + 1 == made.preprocessor.tokenizer.size + 1
     batch = made.train_batches()[0]
     perfect = torch.nn.functional.one_hot(batch.targets, made.targets.size).float()
-    assert made.mark(perfect, batch)["accuracy"] == (batch.positions, batch.positions)
-    assert made.mark(perfect.roll(1, -1), batch)["accuracy"] == (0, batch.positions)
+    for logits, right in ((perfect, batch.positions), (perfect.roll(1, -1), 0)):
+        (accuracy,) = (make() for make in made.eval_sets("valid")["masked"].metrics)
+        accuracy.update(logits, batch)
+        assert (accuracy.total, accuracy.number) == (right, batch.positions)
 
 
 def test_a_share_that_is_none_is_refused():
@@ -110,35 +109,41 @@ def solved(request, tmp_path_factory):
 
 def test_what_is_hidden_in_a_text_that_repeats_itself_is_found(solved):
     folder, results = solved
-    assert results["valid_masked_accuracy"] >= 0.98
+    assert results["valid/masked/accuracy"] >= 0.98
     text = CYCLE.split()[1:17]
     text[2], text[11] = "___", "___"  # as long as what it was trained on
-    (first, last) = Run.load(folder).fill(" ".join(text), count=2)
-    assert [first[0].text, last[0].text] == ["green", "red"]
-    assert first[0].probability > 0.8 and first[0].probability > first[1].probability
+    filled = Run.load(folder).predict(" ".join(text))
+    first, last = filled.fills
+    assert [first[0].token, last[0].token] == ["green", "red"]
+    assert filled.text.split()[2] == "green" and filled.text.split()[11] == "red"
+    assert first[0].score > 0.8 and first[0].score > first[1].score
     # the beginning of a text: the left alone says nothing, the right does
-    assert Run.load(folder).fill(" ".join(["___", *text[3:10]]))[0][0].text == "green"
+    assert Run.load(folder).predict(" ".join(["___", *text[3:10]])).fills[0][0].token == "green"
 
 
-def test_sample_fills_blanks_and_refuses_a_prompt_without_one(solved, capsys):
+def test_predict_fills_blanks_and_refuses_a_text_without_one(solved, capsys):
     folder, _ = solved
     with pytest.raises(SystemExit) as stop:
-        cli.main(["sample", str(folder), "--prompt", "green ___ violet", "--count", "2", "--json"])
-    made = json.loads(capsys.readouterr().out)
-    assert not stop.value.code and len(made) == 1 and made[0][0]["text"] == "blue" and len(made[0]) == 2
+        cli.main(["predict", str(folder), "green ___ violet", "--top", "2", "--json"])
+    (made,) = json.loads(capsys.readouterr().out)
+    assert not stop.value.code and made["predicted_text"].split() == ["green", "blue", "violet"]
+    (blank,) = made["predicted_fills"]
+    assert made["text"] == "green ___ violet" and blank[0]["token"] == "blue" and len(blank) == 2
     with pytest.raises(SystemExit) as stop:
-        cli.main(["sample", str(folder), "--prompt", "green"])
+        cli.main(["predict", str(folder), "green"])
     out, err = capsys.readouterr()
-    assert stop.value.code == 2 and out == "" and "no blank" in err and "hint: write ___" in err
+    assert stop.value.code == 2 and "no blank" in json.loads(out)["error"] and "no blank" in err
     with pytest.raises(DataError, match="no blank"):
-        Run.load(folder).fill("green")
-    with pytest.raises(CheckpointError, match="fills blanks"):
+        Run.load(folder).predict("green")
+    with pytest.raises(ConfigError, match="does not go on with a text") as refused:
         Run.load(folder).stream("green")
+    assert "unspool predict" in refused.value.hint
 
 
 def test_a_run_that_goes_on_with_a_text_fills_no_blanks(tmp_path):
     options = ["train.steps=1", "train.minutes=0", "core.width=8", "data.limit=3000", "train.threads=1"]
     options += ["train.precision=float32", "evaluate.times=1", "sample.times=0"]
     list(Experiment.new(load_recipe("char-lm", options), tmp_path / "run"))
-    with pytest.raises(CheckpointError, match="fills no blanks"):
-        Run.load(tmp_path / "run").fill("a ___")
+    with pytest.raises(ConfigError, match="goes on with a text") as refused:
+        Run.load(tmp_path / "run").predict("a ___")
+    assert "unspool sample" in refused.value.hint

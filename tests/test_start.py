@@ -14,6 +14,7 @@ from unspool.errors import CheckpointError, ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.experiment.warm_start import Start
 from unspool.recipe import load_recipe
+from unspool.runs.run import load_task
 from unspool.training.log import records
 
 WORDS = "the cat sat on a mat and the dog ran to a tree while birds sang of rain\n" * 40
@@ -56,10 +57,10 @@ def test_a_classifier_takes_embedding_core_and_tokenizer_and_its_head_is_new(pla
     made, start = begun("fine-tune-classify", tmp_path / "run", *options)
     assert same(made.model.core.innermost, start.model.core)
     assert made.model.core is not made.model.core.innermost
-    rows = made.task.tokenizer.size
+    rows = made.task.preprocessor.tokenizer.size
     assert torch.equal(made.model.embedding.weight, start.model.embedding.weight[:rows])
     assert len(start.model.embedding.weight) == rows + 1, "the mask stays behind"
-    assert made.task.tokenizer.words == start.tokenizers["tokenizer"].words
+    assert made.task.preprocessor.tokenizer.words == start.tokenizers["tokenizer"].words
     assert made.recipe["core"]["core"]["kind"] == "transformer" and made.recipe["core"]["width"] == 16
     assert made.recipe["tokenizer"]["punctuation"] is True
     assert made.started["new"] == ["head"]
@@ -88,11 +89,11 @@ def test_a_resumed_run_is_the_same_bit_for_bit_when_the_start_is_gone(place, tmp
     assert resumed.checkpoint.number == 6 and same(straight.model, resumed.model)
     losses = [[r["loss"] for r in records(tmp_path / name, "step")] for name in ("straight", "run")]
     assert losses[0] == losses[1] and len(losses[0]) == 6
-    assert resumed.evaluate("valid")["all"]["loss"] > 0
+    assert resumed.evaluate("valid")["valid/all/loss"] > 0
 
 
 def test_a_language_model_goes_on_where_the_other_was(place, tmp_path):
-    other = Run.load(place / "causal").evaluate("valid")["windowed"]["loss"]
+    other = Run.load(place / "causal").evaluate("valid")["valid/windowed/loss"]
     options = [f"model.start={place}/causal", f"data.path={place}/text.txt", "task.length=8", "task.window=64"]
     results = train("fine-tune-lm", tmp_path / "run", *options, "train.steps=1", "train.learning_rate=1e-12")
     assert results["valid/windowed/loss"] == pytest.approx(other, abs=1e-5)
@@ -180,7 +181,8 @@ def test_what_is_frozen_stays_and_the_rest_learns(place, tmp_path):
 
 
 def test_freezing_nothing_or_everything_is_refused(place):
-    model, task = Run.load(place / "masked").model, Run.load(place / "masked").task()
+    run = Run.load(place / "masked")
+    model, task = run.model, load_task(run)
     with pytest.raises(ConfigError, match="unknown part of the model to freeze: 'cor'") as refused:
         Trainer(model, task.train_batches(), steps=1, freeze="cor")
     assert refused.value.hint == "did you mean 'core'?"
@@ -227,7 +229,7 @@ def test_a_folder_of_hugging_face_is_fine_tuned(name, theirs, place, tmp_path):
     results = train(
         "fine-tune-classify", tmp_path / "c", f"model.start={folder}/{name}", f"data.path={place}/labels.csv"
     )
-    assert 0 <= results["valid_all_accuracy"] <= 1
+    assert 0 <= results["valid/all/accuracy"] <= 1
 
 
 @pytest.mark.filterwarnings("ignore")

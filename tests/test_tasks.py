@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from conftest import trained
+from unspool import build
 from unspool.batch import Tokens
+from unspool.data.splits import NoData
 from unspool.data.synthetic.programs import Code, condition, pair, program, variable
 from unspool.errors import ConfigError
 from unspool.tasks.execute import SLIDES
 from unspool.tasks.execute import SYMBOLS as SYMBOLS_OF_PROGRAMS
-from unspool.tasks.legacy import tasks
 from unspool.tasks.temporal_order import LEVELS, SYMBOLS, THREE
 
 GENERATED = {
@@ -30,17 +31,17 @@ GENERATED = {
 }
 
 
-def made(kind, **options):
-    return tasks.build("task", {"kind": kind, **options})
+def made(kind, seed=0, **options):
+    return build.task({"task": {"kind": kind, **options}, "seed": seed}, NoData().read())
 
 
 @pytest.mark.parametrize("kind", GENERATED)
-def test_batches_follow_from_seed_and_number_and_exams_are_others(kind):
+def test_batches_follow_from_seed_and_number_and_evaluations_have_others(kind):
     one, same, other = (made(kind, **GENERATED[kind], seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one.train_batches()[5].inputs, same.train_batches()[5].inputs)
     assert not torch.equal(one.train_batches()[5].inputs, other.train_batches()[5].inputs)
     assert not torch.equal(one.train_batches()[5].inputs, one.train_batches()[6].inputs)
-    seen = [one.train_batches()[0].inputs] + [next(iter(one.exams(s).values()))[0].inputs for s in ("valid", "test")]
+    seen = [one.train_batches()[0].inputs] + [next(iter(one.eval_sets(s).values())).batches[0].inputs for s in ("valid", "test")]
     assert not any(torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
     assert one.train_batches().epoch > 0
 
@@ -54,11 +55,13 @@ def test_a_perfect_answer_is_marked_as_such_and_a_wrong_one_not(kind):
         wrong = perfect.roll(1, dims=-1)
     else:
         perfect, wrong = batch.targets.float(), batch.targets + 0.5
-    for scores, value in ((perfect, 1.0), (wrong, 0.0)):
-        marks = task.mark(scores, batch)
-        amount, over = marks["accuracy"]
-        assert over == batch.positions and amount == value * over
-        assert task.figures("valid", 0.5, {"accuracy": value})["accuracy"] == value
+    for logits, value in ((perfect, 1.0), (wrong, 0.0)):
+        metrics = [make() for make in next(iter(task.eval_sets("valid").values())).metrics]
+        for metric in metrics:
+            metric.update(logits, batch)
+        (accuracy,) = (metric for metric in metrics if "accuracy" in metric.compute())
+        assert accuracy.number == batch.positions and accuracy.total == value * batch.positions
+        assert accuracy.compute() == {"accuracy": value}
 
 
 @pytest.mark.parametrize("level", [*LEVELS, "three"])

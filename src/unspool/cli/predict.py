@@ -7,9 +7,10 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
@@ -179,24 +180,29 @@ def shortened(prediction: "Prediction", top: int) -> "Prediction":
     return prediction
 
 
-class opened:
+@runtime_checkable
+class Sink(Protocol):
+    """What text is written to: a file, standard output, or what stands in for it."""
+
+    def write(self, text: str, /) -> Any:
+        """Write a text."""
+
+    def flush(self) -> Any:
+        """Hand on everything that was written."""
+
+
+@contextmanager
+def opened(path: Path | None) -> "Iterator[Sink]":
     """The file of --out inside the block, or standard output; what is written stays, whatever happens."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-
-    def __enter__(self) -> IO[str]:
-        if self.path is None:
-            return sys.stdout
-        try:
-            self.file = self.path.open("x", encoding="utf-8", newline="")
-        except OSError as error:
-            raise ConfigError(f"cannot write {self.path}: {error.strerror}", hint="choose another --out") from None
-        return self.file
-
-    def __exit__(self, *error: object) -> None:
-        if self.path is not None:
-            self.file.close()
+    if path is None:
+        yield sys.stdout
+        return
+    try:
+        file = path.open("x", encoding="utf-8", newline="")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}", hint="choose another --out") from None
+    with file:
+        yield file
 
 
 class Writer:
@@ -204,7 +210,7 @@ class Writer:
 
     wants_inputs = True
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: Sink) -> None:
         self.stream = stream
 
     def write(self, own: Mapping[str, Any], prediction: "Prediction") -> None:
@@ -224,7 +230,7 @@ class Writer:
 class JsonList(Writer):
     """Writes one JSON list."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: Sink) -> None:
         super().__init__(stream)
         self.before = "["
 
@@ -244,7 +250,7 @@ class Table(Writer):
 
     delimiter = ","
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: Sink) -> None:
         super().__init__(stream)
         self.writer = csv.writer(stream, delimiter=self.delimiter, lineterminator="\n")
         self.waiting: list[tuple[Mapping[str, Any], Prediction]] = []
@@ -291,7 +297,7 @@ class TabTable(Table):
     delimiter = "\t"
 
 
-def writer_for(out: Path | None) -> Callable[[IO[str]], Writer]:
+def writer_for(out: Path | None) -> Callable[[Sink], Writer]:
     """What writes a file of that ending."""
     return {"": Writer, ".jsonl": Writer, ".csv": Table, ".tsv": TabTable}[out.suffix.lower() if out else ""]
 

@@ -2,6 +2,7 @@
 
     recipe.toml              what was asked for, resolved
     tokenizer.json           text to ids and back; also source_tokenizer.json and labels.json, where there are any
+    preprocessor.json        its options and what it learned from the training data: scales, say
     about.json               kinds, versions, data fingerprint, size of the model
     metrics.jsonl            one line for each step, each evaluation and each sample of its writing
     results.json             the figures of the best model, at the end
@@ -31,7 +32,7 @@ from unspool.errors import CheckpointError
 from unspool.files import digest, flush_folder, read_json, read_tensors, write_through, writing
 from unspool.recipe import TOKENIZERS
 
-SHARED = ("recipe.toml", "about.json", *(f"{name}.json" for name in TOKENIZERS))
+SHARED = ("recipe.toml", "about.json", "preprocessor.json", *(f"{name}.json" for name in TOKENIZERS))
 """Files of a run that every checkpoint depends on."""
 
 
