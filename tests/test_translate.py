@@ -8,99 +8,140 @@ from collections import Counter
 import pytest
 import torch
 
-from conftest import trained
 from unspool import Run, Tokens, tokenizers
 from unspool.batch import Batch
 from unspool.build import model as build_model
 from unspool.cli import main
-from unspool.data.parallel import Pair, Parallel
+from unspool.data.predictions import Failure, Text
+from unspool.data.preprocessors.parallel import ParallelText, prepared
+from unspool.data.preprocessors.preprocessor import load_preprocessor, save_preprocessor
 from unspool.data.splits import Splits
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
-from unspool.metrics.text import bleu, bleus, sacrebleu_scores
+from unspool.generate.attention import source_attention
+from unspool.generate.engine import Engine
+from unspool.look.attention import looks
+from unspool.metrics.labels import Accuracy
+from unspool.metrics.text import Bleu, LineScores, bleu, bleus, sacrebleu_scores
 from unspool.recipe import load_recipe
-from unspool.tasks.legacy import tasks
-from unspool.tasks.translate import Translate
+from unspool.runs.evaluation import evaluate_generation
+from unspool.tasks.task import tasks
 
 DE = ["eins zwei drei", "zwei", "drei drei eins zwei"]
 EN = ["one two three", "two", "three three one two"]
 
 
+def preprocessor(records, kind="word", **options):
+    fitted = {name: tokenizers.build(name, kind) for name in ParallelText.tokenizers}
+    made = ParallelText(**fitted, **options)
+    for name, text in made.texts(records).items():
+        fitted[name].fit(text)
+    return made
+
+
 def translate(kind="word", **options):
-    pairs = tuple(Pair(a, b, b.capitalize()) for a, b in zip(DE, EN, strict=True))
-    splits = Splits(pairs, pairs[:2])
-    texts = Translate.texts(splits.train)
-    fitted = {name: tokenizers.build(name, kind).fit(texts[name]) for name in ("tokenizer", "source_tokenizer")}
-    return tasks.build("task", {"kind": "translate", "batch_size": 2, **options}, splits=splits, **fitted)
+    records = [{"source": a, "target": b.capitalize()} for a, b in zip(DE, EN, strict=True)]
+    given = {"splits": Splits(records, records[:2]), "preprocessor": preprocessor(records, kind, **options)}
+    return tasks.build("task", {"kind": "translate", "batch_size": 2}, **given)
 
 
 @pytest.mark.parametrize("kind", ["word", "char", "byte", "bpe"])
 def test_a_batch_is_the_sentences_between_line_breaks(kind):
     task = translate(kind)
+    tokenizer, source_tokenizer = task.preprocessor.tokenizer, task.preprocessor.source_tokenizer
     said = {}
     for number in range(task.train_batches().epoch):
         batch = task.train_batches()[number]
         assert torch.equal(batch.loss_mask, batch.mask)
         assert torch.equal(batch.inputs[:, 1:][batch.mask[:, 1:]], batch.targets[:, :-1][batch.mask[:, 1:]])
         for row in range(len(batch.inputs)):
-            source = task.source_tokenizer.decode(batch.source[row, batch.source_mask[row]])
-            target = task.tokenizer.decode(batch.targets[row, batch.loss_mask[row]])
-            assert source[-1] == target[-1] == "\n" and batch.inputs[row, 0] == task.edge
+            source = source_tokenizer.decode(batch.source[row, batch.source_mask[row]])
+            target = tokenizer.decode(batch.targets[row, batch.loss_mask[row]])
+            assert source[-1] == target[-1] == "\n" and batch.inputs[row, 0] == task.preprocessor.end
             said[source[:-1]] = target[:-1]
     assert said == dict(zip(DE, EN, strict=True))
-    assert task.exams("valid")["taught"].epoch == 1 and task.exams("test") == {}
-    assert task.inputs == task.targets == Tokens(task.tokenizer.size)
+    assert task.eval_sets("valid")["teacher_forced"].batches.epoch == 1
+    assert task.eval_sets("test") == task.generation_sets("test") == {}
+    assert task.inputs == task.targets == Tokens(tokenizer.size)
 
 
 def test_a_source_is_read_backwards_and_its_end_stays_the_end():
-    ahead, behind = translate(), translate(backwards=True)
-    for pair in behind.pairs["train"]:
-        forward, reverse = ahead.row(pair), behind.row(pair)
-        assert reverse[0].tolist() == [*forward[0].tolist()[-2::-1], ahead.source_edge]
-        assert torch.equal(forward[1], reverse[1])
-        assert behind.ask(pair.source, Parallel(path="x", source="de", target="en")).source == reverse[0].tolist()
+    ahead, behind = translate().preprocessor, translate(reverse_source=True).preprocessor
+    for source, target in zip(DE, EN, strict=True):
+        record = {"source": source, "target": target}
+        forward, reverse = ahead.encode(record), behind.encode(record)
+        assert reverse.input.tolist() == [*forward.input.tolist()[-2::-1], ahead.source_end]
+        assert torch.equal(forward.target, reverse.target)
+
+
+def test_a_saved_preprocessor_reads_as_before():
+    made = translate(reverse_source=True).preprocessor
+    fitted = {"tokenizer": made.tokenizer, "source_tokenizer": made.source_tokenizer}
+    again = load_preprocessor(save_preprocessor(made), fitted)
+    one, other = (each.encode({"source": "Drei, zwei!"}) for each in (made, again))
+    assert again.reverse_source and torch.equal(one.input, other.input) and one.target is None
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize("split", [True, False])
+def test_preparing_twice_is_preparing_once(lower, split):
+    draw = random.Random(1)
+    lines = ["".join(draw.choice("aB'’ .,-()İΣß\u00a0\t1é") for _ in range(12)) for _ in range(2000)]  # noqa: RUF001
+    once = [prepared(line, lower, split) for line in lines]
+    assert [prepared(line, lower, split) for line in once] == once
 
 
 def test_right_words_are_marked_and_a_tokenizer_without_a_line_break_is_refused():
     task = translate()
-    batch = task.exams("valid")["taught"][0]
+    evaluated = task.eval_sets("valid")["teacher_forced"]
+    batch = evaluated.batches[0]
     perfect = torch.nn.functional.one_hot(batch.targets, task.targets.size).float()
-    assert task.mark(perfect, batch) == {"accuracy": (6.0, 6.0)}  # 3 + 1 words and two ends
-    assert task.mark(perfect.roll(1, -1), batch) == {"accuracy": (0.0, 6.0)}
-    assert task.figures("valid", 0.0, {"accuracy": 1.0}) == {"loss": 0.0, "perplexity": 1.0, "accuracy": 1.0}
-    splits = Splits((Pair("a", "b", "b"),))
+    for scores, value in ((perfect, 1.0), (perfect.roll(1, -1), 0.0)):
+        metric = Accuracy()
+        metric.update(scores, batch)
+        assert metric.compute() == {"accuracy": value} and metric.number == 6  # 3 + 1 words and two ends
+    assert evaluated.derived(0.0) == {"perplexity": 1.0}
     word, printable = tokenizers.build("t", "word").fit("a b"), tokenizers.build("t", "byte")
     with pytest.raises(DataError, match="line break"):
-        tasks.build("task", "translate", splits=splits, tokenizer=word, source_tokenizer=printable)
+        ParallelText(word, printable).encode({"source": "a", "target": "b"})
 
 
-def test_what_is_written_is_judged_in_the_order_of_the_file():
+class Said:
+    """A pipeline that says what it is told to."""
+
+    def __init__(self, texts):
+        self.texts = texts
+
+    def predict(self, records):
+        return iter(self.texts)
+
+
+def test_what_is_generated_is_measured_in_the_order_of_the_file():
     task = translate()
-    pairs = zip(DE, EN, strict=True)
-    known = {tuple(task.source_tokenizer.encode(a).tolist()): task.tokenizer.encode(b).tolist() for a, b in pairs}
-
-    def perfect(source, source_mask, *, begin, end, length, width=1, length_penalty=0.0):
-        rows = [tuple(row[there].tolist())[:-1] for row, there in zip(source, source_mask, strict=True)]
-        return [known[row] for row in rows]
-
-    assert task.written("train", perfect) == EN
-    found = task.finals("train", trained(write=perfect))[0]["written"]
-    assert found["bleu"] == pytest.approx(100.0) and found["bleu_to_8"] == pytest.approx(100.0)
-    assert "bleu_beyond" not in found, "no source is that long"
-    assert "diagonal" not in found, "nothing looks"
-
-    def straight(batch):
-        at = torch.arange(batch.targets.shape[1]).clamp(max=batch.source.shape[1] - 1)
-        one = torch.nn.functional.one_hot(at, batch.source.shape[1]).float()
-        return [one.expand(len(batch.targets), 2, -1, -1)]
-
-    figures, drawn = task.finals("train", trained(write=perfect, looks=straight))
-    assert figures["written"]["diagonal"] == 1.0
+    generated = task.generation_sets("train")["generated"]
+    assert generated.records == task.records["train"]
+    right = [Text(line, line.split(), -1.0) for line in EN]
+    found, drawn = evaluate_generation(Said(right), generated)
+    assert found["", "bleu"] == pytest.approx(100.0) and found[":up_to_8_words", "bleu"] == pytest.approx(100.0)
+    assert found["", "sacrebleu"] == pytest.approx(100.0) == found["", "chrf"], "lower case counts as the same"
+    assert {group for group, _ in found} == {"", ":up_to_8_words"}, "no source is longer"
+    assert ("", "diagonal") not in found and drawn == {}, "there is no attention"
+    straight = [Text(t.text, t.tokens, -1.0, attention=torch.eye(len(t.tokens) + 1)) for t in right]
+    found, drawn = evaluate_generation(Said(straight), generated)
+    assert found["", "diagonal"] == 1.0
     shown = drawn["attention"].panels
     assert [(panel.rows, panel.columns) for panel in shown] == [
         ([*en.split(), "\\n"], [*de.split(), "\\n"]) for de, en in zip(DE, EN, strict=True)
     ]
     assert all(torch.equal(torch.tensor(panel.values), torch.eye(len(panel.rows))) for panel in shown)
+
+
+def test_a_record_that_failed_counts_as_an_empty_text():
+    for metric in (Bleu(lambda record: [["a", "b", "c", "d"]]), LineScores(lambda record: "a b c d", True)):
+        metric.update(Text("a b c d", ["a", "b", "c", "d"], -1.0), {})
+        whole = metric.compute()
+        metric.update(Failure("too long"), {})
+        assert all(value < whole[name] for name, value in metric.compute().items())
 
 
 def sentences(random_, number):
@@ -165,23 +206,88 @@ def corpus(folder):
     return folder
 
 
-def test_a_run_learns_is_judged_by_what_it_writes_and_says_so(tmp_path, capsys):
-    overrides = ["encoder.width=32", "core.width=32", "core.input_width=32", "encoder.input_width=32"]
-    overrides += ["train.epochs=0", "train.steps=150", "train.learning_rate=0.01", "train.threads=1", "model.dropout=0"]
-    overrides += [
-        "train.precision=float32",
-        "evaluate.times=1",
-        "tokenizer.min_count=1",
-        f"data.path={corpus(tmp_path)}",
-    ]
-    recipe = load_recipe("translate-attention", [*overrides, "task.beam=3", "task.length_penalty=0.6"])
-    results = list(Experiment.new(recipe, tmp_path / "run"))[-1].results
-    assert results["valid_taught_accuracy"] > 0.9 and results["valid_written_bleu"] > 80
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that has learned a little, its folder of files, and its results."""
+    folder = tmp_path_factory.mktemp("translate")
+    settings = ["encoder.width=32", "core.width=32", "core.input_width=32", "encoder.input_width=32"]
+    settings += ["train.epochs=0", "train.steps=150", "train.learning_rate=0.01", "train.threads=1", "model.dropout=0"]
+    settings += ["train.precision=float32", "evaluate.times=1", "tokenizer.min_count=1", f"data.path={corpus(folder)}"]
+    recipe = load_recipe("translate-attention", [*settings, "task.beam=3", "task.length_penalty=0.6"])
+    results = list(Experiment.new(recipe, folder / "run"))[-1].results
+    return folder / "run", folder, results
+
+
+def test_a_run_learns_is_measured_by_what_it_generates_and_says_so(trained, capsys):
+    folder, _, results = trained
+    assert results["valid/teacher_forced/accuracy"] > 0.9 and results["valid/generated/bleu"] > 80
+    assert results["valid/generated/diagonal"] > 0.5 and (folder / "attention.png").stat().st_size > 1000
     assert all(isinstance(value, float) for value in results.values())
-    figures = Run.load(tmp_path / "run").evaluate("valid")
-    assert figures["written"]["bleu"] == pytest.approx(results["valid_written_bleu"])
+    again = Run.load(folder).evaluate("valid")
+    assert again["valid/generated/bleu"] == pytest.approx(results["valid/generated/bleu"])
     with pytest.raises(SystemExit) as stopped:
-        main(["eval", str(tmp_path / "run"), "--split", "test", "--json"])
+        main(["eval", str(folder), "--split", "test", "--json"])
     assert stopped.value.code == 0
     told = json.loads(capsys.readouterr().out)
-    assert set(told) == {"taught", "written"} and told["written"]["bleu"] > 80
+    assert told["test/generated/bleu"] > 80 and "test/teacher_forced/loss" in told
+
+
+def test_sentences_are_translated_one_by_one_as_in_a_batch_and_a_bad_one_is_a_failure_in_its_place(trained):
+    folder, files, _ = trained
+    run, sources = Run.load(folder), (files / "test.de").read_text().splitlines()
+    sources[3:3], sources[20:20] = ["  "], [""]
+    together = list(run.predict(sources, batch_size=16))
+    assert [n for n, found in enumerate(together) if isinstance(found, Failure)] == [3, 20]
+    assert "is empty" in together[3].error and len(together) == len(sources)
+    for source, found in zip(sources, together, strict=True):
+        if source.strip():
+            alone = run.predict(source)
+            assert alone.text == found.text and alone.tokens == found.tokens
+            assert alone.log_probability == pytest.approx(found.log_probability, abs=1e-4)
+            assert [other.text for other in alone.alternatives] == [other.text for other in found.alternatives]
+    assert together[0].text.endswith(".") and " ." not in together[0].text and together[0].tokens[-1] == "."
+    assert {**next(run.predict([{"source": sources[0], "target": "ignored"}])).as_dict()} == run.predict(
+        sources[0]
+    ).as_dict()
+    with pytest.raises(DataError, match="is empty"):
+        run.predict(" ")
+
+
+def test_the_attention_of_a_text_is_that_of_reading_it(trained):
+    folder, files, _ = trained
+    run, source = Run.load(folder), (files / "test.de").read_text().splitlines()[0]
+    (text,) = run.predictor(attention=True, beam=1).predict([{"source": source}])
+    batch = run.preprocessor.collate([run.preprocessor.encode({"source": source, "target": text.text})])
+    (weights,) = looks(run.model, batch)
+    torch.testing.assert_close(text.attention, weights.mean(dim=1)[0])
+    torch.testing.assert_close(text.attention.sum(dim=1), torch.ones(len(text.tokens) + 1))
+    assert source_attention(Engine(run.model), batch).shape[:2] == (1, len(text.tokens) + 1)
+    assert run.predict(source).attention is None, "nobody asked"
+
+
+def test_a_source_that_is_longer_than_the_encoder_reads_is_a_failure(tmp_path):
+    narrow = [
+        "encoder.width=16",
+        "encoder.layers=1",
+        "encoder.heads=2",
+        "encoder.feed_width=16",
+        "encoder.context=6",
+        "encoder.positions=learned",
+    ]
+    narrow += [
+        "core.width=16",
+        "core.layers=1",
+        "core.heads=2",
+        "core.feed_width=16",
+        "train.steps=2",
+        "train.epochs=0",
+    ]
+    files = corpus(tmp_path)
+    for part in ("train", "valid", "test"):
+        for language in ("de", "en"):
+            lines = (files / f"{part}.{language}").read_text().splitlines()
+            (files / f"{part}.{language}").write_text("\n".join(" ".join(line.split()[:4]) for line in lines))
+    settings = [*narrow, "train.precision=float32", "train.threads=1", "evaluate.times=1", f"data.path={files}"]
+    list(Experiment.new(load_recipe("translate-transformer", settings), tmp_path / "run"))
+    good, bad = Run.load(tmp_path / "run").predict(["eins zwei", "eins zwei drei vier eins zwei drei"])
+    assert isinstance(good, Text) and isinstance(bad, Failure) and "at most 6" in bad.error
