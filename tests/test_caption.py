@@ -7,9 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import trained
 from unspool import Run, Vectors, tokenizers
+from unspool.batch import Batch
+from unspool.build import model as build_model
 from unspool.data.pictures import CaptionedImages
+from unspool.data.predictions import Failure, Text
+from unspool.data.preprocessors.captions import CaptionedImage
 from unspool.data.synthetic.scenes import HELD_OUT, captions, scene
 from unspool.data.unseen_bigrams import unseen_bigrams
 from unspool.experiment.experiment import Experiment
@@ -21,8 +24,8 @@ from unspool.metrics.scene_captions import attributes, compared, grade, said
 from unspool.metrics.text import bleu, bleus
 from unspool.nn.ends import head
 from unspool.recipe import load_recipe
-from unspool.tasks.caption import Caption
-from unspool.tasks.legacy import tasks
+from unspool.runs.evaluation import evaluate_generation
+from unspool.tasks.task import tasks
 
 TINY = [
     "data.scenes=60", "data.valid=0.4", "data.test=0.2", "train.steps=3", "evaluate.times=1",
@@ -30,10 +33,16 @@ TINY = [
 ]  # fmt: skip
 
 
+def preprocessor(records, **options):
+    made = CaptionedImage(tokenizers.build("tokenizer", "word"), **options)
+    made.tokenizer.fit(made.texts(records)["tokenizer"])
+    return made
+
+
 def caption(**options):
     splits = CaptionedImages(scenes=60, things=2, valid=0.4, test=0.2).read()
-    fitted = {"tokenizer": tokenizers.build("tokenizer", "word").fit(Caption.texts(splits.train)["tokenizer"])}
-    return tasks.build("task", {"kind": "caption", "batch_size": 8, **options}, splits=splits, **fitted)
+    given = {"splits": splits, "preprocessor": preprocessor(splits.train)}
+    return tasks.build("task", {"kind": "caption", "batch_size": 8, **options}, **given)
 
 
 def test_bleu_with_several_right_answers_by_hand():
@@ -105,52 +114,56 @@ def test_a_batch_is_images_and_their_captions():
         assert batch.source.shape[1:] == (64, 48) and -1 <= batch.source.min() < batch.source.max() <= 1
         assert bool(batch.source_mask.all())
         for row in range(len(batch.inputs)):
-            line = task.tokenizer.decode(batch.targets[row, batch.loss_mask[row]])
+            line = task.preprocessor.tokenizer.decode(batch.targets[row, batch.loss_mask[row]])
             assert line.endswith("\n") and "<unk>" not in line
             seen.add(line.strip())
     assert seen == {r["captions"][0] for r in task.records["train"]}, "from left to right"
-    assert len(task.rows["train"]) == len(task.images["train"]) == 24
+    assert len(task.rows["train"]) == len(task.records["train"]) == 24 and task.summary().startswith(
+        "images: train 24,"
+    )
     again = caption().train_batches()[3]
-    assert torch.equal(again.source, task.train_batches()[3].source) and torch.equal(again.inputs, task.train_batches()[3].inputs)
+    assert torch.equal(again.source, task.train_batches()[3].source) and torch.equal(
+        again.inputs, task.train_batches()[3].inputs
+    )
 
 
 def test_seen_and_unseen_are_told_apart():
     task = caption()
-    known = {bytes(image.flatten().tolist()): r["captions"][-1] for image, r in zip(
-        task.images["valid"], task.records["valid"], strict=True)}  # fmt: skip
-    unseen = {c for r in task.records["valid"] if r["unseen"] for c in r["captions"]}
+    records = task.records["valid"]
+    unseen = {c for r in records if r["unseen"] for c in r["captions"]}
 
-    def write(source, source_mask, *, begin, end, length, width=1, length_penalty=0.0):
-        lines = [known[bytes(((image + 1) * 127.5).round().byte().flatten().tolist())] for image in source]
-        lines = [line if line in unseen else "a" for line in lines]
-        return [task.tokenizer.encode(line).tolist() for line in lines]
+    class Said:
+        def predict(self, records):
+            lines = [record["captions"][-1] if record["unseen"] else "a" for record in records]
+            return iter([Text(line, line.split(), -1.0) for line in lines])
 
-    figures, drawn = task.finals("valid", trained(write=write))
-    found = figures["written"]
-    words = {word for line in unseen for word in line.split()} - set(task.tokenizer.words)
+    found, drawn = evaluate_generation(Said(), task.generation_sets("valid")["generated"])
+    words = {word for line in unseen for word in line.split()} - set(task.preprocessor.tokenizer.words)
     assert not words, "every word is in the training captions, only not together"
-    assert found["unseen_attributes"] == found["unseen_no_errors"] == 1.0
-    assert found["seen_attributes"] == 0.0 and found["seen_unrelated"] == 1.0
-    assert 0 < found["bleu_1"] < 100 and 0 < found["cider"] < 1
-    assert {"unseen_colours", "unseen_shapes", "unseen_sizes", "unseen_relations"} <= set(found)
+    assert found[":unseen", "attributes"] == found[":unseen", "no_errors"] == 1.0
+    assert found[":seen", "attributes"] == 0.0 and found[":seen", "unrelated"] == 1.0
+    assert 0 < found["", "bleu_1"] < 100 and 0 < found["", "cider"] < 1
+    assert {(":unseen", name) for name in ("colours", "shapes", "sizes", "relations")} <= set(found)
     shown = drawn["captions"].images
     assert len(shown) == 12 and all(
         one.said in one.right and torch.tensor(one.image).shape == (32, 32, 3) for one in shown
     )
-    assert bytes(torch.tensor(shown[0].image).flatten().tolist()) in {r["pixels"] for r in task.records["valid"]}
-    assert task.finals("nothing", trained()) == ({}, {}) and task.exams("nothing") == {}
+    pixels = {task.preprocessor.pixels(record["image"]) for record in records}
+    assert bytes(torch.tensor(shown[0].image).flatten().tolist()) in pixels
+    assert task.generation_sets("nothing") == {} and task.eval_sets("nothing") == {}
 
 
-def test_a_run_on_scenes_is_judged_and_drawn(tmp_path, monkeypatch):
+def test_a_run_on_scenes_is_measured_and_drawn(tmp_path, monkeypatch):
     drawn, save = {}, Picture.save
     monkeypatch.setattr(Picture, "save", lambda one, path: drawn.update({path.name: one}) or save(one, path))
     results = list(Experiment.new(load_recipe("captions", TINY), tmp_path / "run"))[-1].results
-    assert {"valid_written_bleu_4", "valid_written_cider", "valid_written_unseen_attributes"} <= set(results)
+    names = ("valid/generated/bleu_4", "valid/generated/cider", "valid/generated:unseen/attributes")
+    assert set(names) <= set(results)
     assert (tmp_path / "run" / "captions.png").stat().st_size > 1000
     assert sum(bool(axes.images) for axes in drawn["captions.png"].axes) == 12
     run = Run.load(tmp_path / "run")
-    assert run.evaluate("valid")["written"]["cider"] == pytest.approx(results["valid_written_cider"])
-    assert set(run.evaluate("test")) == {"taught", "written"}
+    assert run.evaluate("valid")["valid/generated/cider"] == pytest.approx(results["valid/generated/cider"])
+    assert {name.split("/")[1] for name in run.evaluate("test")} >= {"teacher_forced", "generated"}
 
 
 def test_a_picture_says_what_would_have_been_right(tmp_path, monkeypatch):
@@ -176,12 +189,28 @@ def test_images_of_files_take_the_place_of_scenes(tmp_path):
         lines += [f"{number}.png,A {colour} wall", f"{number}.png,All is {colour}"]
     (tmp_path / "captions.csv").write_text("\n".join(["file,caption", *lines]))
     options = [o for o in TINY if "scenes" not in o and "steps" not in o]
-    options += [f"data.path={tmp_path}", "data.side=16", "encoder.columns=4", "train.steps=90"]
+    options += [f"data.path={tmp_path}", "preprocessor.side=16", "encoder.columns=4", "train.steps=90"]
     options += ["train.learning_rate=0.02", "task.batch_size=16"]
     results = list(Experiment.new(load_recipe("captions", options), tmp_path / "run"))[-1].results
-    assert results["valid_written_bleu_1"] > 90 and not any("seen" in name for name in results)
+    assert results["valid/generated/bleu_1"] > 90 and not any("seen" in name for name in results)
     about = json.loads((tmp_path / "run" / "about.json").read_text())
-    assert about["looks_at"] == {"kind": "Numbers", "size": 48}
+    assert about["source"] == {"kind": "Vectors", "size": 48}
+    run = Run.load(tmp_path / "run")
+    files = sorted(str(file) for file in tmp_path.glob("*.png"))
+    (tmp_path / "text.png").write_text("a text")
+    files[5:5] = [str(tmp_path / "gone.png"), str(tmp_path / "text.png")]
+    together = list(run.predict(files, batch_size=7))
+    assert [n for n, found in enumerate(together) if isinstance(found, Failure)] == [5, 6]
+    assert "cannot read" in together[5].error and "text.png is not an image" in together[6].error
+    for file, found in zip(files, together, strict=True):
+        if isinstance(found, Text):
+            alone = run.predict(file)
+            assert alone.text == found.text
+            assert alone.log_probability == pytest.approx(found.log_probability, abs=1e-4)
+    assert "wall" in together[0].text or "all is" in together[0].text
+    assert "is missing" in next(run.predict([{}])).error
+    with Image.open(files[0]) as image:
+        assert run.predict({"image": image.convert("RGB")}).text == together[0].text
 
 
 def test_smoothed_targets_are_for_training_alone():
@@ -203,7 +232,7 @@ def test_smoothed_targets_are_for_training_alone():
 
 def test_what_never_followed_a_word_is_a_gap_if_it_followed_words_like_it():
     splits = CaptionedImages(scenes=400, things=2, valid=0.1).read()
-    words = tokenizers.build("tokenizer", "word").fit(Caption.texts(splits.train)["tokenizer"])
+    words = preprocessor(splits.train).tokenizer
     lines = [torch.from_numpy(words.encode(f"\n{r['taught'][0]}\n")).long() for r in splits.train]
     unseen = unseen_bigrams(lines, words.size).nonzero()
     found = {(words.decode([a]).strip(), words.decode([b]).strip()) for a, b in unseen}
@@ -214,21 +243,34 @@ def test_what_never_followed_a_word_is_a_gap_if_it_followed_words_like_it():
     assert unseen_bigrams([*few, torch.tensor([b, d])], 5).nonzero().tolist() == [[a, e]]
 
 
-def test_what_is_spared_is_left_out_of_the_training_loss():
+def test_excluded_words_are_left_out_of_the_training_loss():
+    task, plain = caption(exclude_unseen_bigrams=True), caption()
+    assert plain.excluded is None and task.excluded.any()
+    recipe = {"core": {"kind": "attention-rnn", "width": 8}, "encoder": {"kind": "recurrent", "width": 8}}
+    model = build_model(recipe, task.inputs, task.targets, task.source)
+    batch = task.train_batches()[0]
+    excluded = task.excluded[batch.inputs]
+    assert not excluded[batch.loss_mask].gather(1, batch.targets[batch.loss_mask].unsqueeze(1)).any()
+    logits = model.head(model.read(batch)[0]).masked_fill(excluded, float("-inf"))[batch.loss_mask]
+    wanted = torch.nn.functional.cross_entropy(logits, batch.targets[batch.loss_mask])
+    torch.testing.assert_close(task.training_loss(model, batch)[0], wanted)
+    torch.testing.assert_close(plain.training_loss(model, batch)[0], model.loss(batch)[0])
+    assert wanted < model.loss(batch)[0]
+    # where a model's own words are read, the right words before them say what is excluded
+    mixed = Batch(batch.inputs.roll(1, 1), batch.targets, batch.loss_mask, batch.mask, batch.source, batch.source_mask)
+    assert task.training_loss(model, mixed)[0].isfinite()
+
+
+def test_the_loss_without_excluded_tokens():
     from unspool import Tokens
 
-    task, plain = caption(spare_gaps=True), caption()
-    assert plain.train_batches()[0].spared is None
-    batch = task.train_batches()[0]
-    assert torch.equal(batch.spared, task.gaps[batch.inputs]) and task.gaps.any()
-    assert not batch.spared[batch.loss_mask].gather(1, batch.targets[batch.loss_mask].unsqueeze(1)).any()
     end = head(Tokens(4), 3)
     y, targets, loss_mask = torch.randn(1, 3, 3), torch.tensor([[0, 1, 2]]), torch.tensor([[True, True, False]])
-    spared = torch.tensor([[[False, False, True, True], [False, False, False, False], [True, True, True, True]]])
+    excluded = torch.tensor([[[False, False, True, True], [False, False, False, False], [True, True, True, True]]])
     some, every = end(y)[0, 0, :2].log_softmax(dim=-1), end(y)[0, 1].log_softmax(dim=-1)
-    torch.testing.assert_close(end.loss(y, targets, loss_mask, spared), -(some[0] + every[1]) / 2)
+    torch.testing.assert_close(end.loss(y, targets, loss_mask, excluded), -(some[0] + every[1]) / 2)
     end.smoothing = 0.2
     wanted = -(0.8 * (some[0] + every[1]) + 0.2 * (some.mean() + every.mean())) / 2
-    torch.testing.assert_close(end.loss(y, targets, loss_mask, spared), wanted)
+    torch.testing.assert_close(end.loss(y, targets, loss_mask, excluded), wanted)
     end.eval()
-    torch.testing.assert_close(end.loss(y, targets, loss_mask, spared), end.loss(y, targets, loss_mask))
+    torch.testing.assert_close(end.loss(y, targets, loss_mask, excluded), end.loss(y, targets, loss_mask))

@@ -7,7 +7,9 @@ import torch
 
 from unspool import Batch
 from unspool.data.batching.buckets import Buckets
-from unspool.data.parallel import Parallel, apart, together
+from unspool.data.parallel import Parallel
+from unspool.data.preprocessors.parallel import prepared
+from unspool.data.punctuation import join_punctuation, split_punctuation
 from unspool.errors import ConfigError, DataError
 
 GERMAN, ENGLISH = ["Zwei Männer.", "Ein Hund!"], ["Two men (old).", "A man's dog."]
@@ -25,13 +27,13 @@ def folder(tmp_path):
     return written(tmp_path, **both)
 
 
-def test_a_folder_is_read_plain_or_packed_and_made_small_and_split(folder, tmp_path):
+def test_a_folder_is_read_plain_or_packed_and_stays_raw(folder, tmp_path):
     pairs = Parallel(folder).read()
-    assert [pair.source for pair in pairs.train] == ["zwei männer .", "ein hund !"]
-    assert [pair.target for pair in pairs.train] == ["two men ( old ) .", "a man 's dog ."]
-    assert [pair.written for pair in pairs.train] == ENGLISH and not pairs.valid and not pairs.test
-    plain = Parallel(folder, lower=False, split=False).read()
-    assert plain.train[0][:2] == (GERMAN[0], ENGLISH[0]) and plain.fingerprint != pairs.fingerprint
+    assert [pair["source"] for pair in pairs.train] == GERMAN and [pair["target"] for pair in pairs.train] == ENGLISH
+    assert not pairs.valid and not pairs.test
+    assert [prepared(line) for line in GERMAN] == ["zwei männer .", "ein hund !"]
+    assert [prepared(line) for line in ENGLISH] == ["two men ( old ) .", "a man 's dog ."]
+    assert prepared("A  man's hat", lower=False, split=False) == "A man's hat"
     packed = tmp_path / "packed"
     packed.mkdir()
     for name, lines in (("train.de.gz", GERMAN), ("train.en.gz", ENGLISH)):
@@ -47,16 +49,18 @@ def test_the_other_way_round_and_parts_by_their_names(folder, tmp_path):
     for name, text in (("test_2016_flickr.de", "vier"), ("test_2016_flickr.en", "four")):
         (tmp_path / name).write_text(text)
     pairs = Parallel(folder, source="en", target="de").read()
-    assert pairs.valid[0][:2] == ("three", "drei") and pairs.test[0][:2] == ("four", "vier")
+    assert pairs.valid == [{"source": "three", "target": "drei"}]
+    assert pairs.test == [{"source": "four", "target": "vier"}]
     assert len(pairs.files) == 6 and pairs.files[0].endswith("train.en")
     one_by_one = Parallel(train_path=f"{folder}/val", valid_path=f"{folder}/train").read()
-    assert one_by_one.train[0].target == "three" and len(one_by_one.valid) == 2 and not one_by_one.test
+    assert one_by_one.train[0]["target"] == "three" and len(one_by_one.valid) == 2 and not one_by_one.test
 
 
 def test_lines_end_at_line_breaks_alone(tmp_path):
     folder = written(tmp_path, train_de="eins\u2028und\x0c zwei\r\ndrei\r\n", train_en="\ufeffone\nthree")
-    assert [p.source for p in Parallel(folder, split=False).read().train] == ["eins und zwei", "drei"]
-    assert Parallel(folder).read().train[0].target == "one"
+    pairs = Parallel(folder).read().train
+    assert [prepared(pair["source"], split=False) for pair in pairs] == ["eins und zwei", "drei"]
+    assert prepared(pairs[0]["target"]) == "one" and pairs[1]["target"] == "three"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,9 @@ def test_what_is_missing_is_said(folder, tmp_path):
 
 @pytest.mark.parametrize("line", ["A man's T-shirt, (blue) one.", "Wait; what?", "Don't stop!", "plain"])
 def test_what_is_taken_apart_goes_together_again(line):
-    assert together(apart(line)) == line and apart(together(apart(line))) == apart(line)
+    apart = split_punctuation(line)
+    assert join_punctuation(apart) == line and split_punctuation(line) == split_punctuation(apart)
+    assert split_punctuation(join_punctuation(apart)) == apart
 
 
 @pytest.mark.parametrize("pool", [0, 1, 3, 100])
