@@ -22,7 +22,12 @@ from unspool.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """The [evaluate] section: how often over the budget, and after how many disappointments to stop (0: never)."""
+    """The [evaluate] section.
+
+    Args:
+        times: how often to evaluate, evenly over the budget.
+        patience: stop after so many evaluations without a better loss; 0: never.
+    """
 
     times: Natural = 10
     patience: Natural = 0
@@ -30,7 +35,14 @@ class EvaluateOptions:
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """The [sample] section: how often over the budget to let the model write, and how."""
+    """The [sample] section: what a model writes during its training.
+
+    Args:
+        times: how often, evenly over the budget.
+        prompt: what the text begins with.
+        length: how many tokens.
+        temperature: 0 is greedy, 1 the model's own distribution.
+    """
 
     times: Natural = 4
     prompt: str = "\n"
@@ -40,7 +52,12 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class SaveOptions:
-    """The [save] section: a checkpoint every so many steps besides those at evaluations (0: none), and logs."""
+    """The [save] section.
+
+    Args:
+        every: a checkpoint every so many steps, besides those at evaluations; 0: none.
+        tensorboard: whether logs for TensorBoard are written.
+    """
 
     every: Natural = 0
     tensorboard: bool = False
@@ -52,7 +69,13 @@ class SaveOptions:
 
 @dataclass(frozen=True)
 class HardwareOptions:
-    """What the [train] section leaves to the machine, unless the recipe says: 0 threads are as many as pay."""
+    """What the [train] section says of the machine.
+
+    Args:
+        precision: of matrix products; "auto" measures which is fastest here.
+        threads: of the processor; 0 picks the fastest number.
+        device: cpu, cuda, mps or auto.
+    """
 
     precision: Literal["auto", PrecisionName] = "auto"
     threads: Annotated[int, Ge(0), Le(1024)] = 0

@@ -25,6 +25,10 @@ class Series(TableFormat):
 
     Without a path, `corpus` "five-series" are five series that need no download: `five_series` tells which.
 
+    Args:
+        valid: the share of every series for validation.
+        test: the share of every series for the test, at its end.
+
     >>> parts = Series(corpus="five-series").read()
     >>> [record["series"] for record in parts.train]
     ['sine', 'trend', 'ar2', 'walk', 'growing']

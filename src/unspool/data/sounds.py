@@ -26,6 +26,9 @@ class Sounds(SplitOptions):
     `valid` and `test` are shares, drawn once and for all, unless there are folders train, valid and test, or
     `test_names` is a pattern: files of such names are for the test. `limit` keeps so many of every part (0: all).
 
+    Args:
+        path: a folder, or a .tar.gz.
+
     >>> Sounds(path="recordings", test_names="*_[0-4].wav").part(PurePosixPath("7_george_3.wav"))
     'test'
     """

@@ -17,13 +17,19 @@ from unspool.schema import Count, Natural
 
 @cores.register("attention-rnn")
 class AttentionRNN(Core):
-    """A cell that looks at a source with what it remembers, before every tick (Bahdanau et al. 2015, arXiv:1409.0473).
+    """A cell that attends to a source from its state, before every step (Bahdanau et al. 2015, arXiv:1409.0473).
 
     seen = look(h, source)      h' = cell([x; seen], h)      y = tanh(W [h'; seen])
 
-    The last line is Luong's (Luong et al. 2015, arXiv:1508.04025). `look` is "additive", "dot" or "general", `cell` a
-    kind or a table of a kind and its options. There must be a source, (B, S, source_width); it is read once, into the
-    state: ((cell), (source, keys, source_present)).
+    The last line is Luong's (Luong et al. 2015, arXiv:1508.04025). There must be a source, (B, S, source_width); it is
+    read once, into the state.
+
+    Args:
+        width: the size of the cell's state, and of the output.
+        input_width: the size of the input at each position; 0: as `width`.
+        source_width: the size of the source's vectors; 0: the encoder's.
+        cell: a kind of cell, or a table of a kind and its options.
+        look: how a query is compared with keys: "additive", "dot" or "general".
     """
 
     needs_source = True

@@ -43,11 +43,18 @@ class CausalConvolution(Part):
 
 @cores.register("convolutional")
 class Convolutional(Core):
-    """Causal convolutions whose reach doubles with every layer.
+    """Causal convolutions whose receptive field doubles with every layer.
 
     WaveNet (van den Oord et al. 2016, arXiv:1609.03499), temporal convolutional networks (Bai et al. 2018,
-    arXiv:1803.01271). The dilations are 1, 2, 4 ... 2^(cycle - 1), and again. `reach` tells how many tokens an
-    output sees.
+    arXiv:1803.01271). The property `reach` is how many tokens an output sees.
+
+    Args:
+        width: the size of the vector at each position.
+        input_width: the size of the input at each position; 0: as `width`.
+        layers: how many convolutions lie above each other.
+        kernel: how many positions each convolution combines.
+        cycle: the dilations are 1, 2, 4 ... 2^(cycle - 1), and again.
+        dropout: on what each layer adds.
     """
 
     def __init__(

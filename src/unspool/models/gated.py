@@ -64,9 +64,16 @@ class CellBlock(Part):
 class Blocks(Core):
     """A pre-norm residual stack in which a cell mixes time, as in Griffin and Mamba (De et al. 2024, arXiv:2402.19427).
 
-    `cell` is a kind or a table of a kind and its options; it is `expand` times as wide as the stack. `convolution` is
-    how many of the last inputs each cell is shown mixed together (0: only the present one), `feed_forward` what follows
-    the cell. `dropout` acts on what is added.
+    Args:
+        width: the size of the vector at each position.
+        input_width: the size of the input at each position; 0: as `width`.
+        cell: a kind of cell, or a table of a kind and its options.
+        layers: how many blocks lie above each other.
+        convolution: how many of the last inputs a short causal convolution mixes before the cell (0: only the present
+            one).
+        feed_forward: the activation of the feed-forward network behind the cell, or "none".
+        expand: the cell is so many times as wide as the stack.
+        dropout: on what each block adds.
     """
 
     def __init__(

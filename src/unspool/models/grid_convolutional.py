@@ -32,11 +32,18 @@ class Neighbourhood(Part):
 
 @cores.register("grid-convolutional")
 class GridConvolutional(Core):
-    """Residual convolutions over a grid with that many `columns`, in reading order: a small encoder of images.
+    """Residual convolutions over a grid in reading order: a small encoder of images (He et al. 2015, arXiv:1512.03385).
 
-    Each of `layers` sees three times three places and adds what it sees (He et al. 2015, arXiv:1512.03385), and each
-    place is told its row and its column (Liu et al. 2018, arXiv:1807.03247). The patches that go in are the first,
-    strided convolution of such a net. It sees what comes after, so it is for encoders.
+    Each layer combines three times three places. Each place also gets its row and its column (Liu et al. 2018,
+    arXiv:1807.03247). The patches that go in act as the first, strided convolution of such a net. It sees what comes
+    later, so it is for encoders.
+
+    Args:
+        width: the size of the vector at each place.
+        input_width: the size of the input at each place; 0: as `width`.
+        layers: how many convolutions lie above each other.
+        columns: how many columns the grid has.
+        dropout: on what each layer adds.
     """
 
     causal = False

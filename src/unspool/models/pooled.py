@@ -17,15 +17,19 @@ BOUND = 15.0  # no weight is above e^15 or below e^-15, so no sum of weights ove
 
 @cores.register("pooled")
 class Pooled(Core):
-    """Another core, whose outputs over all times so far become one: for one answer to a whole sequence.
+    """Another core, whose outputs at all positions so far are pooled: for one answer to a whole sequence.
 
     y_t = (w_1 h_1 + ... + w_t h_t) / (w_1 + ... + w_t)
 
-    `core` is a kind or a table of a kind and its options, and h is what it says. `by` is "mean" (all weights are one),
-    "attention" (w = exp(15 tanh(v . h / 15)), with a vector v that is learned), "max" (the largest of each number) or
-    "last". Only what is present counts. The sums are the state, so it streams where the inner core does; and since it
-    looks at every time, it suits a core that reads both ways, whose last output has seen the end twice and the
-    beginning once.
+    Only positions that are present count. The sums are the state, so it streams where the inner core does. It suits a
+    core that reads both ways, whose last output has seen the whole sequence in one direction alone.
+
+    Args:
+        width: the size of the inner core's output, and of its own.
+        input_width: the size of the input at each position; 0: as `width`.
+        core: the inner core: a kind, or a table of a kind and its options; h is its output.
+        by: "mean" (all weights are one), "attention" (w = exp(15 tanh(v . h / 15)) with a learned vector v), "max" (the
+            largest value of each component) or "last".
     """
 
     def __init__(

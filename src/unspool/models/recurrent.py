@@ -18,15 +18,21 @@ from unspool.schema import Count, Natural, Share
 
 @cores.register("recurrent")
 class Recurrent(Core):
-    """A stack of cells, unrolled over time.
+    """A stack of recurrent cells.
 
-    `cell` is a kind or a table of a kind and its options. `dropout` acts between the layers (Zaremba et al. 2014,
-    arXiv:1409.2329), `residual` adds each layer's input to its output. A bidirectional core reads from both ends, each
-    way with half of the width; it is for encoders, since it cannot be streamed.
-
-    `looks` makes it a decoder of one vector, the last that an encoder gives, so that should be one that reads forwards:
-    "once" makes every cell's first state of it (Sutskever et al. 2014, arXiv:1409.3215), "always" also shows it to the
-    first layer at every tick (Cho et al. 2014, arXiv:1406.1078).
+    Args:
+        width: the size of the state of each layer, and of the output.
+        input_width: the size of the input at each position; 0: as `width`.
+        cell: a kind of cell, or a table of a kind and its options.
+        layers: how many cells lie above each other.
+        dropout: between the layers (Zaremba et al. 2014, arXiv:1409.2329).
+        residual: whether each layer's input is added to its output.
+        bidirectional: whether it reads from both ends, each direction with half of the width. Such a core cannot
+            generate; it is for encoders and classifiers.
+        looks: how it uses a source, of which it takes the last vector: "once" as every cell's initial state (Sutskever
+            et al. 2014, arXiv:1409.3215), "always" also as an input of the first layer at every position (Cho et al.
+            2014, arXiv:1406.1078). The encoder should read forwards.
+        source_width: the size of the source's vectors; 0: the encoder's.
     """
 
     def __init__(

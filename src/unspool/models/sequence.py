@@ -29,14 +29,20 @@ class Encoder(Part):
 
 
 class SequenceModel(Part):
-    """A core between an embedding and a head, and an encoder for what there is to look at.
+    """A core between an embedding and a head, and an encoder where there is a source.
 
-    `tied` makes the head's weights the embedding's (Press & Wolf 2017, arXiv:1608.05859; Inan et al. 2017,
-    arXiv:1611.01462); `dropout` acts on what goes into the core and on what comes out of it, and so for an encoder that
-    a recipe names. The ends begin uniform
-    within plus and minus `init_range`, as Zaremba et al. 2014 do (arXiv:1409.2329); 0 leaves them as their classes do.
-    `smoothing` spreads so much of each target token over all of them in training (Szegedy et al. 2015,
-    arXiv:1512.00567), so that nothing is ever thought impossible; the training loss is then that of smoothed targets.
+    Args:
+        embedding: ids or vectors to (B, T, core.input_width).
+        core: the network over time.
+        head: (B, T, core.width) to logits or predicted numbers.
+        encoder: reads the source; None where there is none.
+        tied: whether the head's weights are the embedding's (Press & Wolf 2017, arXiv:1608.05859; Inan et al. 2017,
+            arXiv:1611.01462).
+        init_range: embedding and head begin uniform within plus and minus so much, as Zaremba et al. 2014 do
+            (arXiv:1409.2329); 0 leaves them as their classes initialize them.
+        dropout: on the input and the output of the core, and of an encoder that a recipe names.
+        smoothing: label smoothing: so much of each target token is spread over all tokens in training (Szegedy et al.
+            2015, arXiv:1512.00567). The training loss is then that of smoothed targets.
 
     >>> import torch
     >>> from unspool import Tokens, cores, embedding, head

@@ -16,21 +16,41 @@ from unspool.schema import Count, Natural, Positive, Share
 
 @cores.register("transformer")
 class Transformer(Core):
-    """A stack of blocks that look and think (Vaswani et al. 2017, arXiv:1706.03762).
+    """A stack of attention and feed-forward blocks (Vaswani et al. 2017, arXiv:1706.03762).
 
-    `context` is how many tokens it can see, `window` how many each token of each layer does (0: all of them). What
-    happens at the end of the context depends on `positions`: where only distances matter ("rotary", "alibi", "none") it
-    slides and the text may go on for ever, each layer looking at the last `context` tokens, as Transformer-XL carries
-    its memory (Dai et al. 2019, arXiv:1901.02860). "learned" and "sinusoidal" positions end there: reading more is a
-    DataError, and `generate.stream` then goes on by reading the last half anew.
+    What happens at the end of the context depends on `positions`. Where only distances matter ("rotary", "alibi",
+    "none") the context slides and the text may go on for ever, each layer attending to the last `context` tokens, as
+    Transformer-XL carries its memory (Dai et al. 2019, arXiv:1901.02860). "learned" and "sinusoidal" positions end
+    there: reading more is a DataError, and generation then goes on by reading the last half anew.
 
     GPT-2    positions="learned", norm="layer", feed_forward="gelu-tanh", bias=true
     Llama    the defaults, with kv_heads
     2017     positions="sinusoidal", norm="layer", post_norm=true, feed_forward="relu", bias=true, scale_embedding=true
 
-    `causal=false` makes an encoder: every token sees both sides, and nothing is remembered between readings.
-    `looks=true` makes a decoder: every block also looks at a source, whose keys and values are worked out once, into
-    the state.
+    Args:
+        width: the size of the vector at each position.
+        input_width: the size of the input at each position; 0: as `width`.
+        layers: how many blocks lie above each other.
+        heads: how many attention heads each block has; `width` is divided among them.
+        kv_heads: heads of keys and values, fewer than `heads` for grouped-query attention (0: as many).
+        context: how many tokens it can attend to.
+        window: how many tokens each token of each layer attends to (0: the whole context).
+        positions: how it knows the order of the tokens.
+        rotary_base: the base of the wavelengths of rotary positions.
+        norm: how vectors are normalized.
+        epsilon: is added to a variance before its root is taken.
+        post_norm: whether a block normalizes what it adds to, as in 2017, and not what it reads.
+        feed_forward: the activation of the feed-forward network; "swiglu" has a gate.
+        feed_width: the inner size of the feed-forward network; 0: four times the width, 8/3 times with a gate.
+        bias: whether linear layers have biases.
+        query_key_norm: whether queries and keys are normalized.
+        dropout: on attention, and on what each block adds.
+        scale_embedding: whether the input is multiplied by the root of the width.
+        zero_outputs: whether output matrices begin with zeros, so that a block adds nothing at first.
+        causal: whether a token sees only those before it; false makes an encoder, which remembers nothing between
+            readings.
+        looks: whether every block also attends to a source, whose keys and values are computed once, into the state.
+        source_width: the size of the source's vectors; 0: the encoder's.
     """
 
     def __init__(

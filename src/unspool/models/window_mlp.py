@@ -14,12 +14,19 @@ from unspool.schema import Count, Natural
 
 @cores.register("window-mlp")
 class WindowMLP(Core):
-    """The last `window` inputs, side by side in one vector, through a network that has no idea of order or time.
+    """A feed-forward network over the last inputs, side by side in one vector.
 
     y[t] = W_n relu(... relu(W_1 [x[t - window + 1]; ...; x[t]]))
 
     The neural language model of Bengio et al. 2003, and the lecture's baseline: it needs a weight for every place, and
-    what is further back does not exist for it. Before the first input there are zeros.
+    sees nothing further back. Before the first input there are zeros.
+
+    Args:
+        width: the size of the output.
+        input_width: the size of the input at each position; 0: as `width`.
+        window: how many inputs it sees.
+        layers: how many linear layers there are.
+        inner: the size of the hidden layers; 0: four times the width.
     """
 
     def __init__(

@@ -9,11 +9,15 @@ from unspool.registry import Registry
 
 
 class Core(Part):
-    """(B, T, input_width) and a state give (B, T, width) and the next state.
+    """A network over time: (B, T, input_width) and a state give (B, T, width) and the next state.
 
-    Training gives the whole sequence, truncated back-propagation chunks of it, generation one step at a time: the same
-    method, the same numbers. Where nothing is `mask` the state does not move, and what comes out there is zero or
-    means nothing. What there is to look at (an encoded sentence, an image) is read once, into the first state.
+    Training gives it the whole sequence, truncated back-propagation chunks of it, generation one position at a time:
+    the same method, the same numbers. At masked positions the state does not change, and the output is zero or
+    meaningless. A source (an encoded sentence, an image) is read once, into the first state.
+
+    Args:
+        width: the size of the output at each position.
+        input_width: the size of the input at each position; 0: as `width`.
 
     >>> import torch
     >>> core = cores.build("core", "recurrent", width=4)

@@ -36,6 +36,9 @@ class BallInBox(Task):
     `seen` places (or `frames`) and then goes on from its own answers, `horizon` frames far, beside what a ball is off
     that stays and one that flies straight on.
 
+    Args:
+        batch_size: flights in a batch.
+
     >>> task = BallInBox(length=4, speed=0.1)
     >>> task.train_batches()[0].inputs.shape, float(task.places(3, 1, 9).min()) >= 0
     (torch.Size([32, 4, 2]), True)

@@ -55,6 +55,9 @@ class Execute(Generated):
     print((37+85)) ("addition"), and the two programs of the lecture's slides ("slides"). A program belongs to one
     split, by a checksum of its text: none of an evaluation was ever trained on.
 
+    Args:
+        operations: which operations programs have.
+
     >>> batch = Execute(length=2, nesting=1, batch_size=1, seed=4).train_batches()[0]
     >>> print("".join(SYMBOLS[i] for i in batch.inputs[0]), "".join(SYMBOLS[i] for i in batch.targets[batch.loss_mask]))
     c=1

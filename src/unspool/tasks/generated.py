@@ -20,6 +20,11 @@ class Generated(Task):
 
     `epoch` says how many batches are one pass, in training and in every evaluation. The batches of the set "fresh" come
     from other seeds than those of training.
+
+    Args:
+        batch_size: rows in a batch.
+        epoch: so many batches are one pass, in training and in every evaluation.
+        seed: what everything is drawn from.
     """
 
     dataset = NoData

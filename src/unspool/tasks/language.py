@@ -45,6 +45,12 @@ class Language(TextTask):
     Two losses are measured: "contiguous", in one pass over the split with the state carried, and "windowed", from an
     empty state every `window` tokens. A core that can read only so many tokens begins anew when it is full. Carrying
     the state favours models that remember, so compare like with like.
+
+    Args:
+        batch_size: rows in a batch.
+        length: tokens of a row in a batch.
+        window: tokens of a window of the set "windowed".
+        reset_probability: the share of contiguous batches that begin with an empty state.
     """
 
     preprocessing = LanguageText

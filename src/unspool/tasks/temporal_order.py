@@ -33,6 +33,10 @@ class TemporalOrder(Generated):
     1997, and `triggers=3` its experiment 6b, with eight answers. Shorter rows are padded in front, so that all end
     together; all ranges are inclusive.
 
+    Args:
+        level: how long the rows are, and how far the triggers stand apart.
+        triggers: how many there are in a row.
+
     >>> task = TemporalOrder(batch_size=1)
     >>> batch = task.train_batches()[0]
     >>> "".join(SYMBOLS[i] for i in batch.inputs[0][batch.mask[0]]), "Q R S U".split()[batch.targets[0, -1]]

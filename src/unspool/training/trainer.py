@@ -39,21 +39,42 @@ Loss = Callable[[SequenceModel, Batch, State | None], tuple[Tensor, State]]
 
 
 class Trainer:
-    """Iterate over it: each turn is one optimiser step, and what to do about it is up to you.
+    """Trains a model: an iterator of optimizer steps.
 
         for step in Trainer(model, batches, steps=1000):
             print(step.number, step.loss)
 
-    The budget is in `steps`, `epochs` or `minutes`; with several, whichever ends first. A batch that `carries_state` gets
-    the state that the batch before left, detached: truncated back-propagation through time is a property of the data.
-    `accumulate` cuts each batch in that many parts of rows to save memory; the step stays the same. `ema` is the decay
-    of an exponential moving average of the weights, which `averaged()` puts in their place for a while; 0 is none.
-    Below 1, `teacher_forcing` is the share of the right words that a model goes on from, instead of its own.
-    Weights whose names begin with `freeze` ("core", say) stay as they are.
+    A batch that `carries_state` gets the state that the batch before it left, detached: truncated back-propagation
+    through time is a property of the data. A step follows from the weights, the moments, the carried state and its
+    number: every random number generator is seeded anew from `seed` and that number. So nothing that is drawn between
+    two steps can change a run, and a run that is loaded again has no generator to restore.
 
-    A step follows from the weights, the moments, the carried state and its number: every random number generator is
-    started anew from `seed` and that number. So nothing that anybody draws between two steps can change a run, and a
-    run that is loaded again has no generator to restore.
+    Args:
+        model: on `device`.
+        batches: what to train on.
+        steps: the budget in optimizer steps; of several budgets the first that is used up ends the training, 0 is none.
+        epochs: the budget in passes over the data.
+        minutes: the budget in minutes of training.
+        optimizer: "muon" is for the matrices of cores, with adamw for the other weights.
+        learning_rate: at its highest.
+        betas: the decay of the first and second moments of adam and adamw.
+        momentum: of sgd and rmsprop.
+        weight_decay: of matrices alone.
+        schedule: how the learning rate changes over the budget: "warmup-stable-decay" holds and then falls to zero (Hu
+            et al. 2024, arXiv:2404.06395), "plateau" falls when the validation loss has not improved.
+        warmup: the share of the budget in which the learning rate rises from zero.
+        decay: the share of the budget in which "warmup-stable-decay" falls.
+        drop: what "plateau" multiplies the learning rate by.
+        clip: the largest norm of the gradient; 0: any.
+        accumulate: a batch is cut into so many parts of rows to save memory; the step stays the same.
+        ema: the decay of an exponential moving average of the weights, which `averaged()` puts in their place for a
+            while; 0: none.
+        teacher_forcing: the share of the right tokens that a model goes on from, instead of its own.
+        freeze: weights whose names begin so ("core", say) stay as they are.
+        precision: of matrix products.
+        device: cpu, cuda or mps.
+        seed: of everything that is drawn.
+        loss: gives the loss and the next state; None: the model's own.
     """
 
     def __init__(

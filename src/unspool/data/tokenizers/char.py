@@ -17,6 +17,9 @@ Alphabet = Literal["text", "printable"]
 class Char(Tokenizer):
     """The sorted characters of the training text, or Python's 100 printable ones in their own order.
 
+    Args:
+        alphabet: "text" (what is in the training text) or "printable" (Python's `string.printable`).
+
     >>> Char(alphabet="printable").encode("abcDEF").tolist()
     [10, 11, 12, 39, 40, 41]
     """

@@ -24,6 +24,9 @@ class Word(Tokenizer):
     between words and none around the ends of lines, whatever white space it had. With `punctuation` each mark that is
     not inside a word is a word of its own.
 
+    Args:
+        lower: whether the text is lowercased.
+
     >>> tokenizer = Word().fit("to be or\nnot to be")
     >>> tokenizer.decode(tokenizer.encode("be  not\n here"))
     'be not\n<unk>'
