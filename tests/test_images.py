@@ -37,9 +37,9 @@ def test_patches_are_pieces_in_reading_order():
     lines = patches(image.tobytes(), 4, *shape(4, 1, 0))
     assert [line.tolist() for line in lines] == [line.flatten().tolist() for line in image]
     assert numbers(cut).min() == -1.0 and numbers(torch.tensor([255], dtype=torch.uint8)).item() == 1.0
-    with pytest.raises(ConfigError, match=r"task.patch_width=3") as refused:
+    with pytest.raises(ConfigError, match=r"preprocessor.patch_width=3") as refused:
         shape(32, 4, 3)
-    assert "task.patch_width=2" in refused.value.hint
+    assert "preprocessor.patch_width=2" in refused.value.hint
 
 
 @pytest.mark.parametrize("format", FORMATS)

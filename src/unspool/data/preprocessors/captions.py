@@ -12,9 +12,12 @@ from unspool.data.preprocessors.generation import SourceAndText
 from unspool.data.preprocessors.parallel import prepared
 from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
 from unspool.data.punctuation import join_punctuation
-from unspool.data.readers.images import ENDINGS, numbers, patches, read_image, shape
+from unspool.data.readers.images import ENDINGS, netpbm_width, numbers, patches, read_image, shape
 from unspool.data.tokenizer import Tokenizer, line_break
-from unspool.schema import Count, Natural
+from unspool.schema import Natural
+
+SIDE = 32
+"""The side of images in pixels, where nobody says another."""
 
 
 @preprocessors.register("captioned-image")
@@ -25,7 +28,7 @@ class CaptionedImage(SourceAndText):
 
     Args:
         tokenizer: of the captions.
-        side: images are resized to `side` times `side` pixels.
+        side: images are resized to `side` times `side` pixels; 0: as drawn scenes are (`data.side`), and files to 32.
         patch_height: of a patch, in pixels (0: the whole side).
         patch_width: likewise.
 
@@ -42,12 +45,22 @@ class CaptionedImage(SourceAndText):
     endings: ClassVar[Sequence[str]] = ENDINGS
 
     def __init__(
-        self, tokenizer: Tokenizer, side: Count = 32, patch_height: Natural = 4, patch_width: Natural = 4
+        self, tokenizer: Tokenizer, side: Natural = 0, patch_height: Natural = 4, patch_width: Natural = 4
     ) -> None:
         self.tokenizer, self.side = tokenizer, side
         self.patch_height, self.patch_width = patch_height, patch_width
-        self.patch = shape(side, patch_height, patch_width)
-        self.source = Vectors(3 * self.patch[0] * self.patch[1])
+        self.size = side or SIDE
+
+    @property
+    def patch(self) -> tuple[int, int]:
+        """Height and width of a patch, in pixels. Raises: ConfigError where images cannot be cut so."""
+        return shape(self.size, self.patch_height, self.patch_width)
+
+    @property
+    def source(self) -> Domain:  # type: ignore[override]
+        """The red, green and blue of the pixels of a patch."""
+        height, width = self.patch
+        return Vectors(3 * height * width)
 
     @property
     def inputs(self) -> Domain:  # type: ignore[override]
@@ -68,13 +81,27 @@ class CaptionedImage(SourceAndText):
         """All right captions, one a line."""
         return {"tokenizer": "".join(f"{prepared(caption)}\n" for r in records for caption in r["captions"])}
 
+    def fit(self, records: Sequence[Record]) -> None:
+        """Learn the size of drawn scenes, unless `side` says another."""
+        image = records[0]["image"] if records else None
+        self.size = self.side or (netpbm_width(image) if isinstance(image, bytes) else 0) or SIDE
+        self.patch  # noqa: B018 (it says what does not fit)
+
+    def fitted(self) -> dict[str, Any]:
+        """The side of an image, in pixels."""
+        return {"side": self.size}
+
+    def restore(self, fitted: Mapping[str, Any]) -> None:
+        """Take the side back."""
+        self.size = int(fitted["side"])
+
     def pixels(self, image: Any) -> bytes:
         """The pixels of an image as `unspool.data.readers.images.read_image` takes it, resized."""
-        return read_image(image, self.side)
+        return read_image(image, self.size)
 
     def patches(self, image: Any) -> Tensor:
         """The patches of an image, (S, 3 * height * width) from 0 to 255."""
-        return patches(self.pixels(image), self.side, *self.patch)
+        return patches(self.pixels(image), self.size, *self.patch)
 
     def caption(self, caption: str) -> Tensor:
         """The ids of a raw caption between two line breaks, (U,)."""

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 import warnings
 from dataclasses import dataclass
 from math import isqrt
@@ -18,6 +19,7 @@ from unspool.data.readers.text import unreadable
 from unspool.errors import ConfigError, DataError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none that runs another program
+HEADER = re.compile(rb"P6\n(\d{1,6}) \d{1,6}\n")
 ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
 
@@ -97,6 +99,16 @@ def netpbm(image: bytes, width: int = 0) -> bytes:
     return b"P6\n%d %d\n255\n" % (width, len(image) // (3 * width)) + image
 
 
+def netpbm_width(data: bytes) -> int:
+    """How wide an image in the format PPM is, in pixels; 0 for bytes of another format.
+
+    >>> netpbm_width(netpbm(bytes(12))), netpbm_width(b"GIF89a")
+    (2, 0)
+    """
+    header = HEADER.match(data)
+    return int(header[1]) if header else 0
+
+
 def pixels(data: bytes, name: str, side: int) -> bytes:
     """The red, green and blue of an image file, row by row, resized to `side` times `side` pixels.
 
@@ -174,8 +186,8 @@ def shape(side: int, height: int, width: int) -> tuple[int, int]:
         if side % value:
             fit = max(n for n in range(1, min(value, side) + 1) if side % n == 0)
             raise ConfigError(
-                f"images of {side} x {side} pixels cannot be cut in patches with task.{key}={value}",
-                hint=f"set task.{key}={fit}, or data.side to a multiple of {value}",
+                f"images of {side} x {side} pixels cannot be cut in patches with preprocessor.{key}={value}",
+                hint=f"set preprocessor.{key}={fit}, or preprocessor.side to a multiple of {value}",
             )
     return found
 
