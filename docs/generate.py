@@ -4,21 +4,18 @@ python docs/generate.py            write them
 python docs/generate.py --check    exit with 1 where one is stale, and write nothing
 """
 
-import inspect
 import json
-import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
-import annotated_types as bounds
 from typer.testing import CliRunner
 
 from unspool.build import Ends
 from unspool.cli import app
+from unspool.cli.explain import Setting, argument, prose, settings_of
 from unspool.data.source import Source
 from unspool.data.splits import NoData
 from unspool.data.tokenizer import tokenizers
@@ -26,21 +23,18 @@ from unspool.experiment.claims import claimed
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
-from unspool.recipe import TOKENIZERS, load_recipe, recipe_names
+from unspool.recipe import SHAPES, TOKENIZERS, load_recipe, recipe_groups, recipe_names
 from unspool.registry import Registry
-from unspool.sections import EvaluateOptions, HardwareOptions, SaveOptions, SampleOptions
-from unspool.tasks.legacy import tasks
+from unspool.sections import EvaluateOptions, HardwareOptions, SampleOptions, SaveOptions
+from unspool.tasks.task import tasks
 from unspool.training.optimizers import optimizers
 from unspool.training.schedules import Schedule
 from unspool.training.trainer import Trainer
 
 HERE = Path(__file__).parent
-EQUATION = re.compile(r"[\w', ]+ = ")
 COLUMNS = 96
-ENDLESS = 1e9
-"""A limit this high keeps a machine from harm and tells a reader nothing."""
 
-GIVEN = {"self", "splits", *TOKENIZERS, "seed", "model", "batches"}
+GIVEN = {"splits", "preprocessor", *TOKENIZERS, "seed", "model", "batches", "loss"}
 """Arguments that the surrounding code decides, not the recipe."""
 ENDS = ("embedding", "core", "head", "encoder")
 """Those of a whole model."""
@@ -108,9 +102,15 @@ def fenced(text: str) -> Iterator[str]:
 
 
 def recipe_list() -> str:
-    """The recipes by name, each with its first comment."""
-    rows = [f"| [`{name}`](../src/unspool/recipes/{name}.toml) | {about} |" for name, about in recipe_names().items()]
-    return "\n".join(["| recipe | what it is |", "|---|---|", *rows]) + "\n"
+    """The recipes by shape, each with its first comment and the lecture that it is from."""
+    lines, said = [], recipe_names()
+    for shape, names in recipe_groups().items():
+        lines += ["", f"### Recipes: {shape}", "", f"{SHAPES[shape].capitalize()}.", ""]
+        lines += ["| recipe | what it is | lecture |", "|---|---|---|"]
+        for name in names:
+            lecture = load_recipe(name)["about"]["lecture"].removeprefix("beyond the lectures, ")
+            lines.append(f"| [`{name}`](../src/unspool/recipes/{name}.toml) | {said[name]} | {lecture} |")
+    return "\n".join([*lines, "", ""])
 
 
 def claim_table() -> str:
@@ -118,9 +118,9 @@ def claim_table() -> str:
     notes = json.loads((HERE / "lectures.json").read_text(encoding="utf-8"))
     lines = ["| recipe | lecture | published | claim | ours | minutes a seed |", "|---|---|---|---|---|---|"]
     for name in recipe_names():
-        expect = load_recipe(name).get("expect")
+        expect, lecture = load_recipe(name).get("expect"), load_recipe(name)["about"]["lecture"]
         note = notes.get(name, {})
-        beside = [f"`{name}`", *((expect or {}).get(word, "") for word in ("lecture", "published"))]
+        beside = [f"`{name}`", lecture.removeprefix("beyond the lectures, "), (expect or {}).get("published", "")]
         for claim, bound in claimed(load_recipe(name)).items() if expect else ():
             values = note["claims"][claim]["values"] if note else []
             spread = f" ({min(values):.4g} to {max(values):.4g}, {len(values)} seeds)" if len(values) > 1 else ""
@@ -133,9 +133,15 @@ def claim_table() -> str:
 
 def key_tables() -> str:
     """Every section with its keys."""
-    parts = ["\n## [data]", *datasets(), *shelf("tokenizer", tokenizers), *shelf("task", tasks)]
+    parts = ["\n## [data]", *datasets(), *shelf("tokenizer", tokenizers), "## [preprocessor]", *read_as()]
+    parts += shelf("task", tasks)
     parts += [*shelf("core", cores), *shelf("core.cell", cells, without=("input_size", "hidden_size"))]
-    parts += ["## [model]", *described(SequenceModel, Ends, without=ENDS), "## [train]", *described(Trainer, HardwareOptions)]
+    parts += [
+        "## [model]",
+        *described(SequenceModel, Ends, without=ENDS),
+        "## [train]",
+        *described(Trainer, HardwareOptions),
+    ]
     parts += ["### train.optimizer", prose(optimizers), "### train.schedule", prose(Schedule)]
     for section, cls in (("evaluate", EvaluateOptions), ("sample", SampleOptions), ("save", SaveOptions)):
         parts += [f"## [{section}]", *described(cls)]
@@ -154,6 +160,18 @@ def datasets() -> Iterator[str]:
         yield from described(dataset)
 
 
+def read_as() -> Iterator[str]:
+    """What the [preprocessor] section can say, by the tasks that want it so."""
+    wanted: dict[Any, list[str]] = {}
+    for kind in tasks.kinds():
+        wanted.setdefault(tasks.find(kind).preprocessing, []).append(kind)
+    wanted.pop(None, None)
+    for preprocessing, kinds in wanted.items():
+        if settings_of(preprocessing).keys() - GIVEN:
+            yield f"### [preprocessor] of the task{'s' * (len(kinds) > 1)} {' and '.join(kinds)}"
+            yield from described(preprocessing)
+
+
 def shelf(section: str, registry: Registry[Any], without: tuple[str, ...] = ()) -> Iterator[str]:
     """Every kind that a section can name."""
     title = f"[{section}]" if "." not in section else section
@@ -161,82 +179,34 @@ def shelf(section: str, registry: Registry[Any], without: tuple[str, ...] = ()) 
     yield f"## {title}"
     yield f"`{section}{'.kind' if '.' not in section else ''}` is one of {', '.join(f'`{kind}`' for kind in kinds)}."
     for kind in kinds:
+        cls = registry.find(kind)
         yield f"### {title}: {kind}"
-        yield from described(registry.find(kind), without=without)
+        yield from described(cls, *filter(None, (getattr(cls, "pipeline", None),)), without=without)
 
 
 def described(cls: type, *more: type, without: tuple[str, ...] = ()) -> Iterator[str]:
     """A class by its own words, and the table of its keys; what further classes say goes before what it says."""
     yield prose(cls)
-    rows: dict[str, tuple[str, Any]] = {}
+    rows: dict[str, tuple[str, Setting]] = {}
     for source in (cls, *more):
-        hints = get_type_hints(source.__init__, include_extras=True)
-        for name, parameter in inspect.signature(source).parameters.items():
-            if name not in GIVEN and name not in without and parameter.kind is not parameter.VAR_KEYWORD:
-                rows[name] = (takes(hints[name]), parameter.default)
-    for extra in more:
-        names, said = ", ".join(f"`{name}`" for name in inspect.signature(extra).parameters), prose(extra)
-        yield f"{names}: {said[0].lower()}{said[1:]}"
+        own = {n: s for n, s in settings_of(source).items() if n not in GIVEN and n not in without}
+        for name, setting in own.items():
+            rows[name] = argument(source, name) or rows.get(name, ("",))[0], setting
+        if source is not cls and own:
+            yield f"{', '.join(f'`{name}`' for name in own)}: {prose(source)[0].lower()}{prose(source)[1:]}"
     if not rows:
         yield "It has no keys."
         return
-    lines = [f"| `{name}` | {what} | {shown(default)} |" for name, (what, default) in rows.items()]
-    yield "\n".join(["| key | takes | default |", "|---|---|---|", *lines])
-
-
-def prose(thing: Callable[..., Any]) -> str:
-    """The docstring of a class or function without its examples; equations are set as code."""
-    text = inspect.cleandoc(thing.__doc__ or "").partition(">>>")[0].strip()
-    paragraphs: list[str] = []
-    for paragraph in text.split("\n\n"):
-        if paragraph.startswith("    "):  # an example of code, and what led to it
-            paragraphs = []
-        elif EQUATION.match(paragraph):
-            paragraphs.append("\n".join(f"    {line}" for line in paragraph.split("\n")))
-        else:
-            paragraphs.append(paragraph)
-    return "\n\n".join(paragraphs)
-
-
-def takes(annotation: Any) -> str:
-    """The values that an annotation allows, in words."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return bounded(arguments[0], [rule for extra in arguments[1:] for rule in getattr(extra, "metadata", [extra])])
-    if origin is Literal:
-        return ", ".join(f'`"{value}"`' for value in arguments)
-    if origin is tuple and Ellipsis in arguments:
-        return f"a list, each a {takes(arguments[0])}"
-    if origin is tuple:
-        return f"a list of {len(arguments)}, each a {takes(arguments[0])}"
-    if origin in (Union, UnionType):
-        return " or ".join(dict.fromkeys(map(takes, arguments)))
-    plain = {bool: "`true`, `false`", str: "text", int: "whole number", float: "number"}
-    return plain.get(annotation, "a table of a kind and its keys")
-
-
-def bounded(kind: type, rules: list[Any]) -> str:
-    """A number within its limits, in words."""
-    words = []
-    for rule in rules:
-        if isinstance(rule, bounds.Le) and rule.le >= ENDLESS:
-            continue
-        if isinstance(rule, bounds.Gt):
-            words.append("1 or more" if kind is int and rule.gt == 0 else f"above {rule.gt}")
-        elif isinstance(rule, bounds.Ge):
-            words.append(f"{rule.ge} or more")
-        elif isinstance(rule, bounds.Lt):
-            words.append(f"below {rule.lt}")
-        elif isinstance(rule, bounds.Le):
-            words.append(f"at most {rule.le}")
-    return ", ".join([takes(kind), *words])
-
-
-def shown(default: Any) -> str:
-    """A default as TOML writes it."""
-    if default is inspect.Parameter.empty:
-        return "must be given"
-    return f"`{json.dumps(default, ensure_ascii=False)}`"
+    explained = any(said for said, _ in rows.values())
+    lines = (
+        ["| key | what it is | takes | default |", "|---|---|---|---|"]
+        if explained
+        else ["| key | takes | default |", "|---|---|---|"]
+    )
+    for name, (said, setting) in rows.items():
+        cells = [f"`{name}`", *([said] if explained else []), setting.takes, setting.default or "must be given"]
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    yield "\n".join(lines)
 
 
 if __name__ == "__main__":

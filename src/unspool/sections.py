@@ -72,9 +72,9 @@ class HardwareOptions:
     """What the [train] section says of the machine.
 
     Args:
-        precision: of matrix products; "auto" measures which is fastest here.
-        threads: of the processor; 0 picks the fastest number.
-        device: cpu, cuda, mps or auto.
+        precision: the precision of matrix products; "auto" measures which is fastest here.
+        threads: how many threads of the processor; 0 picks the fastest number.
+        device: where to train: cpu, cuda, mps, or auto for the fastest.
     """
 
     precision: Literal["auto", PrecisionName] = "auto"

@@ -1,8 +1,9 @@
 """What the settings of a recipe mean, from the docstrings and annotations of the constructors that read them."""
 
 import inspect
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from textwrap import wrap
 from types import UnionType
@@ -112,8 +113,7 @@ def section_readers(recipe: Mapping[str, Any]) -> dict[str, tuple[list[str], lis
 
     full, task = complete(dict(recipe)), task_class(dict(recipe))
     found: dict[str, tuple[list[str], list[Callable[..., Any]]]] = {"data": ([], [task.dataset])}
-    own = [task, *filter(None, (task.pipeline,))]
-    found["task"] = tasks.kinds(), own
+    found["task"] = tasks.kinds(), [task] if task.pipeline is None else [task, task.pipeline]
     if task.preprocessing is not None:
         found["preprocessor"] = [], [task.preprocessing]
         for name in task.preprocessing.tokenizers:
@@ -121,8 +121,8 @@ def section_readers(recipe: Mapping[str, Any]) -> dict[str, tuple[list[str], lis
     for name in ("core", "encoder"):
         if name in full:
             found[name] = cores.kinds(), [cores.find(full[name]["kind"])]
-    more = {"model": [Ends], "train": [HardwareOptions]}
-    return found | {name: ([], [cls, *more.get(name, ())]) for name, cls in SECTIONS.items()}
+    more: dict[str, list[Callable[..., Any]]] = {"model": [Ends], "train": [HardwareOptions]}
+    return found | {name: ([], [*more.get(name, ()), cls]) for name, cls in SECTIONS.items()}
 
 
 def settings_of(*readers: Callable[..., Any]) -> dict[str, Setting]:
@@ -150,15 +150,25 @@ def meaning(reader: Callable[..., Any], name: str) -> str:
     >>> meaning(SplitOptions, "valid")
     'The share for validation, where validation has no file or folder of its own.'
     """
-    texts = [inspect.cleandoc(one.__dict__.get("__doc__") or "") for one in getattr(reader, "__mro__", (reader,))]
-    for text in texts:
-        if name in (found := arguments(text)):
-            return found[name][:1].upper() + found[name][1:]
-    for text in texts:
+    if found := argument(reader, name):
+        return found
+    for text in docstrings(reader):
         for sentence in re.split(r"(?<=[.:])\s+(?=[A-Z`])", " ".join(prose(text).split())):
-            if re.search(rf"`{name}`", sentence):
+            if f"`{name}`" in sentence:
                 return sentence
     return ""
+
+
+def argument(reader: Callable[..., Any], name: str) -> str:
+    """The entry of an argument under "Args:"; "" where there is none."""
+    entries = (arguments(text).get(name, "") for text in docstrings(reader))
+    found = next(filter(None, entries), "")
+    return found[:1].upper() + found[1:]
+
+
+def docstrings(reader: Callable[..., Any]) -> list[str]:
+    """The docstring of a function; those of a class and of the classes that it is made from."""
+    return [inspect.cleandoc(one.__dict__.get("__doc__") or "") for one in getattr(reader, "__mro__", (reader,))]
 
 
 def arguments(docstring: str) -> dict[str, str]:
@@ -189,11 +199,13 @@ def paragraph(thing: Callable[..., Any]) -> str:
 
 
 def prose(thing: Callable[..., Any] | str) -> str:
-    """A docstring, or that of a class or function, without its examples; equations are set as code."""
+    """A docstring, or that of a class or function, without arguments and examples; equations are set as code."""
     said = thing if isinstance(thing, str) else inspect.cleandoc(thing.__doc__ or "")
     text = said.partition(">>>")[0].strip()
     paragraphs: list[str] = []
     for part in text.split("\n\n"):
+        if part.startswith(("Args:", "Returns:", "Raises:")):
+            continue
         if part.startswith("    "):  # an example of code, and what led to it
             paragraphs = []
         elif EQUATION.match(part):
@@ -228,7 +240,7 @@ def bounded(kind: type, rules: list[Any]) -> str:
     """A number within its limits, in words."""
     words: list[str] = []
     for rule in rules:
-        if isinstance(rule, bounds.Le) and rule.le >= ENDLESS:
+        if isinstance(rule, bounds.Le) and float(rule.le) >= ENDLESS:  # type: ignore[arg-type]
             continue
         if isinstance(rule, bounds.Gt):
             words.append("1 or more" if kind is int and rule.gt == 0 else f"above {rule.gt}")
@@ -242,16 +254,13 @@ def bounded(kind: type, rules: list[Any]) -> str:
 
 
 def shown(default: Any) -> str:
-    """A default as TOML writes it; "" where there is none."""
-    from unspool.recipe import dump_recipe
+    """A default as TOML writes it; "" where there is none.
+
+    >>> shown(True), shown((0.9, 0.95)), shown("a")
+    ('`true`', '`[0.9, 0.95]`', '`"a"`')
+    """
+    from unspool.recipe import plain
 
     if default is inspect.Parameter.empty:
         return ""
-    return f"`{dump_recipe({'x': default}).removeprefix('x = ').strip()}`"
-
-
-def table_of(settings: Mapping[str, Setting]) -> Iterator[str]:
-    """Settings as the rows of a table in Markdown."""
-    yield "| key | takes | default |"
-    yield "|---|---|---|"
-    yield from (f"| `{name}` | {one.takes} | {one.default or 'must be given'} |" for name, one in settings.items())
+    return f"`{json.dumps(plain(default), ensure_ascii=False)}`"  # what TOML and JSON write the same way

@@ -56,10 +56,10 @@ class Trainer:
         epochs: the budget in passes over the data.
         minutes: the budget in minutes of training.
         optimizer: "muon" is for the matrices of cores, with adamw for the other weights.
-        learning_rate: at its highest.
+        learning_rate: the learning rate at its highest.
         betas: the decay of the first and second moments of adam and adamw.
-        momentum: of sgd and rmsprop.
-        weight_decay: of matrices alone.
+        momentum: the momentum of sgd and rmsprop.
+        weight_decay: the decay of weights, of matrices alone.
         schedule: how the learning rate changes over the budget: "warmup-stable-decay" holds and then falls to zero (Hu
             et al. 2024, arXiv:2404.06395), "plateau" falls when the validation loss has not improved.
         warmup: the share of the budget in which the learning rate rises from zero.
@@ -71,8 +71,8 @@ class Trainer:
             while; 0: none.
         teacher_forcing: the share of the right tokens that a model goes on from, instead of its own.
         freeze: weights whose names begin so ("core", say) stay as they are.
-        precision: of matrix products.
-        device: cpu, cuda or mps.
+        precision: the precision of matrix products.
+        device: where the model is: cpu, cuda or mps.
         seed: of everything that is drawn.
         loss: gives the loss and the next state; None: the model's own.
     """
