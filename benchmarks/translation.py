@@ -16,7 +16,12 @@ from common import environment, report, say
 
 from unspool.runs.run import Run
 
-BINS = {"bleu_to_8": "to 8", "bleu_to_12": "9 to 12", "bleu_to_16": "13 to 16", "bleu_beyond": "beyond 16"}
+BINS = {
+    "up_to_8_words": "to 8",
+    "9_to_12_words": "9 to 12",
+    "13_to_16_words": "13 to 16",
+    "over_16_words": "beyond 16",
+}
 
 
 def main() -> None:
@@ -35,7 +40,9 @@ def main() -> None:
 def judged(folder: Path, split: str) -> dict:
     """A run's figures on a split."""
     found = Run.load(folder).evaluate(split)
-    row = {"run": folder.name, "perplexity": found["taught"]["perplexity"], **found["written"]}
+    row = {"run": folder.name, "perplexity": found[f"{split}/teacher_forced/perplexity"]}
+    row |= {name: found[f"{split}/generated/{name}"] for name in ("bleu", "sacrebleu", "chrf")}
+    row |= {group: found[f"{split}/generated:{group}/bleu"] for group in BINS}
     say(f"{folder.name:<24} {row['bleu']:.1f} BLEU: " + ", ".join(f"{n} {row[k]:.1f}" for k, n in BINS.items()))
     return row
 

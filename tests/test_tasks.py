@@ -8,14 +8,15 @@ from random import Random
 import pytest
 import torch
 
-from conftest import trained
 from unspool import build
 from unspool.batch import Tokens
+from unspool.data.predictions import Text
+from unspool.data.preprocessors.programs import SYMBOLS as SYMBOLS_OF_PROGRAMS
 from unspool.data.splits import NoData
 from unspool.data.synthetic.programs import Code, condition, pair, program, variable
 from unspool.errors import ConfigError
+from unspool.runs.evaluation import evaluate_generation
 from unspool.tasks.execute import SLIDES
-from unspool.tasks.execute import SYMBOLS as SYMBOLS_OF_PROGRAMS
 from unspool.tasks.temporal_order import LEVELS, SYMBOLS, THREE
 
 GENERATED = {
@@ -31,8 +32,9 @@ GENERATED = {
 }
 
 
-def made(kind, seed=0, **options):
-    return build.task({"task": {"kind": kind, **options}, "seed": seed}, NoData().read())
+def made(kind, seed=0, preprocessor=(), **options):
+    recipe = {"task": {"kind": kind, **options}, "preprocessor": dict(preprocessor), "seed": seed}
+    return build.task(recipe, NoData().read())
 
 
 @pytest.mark.parametrize("kind", GENERATED)
@@ -41,7 +43,9 @@ def test_batches_follow_from_seed_and_number_and_evaluations_have_others(kind):
     assert torch.equal(one.train_batches()[5].inputs, same.train_batches()[5].inputs)
     assert not torch.equal(one.train_batches()[5].inputs, other.train_batches()[5].inputs)
     assert not torch.equal(one.train_batches()[5].inputs, one.train_batches()[6].inputs)
-    seen = [one.train_batches()[0].inputs] + [next(iter(one.eval_sets(s).values())).batches[0].inputs for s in ("valid", "test")]
+    seen = [one.train_batches()[0].inputs] + [
+        next(iter(one.eval_sets(s).values())).batches[0].inputs for s in ("valid", "test")
+    ]
     assert not any(torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
     assert one.train_batches().epoch > 0
 
@@ -223,7 +227,7 @@ def test_the_combined_curriculum_is_half_of_each():
 def test_reverse():
     lengths = set()
     for number in range(5):
-        batch = made("reverse", size=6, length=4).train_batches()[number]
+        batch = made("reverse", preprocessor={"size": 6}, length=4).train_batches()[number]
         for row in range(len(batch.inputs)):
             there, looked = batch.mask[row], batch.source_mask[row]
             source, said = batch.source[row, looked].tolist(), batch.targets[row, there].tolist()
@@ -233,31 +237,42 @@ def test_reverse():
     assert lengths == {1, 2, 3, 4}
 
 
-def test_executing_is_told_by_length_and_nesting_for_sums_and_for_the_slides():
-    """Somebody who answers short programs right and others wrong is told so, cell by cell."""
+def test_executing_is_measured_by_length_and_nesting_for_sums_and_for_the_slides():
+    """A pipeline that is right for short programs and wrong for others gets the values of that, cell by cell."""
     task = made("execute", length=2, nesting=2, batch_size=20)
+    generated = task.generation_sets("valid")["generated"]
 
-    def score(batches, mark):
-        marks = {"solved": [0.0, 0.0]}
-        for number in range(batches.epoch):
-            batch = batches[number]
-            right = torch.nn.functional.one_hot(batch.targets, task.targets.size).float()
-            easy = batch.mask.sum(dim=1) < 28
-            said = torch.where(easy.view(-1, 1, 1), right, right.roll(1, -1))
-            for name, (amount, over) in mark(said, batch).items():
-                if name in marks:
-                    marks[name] = [marks[name][0] + amount, marks[name][1] + over]
-        return {name: amount / over for name, (amount, over) in marks.items()}
+    class Short:
+        def predict(self, records):
+            for record in records:
+                text = record["target"] if len(record["source"]) < 24 else "?"
+                yield Text(text, list(text), -1.0)
 
-    figures, drawn = task.finals("valid", trained(score=score))
-    found = figures["executed"]
-    assert found["addition"] == 1.0 and found["slides"] == 0.0, "a sum is short, the slides' programs are long"
-    assert found["length_1_nesting_1"] > found["length_2_nesting_2"]
+    found, drawn = evaluate_generation(Short(), generated)
+    values = {group.removeprefix(":"): value for (group, _), value in found.items()}
+    assert values["addition"] == 1.0 and values["slides"] == 0.0, "a sum is short, the slides' programs are long"
+    assert values["length_1_nesting_1"] > values["length_2_nesting_2"]
     assert [len(row) for row in drawn["solved"].values] == [2, 2]
-    assert drawn["solved"].values[0][1] == found["length_1_nesting_2"]
+    assert drawn["solved"].values[0][1] == values["length_1_nesting_2"]
+    assert len(generated.records) == 5 * 5 * 20 + 2
+    assert all(record["target"] == printed_by_python(record["source"]) for record in generated.records[::25])
 
 
-def test_no_program_of_an_exam_is_ever_trained_on_and_only_the_chosen_operations_are_asked():
+def test_programs_to_generate_are_those_that_were_read_before():
+    """The first cell that is as hard as training has the programs of the batches that are read, teacher-forced."""
+    task = made("execute", length=2, nesting=2, batch_size=20, epoch=5)
+    records = task.generation_sets("valid")["generated"].records
+    cell = [record["source"] for record in records if record["group"] == "length_2_nesting_2"]
+    batches = task.eval_sets("valid")["fresh"].batches
+    texts = [
+        "".join(SYMBOLS_OF_PROGRAMS[i] for i in ids[here]).partition("#")[0]
+        for number in range(5)
+        for ids, here in zip(batches[number].inputs, batches[number].mask, strict=True)
+    ]
+    assert texts == cell
+
+
+def test_no_program_of_an_evaluation_is_ever_trained_on_and_only_the_chosen_operations_are_used():
     task = made("execute", length=1, nesting=1, batch_size=300, operations=["pair"], curriculum="none", epoch=2)
 
     def programs(batches):
@@ -266,7 +281,10 @@ def test_no_program_of_an_exam_is_ever_trained_on_and_only_the_chosen_operations
         assert all(re.fullmatch(r"print\(\(\d[+-]\d\)\)", text) for text in texts)
         return texts
 
-    train, valid, test = programs(task.train_batches()), *(programs(task.exams(name)["fresh"]) for name in ("valid", "test"))
+    train, valid, test = (
+        programs(task.train_batches()),
+        *(programs(task.eval_sets(name)["fresh"].batches) for name in ("valid", "test")),
+    )
     assert len(train) > 100 and min(len(valid), len(test)) > 10
     assert not train & valid and not train & test and not valid & test
     with pytest.raises(ConfigError, match="names none"):
