@@ -17,6 +17,7 @@ from unspool.data.synthetic.five_series import five_series
 from unspool.data.synthetic.flight import Ball, flight, fly
 from unspool.errors import DataError
 from unspool.experiment.experiment import Experiment
+from unspool.generate.engine import window_start
 from unspool.generate.rollout import Roller
 from unspool.metrics.forecast import covered, crps, gaussian_crps, mase, naive_error
 from unspool.models.sequence import SequenceModel
@@ -77,7 +78,8 @@ def test_a_window_is_read_anew_at_each_step(options):
     said = Roller(net)(prompt, 9, window=window if options["kind"] == "recurrent" else 0)
     every = torch.cat([prompt, said], dim=1)
     for step in range(9):
-        seen = every[:, max(0, 5 + step - window) : 5 + step]
+        begin = 5 + step - window if options["kind"] == "recurrent" else window_start(5 + step, window)
+        seen = every[:, max(0, begin) : 5 + step]
         with torch.no_grad():
             torch.testing.assert_close(said[:, step], net(seen, net.start(seen))[0][:, -1], atol=1e-6, rtol=0)
 

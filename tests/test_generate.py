@@ -7,6 +7,7 @@ import torch
 
 from unspool.batch import Tokens
 from unspool.data.tokenizer import tokenizers
+from unspool.generate.engine import Engine
 from unspool.generate.sampling import (
     Sampling,
     greedy,
@@ -17,7 +18,8 @@ from unspool.generate.sampling import (
     top_k,
     top_p,
 )
-from unspool.generate.text import candidates, write
+from unspool.generate.stream import stream_text
+from unspool.generate.text import candidates, read_prompt
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.ends import embedding, head
@@ -95,13 +97,14 @@ def test_what_comes_out_goes_in_again(model):
 
 
 def test_text_streams_and_repeats_itself(model, tokenizer):
-    once, again = ("".join(write(model, tokenizer, "the ", 30, Sampling(), seed=2)) for _ in range(2))
+    once, again = ("".join(stream_text(Engine(model), tokenizer, "the ", length=30, seed=2)) for _ in range(2))
     assert once == again and len(once) == 30
-    assert once != "".join(write(model, tokenizer, "the ", 30, Sampling(), seed=3))
+    assert once != "".join(stream_text(Engine(model), tokenizer, "the ", length=30, seed=3))
 
 
 def test_candidates_come_likeliest_first(model, tokenizer):
-    made = candidates(model, tokenizer, "the ", 10, Sampling(), 5, seed=0)
+    engine = Engine(model)
+    made = candidates(engine, tokenizer, read_prompt(engine, tokenizer, "the "), 10, Sampling(), 5)
     scores = [c.log_probability for c in made]
     assert scores == sorted(scores, reverse=True) and len({c.text for c in made}) == 5
     ids = torch.as_tensor(tokenizer.encode("the " + made[0].text))[None]
@@ -113,5 +116,5 @@ def test_candidates_come_likeliest_first(model, tokenizer):
 
 def test_writing_leaves_the_random_numbers_of_training_alone(model, tokenizer):
     before = torch.get_rng_state()
-    list(write(model, tokenizer, "the ", 5, Sampling(), seed=2))
+    list(stream_text(Engine(model), tokenizer, "the ", length=5, seed=2))
     assert torch.equal(before, torch.get_rng_state())

@@ -71,7 +71,7 @@ def lies_about_likelihood(*given, **named):
     return (drawn._replace(log_probability=drawn.log_probability - 1) for drawn in written(*given, **named))
 
 
-lstm_tick, visible, held, written = lstm.LSTM.tick, cache._visible, cache._held, states.stream
+lstm_tick, visible, held, written = lstm.LSTM.tick, cache._visible, cache._held, states.sample_tokens
 BUGS = [
     (peephole.Peephole, "tick", remembers_elsewhere, "cell peephole", "whole = in chunks = step by step"),
     (peephole.Peephole, "tick", mixes_rows, "cell peephole", "batch = single"),

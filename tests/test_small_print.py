@@ -19,6 +19,7 @@ from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, ConfigError, TrainingError
 from unspool.experiment.events import Evaluated, Sampled
 from unspool.experiment.experiment import Experiment
+from unspool.generate.engine import Engine
 from unspool.generate.sampling import (
     Sampling,
     greedy,
@@ -29,7 +30,7 @@ from unspool.generate.sampling import (
     top_k,
     top_p,
 )
-from unspool.generate.text import write
+from unspool.generate.stream import stream_text
 from unspool.look.watch import watch
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
@@ -365,34 +366,36 @@ def test_every_option_of_sampling_does_something(options, filters):
     assert torch.equal(ours, theirs) and torch.equal(ours, logits) == (not options)
 
 
-def test_half_a_character_at_the_end_is_shown():
+def test_half_a_character_at_the_end_waits_in_the_state():
     tokenizer = tokenizers.build("tokenizer", "byte")
     torch.manual_seed(0)
     core = cores.build("core", "recurrent", width=4)
     made = SequenceModel(embedding(Tokens(256), 4), core, head(Tokens(256), 4))
     with torch.no_grad():
         made.head.bias[0xC3] = 1e9  # the first half of an accented letter, for ever
-    assert "".join(write(made, tokenizer, "a", 3, Sampling())) == "\ufffd" * 3
+    stream = stream_text(Engine(made), tokenizer, "a", length=3)
+    assert "".join(stream) == "\ufffd" * 2 and stream.state.pending == b"\xc3"
 
 
 def test_a_character_of_another_split_is_known():
     splits = Splits("to be or not to be", "zebra")
     task = build.task({"tokenizer": "char"}, splits)
-    assert task.tokenizer.unknown("zebra") == []
+    assert task.preprocessor.tokenizer.unknown("zebra") == []
     words = build.task({"tokenizer": "word"}, splits)
-    assert words.tokenizer.unknown("zebra") == ["zebra"]
+    assert words.preprocessor.tokenizer.unknown("zebra") == ["zebra"]
 
 
 def test_the_figures_of_a_split_are_those_of_its_own_text():
     splits = Splits("née " * 100, "née à née à née", "né")
     task = build.task({"tokenizer": "word", "task": {"kind": "language", "window": 3, "length": 5}}, splits)
-    figures = task.figures("valid", 1.0, {})  # 5 words, 15 characters, 20 bytes
+    sets = task.eval_sets("valid")
+    figures = sets["contiguous"].derived(1.0)  # 5 words, 15 characters, 20 bytes
     assert figures["bits_per_character"] == pytest.approx(5 / math.log(2) / 15)
     assert figures["bits_per_byte"] == pytest.approx(5 / math.log(2) / 20)
     assert figures["perplexity"] == pytest.approx(math.e)
-    exams = task.exams("valid")
-    assert [batch.inputs.shape[1] for batch in (exams["carried"][0], exams["windowed"][0])] == [4, 3]
-    assert torch.equal(exams["carried"][0].inputs[0], task.ids["valid"][:-1])
+    contiguous, windowed = (sets[name].batches[0] for name in ("contiguous", "windowed"))
+    assert [batch.inputs.shape[1] for batch in (contiguous, windowed)] == [4, 3]
+    assert torch.equal(contiguous.inputs[0], task.ids["valid"][:-1])
 
 
 def test_a_task_trains_on_what_its_recipe_says():
@@ -438,10 +441,10 @@ def test_the_averaged_model_is_the_one_that_is_judged_saved_and_sampled(tmp_path
     last = Run.load(tmp_path / "run", which="last")
     average = dict(zip(dict(experiment.model.named_parameters()), experiment.trainer.average, strict=True))
     assert all(torch.equal(value, average[name]) for name, value in last.model.named_parameters())
-    assert last.evaluate()["carried"]["loss"] == pytest.approx(judged(events)[-1].figures["loss"], abs=1e-6)
+    assert last.evaluate()["valid/contiguous/loss"] == pytest.approx(judged(events)[-1].values["loss"], abs=1e-6)
     (sampled,) = (event for event in events if isinstance(event, Sampled))
-    sampling = Sampling(temperature=experiment.showing.temperature)
-    assert sampled.text == "".join(last.stream(sampled.prompt, 30, sampling, seed=sampled.number))
+    sampling = Sampling(temperature=experiment.sections.sample.temperature)
+    assert sampled.text == "".join(last.stream(sampled.prompt, length=30, sampling=sampling, seed=sampled.number))
 
 
 def test_the_best_model_is_kept_through_worse_ones_and_a_resume(tmp_path):
@@ -455,7 +458,7 @@ def test_the_best_model_is_kept_through_worse_ones_and_a_resume(tmp_path):
         if getattr(event, "number", 0) == 10:
             experiment.stop()
     events += list(Experiment.resume(tmp_path / "run"))
-    losses = [event.figures["loss"] for event in judged(events)]
+    losses = [event.values["loss"] for event in judged(events)]
     best = losses.index(min(losses)) + 1
     assert len(losses) == 12 and best < 9
     assert [event.number for event in judged(events) if event.best][-1] == best
@@ -539,8 +542,8 @@ def test_a_manifest_names_every_file(tmp_path):
 def test_validation_looks_at_the_validation_text():
     splits = Splits("ab" * 20, "abba", "baab")
     task = build.task({"tokenizer": "char"}, splits)
-    shown = {name: task.exams(name)["carried"][0] for name in ("valid", "test")}
-    assert {name: task.tokenizer.decode(batch.targets[0]) for name, batch in shown.items()} == {
+    shown = {name: task.eval_sets(name)["contiguous"].batches[0] for name in ("valid", "test")}
+    assert {name: task.preprocessor.tokenizer.decode(batch.targets[0]) for name, batch in shown.items()} == {
         "valid": "bba", "test": "aab",
     }  # fmt: skip
 

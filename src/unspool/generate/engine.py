@@ -15,7 +15,7 @@ from unspool.generate.state import State, new_seed
 from unspool.models.sequence import SequenceModel
 from unspool.nn.density import Density
 from unspool.nn.part import State as CoreState
-from unspool.nn.part import fork
+from unspool.nn.part import fork, map_state
 
 CHUNK = 4096
 """So many tokens are read at a time, so that memory does not grow with the length of a prompt."""
@@ -203,6 +203,7 @@ class Engine:
         with self._resting(), torch.inference_mode():
             for chunk in inputs.split(CHUNK, dim=1):
                 hidden, core = self.model.think(chunk, core)
+            core = map_state(Tensor.contiguous, core)  # as it is after saving: kernels round by the order in memory
             last = hidden[:, -1]
             return core, last if inputs.is_floating_point() else self.model.head(last)
 

@@ -1,7 +1,7 @@
 """What a model knows after reading: a value that can be kept, copied, saved and gone on with."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import SystemRandom
@@ -74,7 +74,7 @@ class State:
 
     def fork(self) -> "State":
         """A copy that shares no memory with this state."""
-        return self._map(Tensor.clone)
+        return self._map(lambda value: value.clone(memory_format=torch.contiguous_format))
 
     def select(self, rows: Int[Tensor, " R"]) -> "State":
         """The state of some rows of the batch, in that order; a row may be repeated."""
@@ -256,25 +256,29 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def _check(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that are not those of this model; where the empty state has no slots, there may be any number."""
+    """Refuse tensors that are not those of this model.
+
+    Where the empty state has no slots there may be any number, the same in all tensors of a cache.
+    """
     strange = sorted(found.keys() ^ wanted.keys())
     if strange:
         raise _damaged(path, f"{strange[0]} is {'missing' if strange[0] in wanted else 'not part of this model'}")
+    slots: dict[str, tuple[int, ...]] = {}
     for name, value in found.items():
         model = wanted[name]
         if name == "ids":
             fits = value.dim() == model.dim() and len(value) == 1 and value.shape[2:] == model.shape[2:]
         else:
-            fits = value.dim() == model.dim() and _alike(value.shape, model.shape)
+            fits = value.dim() == model.dim() and all(
+                a == b or b == 0 for a, b in zip(value.shape, model.shape, strict=False)
+            )
+            free = tuple(size for size, usual in zip(value.shape, model.shape, strict=False) if usual == 0)
+            fits = fits and (not free or slots.setdefault(name.rpartition(".")[0], free) == free)
         if not fits or value.dtype != model.dtype:
             raise _damaged(
                 path,
                 f"{name} is {value.dtype} {tuple(value.shape)}, and {model.dtype} {tuple(model.shape)} is expected",
             )
-
-
-def _alike(found: Iterable[int], wanted: Iterable[int]) -> bool:
-    return all(a == b or b == 0 for a, b in zip(found, wanted, strict=True))
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:
