@@ -25,10 +25,10 @@ from unspool.look.measures import (
 )
 from unspool.look.record import Progress, Record, keeps, record, spoken
 from unspool.look.views import Attention, Embeddings, Gradient, Map, Neuron, Neurons, Rows, Surprise, Trajectory, Units
+from unspool.metrics.alignment import diagonal
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell
 from unspool.schema import Count
-from unspool.tasks.translate import diagonal
 
 Vocabulary = Callable[[Sequence[int]], list[str]]
 """What ids are called."""

@@ -7,6 +7,7 @@ import torch
 
 from unspool import build
 from unspool.batch import Batch
+from unspool.data.preprocessors.generation import GeneratedText
 from unspool.data.preprocessors.preprocessor import Preprocessor
 from unspool.data.probe import Probe, name_batch
 from unspool.data.tokenizer import Tokenizer, save_text
@@ -79,12 +80,14 @@ def probe_of_text(run: "Run", text: str, target_text: str = "") -> Probe:
     if not issubclass(task.pipeline, Predictor):  # type: ignore[arg-type]
         refuse_target(run, target_text)
         return probe_of_tokens(text, preprocessor, next_tokens=True)
-    if preprocessor.source is None and "target" not in preprocessor.tokenizers and hasattr(preprocessor, "tokenizer"):
+    if not isinstance(preprocessor, GeneratedText) and hasattr(preprocessor, "tokenizer"):
         refuse_target(run, target_text)
         return probe_of_tokens(text, preprocessor, next_tokens=False)
     record = dict(as_record(text, list(preprocessor.fields)))
-    if preprocessor.source is not None:
+    if isinstance(preprocessor, GeneratedText):
         record["target"] = target_text or run.predict(record).text
+    else:
+        refuse_target(run, target_text)
     batch = preprocessor.collate([preprocessor.encode(record)])
     return name_batch(batch, preprocessor, features_of(batch, preprocessor))
 

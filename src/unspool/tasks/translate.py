@@ -12,7 +12,7 @@ from unspool.data.preprocessors.parallel import ParallelText
 from unspool.data.preprocessors.preprocessor import Record
 from unspool.metrics.alignment import SENTENCES, Diagonal, attention_maps
 from unspool.metrics.drawings import Drawing
-from unspool.metrics.metric import GenerationSet
+from unspool.metrics.metric import GenerationSet, MetricFactory
 from unspool.metrics.text import Bleu, LineScores
 from unspool.schema import Count, Natural
 from unspool.tasks.task import tasks
@@ -49,7 +49,7 @@ class Translate(SourceToText):
         if split not in self.records:
             return {}
         records, preprocessor = self.records[split], self.preprocessor
-        metrics = [
+        metrics: list[MetricFactory] = [
             partial(Bleu, preprocessor.references),
             partial(LineScores, lambda record: record["target"], preprocessor.lower),
             Diagonal,

@@ -45,7 +45,10 @@ class Symbols(SourceAndText):
     def encode(self, record: Record) -> Row:
         """The ids of the source (S,), and of the target between two ends (U,)."""
         source = torch.tensor(self.symbols(str(record.get("source", ""))))
-        return Row(source, self.framed(self.symbols(str(record["target"]))) if "target" in record else None)
+        if "target" not in record:
+            return Row(source)
+        target = str(record["target"])
+        return Row(source, self.framed(self.symbols(target) if target.strip() else []))
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """The numbers."""

@@ -115,9 +115,9 @@ def pixels(data: bytes, name: str, side: int) -> bytes:
     What is transparent becomes white, and of a moving picture the first frame is taken. Errors: DataError for what is
     no image, is not whole, or is too large.
     """
-    plain = data.removeprefix(b"P6\n%d %d\n255\n" % (side, side))
-    if len(plain) == 3 * side * side < len(data):
-        return plain  # drawn scenes need no Pillow
+    raw = data.removeprefix(b"P6\n%d %d\n255\n" % (side, side))
+    if len(raw) == 3 * side * side < len(data):
+        return raw  # drawn scenes need no Pillow
     try:
         from PIL import Image, ImageOps
     except ImportError:
