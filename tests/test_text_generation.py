@@ -201,3 +201,20 @@ def test_prompts_are_rows_without_targets():
         "-12."
     ] * 2
     assert torch.equal(whole.inputs[:, 1:][whole.mask[:, 1:]], whole.targets[:, :-1][whole.mask[:, 1:]])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"), [("translate", "eins, rot!", "one, red!"), ("reverse", "0 1", "1 0")]
+)
+def test_look_reads_the_models_own_answer_or_another(runs, name, text, said):
+    run = Run.load(runs / name)
+    own, same = run.look(text), run.look(text, target_text=said)
+    assert own.probe.targets == same.probe.targets and len(own.probe.source[0]) == len(
+        run.preprocessor.encode({"source": text}).input
+    )
+
+
+def test_look_reads_a_program_and_its_output(runs):
+    look = Run.load(runs / "execute").look("print((3+4))", target_text="7")
+    assert "".join(look.probe.tokens[0]) == "print((3+4))#7" and "".join(look.probe.targets[0]) == "7."
+    assert not any(look.probe.targets[0][:12])
