@@ -95,6 +95,7 @@ def place(tmp_path_factory):
 @pytest.fixture
 def clean_shelves(monkeypatch):
     """What a page's plug-in registers is gone afterwards."""
+    cells.kinds()  # all are on the shelf before it is copied
     monkeypatch.setattr(cells, "_known", dict(cells._known))
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     yield

@@ -167,7 +167,7 @@ class _Repeat:
         self.batch = batch
 
     def __getitem__(self, number: int) -> Batch:
-        return Batch(**{**self.batch.__dict__, "continues": number > 0 and self.batch.carries_state})
+        return Batch(**{**self.batch.__dict__, "carries_state": number > 0 and self.batch.carries_state})
 
 
 def parts_equal_the_whole(subject: Subject) -> float:
