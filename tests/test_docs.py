@@ -59,7 +59,9 @@ def blocks(*languages):
 
 
 FILES = {
-    block.note.removeprefix("file: "): block.code for block in blocks("python", "toml") if block.note[:5] == "file:"
+    block.note.removeprefix("file: "): block.code
+    for block in blocks("python", "toml", "text")
+    if block.note[:5] == "file:"
 }
 CODE = [block for block in blocks("python") if not block.note.startswith("file:")]
 
