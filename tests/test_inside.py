@@ -168,7 +168,7 @@ def test_every_recipe_can_be_looked_into(name, tmp_path):
     lacks = []
     found = seen(look, chosen("all"), lacks.append)
     assert set(found) | {told.partition(":")[0] for told in lacks} == set(VIEWS)
-    assert ("gradient" in found) == bool(probe.batch.counts.any())
+    assert ("gradient" in found) == bool(probe.batch.loss_mask.any())
     data = {which: [view.data() for view in views] for which, views in found.items()}
     json.dumps(finite(data), allow_nan=False)
     assert all(isinstance(word, str) for word in words(found))
@@ -304,7 +304,7 @@ def test_a_text_of_yours_has_its_targets_and_features():
     probe = of_text(GOOD, tokenizer)
     assert "".join(probe.tokens[0][:4]) == "the␣" and probe.targets[0][:4] == ["h", "e", "␣", "c"]
     assert probe.features["white space"][0][:4].tolist() == [False, False, False, True]
-    assert not of_text(GOOD, tokenizer, asks=False).batch.counts.any()
+    assert not of_text(GOOD, tokenizer, asks=False).batch.loss_mask.any()
     with pytest.raises(DataError, match="too short"):
         of_text("th", tokenizer)
 
@@ -312,7 +312,7 @@ def test_a_text_of_yours_has_its_targets_and_features():
 def test_an_answer_is_asked_for_token_by_token():
     batch = answered(GenerationRequest([7, 8], 9, 5, [3, 4]), [1, 2])
     assert batch.inputs.tolist() == [[7, 8, 1, 2]] and batch.targets.tolist() == [[8, 1, 2, 9]]
-    assert batch.counts.tolist() == [[False, True, True, True]] and batch.source.tolist() == [[3, 4]]
+    assert batch.loss_mask.tolist() == [[False, True, True, True]] and batch.source.tolist() == [[3, 4]]
 
 
 # The verb

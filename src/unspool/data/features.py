@@ -25,6 +25,12 @@ class Features(SplitOptions, TableFormat):
     Will a student pass this class? The features are how many of twenty lectures were attended and how many hours the
     project took. Both are needed: chances are even where lectures / 20 times hours / 60 is a quarter, and fall and rise
     steeply around it. So the best that anybody can foretell is known.
+
+    Args:
+        path: a table.
+        students: how many students are made up where no path is given.
+        features: the columns of the numbers; none: every column but the label.
+        label: the column of the labels.
     """
 
     path: str = ""

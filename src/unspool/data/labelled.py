@@ -34,6 +34,14 @@ class Labelled(SplitOptions, TableFormat, SplitPaths):
     record that comes again once, so that none is both learned and asked for where shares are drawn; `limit` keeps so
     many of every part (0: all). `together` puts the parts of `path` together, so that shares are drawn from all of it.
 
+    Args:
+        path: a table (.csv, .tsv, .json, .jsonl, .parquet, .conll, each plain or .gz), a folder or a .tar.gz.
+        corpus: "code-words" are the sentences of Python's help pages, read where no file is given.
+        text: the column of the texts.
+        label: the column of the labels.
+        distinct: whether duplicate records are dropped, so that none is in two splits.
+        together: whether the splits of `path` are joined, so that shares are drawn from all of it.
+
     >>> Labelled(path="names", valid=0.2).taken("a.csv, line 2", {"text": " Ang ", "label": "Chinese", "more": 1})
     {'text': 'Ang', 'label': 'Chinese'}
     """

@@ -24,6 +24,12 @@ class Parallel(SplitPaths):
     them one by one, without the language: `train_path=corpus/train`. `limit` keeps the first pairs of each split (0:
     all). The files are read as UTF-8; what is not, a line that is empty, or has no partner, is an error. A record has
     the raw lines as its `source` and `target`.
+
+    Args:
+        path: the folder of the files.
+        source: the language that is read.
+        target: the language that is written.
+        limit: only the first so many pairs of each split are kept (0: all).
     """
 
     path: str = ""

@@ -66,6 +66,14 @@ class CaptionedImages(SplitOptions, TableFormat):
 
     Without a path there are `scenes` of one to `things` things, `side` times `side` pixels large. Some combinations
     of colour and shape never occur in training; in validation and test, half of the scenes are made of them alone.
+
+    Args:
+        path: a table, or a folder with one.
+        scenes: how many scenes are drawn where no path is given.
+        things: how many things a scene has at most.
+        side: how many pixels a side of an image has.
+        file: the column of the images' file names.
+        caption: the column of the captions.
     """
 
     path: str = ""
@@ -143,6 +151,11 @@ class LabelledImages(SplitOptions):
     `path` is the folder around them, or a .tar.gz of it; above the labels there may be train, valid and test. Images
     are resized to `side` times `side` pixels. Without a path there are that many `scenes`, each labelled with the shape
     of its one thing.
+
+    Args:
+        path: a folder, or a .tar.gz of it.
+        scenes: how many scenes are drawn where no path is given.
+        side: how many pixels a side of an image has.
     """
 
     path: str = ""

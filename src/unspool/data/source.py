@@ -15,13 +15,20 @@ from unspool.errors import ConfigError, DataError
 
 @dataclass
 class Source(SplitOptions, SplitPaths):
-    """A text from `path`, `train_path` or a `corpus` that needs no download, read as one string and cut in parts.
+    """A text, cut into splits.
 
-    A file of yours goes before the corpus of a recipe: `data.path=FILE` is all it takes.
+    A file of yours goes before the corpus of a recipe: `data.path=FILE` is all it takes. The first characters are for
+    training, then come `valid` and `test` as shares of the whole. A split that has a file of its own is that file
+    instead.
 
-    The first characters are for training, then come `valid` and `test` as shares of the whole. A part that has a file
-    of its own is that file instead: `valid_path`, `test_path`, or valid.txt and test.txt where `path` is a folder with
-    train.txt. `ascii` and `squeeze` clean every text, and `limit` keeps its first characters (0: all).
+    Args:
+        path: a file, a pattern of files, a folder (with train.txt, valid.txt and test.txt, say), or "-" for standard
+            input.
+        corpus: a text that needs no download, where no file is given.
+        encoding: of the files; guessed where it is "auto".
+        ascii: whether letters beyond ASCII are replaced by the nearest ASCII ones.
+        squeeze: whether several spaces become one.
+        limit: only the first so many characters are kept (0: all).
 
     >>> splits = Source(corpus="python-docs", limit=1000).read()
     >>> len(splits.train), len(splits.valid), splits.test

@@ -23,12 +23,16 @@ Chord = tuple[int, ...]
 
 @dataclass
 class ChoraleBook:
-    """The chorales of a JSON file; without `path`, `number` that a grammar makes, a tenth each for valid and test.
+    """The chorales of a JSON file; without a path, some that a grammar makes, a tenth each for validation and test.
 
     The file holds {"train": [...], "valid": [...], "test": [...]}: lists of pieces, which are lists of chords, which
     are lists of pitches as MIDI's numbers (21 to 108; what is below 1 is silence). That is the form in which the JSB
     chorales of Boulanger-Lewandowski et al. 2012 (arXiv:1206.6392) are passed on. A pitch that two voices share is one.
-    `limit` keeps the first pieces of every part (0: all).
+
+    Args:
+        path: a JSON file.
+        number: how many progressions the grammar makes where no path is given.
+        limit: only the first so many chorales of each split are kept (0: all).
 
     >>> book = ChoraleBook(number=20).read()
     >>> len(book.train), len(book.valid), len(book.test), book.train[0][0]

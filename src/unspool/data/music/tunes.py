@@ -21,13 +21,19 @@ STEPS = (-3, -2, -1, 1, 2, 3)
 
 @dataclass
 class TuneBook(SplitOptions):
-    """The tunes of files in ABC notation; without `path`, `number` tunes that a grammar makes.
+    """The tunes of files in ABC notation, or some that a grammar makes.
 
     Tunes are shuffled once and for all, and `valid` and `test` are shares of them: none is cut in two, and one whose
-    notes come again is taken once. A tune that does not parse or does not keep its metre is left out, unless `strict`
-    is false. With `transpose` the tunes that are learned from also come up to three steps higher and lower, as far as a
-    fiddle in its first position goes; others are as written. Of the header only the fields in `KEPT` stay, and every
-    tune is X:1. `limit` keeps the first tunes of the book (0: all).
+    notes come again is taken once. Of the header only the fields in `KEPT` stay, and every tune is X:1.
+
+    Args:
+        path: a file or several (`tunes/*.abc`) in ABC notation.
+        number: how many tunes the grammar makes where no path is given.
+        strict: whether tunes that do not parse or do not keep their metre are left out.
+        transpose: whether training tunes also come up to three steps higher and lower, as far as a fiddle in its first
+            position goes.
+        encoding: of the files; guessed where it is "auto".
+        limit: only the first so many tunes of the book are kept (0: all).
 
     >>> book = TuneBook(number=20).read()
     >>> len(book.train), len(book.valid), book.train[0][:4]
