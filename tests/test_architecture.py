@@ -21,7 +21,8 @@ ROWS = [  # a file may import from its own group and from rows above it, never s
     ["generate", "training"],
     ["pipelines"],
     ["tasks"],
-    ["build", "sections"],
+    ["build"],
+    ["sections"],
     ["look"],
     ["runs"],
     ["formats"],
@@ -37,7 +38,7 @@ HEAVY = {  # imported in these files only, inside the function that needs them
     "matplotlib": {"look/canvas.py"},
     "tokenizers": {"data/tokenizers/bpe.py"},
     "PIL": {"data/readers/images.py"},
-    "pyarrow": {"data/readers/tables.py"},
+    "pyarrow": {"data/readers/tables.py", "data/readers/streams.py"},
     "sacrebleu": {"metrics/text.py"},
     "tensorboard": set(),
     "numba": set(),
@@ -107,6 +108,20 @@ def is_command(node):
     return any("app." in ast.unparse(decorator) for decorator in node.decorator_list)
 
 
+def test_the_top_of_the_package_fits_on_one_screen():
+    modules = [path.stem for path in (ROOT / "src/unspool").glob("*.py") if not path.stem.startswith("__")]
+    assert len(modules) <= 12, modules
+
+
+@every_file
+def test_a_class_has_at_most_twelve_public_methods(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef):
+            functions = [n for n in node.body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
+            named = [n.name for n in functions if "property" not in map(ast.unparse, n.decorator_list)]
+            assert len(named) <= 12, f"{node.name} has {len(named)}: {named}"
+
+
 def test_the_usual_file_is_short():
     sizes = sorted(len(path.read_text().splitlines()) for path in FILES)
     assert sizes[len(sizes) // 2] <= 120
@@ -142,3 +157,22 @@ def test_importing_the_package_imports_nothing_heavy():
     heavy = ("torch", "numpy", "pydantic", "matplotlib", "rich")
     code = f"import sys, unspool, unspool.cli; sys.exit(any(m in sys.modules for m in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+STATEFUL = ("nn", "models", "training", "look", "checks", "promises", "selftest", "subjects", "verify")
+"""Where models may be handed a state, besides the engine."""
+
+
+@every_file
+def test_only_the_engine_hands_a_state_to_a_model(path):
+    if place(path) in STATEFUL or path.relative_to(ROOT / "src/unspool") == Path("generate/engine.py"):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        named = {keyword.arg for keyword in node.keywords}
+        runs = called.split(".")[-1] in ("model", "core") and (len(node.args) > 1 or "state" in named)
+        runs = runs and called != "build.model"
+        begins = called.endswith(("model.start", "core.start", "cell.start", ".think", ".hidden_states"))
+        assert not runs and not begins, f"{called} is the engine's: use unspool.generate.engine.Engine"

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from unspool.errors import ConfigError
-from unspool.generate.engine import Engine, window_start
+from unspool.generate.engine import Engine
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import Part
 from unspool.schema import Count
@@ -73,12 +73,11 @@ def search(
     """The `width` best continuations of each prompt that beam search finds.
 
     Every step extends every beam by every id and keeps the best `width` of them, together with those that are finished:
-    a beam of one is greedy, a beam as wide as there are sequences finds the best. They are ranked as Wu et al. 2016 do
-    (arXiv:1609.08144), by
+    a beam of one is greedy. They are ranked as Wu et al. 2016 do (arXiv:1609.08144), by
 
     score = log_probability / ((5 + length) / 6) ** length_penalty + coverage_penalty * sum(log(min(coverage, 1)))
 
-    A core that reads at most `max_length` ids ends the search when it is full.
+    where the coverage of a place is the attention to it in all. The search ends when a core of limited length is full.
 
     Args:
         model: a model whose core reads forwards.
@@ -86,13 +85,10 @@ def search(
         length: how many ids a continuation has at most.
         width: how many beams are kept.
         end: the id that finishes a continuation; None: nothing does.
-        length_penalty: above 0, long continuations are preferred.
-        coverage_penalty: above 0, the best are ranked by how much of the source was attended to.
-        source: what the model attends to, ids (B, S) or numbers (B, S, F).
-        source_mask: which places of the source are present; None: all.
+        length_penalty, coverage_penalty: as above; 0 is off.
+        source: what the model attends to, ids (B, S) or numbers (B, S, F); `source_mask` says which are present.
         rule: changes the log-probabilities of the next id, given the ids that were generated.
-        enough: the search ends when the best so many of every prompt are finished; 0: all. Without penalties nothing
-            overtakes them then.
+        enough: the search ends when the best so many of every prompt are finished; 0: all.
 
     Returns:
         For each prompt its beams, the best first.
@@ -104,9 +100,8 @@ def search(
     rows = torch.arange(len(prompt), device=model.device).repeat_interleave(width)
     with _watched_attention(model, coverage_penalty > 0) as attention:
         state = engine.read(prompt, source=source, source_mask=source_mask)
-        if engine.max_length is not None:
-            room = engine.max_length - state.position + window_start(state.position, engine.max_length)
-            length = min(length, room + 1)
+        room = engine.remaining(state.position)
+        length = length if room is None else min(length, room + 1)
         beams, latest = _begin(state.ids, width), attention(rows)
         state = replace(state, source=None, source_mask=None).select(rows)  # nothing is read from the start again
         for step in range(length):
@@ -120,11 +115,16 @@ def search(
             latest = attention()
     scores = beams.log_probability / _penalty(beams.lengths, length_penalty)
     if beams.coverage is not None:
-        coverage = beams.coverage.clamp(FLOOR, 1).log()
-        if source_mask is not None:
-            coverage = coverage * source_mask.to(coverage.device).repeat_interleave(width, dim=0)
-        scores = scores + coverage_penalty * coverage.sum(dim=1).view_as(scores)
+        scores = scores + coverage_penalty * _covered(beams.coverage, source_mask, width).view_as(scores)
     return [_ranked(beams, scores[number], number) for number in range(len(prompt))]
+
+
+def _covered(
+    coverage: Float[Tensor, "R S"], source_mask: Bool[Tensor, "B S"] | None, width: int
+) -> Float[Tensor, " R"]:
+    """The sum of the logarithms of how much each place of the source was attended to, at most once each."""
+    logs = coverage.clamp(FLOOR, 1).log()
+    return (logs if source_mask is None else logs * source_mask.to(logs).repeat_interleave(width, dim=0)).sum(dim=1)
 
 
 def _begin(prompt: Tensor, width: int) -> _Beams:
@@ -207,32 +207,3 @@ def _watched_attention(model: SequenceModel, wanted: bool) -> Iterator[Callable[
     finally:
         for part, watcher in zip(parts, before, strict=True):
             part.watcher = watcher
-
-
-def answers(
-    model: SequenceModel,
-    source: Tensor,
-    source_mask: Tensor,
-    *,
-    begin: int,
-    end: int,
-    length: int,
-    width: int = 1,
-    length_penalty: float = 0.0,
-) -> list[list[int]]:
-    """The best output for each source of a batch, from the id `begin` up to the id `end`, without them."""
-    prompt = torch.full((len(source), 1), begin)
-    found = search(
-        model, prompt, length, width, end=end, length_penalty=length_penalty, source=source, source_mask=source_mask
-    )
-    return [beams[0].ids for beams in found]
-
-
-def ask(model: SequenceModel, request: GenerationRequest, width: Count = 1) -> list[Beam]:
-    """The best continuations for one request, the best first."""
-    source = None if request.source is None else torch.as_tensor(request.source).unsqueeze(0)
-    prompt = torch.tensor([request.prompt])
-    (found,) = search(
-        model, prompt, request.length, width, end=request.end, length_penalty=request.length_penalty, source=source
-    )
-    return found

@@ -163,6 +163,11 @@ class Engine:
         """How many tokens the core can read from an empty state on; None: any number."""
         return self.model.core.longest
 
+    def remaining(self, position: int) -> int | None:
+        """How many more tokens the core can read before its window moves on; None where it never does."""
+        length = self.max_length
+        return None if length is None else length - position + window_start(position, length)
+
     def _refuse_both_ways(self) -> None:
         if not self.model.core.causal:
             raise ConfigError("this model reads both ways: use predict", hint="`unspool predict RUN`, or Run.predict")
