@@ -115,6 +115,10 @@ FRENCH = (
 GERMAN = (
     "Als Gregor Samsa aus unruhigen Träumen erwachte, fand er sich zu einem ungeheueren Ungeziefer verwandelt: Füße"
 )
+POLISH = (
+    "Litwo! Ojczyzno moja! ty jesteś jak zdrowie. Ile cię trzeba cenić, ten tylko się dowie, kto cię stracił. "
+    "Dziś piękność twą w całej ozdobie widzę."
+)
 
 
 @pytest.mark.parametrize(
@@ -134,11 +138,7 @@ def test_western_texts_are_windows_1252_however_short(text: str, times: int) -> 
         ("Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему.", "cp1251", ""),
         ("Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему.", "koi8_r", ""),
         ("Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια.", "cp1253", ""),
-        (
-            "Litwo! Ojczyzno moja! ty jesteś jak zdrowie. Ile cię trzeba cenić, ten tylko się dowie, kto cię stracił. Dziś piękność twą w całej ozdobie widzę.",
-            "cp1250",
-            "",
-        ),
+        (POLISH, "cp1250", ""),
         ("吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。", "shift_jis", "cp932"),
         (
             "道可道，非常道。名可名，非常名。无名天地之始；有名万物之母。故常无，欲以观其妙；常有，欲以观其徼。",

@@ -17,6 +17,7 @@ from unspool.data.music.abc_reader import parse
 from unspool.data.music.chorales import ChoraleBook, as_score
 from unspool.data.music.documents import TuneDocument
 from unspool.data.music.midi import midi
+from unspool.data.music.midi import read_midi as midi_reader
 from unspool.data.music.notes import Note, Score
 from unspool.data.music.synth import PEAK, RATE, wav
 from unspool.data.music.tune_grammar import tune
@@ -42,7 +43,7 @@ def read_midi(data):
     """(start, end, pitch) in ticks, the tempo and the title: a reader of its own, by the specification."""
     assert data[:4] == b"MThd" and data[4:8] == bytes([0, 0, 0, 6]) and data[8:12] == bytes([0, 0, 0, 1])
     assert data[14:18] == b"MTrk" and int.from_bytes(data[18:22], "big") == len(data) - 22
-    place, now, sounding, found, told = 22, 0, {}, [], {}
+    place, now, sounding, found, told, status = 22, 0, {}, [], {}, 0
 
     def number():
         nonlocal place
@@ -55,8 +56,9 @@ def read_midi(data):
 
     while place < len(data):
         now += number()
-        status = data[place]
-        place += 1
+        if data[place] >= 0x80:  # else the status runs on
+            status = data[place]
+            place += 1
         if status == 0xFF:
             kind, size = data[place], 0
             place += 1
@@ -84,6 +86,15 @@ def test_a_midi_file_reads_back_as_what_was_written():
     ticks = [(round(n.start * 960), round(n.end * 960), n.pitch) for n in score.notes]
     assert found == sorted(ticks) and len(found) == 12
     assert tempo == 600_000 and title == "Ü"
+    again = midi_reader(midi(score), "a.mid")
+    assert again.notes == sorted(n._replace(tied=False) for n in score.notes)
+    assert (again.speed, again.title) == (score.speed, score.title)
+
+
+@pytest.mark.parametrize("data", [b"", b"MThd", b"RIFF" * 9, midi(Score([Note(Fraction(0), Fraction(1), 60)]))[:-9]])
+def test_a_broken_midi_file_is_an_error_that_names_it(data):
+    with pytest.raises(DataError, match=r"a\.mid is not a whole MIDI file: "):
+        midi_reader(data, "a.mid")
 
 
 def samples(data):
@@ -332,6 +343,16 @@ def test_ctrl_c_loses_nothing_that_is_written(runs, tmp_path, monkeypatch, capsy
     assert run_command("sample", runs / "chorales", "--to", tmp_path / "out", "--count", 5, "--length", 30) == 0
     assert len(list(Path(tmp_path / "out").glob("*.mid"))) == 2
     assert "stopped: 2 of 5" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_model_that_writes_no_documents_says_so(tmp_path, capsys):
+    recipe = load_recipe("char-lm", [*SMALL, "train.minutes=0", "data.limit=3000", "task.batch_size=2"])
+    list(Experiment.new(recipe, tmp_path / "text"))
+    assert run_command("sample", tmp_path / "text", "--to", tmp_path / "out") == 2
+    assert "this model writes no whole documents" in capsys.readouterr().err
+    list(Experiment.new(load_recipe("parity", SMALL), tmp_path / "toy"))
+    assert run_command("sample", tmp_path / "toy", "--to", tmp_path / "out") == 2
+    assert not (tmp_path / "out").exists()
 
 
 def test_chorales_know_when_they_change():

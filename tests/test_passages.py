@@ -9,7 +9,7 @@ from test_recipes import TEXT, quick
 from unspool import build
 from unspool.batch import Batch, Tokens, Vectors
 from unspool.data.probe import beginning, cut
-from unspool.data.splits import Splits
+from unspool.data.splits import NoData, Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.recipe import load_recipe, recipe_names
 from unspool.tasks.legacy import Task, tasks
@@ -223,8 +223,8 @@ def test_a_program_is_shown_as_it_is_read():
 
 
 def test_the_source_stays_whole_and_its_padding_has_no_name():
-    task = made("reverse", size=4, length=3, batch_size=3, seed=1)
-    whole = task.exams("valid")["fresh"][0]
+    task = build.task({"task": {"kind": "reverse", "length": 3, "batch_size": 3}, "preprocessor": {"size": 4}, "seed": 1}, NoData().read())
+    whole = task.eval_sets("valid")["fresh"].batches[0]
     probe = task.probe("valid", 3, 2)
     assert probe.batch.inputs.shape == (3, 2) and probe.tokens[0][0] == "|"
     for names, ids, there in zip(probe.source, whole.source, whole.source_mask, strict=True):
@@ -255,7 +255,7 @@ def test_an_answer_that_is_said_is_counted_down(of_recipe):
     probe = of_recipe("translate-attention").probe("valid", 1, LONGEST)
     said = probe.targets[0]
     assert len(said) == len(probe.tokens[0]) and said[-1] == probe.tokens[0][0] == "\\n"
-    assert probe.features["tokens left to say"][0].tolist() == [*range(len(said), 0, -1)]
+    assert probe.features["tokens left to generate"][0].tolist() == [*range(len(said), 0, -1)]
 
 
 def test_an_answer_at_the_end_of_a_padded_row_moves_with_it():

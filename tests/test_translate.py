@@ -256,7 +256,7 @@ def test_sentences_are_translated_one_by_one_as_in_a_batch_and_a_bad_one_is_a_fa
 def test_the_attention_of_a_text_is_that_of_reading_it(trained):
     folder, files, _ = trained
     run, source = Run.load(folder), (files / "test.de").read_text().splitlines()[0]
-    (text,) = run.predictor(attention=True, beam=1).predict([{"source": source}])
+    (text,) = run.pipeline(attention=True, beam=1).predict([{"source": source}])
     batch = run.preprocessor.collate([run.preprocessor.encode({"source": source, "target": text.text})])
     (weights,) = looks(run.model, batch)
     torch.testing.assert_close(text.attention, weights.mean(dim=1)[0])

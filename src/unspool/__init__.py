@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from unspool.recipe import load_recipe, recipe_names
     from unspool.registry import Registry
     from unspool.runs.run import Run, load
-    from unspool.tasks.task import Task, tasks
+    from unspool.tasks.task import Task
     from unspool.training.evaluate import Score, evaluate
     from unspool.training.trainer import Step, Trainer
 
@@ -137,10 +137,7 @@ _HOME = {
         "Run",
         "load",
     ),
-    "tasks.task": (
-        "Task",
-        "tasks",
-    ),
+    "tasks.task": ("Task",),
     "training.evaluate": (
         "Score",
         "evaluate",
@@ -216,7 +213,6 @@ __all__ = [
     "sample_tokens",
     "select",
     "suggest",
-    "tasks",
     "tokenizers",
     "train",
     "verify",

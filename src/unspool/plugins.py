@@ -36,6 +36,9 @@ def load_plugin(path: Path) -> None:
     name = module_of(path)
     if not path.is_file():
         raise ConfigError(f"there is no plug-in file {path}", hint="--plugin takes the path of a Python file")
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    if loaded and Path(loaded).resolve() == path.resolve():
+        return
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"the plug-in {path} is not a Python file", hint="its name should end in .py")

@@ -19,7 +19,7 @@ EQUATION = re.compile(r"[\w', ]+ = ")
 SECTION, KEY = re.compile(r"\[(\w+)\]"), re.compile(r"(\w+) *=")
 
 PURPOSES = {
-    "about": "what goes in and comes out, and where the recipe is from",
+    "about": "how the recipe is listed",
     "data": "where the data is, and how it is read and split",
     "tokenizer": "how text becomes tokens",
     "source_tokenizer": "how the text that is read becomes tokens",
@@ -37,9 +37,9 @@ PURPOSES = {
 }
 """What each section is for."""
 PLAIN = {
-    "seed": "What every random number follows from.",
-    "about.shape": "The group of recipes that it belongs to.",
-    "about.lecture": "The lecture that shows it.",
+    "seed": "The seed of all random numbers.",
+    "about.shape": "What goes in and what comes out: `unspool recipes` lists by it.",
+    "about.lecture": "The lecture that it is from, or the paper.",
     "expect.seeds": "The recipe is trained with so many seeds, and each claim holds for all of them.",
     "expect.published": "What others measured.",
 }

@@ -53,7 +53,7 @@ def predict(
     Inputs are the arguments, else the rows of --file, else the lines of standard input. A row that cannot be used gets
     an error instead of a prediction, and the others go on.
     """
-    from unspool.runs.run import Run
+    from unspool.runs.run import Run, predictor_of
 
     load_plugins(plugin)
     if out is not None and out.suffix.lower() not in ENDINGS:
@@ -63,7 +63,7 @@ def predict(
     if inputs and file is not None:
         raise ConfigError("inputs and --file are both given", hint="leave one of them out")
     loaded = Run.load(run, device)
-    pipeline = loaded.predictor(**({"beam": beam} if beam else {}))
+    pipeline = predictor_of(loaded, **({"beam": beam} if beam else {}))
     columns = columns_of(loaded, pipeline, column or ())
     rows = given_rows(pipeline, columns, inputs, file)
     with opened(out) as stream:

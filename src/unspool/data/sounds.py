@@ -55,7 +55,7 @@ class Sounds(SplitOptions):
         rates: dict[int, str] = {}
         for file in files(self.path, ".wav"):
             place, record = self.sound(file)
-            rates.setdefault(record["rate"], place)
+            rates.setdefault(pcm(record["sound"], place)[1], place)
             found.setdefault(self.part(file[0]), []).append((place, record))
         if len(rates) > 1:
             (one, first), (other, second), *_ = rates.items()
@@ -70,14 +70,13 @@ class Sounds(SplitOptions):
         return "test" if self.test_names and fnmatch(place.name, self.test_names) else split_of(place)
 
     def sound(self, file: File) -> Placed:
-        """The samples of a file, its rate and its label."""
+        """The bytes of a file, and its label."""
         place, data = file
         name = f"{self.path}/{place}"
         label = place.stem.partition("_")[0] if self.label == "name" else label_of(place)
         if not label:
             raise DataError(f"{name}: there is no label in its {self.label}", hint="set data.label to name or folder")
-        samples, rate = pcm(data, name)
-        return name, {"name": str(place), "label": label, "rate": rate, "samples": samples}
+        return name, {"name": str(place), "label": label, "sound": data}
 
 
 def log_mel(

@@ -86,8 +86,8 @@ class Experiment:
     def _trainer(self, batches: Batches) -> Trainer:
         """The trainer that the [train] section describes."""
         options = {key: value for key, value in self.recipe["train"].items() if key not in ("threads", "device")}
-        given = {"model": self.model, "batches": batches, "device": self.device, "seed": self.sections.seed}
-        given |= {"loss": self.task.training_loss}
+        given: dict[str, Any] = {"model": self.model, "batches": batches, "device": self.device}
+        given |= {"seed": self.sections.seed, "loss": self.task.training_loss}
         return Trainer(**given, **validated(Trainer, options, "train", "training", given))
 
     @classmethod

@@ -105,7 +105,7 @@ def search(
         beams, latest = _begin(state.ids, width), attention(rows)
         state = replace(state, source=None, source_mask=None).select(rows)  # nothing is read from the start again
         for step in range(length):
-            scores = state.logits.to(torch.promote_types(state.logits.dtype, torch.float32)).log_softmax(dim=-1)
+            scores = in_full(state.logits).log_softmax(dim=-1)
             scores = scores if rule is None else rule(beams.ids, scores)
             beams, rows = _extend(beams, scores, end, length_penalty, latest)
             done = beams.finished | (beams.log_probability == -inf)
@@ -115,16 +115,14 @@ def search(
             latest = attention()
     scores = beams.log_probability / _penalty(beams.lengths, length_penalty)
     if beams.coverage is not None:
-        scores = scores + coverage_penalty * _covered(beams.coverage, source_mask, width).view_as(scores)
+        scores = scores + coverage_penalty * _covered(beams, source_mask)
     return [_ranked(beams, scores[number], number) for number in range(len(prompt))]
 
 
-def _covered(
-    coverage: Float[Tensor, "R S"], source_mask: Bool[Tensor, "B S"] | None, width: int
-) -> Float[Tensor, " R"]:
+def _covered(beams: _Beams, source_mask: Bool[Tensor, "B S"] | None) -> Float[Tensor, "B W"]:
     """The sum of the logarithms of how much each place of the source was attended to, at most once each."""
-    logs = coverage.clamp(FLOOR, 1).log()
-    return (logs if source_mask is None else logs * source_mask.to(logs).repeat_interleave(width, dim=0)).sum(dim=1)
+    logs = beams.coverage.clamp(FLOOR, 1).log().unflatten(0, beams.lengths.shape)  # type: ignore[union-attr]
+    return (logs if source_mask is None else logs * source_mask.to(logs).unsqueeze(1)).sum(dim=-1)
 
 
 def _begin(prompt: Tensor, width: int) -> _Beams:

@@ -127,13 +127,6 @@ class Run:
             raise ConfigError(f"{self.name} has no inputs of its own", hint=f"unspool look {self.name}")
         return build.pipeline(self.recipe, self.model, self.preprocessor, **options)
 
-    def predictor(self, **options: Any) -> Predictor:
-        """The pipeline, where it predicts. Raises: ConfigError for a model that writes text instead."""
-        found = self.pipeline(**options)
-        if not isinstance(found, Predictor):
-            raise ConfigError(f"{self.name} goes on with a text", hint=f"unspool sample {self.name}")
-        return found
-
     def predict(self, inputs: Any, batch_size: Count = 64, **options: Any) -> Any:
         """What the model says of new inputs.
 
@@ -150,7 +143,7 @@ class Run:
             ConfigError: for a run whose task writes text.
             DataError: for a single input that cannot be read.
         """
-        pipeline, single = self.predictor(**options), is_single(inputs)
+        pipeline, single = predictor_of(self, **options), is_single(inputs)
         fields = list(pipeline.preprocessor.fields)
         found = pipeline.predict((as_record(one, fields) for one in ([inputs] if single else inputs)), batch_size)
         if not single:
@@ -291,6 +284,14 @@ def is_single(inputs: Any) -> bool:
     return isinstance(inputs, str | bytes | Path | Mapping) or not isinstance(inputs, Iterable) or (
         getattr(inputs, "ndim", 0) == 1
     )
+
+
+def predictor_of(run: Run, **options: Any) -> Predictor:
+    """The pipeline of a run that predicts. Raises: ConfigError for a model that goes on with a text instead."""
+    found = run.pipeline(**options)
+    if not isinstance(found, Predictor):
+        raise ConfigError(f"{run.name} goes on with a text: use unspool sample", hint=f"unspool sample {run.name}")
+    return found
 
 
 def describe(run: Run) -> str:

@@ -1,43 +1,24 @@
 """Which label do a few numbers have?"""
 
-from collections.abc import Mapping
-from typing import ClassVar
-
-import torch
-
-from unspool.batch import Vectors
 from unspool.data.features import Features
-from unspool.data.splits import Splits, parts
-from unspool.data.tokenizer import Tokenizer
+from unspool.data.preprocessors.numbers import LabelledNumbers
+from unspool.data.splits import Splits
 from unspool.schema import Count
-from unspool.tasks.legacy import tasks
-from unspool.tasks.one_label import OneLabel, answered
+from unspool.tasks.classify import LabelTask
+from unspool.tasks.task import tasks
 
 
 @tasks.register("classify-numbers")
-class ClassifyNumbers(OneLabel):
+class ClassifyNumbers(LabelTask):
     """Which label do a few numbers have? One to one: each example is a sequence of length one.
 
-    The numbers are read as how many standard deviations they are from their mean in training. Time has no part in it,
-    so core "window-mlp" with a window of 1, a feed-forward net, is all it takes; any other core reads it too.
+    The numbers are standardized by the training records. Time has no part in it, so core "window-mlp" with a window of
+    1, a feed-forward net, is all it takes; any other core reads it too.
     """
 
     dataset = Features
-    tokenizers: ClassVar[Mapping[str, str]] = {"labels": "label"}
+    preprocessing = LabelledNumbers
+    preprocessor: LabelledNumbers
 
-    def __init__(self, splits: Splits, labels: Tokenizer, seed: int = 0, batch_size: Count = 32) -> None:
-        every = parts(splits)
-        names = list(splits.train[0]["features"])
-        self.inputs = Vectors(len(names))
-        read = {
-            part: torch.tensor([[[r["features"][name] for name in names]] for r in records], dtype=torch.float64)
-            for part, records in every.items()
-        }  # (N, 1, size)
-        mean = read["train"].mean(dim=0)
-        spread = read["train"].std(dim=0, correction=0)
-        spread[spread == 0] = 1.0
-        rows = {
-            part: answered(list(((values - mean) / spread).float()), every[part], labels)
-            for part, values in read.items()
-        }
-        super().__init__(rows, labels, batch_size, "right", True, 1, 0, seed)
+    def __init__(self, splits: Splits, preprocessor: LabelledNumbers, seed: int = 0, batch_size: Count = 32) -> None:
+        super().__init__(splits, preprocessor, seed, batch_size, pool=1)

@@ -103,40 +103,40 @@ class Reader:
         self.turns: tuple[int, ...] = ()
         self.fresh = True  # a part begins with the next note
 
-    def error(self, what: str, hint: str = "abc standard 2.1 says what may stand there") -> DataError:
+    def _error(self, what: str, hint: str = "abc standard 2.1 says what may stand there") -> DataError:
         """The error for this line."""
         return DataError(f"{self.name + ', ' if self.name else ''}line {self.line}: {what}", hint=hint)
 
     def read(self, line: str) -> None:
         """One line: a comment, a field or music."""
         if not line:
-            raise self.error("a tune has no empty line", "an empty line ends a tune")
+            raise self._error("a tune has no empty line", "an empty line ends a tune")
         line = re.sub(r"(?<!\\)%.*", "", line).rstrip()
         found = re.match(r"([A-Za-z+]):(?![|:])(.*)", line)
         if not line:
             return
         if found:
-            self.set(found[1], found[2].strip())
+            self._set(found[1], found[2].strip())
         elif self.in_body:
-            self.music(line.removesuffix("\\"))
+            self._music(line.removesuffix("\\"))
         else:
-            raise self.error(f"{line[:30]!r} stands before K:, where only fields may", "begin it with a letter and :")
+            raise self._error(f"{line[:30]!r} stands before K:, where only fields may", "begin it with a letter and :")
 
-    def set(self, letter: str, value: str) -> None:
+    def _set(self, letter: str, value: str) -> None:
         """One field, in the header, on a line of the body or in brackets between notes."""
         if not self.in_body:
             due = "X" if not self.fields else "T" if list(self.fields) == ["X"] else letter
             if letter != due:
-                raise self.error(f"{letter}: stands where {due}: should", "a tune begins with X: and T: (section 3)")
+                raise self._error(f"{letter}: stands where {due}: should", "a tune begins with X: and T: (section 3)")
             self.fields.setdefault(letter, value)
         elif letter == "X":
-            raise self.error("X: stands within a tune", "begin a tune after an empty line")
+            raise self._error("X: stands within a tune", "begin a tune after an empty line")
         try:
-            self.heed(letter, value)
+            self._heed(letter, value)
         except ValueError as error:
-            raise self.error(str(error)) from None
+            raise self._error(str(error)) from None
 
-    def heed(self, letter: str, value: str) -> None:
+    def _heed(self, letter: str, value: str) -> None:
         """What a field changes. Errors: ValueError."""
         if letter == "X" and not value.isdecimal():
             raise ValueError(f"the number of the tune is {value!r}, and not like X:1")
@@ -150,53 +150,53 @@ class Reader:
             self.key, self.raised = key(value), {}
             if not self.in_body:
                 self.in_body, self.unit = True, self.unit or usual_unit(self.metre)
-                self.begin_bar()
+                self._begin_bar()
         elif letter == "V":
             raise ValueError("V: gives the tune several voices, and one is read")
         elif letter not in READ_OVER and letter != "X":
             raise ValueError(f"there is no field {letter}:")
 
-    def music(self, line: str) -> None:
+    def _music(self, line: str) -> None:
         """A line of music, thing by thing."""
         place = 0
         while place < len(line):
             found = TOKEN.match(line, place)
             if not found:
-                raise self.error(f"{line[place]!r} is no music")
-            self.take(found)
+                raise self._error(f"{line[place]!r} is no music")
+            self._take(found)
             place = found.end()
 
-    def take(self, found: re.Match[str]) -> None:
+    def _take(self, found: re.Match[str]) -> None:
         """One thing of a line of music."""
         if found["field"]:
-            self.set(found["field"][0], found["field"][2:].strip())
+            self._set(found["field"][0], found["field"][2:].strip())
         elif found["bar"]:
-            self.bar_line(found["bar"])
+            self._bar_line(found["bar"])
         elif found["ending"]:
-            self.ending(found["turns"])
+            self._ending(found["turns"])
         elif found["note"]:
-            self.sound([found["note"]], self.duration(found["length"]))
+            self._sound([found["note"]], self._duration(found["length"]))
         elif found["chord"]:
             notes = re.findall(rf"(?:\^\^|\^|__|_|=)?[A-Ga-g][,']*{LENGTH}-?", found["chord"])
             match = PITCH.match(notes[0])
-            first = self.duration(match["length"]) if match else Fraction(0)
-            self.sound(notes, first * self.duration(found["spread"]) / self.unit)
+            first = self._duration(match["length"]) if match else Fraction(0)
+            self._sound(notes, first * self._duration(found["spread"]) / self.unit)
         elif found["rest"]:
-            self.sound([], self.duration(found["silence"]))
+            self._sound([], self._duration(found["silence"]))
         elif found["rests"]:
-            self.rests(int(found["rests"][1:] or 1))
+            self._rests(int(found["rests"][1:] or 1))
         elif found["broken"]:
-            self.break_rhythm(found["broken"])
+            self._break_rhythm(found["broken"])
         elif found["tuplet"]:
-            self.begin_tuplet(int(found["tuplet"]), found["more"])
+            self._begin_tuplet(int(found["tuplet"]), found["more"])
         elif found["tie"]:
-            self.tie()
+            self._tie()
         elif found["slur"]:
             self.slurs += 1 if found["slur"] == "(" else -1
             if self.slurs < 0:
-                raise self.error("')' closes no slur")
+                raise self._error("')' closes no slur")
 
-    def duration(self, text: str) -> Fraction:
+    def _duration(self, text: str) -> Fraction:
         """The quarter beats of a note with that length behind it (section 4.3)."""
         top, slashes, bottom = text.partition("/")
         number = bottom.lstrip("/")
@@ -205,10 +205,10 @@ class Reader:
             below = int(number) if number else 2 ** (1 + len(bottom))
             times = times / below if below else Fraction(0)
         if not times or times > 64:
-            raise self.error(f"a note cannot be {text} times as long")
+            raise self._error(f"a note cannot be {text} times as long")
         return times * self.unit
 
-    def sound(self, written: list[str], length: Fraction) -> None:
+    def _sound(self, written: list[str], length: Fraction) -> None:
         """Notes at once, or a rest where there are none."""
         length *= self.broken * (self.tuplet if self.left else 1)
         self.broken, self.left = Fraction(1), max(0, self.left - 1)
@@ -220,21 +220,21 @@ class Reader:
         self.last, self.begun = [], bar.length
         for text in written:
             match = PITCH.match(text)
-            pitch = self.pitch(text, tied)
+            pitch = self._pitch(text, tied)
             self.last.append(Note(bar.length, length, pitch, tied=pitch in tied.values()))
             if match and text.endswith("-"):
                 self.tied[text[: match.start("length")]] = pitch
         if set(tied.values()) - {note.pitch for note in self.last}:
-            raise self.error("a tie leads to another note", "a tie joins notes of one pitch; a slur is written (AB)")
+            raise self._error("a tie leads to another note", "a tie joins notes of one pitch; a slur is written (AB)")
         self.names = [text.rstrip("-0123456789/") for text in written]
         bar.notes += self.last
         bar.length += length
 
-    def pitch(self, text: str, tied: dict[str, int]) -> int:
+    def _pitch(self, text: str, tied: dict[str, int]) -> int:
         """MIDI's number of a note, with key, accidentals and a tie from the bar before (sections 4.1, 4.2, 4.20)."""
         found = PITCH.match(text)
         if found is None:
-            raise self.error(f"{text!r} is no note")
+            raise self._error(f"{text!r} is no note")
         letter = found["letter"]
         if found["sharp"]:
             self.raised[letter.upper()] = SHARPS[found["sharp"]]
@@ -245,20 +245,20 @@ class Reader:
             return near[0]
         pitch = plain + self.raised.get(letter.upper(), self.key.get(letter.upper(), 0))
         if not 21 <= pitch <= LAST:
-            raise self.error(f"the note {text} is not on a piano")
+            raise self._error(f"the note {text} is not on a piano")
         return pitch
 
-    def tie(self) -> None:
+    def _tie(self) -> None:
         """The last note goes on with the next."""
         if not self.last or self.tied:
-            raise self.error("'-' ties no note")
+            raise self._error("'-' ties no note")
         self.tied = {name: note.pitch for name, note in zip(self.names, self.last, strict=True)}
 
-    def break_rhythm(self, marks: str) -> None:
+    def _break_rhythm(self, marks: str) -> None:
         """One note lends the other half of its length, or more (section 4.4)."""
         bar = self.bars[-1]
         if not bar.length or self.broken != 1:
-            raise self.error(f"{marks!r} stands behind no note")
+            raise self._error(f"{marks!r} stands behind no note")
         short = Fraction(1, 2 ** len(marks))
         mine, self.broken = (2 - short, short) if marks[0] == ">" else (short, 2 - short)
         length = bar.length - self.begun
@@ -267,65 +267,65 @@ class Reader:
         self.last = bar.notes[len(bar.notes) - len(self.last) :]
         bar.length = self.begun + length * mine
 
-    def begin_tuplet(self, number: int, more: str) -> None:
+    def _begin_tuplet(self, number: int, more: str) -> None:
         """(p:q:r puts p notes in the time of q, for the next r of them (section 4.13)."""
         if self.left:
-            raise self.error(f"a tuplet begins where another wants {self.left} more notes")
+            raise self._error(f"a tuplet begins where another wants {self.left} more notes")
         _, times, count = (more + "::").split(":")[:3] if more else ("", "", "")
         usual = BORROWED.get(number, 3 if self.metre.compound else 2)
         self.tuplet, self.left = Fraction(int(times or usual), number), int(count or number)
         if not self.left or not self.tuplet:
-            raise self.error(f"a tuplet ({number}{more} of no notes")
+            raise self._error(f"a tuplet ({number}{more} of no notes")
 
-    def rests(self, number: int) -> None:
+    def _rests(self, number: int) -> None:
         """So many bars of silence."""
         full = self.metre.beats
         if full is None or not number or number > 64 or self.bars[-1].length:
-            raise self.error("Z is a whole bar of silence, and stands in none here")
+            raise self._error("Z is a whole bar of silence, and stands in none here")
         for count in range(number):
             if count:
-                self.bar_line("|")
-            self.sound([], full)
+                self._bar_line("|")
+            self._sound([], full)
 
-    def ending(self, turns: str) -> None:
+    def _ending(self, turns: str) -> None:
         """The bars to come are played in these turns only."""
         if self.bars[-1].length:
-            raise self.error(f"the ending {turns} begins within a bar")
+            raise self._error(f"the ending {turns} begins within a bar")
         found = list[int]()
         for part in turns.split(","):
             low, _, high = part.partition("-")
             found += range(int(low), int(high or low) + 1)
         if not found or min(found) < 1 or max(found) > 9:
-            raise self.error(f"there is no ending {turns}")
+            raise self._error(f"there is no ending {turns}")
         if self.turns:
-            self.close()
+            self._close()
         self.turns = tuple(found)
 
-    def bar_line(self, text: str) -> None:
+    def _bar_line(self, text: str) -> None:
         """What a bar line ends, begins, repeats (section 4.8)."""
         if self.left or self.broken != 1:
-            raise self.error(
+            raise self._error(
                 f"a tuplet wants {self.left} more notes" if self.left else "a broken rhythm lacks its note"
             )
         double = text.replace(":", "") not in ("|", "")
         before, after = text.startswith(":"), text.endswith(":")
-        if before and self.done():
-            self.done()[-1].repeats = True
+        if before and self._done():
+            self._done()[-1].repeats = True
         if before or after or double:
-            self.close()
+            self._close()
             self.fresh, self.turns = True, ()
-        self.begin_bar()
+        self._begin_bar()
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """The last bar is the end of its part or ending."""
-        if self.done():
-            self.done()[-1].closes = True
+        if self._done():
+            self._done()[-1].closes = True
 
-    def done(self) -> list[Bar]:
+    def _done(self) -> list[Bar]:
         """The bars that have something in them."""
         return self.bars if self.bars[-1].length else self.bars[:-1]
 
-    def begin_bar(self) -> None:
+    def _begin_bar(self) -> None:
         """Accidentals are forgotten; a bar that is still empty stays."""
         self.raised, self.last = {}, []
         if not self.bars or self.bars[-1].length:
@@ -334,7 +334,7 @@ class Reader:
     def finished(self) -> Tune:
         """The tune, once all its lines are read."""
         if not self.in_body:
-            raise self.error("the tune has no K:, which ends its header", "put K: behind the other fields")
+            raise self._error("the tune has no K:, which ends its header", "put K: behind the other fields")
         for wrong, what in (
             (self.left, f"a tuplet wants {self.left} more notes"),
             (self.broken != 1, "a broken rhythm lacks its note"),
@@ -342,10 +342,10 @@ class Reader:
             (self.slurs, "a slur is never closed"),
         ):
             if wrong:
-                raise self.error(what)
-        bars = self.done()
+                raise self._error(what)
+        bars = self._done()
         if not any(bar.notes for bar in bars):
-            raise self.error("the tune has no notes")
+            raise self._error("the tune has no notes")
         bars[-1].closes = True
         whole = False  # the endings are as long as their part
         for before, bar in pairwise(bars):

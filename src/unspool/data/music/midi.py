@@ -1,8 +1,10 @@
-"""Writes music as a Standard MIDI File (MIDI Manufacturers Association, Standard MIDI Files 1.0, RP-001, 1996)."""
+"""Standard MIDI Files by mido (MIDI Manufacturers Association, Standard MIDI Files 1.0, RP-001, 1996)."""
 
+import io
 from fractions import Fraction
 
-from unspool.data.music.notes import Score
+from unspool.data.music.notes import Note, Score
+from unspool.errors import DataError
 
 TICKS = 960  # in a quarter beat: a multiple of 2, 3 and 5, so that triplets fall on a tick
 LOUDNESS = 80  # of 127
@@ -11,42 +13,75 @@ LOUDNESS = 80  # of 127
 def midi(score: Score, program: int = 0) -> bytes:
     """The score as a file of format 0: one track with its title, its tempo and its notes on the first channel.
 
-    `program` is the instrument of General MIDI, counted from 0 (an acoustic grand piano). A note that begins when
-    another of its pitch ends is struck anew: ends come before beginnings.
+    A note that begins when another of its pitch ends is struck anew: ends come before beginnings.
+
+    Args:
+        program: the instrument of General MIDI, counted from 0 (an acoustic grand piano).
 
     >>> from unspool.data.music.notes import Note
     >>> midi(Score([Note(Fraction(0), Fraction(1), 60)]))[:14].hex()
     '4d546864000000060000000103c0'
     """
-    events: list[tuple[int, int, bytes]] = []
+    from mido import Message, MetaMessage, MidiFile, MidiTrack
+
+    events: list[tuple[int, int, int]] = []  # tick, end or beginning, pitch
     for note in score.notes:
         start, end = round(note.start * TICKS), round(note.end * TICKS)
-        events.append((start, 1, bytes([0x90, note.pitch, LOUDNESS])))
-        events.append((max(end, start + 1), 0, bytes([0x80, note.pitch, 0])))
-    title = score.title.encode("utf-8", "replace")[:1000]
-    microseconds = round(60_000_000 / score.speed)  # in a quarter beat
-    track = b"\0\xff\x03" + variable(len(title)) + title
-    track += b"\0\xff\x51\x03" + min(microseconds, 2**24 - 1).to_bytes(3, "big")
-    track += b"\0" + bytes([0xC0, program])
+        events += [(start, 1, note.pitch), (max(end, start + 1), 0, note.pitch)]
+    title = score.title.encode("utf-8", "replace")[:1000].decode("utf-8", "ignore")
+    tempo = min(round(60_000_000 / score.speed), 2**24 - 1)  # microseconds in a quarter beat
+    track = MidiTrack([MetaMessage("track_name", name=title), MetaMessage("set_tempo", tempo=tempo)])
+    track.append(Message("program_change", program=program))
     now = 0
-    for tick, _, event in sorted(events):
-        track += variable(tick - now) + event
+    for tick, begins, pitch in sorted(events):
+        kind, velocity = ("note_on", LOUDNESS) if begins else ("note_off", 0)
+        track.append(Message(kind, note=pitch, velocity=velocity, time=tick - now))
         now = tick
-    track += b"\0\xff\x2f\0"
-    header = b"MThd" + (6).to_bytes(4, "big") + b"\0\0\0\1" + TICKS.to_bytes(2, "big")
-    return header + b"MTrk" + len(track).to_bytes(4, "big") + track
+    file = io.BytesIO()
+    MidiFile(type=0, ticks_per_beat=TICKS, charset="utf-8", tracks=[track]).save(file=file)
+    return file.getvalue()
 
 
-def variable(number: int) -> bytes:
-    """A quantity of variable length: seven bits a byte, the highest bit set in all but the last.
+def read_midi(data: bytes, name: str) -> Score:
+    """The notes of all tracks and channels of a Standard MIDI File, with its first tempo and its first title.
 
-    >>> variable(0).hex(), variable(128).hex(), variable(0x0FFFFFFF).hex()
-    ('00', '8100', 'ffffff7f')
+    Args:
+        name: of the file, for error messages.
+
+    Raises:
+        DataError: where it is no such file.
+
+    >>> from unspool.data.music.notes import Note
+    >>> read_midi(midi(Score([Note(Fraction(1, 3), Fraction(1), 60)], title="Air")), "air.mid").notes
+    [Note(start=Fraction(1, 3), length=Fraction(1, 1), pitch=60, tied=False)]
     """
-    parts = [number & 0x7F]
-    while number := number >> 7:
-        parts.append(number & 0x7F | 0x80)
-    return bytes(reversed(parts))
+    from mido import MidiFile, merge_tracks
+
+    try:
+        file = MidiFile(file=io.BytesIO(data), charset="utf-8")
+        messages = list(merge_tracks(file.tracks))
+    except Exception as error:  # of broken bytes mido may say anything
+        raise DataError(
+            f"{name} is not a whole MIDI file: {error or 'it ends too early'}", hint="save it again"
+        ) from None
+    notes: list[Note] = []
+    sounding: dict[tuple[int, int], Fraction] = {}
+    speed, title, tick = 0.0, "", 0
+    for message in messages:
+        tick += message.time
+        now = Fraction(tick, file.ticks_per_beat)
+        if message.type == "set_tempo":
+            speed = speed or 60_000_000 / message.tempo
+        elif message.type == "track_name":
+            title = title or message.name
+        elif message.type in ("note_on", "note_off"):
+            key = (message.channel, message.note)
+            if key in sounding:
+                start = sounding.pop(key)
+                notes.append(Note(start, now - start, message.note))
+            if message.type == "note_on" and message.velocity:
+                sounding[key] = now
+    return Score(sorted(notes), speed or 120.0, title)
 
 
 def seconds(score: Score, beats: Fraction) -> float:

@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 
 from unspool.data.predictions import Failure
 from unspool.data.readers.decoding import decode
+from unspool.data.readers.tables import ENDINGS, read_table
 from unspool.errors import ConfigError, DataError
 
 SNIFFED = 2**20
@@ -47,9 +48,14 @@ def stream_rows(path: str, field: str) -> Iterator[TableRow]:
     if path == "-":
         yield from ({field: line.rstrip("\r\n")} for line in sys.stdin)
         return
-    kind = FORMATS.get(Path(path.removesuffix(".gz")).suffix.lower())
+    ending = Path(path.removesuffix(".gz")).suffix.lower()
+    kind = FORMATS.get(ending)
+    if kind is None and ending in ENDINGS:  # a format that is read as a whole
+        yield from (record for _, record in read_table(path)[0])
+        return
     if kind is None:
-        raise ConfigError(f"the ending of {path} says nothing of its format", hint=f"use {', '.join(FORMATS)}")
+        known = ", ".join(sorted({*FORMATS, *ENDINGS}))
+        raise ConfigError(f"the ending of {path} says nothing of its format", hint=f"use one of {known}")
     if kind == "parquet":
         yield from _parquet(path)
         return

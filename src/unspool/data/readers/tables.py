@@ -7,7 +7,9 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from unspool.data.readers.decoding import decode
 from unspool.data.readers.text import read_bytes
@@ -18,16 +20,48 @@ Record = dict[str, Any]
 Placed = tuple[str, Record]
 """A record, and where it stands, in words for an error."""
 
-FormatName = Literal["auto", "csv", "tsv", "json", "jsonl", "parquet", "label-text", "conll"]
-ENDINGS: dict[str, FormatName] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".conll": "conll",
-}
+ReadTable = Callable[[str, str], Iterator[Placed]]
+"""The text of a file and its name give its records."""
+READERS: dict[str, ReadTable] = {}
+"""Formats that are text."""
+ENDINGS: dict[str, str] = {".parquet": "parquet"}
+"""What the ending of a file's name says of its format."""
+
+
+def known_format(name: str) -> str:
+    """The name of a format, or "auto". Raises: ValueError for one that nobody registered."""
+    known = sorted(["auto", "parquet", *READERS])
+    if name not in known:
+        raise ValueError(f"should be one of {', '.join(known)}")
+    return name
+
+
+FormatName = Annotated[str, AfterValidator(known_format)]
+"""A format of `table_format`, or "auto": by the ending of the file."""
+
+
+def table_format(name: str, *endings: str) -> Callable[[ReadTable], ReadTable]:
+    """A decorator that makes a function the reader of a format, for data.format=NAME and for files with these endings.
+
+    A reader is one function in one file; a plug-in may bring one. It yields a place (in words, for errors) and a record
+    for each example.
+
+    >>> @table_format("words", ".words")
+    ... def words(text, name):
+    ...     for number, word in enumerate(text.split(), start=1):
+    ...         yield f"{name}, word {number}", {"text": word}
+    >>> READERS.pop("words") is words, ENDINGS.pop(".words")
+    (True, 'words')
+    """
+
+    def add(function: ReadTable) -> ReadTable:
+        READERS[name] = function
+        ENDINGS.update(dict.fromkeys(endings, name))
+        return function
+
+    return add
+
+
 csv.field_size_limit(2**31 - 1)
 
 
@@ -47,7 +81,7 @@ def read_table(path: str, format: FormatName = "auto", encoding: str = "auto") -
     if kind == "auto":
         raise DataError(
             f"the ending of {path} says nothing of its format",
-            hint=f"set data.format to one of {', '.join(dict.fromkeys(ENDINGS.values()))}, label-text",
+            hint=f"set data.format to one of {', '.join(sorted(['parquet', *READERS]))}",
         )
     data = read_bytes(path)
     if path.endswith(".gz"):
@@ -102,6 +136,18 @@ def delimited(text: str, name: str, delimiter: str) -> Iterator[Placed]:
         ) from None
 
 
+@table_format("csv", ".csv")
+def comma_separated(text: str, name: str) -> Iterator[Placed]:
+    """Records of a .csv file."""
+    return delimited(text, name, ",")
+
+
+@table_format("tsv", ".tsv")
+def tab_separated(text: str, name: str) -> Iterator[Placed]:
+    """Records of a .tsv file."""
+    return delimited(text, name, "\t")
+
+
 def written_csv(rows: Iterable[Record]) -> Iterator[str]:
     """Records of the same columns as the lines of a csv file.
 
@@ -115,6 +161,7 @@ def written_csv(rows: Iterable[Record]) -> Iterator[str]:
             yield line.getvalue()
 
 
+@table_format("jsonl", ".jsonl", ".ndjson")
 def json_lines(text: str, name: str) -> Iterator[Placed]:
     """One JSON object a line."""
     for number, line in enumerate(text.split("\n"), start=1):
@@ -123,6 +170,7 @@ def json_lines(text: str, name: str) -> Iterator[Placed]:
             yield place, an_object(parsed(line, name, number), place)
 
 
+@table_format("json", ".json")
 def json_list(text: str, name: str) -> Iterator[Placed]:
     """One JSON list of objects."""
     if not text.strip():
@@ -158,6 +206,7 @@ def an_object(item: Any, place: str) -> Record:
     return item
 
 
+@table_format("label-text")
 def label_text(text: str, name: str) -> Iterator[Placed]:
     """Lines of a label, white space and a text, as the Stanford sentiment files have them."""
     for number, line in enumerate(text.split("\n"), start=1):
@@ -166,6 +215,7 @@ def label_text(text: str, name: str) -> Iterator[Placed]:
             yield f"{name}, line {number}", {"label": label, "text": rest.strip()}
 
 
+@table_format("conll", ".conll")
 def conll(text: str, name: str) -> Iterator[Placed]:
     """Sentences of a word a line, its label in the last column, with an empty line between sentences."""
     words: list[list[str]] = []
@@ -195,14 +245,3 @@ def parquet(data: bytes, name: str) -> Iterator[Placed]:
         raise DataError(f"{name} is not a whole parquet file: {reason}", hint="copy or download it again") from None
     for number, record in enumerate(table.to_pylist(), start=1):
         yield f"{name}, row {number}", record
-
-
-READERS: dict[str, Callable[[str, str], Iterator[Placed]]] = {
-    "csv": lambda text, name: delimited(text, name, ","),
-    "tsv": lambda text, name: delimited(text, name, "\t"),
-    "json": json_list,
-    "jsonl": json_lines,
-    "label-text": label_text,
-    "conll": conll,
-}
-"""Formats that are text: each from the text and the file's name to records."""

@@ -1,0 +1,108 @@
+"""A few numbers with one label."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from unspool.batch import Domain, Tokens, Vectors
+from unspool.data.predictions import Prediction
+from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, need, preprocessors
+from unspool.data.preprocessors.text import label, label_id, label_lines, label_names
+from unspool.data.tokenizer import Tokenizer
+from unspool.errors import DataError
+
+
+@preprocessors.register("labelled-numbers")
+class LabelledNumbers(Preprocessor):
+    """A few numbers as a sequence of length one, standardized by the training records, and their label.
+
+    A record holds the numbers by name, as its own fields or together as its field `features`.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> numbers = LabelledNumbers(tokenizers.build("labels", "label").fit("no\\nyes\\n"))
+    >>> numbers.fit([{"features": {"size": 1.0}, "label": "no"}, {"features": {"size": 3.0}, "label": "yes"}])
+    >>> numbers.encode({"size": "3", "label": "yes"})
+    Row(input=tensor([[1.]]), target=tensor(1))
+    """
+
+    tokenizers: ClassVar[Mapping[str, str]] = {"labels": "label"}
+
+    def __init__(self, labels: Tokenizer) -> None:
+        self.labels = labels
+        self.names: list[str] = []
+        self.mean = self.scale = torch.zeros(0, dtype=torch.float64)
+
+    @property
+    def fields(self) -> Mapping[str, str]:  # type: ignore[override]
+        """The names of the numbers: each stands in a column of its own."""
+        return {name: name for name in self.names}
+
+    @property
+    def inputs(self) -> Domain:  # type: ignore[override]
+        """The numbers."""
+        return Vectors(len(self.names))
+
+    @property
+    def targets(self) -> Domain:  # type: ignore[override]
+        """Label ids."""
+        return Tokens(self.labels.size)
+
+    def texts(self, records: Sequence[Record]) -> dict[str, str]:
+        """The labels, one a line."""
+        return {"labels": label_lines(records)}
+
+    def fit(self, records: Sequence[Record]) -> None:
+        """Learn the names of the numbers, and mean and standard deviation of each."""
+        if not records:
+            return
+        self.names = list(records[0]["features"])
+        values = torch.stack([self.values(record) for record in records])
+        self.mean, self.scale = values.mean(dim=0), values.std(dim=0, correction=0)
+        self.scale[self.scale == 0] = 1.0
+
+    def values(self, record: Record) -> Tensor:
+        """The numbers of a record, (size,) in double precision. Raises: DataError for one that is none."""
+        given = record.get("features", record)
+        given = given if isinstance(given, Mapping) else record
+        return torch.tensor([number(given, name) for name in self.names], dtype=torch.float64)
+
+    def encode(self, record: Record) -> Row:
+        """The standardized numbers (1, size), and the id of the label ()."""
+        values = ((self.values(record) - self.mean) / self.scale).float()
+        return Row(values.unsqueeze(0), label_id(record, self.labels))
+
+    def decode(self, output: Tensor, record: Record) -> Prediction:
+        """Logits (V,) as a label."""
+        return label(output, self.target_labels(range(self.labels.size)))
+
+    def target_labels(self, ids: Sequence[int]) -> list[str]:
+        """The labels."""
+        return label_names(self.labels, ids)
+
+    def fitted(self) -> dict[str, Any]:
+        """The names of the numbers, and mean and standard deviation of each."""
+        return {"names": self.names, "mean": self.mean.tolist(), "scale": self.scale.tolist()}
+
+    def restore(self, fitted: Mapping[str, Any]) -> None:
+        """Take all of that back."""
+        self.names = [str(name) for name in fitted["names"]]
+        self.mean, self.scale = (torch.tensor(fitted[key], dtype=torch.float64) for key in ("mean", "scale"))
+
+
+def number(record: Record, name: str) -> float:
+    """A field of a record as a number. Raises: DataError where it is none, or not finite.
+
+    >>> number({"size": "1e3"}, "size")
+    1000.0
+    """
+    value = need(record, name)
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = float("nan")
+    if not isfinite(found):
+        raise DataError(f"{value!r} in the field {name!r} is not a number", hint="correct it")
+    return found

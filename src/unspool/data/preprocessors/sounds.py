@@ -1,0 +1,109 @@
+"""Sounds with one label each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from unspool.batch import Batch, Domain, Tokens, Vectors
+from unspool.data.batching.buckets import Side
+from unspool.data.batching.collate import one_target
+from unspool.data.predictions import Prediction
+from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, answers, need, preprocessors
+from unspool.data.preprocessors.text import label, label_id, label_lines, label_names
+from unspool.data.readers.sounds import read_sound
+from unspool.data.sounds import log_mel
+from unspool.data.tokenizer import Tokenizer
+from unspool.errors import DataError
+from unspool.schema import Count, Natural, Positive
+
+
+@preprocessors.register("labelled-sound")
+class LabelledSound(Preprocessor):
+    """A sound as the loudness of bands of frequencies in each frame, standardized, and its label, one of a few.
+
+    Args:
+        labels: the tokenizer of the labels.
+        bands: so many bands of frequencies, as wide as the ear tells them apart.
+        window: seconds of a frame.
+        hop: seconds from the beginning of a frame to that of the next.
+        max_length: only the first so many frames of a sound are read (0: all).
+        padding: the side on which shorter sounds of a batch are padded.
+        mask_padding: whether the padding is masked; see `unspool.data.batching.collate.one_target`.
+    """
+
+    tokenizers: ClassVar[Mapping[str, str]] = {"labels": "label"}
+    fields: ClassVar[Mapping[str, str]] = {"sound": "file"}
+    endings: ClassVar[Sequence[str]] = (".wav",)
+
+    def __init__(
+        self,
+        labels: Tokenizer,
+        bands: Count = 40,
+        window: Positive = 0.025,
+        hop: Positive = 0.01,
+        max_length: Natural = 0,
+        padding: Side = "right",
+        mask_padding: bool = True,
+    ) -> None:
+        self.labels, self.bands, self.window, self.hop = labels, bands, window, hop
+        self.max_length, self.padding, self.mask_padding = max_length, padding, mask_padding
+        self.inputs = Vectors(bands)
+        self.mean, self.scale, self.rate = torch.zeros(bands), torch.ones(bands), 0
+
+    @property
+    def targets(self) -> Domain:  # type: ignore[override]
+        """Label ids."""
+        return Tokens(self.labels.size)
+
+    def texts(self, records: Sequence[Record]) -> dict[str, str]:
+        """The labels, one a line."""
+        return {"labels": label_lines(records)}
+
+    def fit(self, records: Sequence[Record]) -> None:
+        """Learn the sampling rate, and mean and standard deviation of every band over the training sounds."""
+        heard = [self.loudness(record) for record in records]
+        if heard:
+            self.rate = read_sound(records[0]["sound"])[1]
+            frames = torch.cat(heard)
+            self.mean, self.scale = frames.mean(dim=0), frames.std(dim=0).clamp(min=1e-3)
+
+    def loudness(self, record: Record) -> Tensor:
+        """The logarithms of the loudness of every band in every frame that is read, (T, bands).
+
+        Raises: DataError for what is no sound, or has another sampling rate than the training sounds.
+        """
+        samples, rate = read_sound(need(record, "sound"), self.rate)
+        if self.rate and rate != self.rate:
+            raise DataError(
+                f"the sound has {rate:,} samples a second, and the training sounds have {self.rate:,}",
+                hint=f"resample: sox IN.wav -r {self.rate} OUT.wav",
+            )
+        return log_mel(samples, rate, self.bands, self.window, self.hop)[: self.max_length or None]
+
+    def encode(self, record: Record) -> Row:
+        """The standardized frames (T, bands), and the id of the label ()."""
+        return Row((self.loudness(record) - self.mean) / self.scale, label_id(record, self.labels))
+
+    def collate(self, rows: Sequence[Row]) -> Batch:
+        """Sounds side by side; the target is predicted at the end of each."""
+        targets = answers(rows, self.targets)
+        return one_target([row.input for row in rows], targets, self.padding, self.mask_padding)
+
+    def decode(self, output: Tensor, record: Record) -> Prediction:
+        """Logits (V,) as a label."""
+        return label(output, self.target_labels(range(self.labels.size)))
+
+    def target_labels(self, ids: Sequence[int]) -> list[str]:
+        """The labels."""
+        return label_names(self.labels, ids)
+
+    def fitted(self) -> dict[str, Any]:
+        """Mean and standard deviation of every band, and samples a second."""
+        return {"mean": self.mean.tolist(), "scale": self.scale.tolist(), "rate": self.rate}
+
+    def restore(self, fitted: Mapping[str, Any]) -> None:
+        """Take all of that back."""
+        self.mean, self.scale = torch.tensor(fitted["mean"]), torch.tensor(fitted["scale"])
+        self.rate = int(fitted["rate"])

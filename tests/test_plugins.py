@@ -1,0 +1,57 @@
+"""A task with a new kind of use, a reader and a verb are one file each, outside of the package."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from conftest import run
+
+PLUGGED = Path(__file__).parent / "plugged"
+RECIPE = """
+[data]
+path = "lines.arrows"
+[task]
+kind = "pick-word"
+batch_size = 16
+[core]
+kind = "recurrent"
+cell = "gru"
+width = 16
+bidirectional = true
+[train]
+steps = 150
+learning_rate = 0.02
+precision = "float32"
+threads = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of the task, its data read by the reader."""
+    folder = tmp_path_factory.mktemp("plugged")
+    names = ["bob", "eve", "ann"]
+    lines = [f"{names[n % 3]} => {'so ' * (n % 4)}then {names[n % 3]} went{' off' * (n % 3)}" for n in range(120)]
+    (folder / "lines.arrows").write_text("\n".join(lines))
+    (folder / "pick.toml").write_text(RECIPE)
+    plugins = ["--plugin", PLUGGED / "pick_word.py", "--plugin", PLUGGED / "words_reader.py"]
+    recipe = (folder / "pick.toml").read_text().replace("lines.arrows", str(folder / "lines.arrows"))
+    (folder / "pick.toml").write_text(recipe)
+    assert run("train", folder / "pick.toml", *plugins, "--run", folder / "run") == 0
+    return folder
+
+
+def test_a_task_a_reader_and_a_pipeline_from_one_file_each(place, capsys):
+    Path("new.csv").write_text("id,text\n1,so so then eve went\n2,\n3,then bob went off\n")
+    plugin = ["--plugin", PLUGGED / "pick_word.py"]
+    assert run("predict", "run", "--file", "new.csv", "--out", "out.csv", *plugin) == 0
+    with Path("out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["word"] for row in rows] == ["eve", "", "bob"] and "1 of 3 rows" in capsys.readouterr().err
+    assert rows[1]["error"] and list(rows[0]) == ["id", "text", "word", "score", "error"]
+
+
+def test_a_verb_from_a_file(place, capsys):
+    assert run("parameters", "run", "--plugin", PLUGGED / "count_verb.py") == 0
+    assert int(capsys.readouterr().out) > 1000
