@@ -67,9 +67,7 @@ class Experiment:
         self.device = usable(sections.hardware.device)
         batches = self.task.train_batches()
         first = batches[0]  # a text that is too short for its batches is refused before anything is written
-        self.choice = choose(
-            self.model, first, self.device, sections.hardware.precision, sections.hardware.threads
-        )
+        self.choice = choose(self.model, first, self.device, sections.hardware.precision, sections.hardware.threads)
         self.recipe["train"] |= {"precision": self.choice.precision, "threads": self.choice.threads}
         self.trainer = self._trainer(batches)
         torch.set_num_threads(self.choice.threads)
@@ -222,9 +220,10 @@ class Experiment:
     def _sample(self, number: int) -> Sampled:
         run = Run(self.model, self.task.preprocessor, self.recipe, name=str(self.folder))
         sampling = Sampling(temperature=self.sections.sample.temperature)
-        prompt = "" if run.tokenizer.unknown(self.sections.sample.prompt) else self.sections.sample.prompt  # no reason to end a run
+        options = self.sections.sample
+        prompt = "" if run.tokenizer.unknown(options.prompt) else options.prompt  # no reason to end a run
         with self.trainer.averaged():
-            text = "".join(run.stream(prompt, length=self.sections.sample.length, sampling=sampling, seed=number))
+            text = "".join(run.stream(prompt, length=options.length, sampling=sampling, seed=number))
         return Sampled(number, prompt, text)
 
     def _save(self) -> Saved:
@@ -265,7 +264,8 @@ class Experiment:
 
     def _draw(self) -> None:
         title = f"{self.folder.name}: {self.trainer.number:,} steps"
-        draw_loss(records(self.folder), self.folder / "loss.png", title)
+        unit = f"{self.model.head.measure} per {self.task.unit.name}"
+        draw_loss(records(self.folder), self.folder / "loss.png", title, unit)
 
 
 def _passed(times: int, before: float, now: float) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 from unspool.errors import ConfigError
 from unspool.generate.engine import Engine
 from unspool.models.sequence import SequenceModel
+from unspool.nn.ends import in_full
 from unspool.nn.part import Part
 from unspool.schema import Count
 
@@ -113,16 +114,20 @@ def search(
                 break
             state = engine.step(state.select(rows), beams.ids[:, -1:])
             latest = attention()
-    scores = beams.log_probability / _penalty(beams.lengths, length_penalty)
-    if beams.coverage is not None:
-        scores = scores + coverage_penalty * _covered(beams, source_mask)
+    scores = _scores(beams, length_penalty, coverage_penalty, source_mask)
     return [_ranked(beams, scores[number], number) for number in range(len(prompt))]
 
 
-def _covered(beams: _Beams, source_mask: Bool[Tensor, "B S"] | None) -> Float[Tensor, "B W"]:
-    """The sum of the logarithms of how much each place of the source was attended to, at most once each."""
-    logs = beams.coverage.clamp(FLOOR, 1).log().unflatten(0, beams.lengths.shape)  # type: ignore[union-attr]
-    return (logs if source_mask is None else logs * source_mask.to(logs).unsqueeze(1)).sum(dim=-1)
+def _scores(
+    beams: _Beams, length_penalty: float, coverage_penalty: float, source_mask: Bool[Tensor, "B S"] | None
+) -> Float[Tensor, "B W"]:
+    """By what the beams are ranked in the end."""
+    scores = beams.log_probability / _penalty(beams.lengths, length_penalty)
+    if beams.coverage is None:
+        return scores
+    logs = beams.coverage.clamp(FLOOR, 1).log().unflatten(0, scores.shape)  # (B, W, S)
+    present = logs if source_mask is None else logs * source_mask.to(logs).unsqueeze(1)
+    return scores + coverage_penalty * present.sum(dim=-1)
 
 
 def _begin(prompt: Tensor, width: int) -> _Beams:

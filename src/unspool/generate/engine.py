@@ -14,6 +14,7 @@ from unspool.errors import ConfigError, TrainingError
 from unspool.generate.state import State, new_seed
 from unspool.models.sequence import SequenceModel
 from unspool.nn.density import Density
+from unspool.nn.ends import in_full
 from unspool.nn.part import State as CoreState
 from unspool.nn.part import fork, map_state
 
@@ -235,7 +236,7 @@ class Steps(Iterator[Step]):
             chosen = self.select(logits, self.position)
             log_probability = logits.new_empty(0)
             if not numbers:
-                scores = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=-1)
+                scores = in_full(logits).log_softmax(dim=-1)
                 log_probability = scores.gather(-1, chosen).squeeze(-1)
         fed = chosen
         if numbers:

@@ -12,6 +12,7 @@ from unspool.errors import ConfigError
 from unspool.generate.engine import Engine, Step
 from unspool.generate.state import State, row_seed
 from unspool.models.sequence import SequenceModel
+from unspool.nn.ends import in_full
 from unspool.seeds import mix
 
 Filter = Callable[[Tensor, Tensor], Tensor]
@@ -179,7 +180,7 @@ class Sampler:
 
     def __call__(self, logits: Float[Tensor, "B V"], position: int) -> Int[Tensor, "B 1"]:
         """The next ids."""
-        scores = self.ban(self.recent, logits.to(torch.promote_types(logits.dtype, torch.float32)))
+        scores = self.ban(self.recent, in_full(logits))
         for change in self.filters:
             scores = change(scores, self.seen)
         if self.filters and self.filters[-1] is greedy:
