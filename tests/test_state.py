@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from unspool import Sampling, Tokens, cores, embedding, head, tokenizers
+from conftest import run
+from unspool import Run, Sampling, Tokens, cores, embedding, head, tokenizers
 from unspool.errors import CheckpointError, ConfigError
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import sampler
@@ -349,3 +350,74 @@ def test_a_rewind_into_a_character_knows_its_first_bytes():
     session.feed("né")
     assert session.state.pending == b"" and session.rewind(2).pending == b"\xc3"
     assert unfinished(byte, torch.tensor([list("👩".encode()[:3])])) == "👩".encode()[:3]
+
+
+# At the command line
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A run of words and one of bytes, that learned nothing."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, tokenizer in (
+        ("words", tokenizers.build("tokenizer", "word").fit("to be or not to be that is the question\n" * 2)),
+        ("bytes", tokenizers.build("tokenizer", "byte")),
+    ):
+        torch.manual_seed(1)
+        core = cores.build("core", {"kind": "recurrent", "cell": "gru"}, width=8)
+        Run(SequenceModel(embedding(Tokens(tokenizer.size), 8), core, head(Tokens(tokenizer.size), 8)), tokenizer).save(
+            folder / name
+        )
+    return folder
+
+
+def sampled(capsysbinary, *words):
+    assert run("sample", *words) == 0
+    found = capsysbinary.readouterr()
+    return found.out, found.err.decode()
+
+
+@pytest.mark.parametrize("name", ["words", "bytes"])
+def test_sample_goes_on_from_a_saved_state_as_if_never_stopped(saved, tmp_path, capsysbinary, name):
+    state, options = tmp_path / "my.state", ("--ban", "") if name == "words" else ()
+    whole, _ = sampled(capsysbinary, saved / name, "--prompt", "to be", "--length", 60, "--seed", 3, *options)
+    first, _ = sampled(
+        capsysbinary, saved / name, "--prompt", "to be", "--length", 23, "--seed", 3, "--save-state", state, *options
+    )
+    second, _ = sampled(capsysbinary, saved / name, "--state", state, "--length", 37, *options)
+    assert first[:-1] + second == whole
+    loaded = Run.load(saved / name)
+    there = loaded.load_state(state)
+    assert there.position == 23 + len(loaded.tokenizer.encode("to be"))
+    assert "".join(loaded.stream(state=there, length=37, sampling=Sampling(0.8), ban=())).encode() == second[:-1]
+
+
+def test_sample_tells_unknown_words_and_ends_before_a_stop_string(saved, capsysbinary):
+    out, err = sampled(capsysbinary, saved / "words", "--prompt", "to zebra", "--length", 50, "--seed", 1)
+    assert "note: the model does not know 'zebra': read as <unk>" in err and b"<unk>" not in out
+    stopped, _ = sampled(capsysbinary, saved / "words", "--prompt", "to", "--length", 90, "--stop", "or not")
+    assert b"or not" not in stopped
+    banned, _ = sampled(capsysbinary, saved / "words", "--length", 200, "--ban", "be", "--ban", "the question")
+    assert b"be" not in banned.split() and b"the question" not in banned and b"the" in banned
+    texts, _ = sampled(
+        capsysbinary, saved / "words", "--prompt", "to", "--count", 4, "--length", 40, "--stop", "or", "--json"
+    )
+    assert len(json.loads(texts)) == 4 and all(" or" not in one["text"] for one in json.loads(texts))
+
+
+def test_states_that_make_no_sense_are_refused(saved, tmp_path, capsys):
+    state = tmp_path / "my.state"
+    assert run("sample", saved / "words", "--length", 3, "--save-state", state) == 0
+    capsys.readouterr()
+    for words, says in (
+        (["bytes", "--state", state], "a model with other weights or tokenizers"),
+        (["words", "--state", tmp_path / "none"], "there is no state"),
+        (["words", "--beam", "2", "--state", state], "--state cannot be used with it"),
+        (["words", "--count", "2", "--save-state", state], "--save-state cannot be used with it"),
+        (["words", "--save-state", tmp_path / "nowhere" / "x"], "there is no folder"),
+        (["words", "--stop", ""], "empty text"),
+        (["words", "--ban", "zebra"], "cannot spell 'zebra'"),
+    ):
+        assert run("sample", saved / words[0], *words[1:]) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and says in err and "hint: " in err and "Traceback" not in err
