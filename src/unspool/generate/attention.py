@@ -19,7 +19,7 @@ def source_attention(engine: Engine, batch: Batch) -> Tensor | None:
 
     Returns: (B, T, S), rows that sum to 1; None for a model that does not attend to its source.
     """
-    parts = [part for part in engine.model.core.modules() if isinstance(part, Part) and part.sees_source]
+    parts = [part for part in engine.model.core.modules() if isinstance(part, Part) and part.attends_to_source]
     seen: list[list[Tensor]] = [[] for _ in parts]
 
     def note(number: int, name: str, value: Tensor) -> Tensor:

@@ -189,7 +189,7 @@ def _watched_attention(model: SequenceModel, wanted: bool) -> Iterator[Callable[
         yield lambda rows=None: None
         return
     latest: dict[int, Tensor] = {}
-    parts = [part for part in model.core.modules() if isinstance(part, Part) and part.sees_source]
+    parts = [part for part in model.core.modules() if isinstance(part, Part) and part.attends_to_source]
     if not parts:
         raise ConfigError("a coverage penalty needs attention to a source", hint="leave coverage_penalty at 0")
 

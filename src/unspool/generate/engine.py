@@ -146,7 +146,7 @@ class Engine:
 
         None where the model predicts none: it predicts tokens, or the mean alone.
         """
-        if not self.model.head.spreads:
+        if not self.model.head.predicts_distribution:
             return None
         with self._resting(), torch.no_grad():
             batch = batch.to(self.model.device)
@@ -162,7 +162,7 @@ class Engine:
     @property
     def max_length(self) -> int | None:
         """How many tokens the core can read from an empty state on; None: any number."""
-        return self.model.core.longest
+        return self.model.core.max_length
 
     def remaining(self, position: int) -> int | None:
         """How many more tokens the core can read before its window moves on; None where it never does."""
@@ -208,7 +208,7 @@ class Engine:
         """The core's next state, and the scores behind the last input; the given state may be written to."""
         with self._resting(), torch.inference_mode():
             for chunk in inputs.split(CHUNK, dim=1):
-                hidden, core = self.model.think(chunk, core)
+                hidden, core = self.model.hidden_states(chunk, core)
             core = map_state(Tensor.contiguous, core)  # as it is after saving: kernels round by the order in memory
             last = hidden[:, -1]
             return core, last if inputs.is_floating_point() else self.model.head(last)

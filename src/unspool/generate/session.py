@@ -12,7 +12,7 @@ from unspool.generate.engine import Engine, Steps
 from unspool.generate.sampling import Sampling
 from unspool.generate.state import State
 from unspool.generate.stream import Stream
-from unspool.generate.text import BANNED, prime, token_before
+from unspool.generate.text import BANNED, prime, token_before, warn_of_unknown
 
 MEMORY = 256 * 2**20
 """Bytes that the snapshots of a session may take."""
@@ -87,7 +87,9 @@ class Session:
         """
         if not text:
             return self.state
-        self._state = self._read(prime(self.engine.model, self.tokenizer, text))
+        ids = prime(self.engine.model, self.tokenizer, text)
+        warn_of_unknown(self.tokenizer, text)
+        self._state = self._read(ids)
         return self._state
 
     def write(

@@ -1,4 +1,4 @@
-"""Suggestions while somebody types: the likeliest ends of the present word, or the likeliest next words."""
+"""Word completion and next-word suggestions while somebody types, and how many keystrokes they save."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -14,38 +14,53 @@ from unspool.generate.beam import search
 from unspool.generate.text import prime
 from unspool.models.sequence import SequenceModel
 
-LONGEST = 24  # tokens of a suggestion, at most
-MEMORY = 128  # tokens before the present word that the model reads
+LONGEST = 24
+"""A suggestion has at most so many tokens."""
+MEMORY = 128
+"""The model reads at most so many tokens before the present word."""
 TYPED = re.compile(r" ?[\w'\u2019]*\Z")
 WORD = re.compile(r"[\w'\u2019]+")
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A whole word, what of it is still to be written (with a space before it where one is missing), how likely."""
+    """A word that a text could go on with."""
 
-    word: str
-    rest: str
-    log_probability: float  # nats, of the word and of its ending here, after the text before it
+    word: str  # the whole word
+    rest: str  # what is not typed yet, with a space before it where one is missing
+    log_probability: float  # nats, of the word and of its ending there, given the text before it
 
 
 @torch.no_grad()
 def suggest(
     model: SequenceModel, tokenizer: Tokenizer, texts: Sequence[str], k: int = 3, width: int = 16
 ) -> list[list[Suggestion]]:
-    """For each text the k likeliest words that it could go on with, the likeliest first; fewer where fewer are found.
+    """The likeliest words that each of several texts could go on with.
 
     A word is a run of letters, digits, _ and apostrophes. The present word is what the text ends with; it is completed,
     never just repeated, and where it is empty the next one is suggested. A beam search over tokens begins before the
-    present word, keeps to what was typed, and ends a word where any token that is none of it would come: those chances
-    are added up. So every tokenizer will do, whatever it makes of half a word. Errors: DataError for unknown symbols.
+    present word, keeps to what was typed, and ends a word where any token that is no part of it would come: those
+    probabilities are added up. So it works with every tokenizer, however it splits half a word.
+
+    Args:
+        model: a language model.
+        tokenizer: its tokenizer.
+        texts: what was typed so far.
+        k: how many words to suggest.
+        width: how many beams are kept.
+
+    Returns:
+        For each text up to `k` suggestions, the likeliest first.
+
+    Raises:
+        DataError: a text has characters before its last word that the tokenizer does not know.
     """
     found: list[list[Suggestion]] = [[] for _ in texts]
     alike: dict[tuple[int, bytes], list[int]] = {}
     prompts, wanted = [], []
     for number, text in enumerate(texts):
         begin = TYPED.search(text).start()  # type: ignore[union-attr]
-        room = model.core.longest and max(1, model.core.longest - LONGEST - len(text) + begin)
+        room = model.core.max_length and max(1, model.core.max_length - LONGEST - len(text) + begin)
         prompt = prime(model, tokenizer, text[:begin][-8 * MEMORY :])[:, -min(MEMORY, room or MEMORY) :]
         prompts.append(prompt)
         wanted.append(text[begin:])
@@ -54,9 +69,10 @@ def suggest(
     for numbers in alike.values():
         rows = torch.cat([prompts[number] for number in numbers])
         spelling = Spelling(tokenizer, [wanted[number] for number in numbers], int(rows[0, -1]), rows.device)
-        beams = search(model, rows, LONGEST + max(map(len, wanted)), width, end=spelling.end, rule=spelling, enough=k)
+        length = LONGEST + max(map(len, wanted))
+        beams = search(model, rows, length, width, end=spelling.end, rule=spelling, enough=k)
         for number, best in zip(numbers, beams, strict=True):
-            words = [(spelling.said(beam.ids).decode("utf-8", "replace"), beam) for beam in best if beam.finished]
+            words = [(spelling.spell(beam.ids).decode("utf-8", "replace"), beam) for beam in best if beam.finished]
             found[number] = [
                 Suggestion(word.strip(), word[len(wanted[number]) :], beam.log_probability) for word, beam in words[:k]
             ]
@@ -64,11 +80,11 @@ def suggest(
 
 
 class Spelling:
-    """Which tokens may come next, so that what is said goes on with what was typed and is one word.
+    """A rule for beam search: what is generated continues what was typed, and is one word.
 
-    Given what each row has said, (R, T) ids, and the log-probabilities of what comes next, (R, V), it gives those that
-    are left: the chances of all tokens that end the word are added up in the token `end`. The rows are as many for each
-    text as the search has beams, one text after the other.
+    Given the ids that each row has generated, (R, T), and the log-probabilities of the next, (R, V), it rules out every
+    token that does not fit, and adds up the probabilities of all tokens that end the word in the token `end`. Each text
+    has as many rows as the search has beams, one text after the other.
     """
 
     def __init__(self, tokenizer: Tokenizer, wanted: Sequence[str], before: int, device: torch.device) -> None:
@@ -84,26 +100,26 @@ class Spelling:
         self.device = device
         self.mask: Callable[[bytes | None, bool], Tensor] = lru_cache(maxsize=4096)(self._mask)
 
-    def __call__(self, said: Tensor, scores: Tensor) -> Tensor:
+    def __call__(self, ids: Tensor, scores: Tensor) -> Tensor:
         """The scores of what may come next."""
         beams = len(scores) // len(self.wanted)
-        states = [self.rest(self.said(ids), self.wanted[row // beams]) for row, ids in enumerate(said.tolist())]
-        kept = torch.stack([self.mask(rest, said.shape[1] == 0) for rest in states])
+        states = [self.rest(self.spell(some), self.wanted[row // beams]) for row, some in enumerate(ids.tolist())]
+        kept = torch.stack([self.mask(rest, ids.shape[1] == 0) for rest in states])
         ended = scores.masked_fill(~self.ends, -torch.inf).logsumexp(dim=-1)
         scores = scores.masked_fill(~kept, -torch.inf)
         may_end = torch.tensor([rest is None for rest in states], device=self.device)
         scores[:, self.end] = torch.where(may_end, ended, -torch.inf)
         return scores
 
-    def said(self, ids: Sequence[int]) -> bytes:
-        """The bytes of what was said after the prompt."""
+    def spell(self, ids: Sequence[int]) -> bytes:
+        """The bytes of what was generated after the prompt."""
         return b"".join(self.later[id] if place else self.first[id] for place, id in enumerate(ids))
 
-    def rest(self, said: bytes, wanted: bytes) -> bytes | None:
-        """What is still to be said of what was typed; None once a letter was added to it."""
-        if not wanted and said == b" ":
+    def rest(self, generated: bytes, wanted: bytes) -> bytes | None:
+        """The part of what was typed that is still to be generated; None once a letter was added to it."""
+        if not wanted and generated == b" ":
             return b""
-        return wanted[len(said) :] if len(said) <= len(wanted) else None
+        return wanted[len(generated) :] if len(generated) <= len(wanted) else None
 
     def _mask(self, rest: bytes | None, first: bool) -> Tensor:
         pieces = self.first if first else self.later
@@ -123,7 +139,7 @@ class Spelling:
 
 
 def inside(piece: bytes) -> bool:
-    """Whether all of it can stand inside a word; a part of a character can.
+    """Whether all of a piece of text can stand inside a word; a part of a character can.
 
     >>> inside("don't".encode()), inside(b"\\xc3"), inside(b"so "), inside("—".encode())
     (True, True, False, False)
@@ -134,12 +150,12 @@ def inside(piece: bytes) -> bool:
 
 @dataclass
 class Savings:
-    """What suggestions are worth on a text, so far."""
+    """The keystrokes that suggestions save on a text, so far."""
 
     k: int
     words: int = 0
-    keys: int = 0  # without suggestions
-    saved: int = 0
+    keys: int = 0  # keystrokes without suggestions
+    saved: int = 0  # keystrokes saved by them
     foreseen: int = 0  # words that were suggested before their first letter
 
     def figures(self) -> dict[str, float]:
@@ -154,14 +170,28 @@ class Savings:
 def keystrokes_saved(
     model: SequenceModel, tokenizer: Tokenizer, text: str, k: int = 3, words: int = 2000, together: int = 64
 ) -> Iterator[Savings]:
-    """Type the first words of a text with k suggestions in sight, and tell what was saved after each few words.
+    """Type the first words of a text with `k` suggestions on the screen, and count the keystrokes saved.
 
-    The rule: without help a word takes one key for each of its letters. With help its letters are typed one by one;
-    before each the k suggestions are looked at, and as soon as the word is among them one key writes all that is left.
-    What stands between words is typed either way and not counted, nor is the first word. So a word of n letters that is
-    suggested after j of them takes j + 1 keys instead of n, and the share saved is the sum of n - j - 1 over the sum of
-    n: keystroke savings (Trnka & McCoy 2008, ACL), or 1 - KSPC over the letters of words (MacKenzie 2002, Mobile HCI).
-    The suggestions see the true text before the word.
+    Without suggestions a word takes one key for each of its letters. With them its letters are typed one by one; as
+    soon as the word is among the suggestions, one key writes all that is left. What stands between words is typed
+    either way and not counted, nor is the first word. So a word of n letters that is suggested after j of them takes
+    j + 1 keys instead of n, and the share saved is the sum of n - j - 1 over the sum of n: keystroke savings (Trnka &
+    McCoy 2008, ACL), or 1 - KSPC over the letters of words (MacKenzie 2002, Mobile HCI). The suggestions see the true
+    text before the word.
+
+    Args:
+        model: a language model.
+        tokenizer: its tokenizer.
+        text: what is typed.
+        k: how many suggestions there are.
+        words: how many words are typed at most.
+        together: so many words are suggested at a time.
+
+    Returns:
+        The savings so far, after every few words; the same object each time.
+
+    Raises:
+        DataError: the text has no words.
     """
     spans = [match.span() for match in WORD.finditer(text)][1 : words + 1]
     if not spans:

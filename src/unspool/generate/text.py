@@ -55,22 +55,25 @@ def read_prompt(
     """
     if not text and state is not None:
         return state
-    return engine.read(prime(engine.model, tokenizer, text), state, source, source_mask)
+    ids = prime(engine.model, tokenizer, text)
+    warn_of_unknown(tokenizer, text)
+    return engine.read(ids, state, source, source_mask)
 
 
 def prime(model: SequenceModel, tokenizer: Tokenizer, prompt: str) -> Int[Tensor, "1 T"]:
-    """The ids of a prompt, (1, T). An empty one becomes a line break, where a text may begin, or the first token.
-
-    Words that the tokenizer does not know are read as its unknown word, and a UserWarning names them.
-    """
+    """The ids of a prompt, (1, T). An empty one becomes a line break, where a text may begin, or the first token."""
     ids = [0] if not prompt and tokenizer.unknown("\n") else tokenizer.encode(prompt or "\n")
     if not len(ids):
         raise DataError(f"the prompt {prompt!r} holds no token", hint="begin with a word")
-    strange = [word for word in tokenizer.unknown(prompt) if word != UNKNOWN]
+    return torch.as_tensor(ids, dtype=torch.long, device=model.device)[None]
+
+
+def warn_of_unknown(tokenizer: Tokenizer, text: str) -> None:
+    """A UserWarning that names the words which the tokenizer reads as its unknown word."""
+    strange = [word for word in tokenizer.unknown(text) if word != UNKNOWN]
     if strange:
         named = ", ".join(map(repr, strange[:5])) + (f" and {len(strange) - 5} more" if len(strange) > 5 else "")
-        warnings.warn(f"the model does not know {named}: read as {tokenizer.decode([0])}", stacklevel=2)
-    return torch.as_tensor(ids, dtype=torch.long, device=model.device)[None]
+        warnings.warn(f"the model does not know {named}: read as {tokenizer.decode([0])}", stacklevel=3)
 
 
 def token_before(tokenizer: Tokenizer, prompt: str, ids: Int[Tensor, "1 N"], given: bool = False) -> int | None:
@@ -220,6 +223,7 @@ def likeliest(
         ban: texts that are never generated.
     """
     ids = prime(model, tokenizer, prompt)
+    warn_of_unknown(tokenizer, prompt)
     rule = Ban(banned_ids(tokenizer, ban), tokenizer.size, ids.device)
     (found,) = search(model, ids, length, width, rule=rule)
     before = token_before(tokenizer, prompt, ids)
