@@ -43,6 +43,9 @@ def predict(
     ] = None,
     top: Annotated[int, typer.Option(help="So many labels, fills or alternatives; 0 is all.", min=0)] = 0,
     beam: Annotated[int, typer.Option(help="Search with N beams where text is generated; 0: as trained.", min=0)] = 0,
+    horizon: Annotated[int, typer.Option(help="Forecast N steps; 0: as many as in training.", min=0)] = 0,
+    paths: Annotated[int, typer.Option(help="Draw N paths of each forecast; 0: as trained.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the paths that are drawn.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Inputs that are run at once.", min=1)] = 64,
     plugin: Plugins = None,
     device: Device = "cpu",
@@ -63,7 +66,8 @@ def predict(
     if inputs and file is not None:
         raise ConfigError("inputs and --file are both given", hint="leave one of them out")
     loaded = Run.load(run, device)
-    pipeline = predictor_of(loaded, **({"beam": beam} if beam else {}))
+    asked = {"beam": beam, "horizon": horizon, "paths": paths, "seed": seed}
+    pipeline = predictor_of(loaded, **{name: value for name, value in asked.items() if value})
     columns = columns_of(loaded, pipeline, column or ())
     rows = given_rows(pipeline, columns, inputs, file)
     with opened(out) as stream:
@@ -77,28 +81,28 @@ def predict(
         raise DataError(f"nothing could be predicted: {last or 'there are no rows'}", hint="correct the input")
 
 
-def columns_of(run: "Run", pipeline: "Predictor", given: Sequence[str]) -> dict[str, str]:
+def columns_of(run: "Run", pipeline: "Predictor", given: Sequence[str]) -> dict[str, Any]:
     """For each field of a record the column that it stands in: as in training, unless it is given."""
     fields = pipeline.preprocessor.fields
-    data = run.recipe.get("data", {})
-    columns = {field: str(data.get(key) or key) for field, key in fields.items()}
+    columns = pipeline.columns(run.recipe.get("data", {}))
     for one in given:
         field, equals, name = one.partition("=")
-        if not equals or field not in columns:
+        if not equals or field not in fields:
             raise ConfigError(
-                f"cannot read --column {one}", hint=f"write it as FIELD=COLUMN; the fields are {', '.join(columns)}"
+                f"cannot read --column {one}", hint=f"write it as FIELD=COLUMN; the fields are {', '.join(fields)}"
             )
         columns[field] = name
     return columns
 
 
 def given_rows(
-    pipeline: "Predictor", columns: Mapping[str, str], inputs: Sequence[str] | None, file: str | None
+    pipeline: "Predictor", columns: Mapping[str, Any], inputs: Sequence[str] | None, file: str | None
 ) -> "Iterator[TableRow]":
     """The rows that are to be predicted."""
     from unspool.data.readers.streams import first_rows, stream_rows
 
-    first = next(iter(columns.values()), "")
+    names = [(one, field) for field, found in columns.items() for one in ([found] if isinstance(found, str) else found)]
+    first = next((name for name, _ in names), "")
     if inputs:
         if not columns:
             raise ConfigError("this model takes rows of numbers", hint="--file TABLE.csv")
@@ -108,10 +112,10 @@ def given_rows(
         raise ConfigError("no input is given", hint='unspool predict RUN "a text", --file TABLE.csv, or a pipe')
     rows = stream_rows(file or "-", first)
     beginning, rows = first_rows(rows, 1)
-    missing = [c for row in beginning if isinstance(row, dict) for c in columns.values() if c not in row]
+    missing = [c for row in beginning if isinstance(row, dict) for c, _ in names if c not in row]
     if missing:
         known = ", ".join(map(str, list(beginning[0])[:10]))  # type: ignore[arg-type]
-        field = next(field for field, name in columns.items() if name == missing[0])
+        field = dict(names)[missing[0]]
         raise DataError(f"{file} has no column {missing[0]!r}: it has {known}", hint=f"--column {field}=COLUMN")
     return rows
 
@@ -132,7 +136,7 @@ def expanded(argument: str, endings: Sequence[str]) -> list[str]:
 def write_all(
     pipeline: "Predictor",
     rows: "Iterable[TableRow]",
-    columns: Mapping[str, str],
+    columns: Mapping[str, Any],
     writer: "Writer",
     batch_size: int,
     top: int,

@@ -138,6 +138,7 @@ class Series(Prediction):
         values: the median of each step; for more than one variable a list for each step.
         quantiles: by their level ("0.05"), where the model predicts a distribution.
         samples: drawn paths, each a list over the steps.
+        step: what `steps` are: "step" or "time".
     """
 
     name: str
@@ -147,6 +148,11 @@ class Series(Prediction):
     samples: list[list[float]] = field(default_factory=list)
     step: str = "step"
 
+    def as_dict(self) -> dict[str, Any]:
+        """The series, its steps (or times), values, quantiles and samples."""
+        found = {"series": self.name, self.step: self.steps, "values": self.values}
+        return found | {"quantiles": self.quantiles, "samples": self.samples}
+
     def columns(self) -> list[dict[str, Any]]:
         """A row for each step: series, step (or time), value, and the quantiles."""
         bands = {f"q{level}": values for level, values in self.quantiles.items()}
@@ -154,6 +160,32 @@ class Series(Prediction):
             {"series": self.name, self.step: step, "value": value} | {name: band[n] for name, band in bands.items()}
             for n, (step, value) in enumerate(zip(self.steps, self.values, strict=True))
         ]
+
+
+@dataclass(frozen=True)
+class Flight(Prediction):
+    """The next places of something that flies.
+
+    Args:
+        flight: its name.
+        steps: the number of each place, from 1.
+        across: how far to the right it is, in box widths.
+        up: how far up it is, in box widths.
+    """
+
+    flight: str
+    steps: list[int]
+    across: list[float]
+    up: list[float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flight, steps and places."""
+        return {"flight": self.flight, "step": self.steps, "across": self.across, "up": self.up}
+
+    def columns(self) -> list[dict[str, Any]]:
+        """A row for each place."""
+        rows = zip(self.steps, self.across, self.up, strict=True)
+        return [{"flight": self.flight, "step": step, "across": x, "up": y} for step, x, y in rows]
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from unspool.data.clock import distance, parse
 from unspool.data.labelled import picked
 from unspool.data.readers.tables import Placed, Record
 from unspool.data.records import TableFormat, check_paths, read_table_files
@@ -22,6 +23,8 @@ class Series(TableFormat):
     `column` is where the numbers stand; several columns are several series. `group` is the column that names the series
     of a row, where a table has more than one below the other; they may be of different lengths. A number may not be
     missing. The last `test` of every series is for the test, what is before it for validation, as shares of the whole.
+    `time` is the column with the time of each row, which names the steps of a forecast; rows are not sorted by it, and
+    must not go back in time.
 
     Without a path, `corpus` "five-series" are five series that need no download: `five_series` tells which.
 
@@ -40,6 +43,7 @@ class Series(TableFormat):
     group: str = ""
     valid: Share = field(default=0.1, kw_only=True)
     test: Share = field(default=0.1, kw_only=True)
+    time: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         if not (self.path or self.corpus):
@@ -56,38 +60,80 @@ class Series(TableFormat):
             check_paths(self.path, SplitPaths())
             found = self.gathered(read_table_files(self.path, self, notes))
         else:
-            found = {name: [("", value) for value in values] for name, values in five_series().items()}
+            found = {name: [Entry("", value) for value in values] for name, values in five_series().items()}
         cut: dict[str, list[dict[str, Any]]] = {"train": [], "valid": [], "test": []}
-        for name, placed in found.items():
-            values = [value for _, value in placed]
-            middle, end = (int(len(values) * (1 - share)) for share in (sum(self.shares), self.shares[1]))
-            parts = {"train": values[:middle], "valid": values[middle:end], "test": values[end:]}
+        for name, entries in found.items():
+            middle, end = (int(len(entries) * (1 - share)) for share in (sum(self.shares), self.shares[1]))
+            parts = {"train": entries[:middle], "valid": entries[middle:end], "test": entries[end:]}
             for part, wanted in (("train", 1), ("valid", self.shares[0]), ("test", self.shares[1])):
                 if wanted and not parts[part]:
                     raise DataError(
-                        f"{placed[0][0]}: the series {name!r} has {len(values)} values: none would be left for {part}",
+                        f"{entries[0].place}: the series {name!r} has {len(entries)} values: none would be left for "
+                        f"{part}",
                         hint="give a longer series, or set data.valid and data.test to other shares (0: none)",
                     )
-                cut[part] += [{"series": name, "values": parts[part]}] if parts[part] else []
-        places = {name: placed[0][0] or name for name, placed in found.items()}
+                cut[part] += [self.record(name, parts[part])] if parts[part] else []
+        places = {name: entries[0].place or name for name, entries in found.items()}
         return Splits(**cut, files=(self.path,) if self.path else (), notes=tuple(notes), places=places)
+
+    def record(self, name: str, entries: "list[Entry]") -> Record:
+        """A part of a series."""
+        found: dict[str, Any] = {"series": name, "values": [entry.value for entry in entries]}
+        return found | ({"times": [entry.time for entry in entries]} if self.time else {})
 
     def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Nothing comes from standard input."""
         return ""
 
-    def gathered(self, records: list[Placed]) -> dict[str, list[tuple[str, float]]]:
-        """The numbers of each series with their places, the series in the order in which they begin."""
-        found: dict[str, list[tuple[str, float]]] = {}
+    def gathered(self, records: list[Placed]) -> "dict[str, list[Entry]]":
+        """The values of each series with their places, the series in the order in which they begin."""
+        found: dict[str, list[Entry]] = {}
         for place, record in records:
             if self.group and not str(picked(record, place, self.group, "group") or "").strip():
                 raise DataError(f"{place}: the column {self.group!r} names no series", hint="fill it")
+            time = str(picked(record, place, self.time, "time") or "").strip() if self.time else ""
             for column in self.columns:
-                named = [str(record[self.group]).strip()] if self.group else []
-                name = " ".join(named + ([column] if len(self.columns) > 1 or not named else []))
+                name = series_name(record, self.group, column, len(self.columns) > 1)
                 value = number(picked(record, place, column, "column"), column, place)
-                found.setdefault(name, []).append((place, value))
+                series = found.setdefault(name, [])
+                if series and self.time and goes_back(series[-1].time, time):
+                    raise DataError(f"{place}: {time} is before {series[-1].time}", hint="sort the rows by time")
+                series.append(Entry(place, value, time))
         return found
+
+
+class Entry(NamedTuple):
+    """A value of a series: where it stands, and its time where a column has it."""
+
+    place: str
+    value: float
+    time: str = ""
+
+
+def series_name(record: Record, group: str, column: str, several: bool) -> str:
+    """The name of the series that a value belongs to.
+
+    Args:
+        record: the row of the value.
+        group: the column that names its series; "" where none does.
+        column: the column of the value.
+        several: whether there are other columns of values.
+
+    >>> series_name({"shop": "north", "sales": 3}, "shop", "sales", several=True)
+    'north sales'
+    """
+    named = [str(record.get(group, "")).strip()] if group else []
+    return " ".join(named + ([column] if several or not named else []))
+
+
+def goes_back(before: str, after: str) -> bool:
+    """Whether a time is before the last one; no for what is no time.
+
+    >>> goes_back("2024-05-02", "2024-05-01"), goes_back("Monday", "Sunday")
+    (True, False)
+    """
+    one, other = parse(before), parse(after)
+    return one is not None and type(one) is type(other) and distance(one, other) < 0
 
 
 def number(entry: Any, column: str, place: str) -> float:

@@ -1,25 +1,29 @@
 """How good forecasts of numbers are: errors without a unit, and whether what is said of their spread is true."""
 
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from math import pi
+from statistics import fmean
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unspool.data.predictions import Series
+from unspool.metrics.metric import Metric
 
-def naive_error(values: Float[Tensor, " T"], season: int = 1) -> float:
-    """How far a value is from the one a season before it, in the mean: the unit of the scaled errors.
-
-    >>> naive_error(torch.tensor([1.0, 2.0, 4.0]))
-    1.5
-    """
-    return float((values[season:] - values[:-season]).abs().mean())
+Record = Mapping[str, Any]
+"""A series that is forecast: its `series` name, its `values` so far, its `future`, and its `naive` error."""
+Forecast = Callable[[Series, Record], Sequence[float]]
+"""The values of a forecast, for as many steps as the future of the record has."""
 
 
 def mase(said: Float[Tensor, "*B H"], true: Float[Tensor, "*B H"], unit: float) -> float:
-    """The mean absolute scaled error, by `naive_error` of the training part (Hyndman & Koehler 2006).
+    """The mean absolute scaled error (Hyndman & Koehler 2006).
 
-    Below 1, it is better than the seasonal naive forecast was one step ahead in that part.
+    Its unit is `unspool.data.scaling.naive_error` of the training part: below 1, a forecast is better than the
+    seasonal naive one was in that part, one season ahead.
 
     >>> mase(torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0]), unit=3.0)
     0.5
@@ -60,3 +64,140 @@ def covered(paths: Tensor, true: Float[Tensor, " *B"], share: float) -> float:
     """
     low, high = paths.quantile((1 - share) / 2, dim=0), paths.quantile((1 + share) / 2, dim=0)
     return float(((true >= low) & (true <= high)).float().mean())
+
+
+def median(output: Series, reference: Record) -> Sequence[float]:
+    """The forecast itself: its median."""
+    return output.values
+
+
+def seasonal_naive(season: int) -> Forecast:
+    """The forecast that the last season comes again.
+
+    >>> seasonal_naive(2)(None, {"values": [5.0, 1.0, 2.0], "future": [0.0, 0.0, 0.0]})
+    [1.0, 2.0, 1.0]
+    """
+
+    def forecast(output: Series, reference: Record) -> Sequence[float]:
+        return [reference["values"][step % season - season] for step in range(len(reference["future"]))]
+
+    return forecast
+
+
+class MeanOverSeries(Metric):
+    """The mean over series of the mean over the windows of each; a series without a value is left out."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self.totals: dict[str, list[float]] = {}
+        """The sum and the number of what was counted, by series."""
+
+    @abstractmethod
+    def value(self, output: Series, reference: Record) -> float | None:
+        """What is counted of one window; None where it is not defined."""
+
+    def update(self, output: Any, reference: Any) -> None:
+        """Count one forecast."""
+        if (value := self.value(output, reference)) is not None:
+            total = self.totals.setdefault(reference["series"], [0.0, 0.0])
+            total[0], total[1] = total[0] + value, total[1] + 1
+
+    def compute(self) -> dict[str, float]:
+        """The mean; nothing where nothing was counted."""
+        return {self.name: fmean(t / n for t, n in self.totals.values())} if self.totals else {}
+
+
+class ScaledError(MeanOverSeries):
+    """The mean absolute scaled error of a forecast (MASE, Hyndman & Koehler 2006).
+
+    A series whose naive error is zero, because it is constant or exactly seasonal, has no such error.
+
+    Args:
+        name: of the value.
+        forecast: what is judged; by default the median.
+    """
+
+    def __init__(self, name: str = "mase", forecast: Forecast = median) -> None:
+        super().__init__()
+        self.name, self.forecast = name, forecast
+
+    def value(self, output: Series, reference: Record) -> float | None:
+        """The error of one window."""
+        said, true = tensor(self.forecast(output, reference)), tensor(reference["future"])
+        return mase(said, true, reference["naive"]) if reference["naive"] else None
+
+
+class ScaledCrps(MeanOverSeries):
+    """The continuous ranked probability score of drawn paths, by the naive error, as in `ScaledError`.
+
+    Of a forecast without samples it is the scaled absolute error.
+    """
+
+    name = "crps"
+
+    def value(self, output: Series, reference: Record) -> float | None:
+        """The score of one window."""
+        score = crps(tensor(output.samples or [output.values]), tensor(reference["future"]))
+        return float(score.mean()) / reference["naive"] if reference["naive"] else None
+
+
+class Coverage(MeanOverSeries):
+    """The share of true values within the middle of the drawn paths: the same share, if their spread is right.
+
+    Args:
+        percent: how much of the paths lies in their middle.
+    """
+
+    def __init__(self, percent: int = 80) -> None:
+        super().__init__()
+        self.share, self.name = percent / 100, f"covered_{percent}"
+
+    def value(self, output: Series, reference: Record) -> float | None:
+        """The share of one window; None without drawn paths."""
+        return covered(tensor(output.samples), tensor(reference["future"]), self.share) if output.samples else None
+
+
+class OfSeasonalNaive(Metric):
+    """The mean absolute error by that of the seasonal naive forecast of the same windows, the mean over series.
+
+    Below 1 the model is better. A series that the seasonal naive forecast knows exactly is left out.
+
+    Args:
+        season: of the series.
+    """
+
+    name = "of_seasonal_naive"
+
+    def __init__(self, season: int) -> None:
+        self.naive = seasonal_naive(season)
+        self.errors: dict[str, list[float]] = {}
+
+    def update(self, output: Any, reference: Any) -> None:
+        """Count one forecast."""
+        true, errors = tensor(reference["future"]), self.errors.setdefault(reference["series"], [0.0, 0.0])
+        for n, said in enumerate((output.values, self.naive(output, reference))):
+            errors[n] += float((tensor(said) - true).abs().mean())
+
+    def ratios(self) -> list[float]:
+        """The ratio of every series that has one."""
+        return [error / naive for error, naive in self.errors.values() if naive]
+
+    def compute(self) -> dict[str, float]:
+        """The mean ratio."""
+        return {self.name: fmean(found)} if (found := self.ratios()) else {}
+
+
+class BetterThanSeasonalNaive(OfSeasonalNaive):
+    """The share of series whose forecasts are better than the seasonal naive ones."""
+
+    name = "better_than_seasonal_naive"
+
+    def compute(self) -> dict[str, float]:
+        """The share."""
+        return {self.name: fmean(ratio < 1 for ratio in found)} if (found := self.ratios()) else {}
+
+
+def tensor(values: Any) -> Tensor:
+    """Numbers in double precision."""
+    return torch.tensor(values, dtype=torch.float64)

@@ -75,6 +75,14 @@ class Predictor(Pipeline):
         """A record as tensors, without its target. Raises: DataError for a record that cannot be encoded."""
         return self.preprocessor.encode({name: value for name, value in record.items() if name != "label"})
 
+    def columns(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """For each field of a record the column that it stands in.
+
+        Args:
+            data: the [data] section of the recipe.
+        """
+        return {field: str(data.get(key) or key) for field, key in self.preprocessor.fields.items()}
+
     def records(
         self, rows: Iterable[Mapping[str, Any] | Failure], columns: Mapping[str, str]
     ) -> Iterator[tuple[Mapping[str, Any], Record | Failure]]:

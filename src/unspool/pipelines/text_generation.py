@@ -48,9 +48,9 @@ class TextGeneration(Predictor):
         """A source as tensors. Raises: DataError where it cannot be read, or is longer than the model can read."""
         row = self.preprocessor.encode({name: record[name] for name in self.preprocessor.fields if name in record})
         core = self.model.core if self.model.encoder is None else self.model.encoder.core
-        if core.longest is not None and len(row.input) > core.longest:
+        if core.max_length is not None and len(row.input) > core.max_length:
             raise DataError(
-                f"the input has {len(row.input):,} tokens, and the model reads at most {core.longest:,}",
+                f"the input has {len(row.input):,} tokens, and the model reads at most {core.max_length:,}",
                 hint="shorten it",
             )
         return row

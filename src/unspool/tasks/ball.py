@@ -1,16 +1,25 @@
 """Where is the ball next?"""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from unspool.batch import Batch, Batches, Vectors
+from unspool.batch import Batch, Batches
+from unspool.data.predictions import Flight
+from unspool.data.preprocessors.flight import FlightPlaces
 from unspool.data.splits import NoData
 from unspool.data.synthetic.flight import Ball, flight
-from unspool.metrics.drawings import Flights
-from unspool.schema import Count, Natural, NotNegative, Positive
+from unspool.metrics.drawings import Drawing, Flights
+from unspool.metrics.flights import DistanceAhead, stay, straight
+from unspool.metrics.metric import EvalSet, GenerationSet, Unit
+from unspool.metrics.values import Distance
+from unspool.pipelines.flights import FlightForecaster
+from unspool.schema import Count, Natural, NotNegative
 from unspool.seeds import mix
 from unspool.tasks.generated import seed_of
-from unspool.tasks.legacy import Figures, Finals, Marks, Roller, Task, Trained, tasks
+from unspool.tasks.task import Task, tasks
 
 HORIZONS = (1, 2, 5, 10, 20, 50, 100, 200)
 """So many frames ahead the roll-out is judged, and at its end."""
@@ -32,25 +41,36 @@ class BallInBox(Task):
     where the ball is going (MIT 6.S191, lecture 2). With 0 it sees all before, and is asked from the second one on at
     each of `length`.
 
-    Told is how far off the answer is, in box widths: "fresh" after true places, and "rolled" where the model has seen
-    `seen` places (or `frames`) and then goes on from its own answers, `horizon` frames far, beside what a ball is off
-    that stays and one that flies straight on.
+    The set "fresh" is how far off the prediction is, in box widths, after true places. In the set "free_running" the
+    model has seen `seen` places (or `frames`) and then goes on from its own predictions, `horizon` frames far, beside
+    what a ball is off that stays and one that flies straight on.
 
     Args:
+        preprocessor: how places are read; its `speed` is the highest speed of a ball.
+        frames: so many places are seen before a prediction; 0: all before.
+        length: the places of a flight that are seen in training, where `frames` is 0.
+        gravity: in box widths a frame squared.
+        seen: so many places are seen before the model goes on by itself.
+        horizon: so many frames it goes on.
         batch_size: flights in a batch.
+        epoch: so many batches are called one pass.
 
-    >>> task = BallInBox(length=4, speed=0.1)
+    >>> task = BallInBox(length=4)
     >>> task.train_batches()[0].inputs.shape, float(task.places(3, 1, 9).min()) >= 0
     (torch.Size([32, 4, 2]), True)
     """
 
     dataset = NoData
+    preprocessing = FlightPlaces
+    pipeline = FlightForecaster
+    unit = Unit("value")
+    preprocessor: FlightPlaces
 
     def __init__(
         self,
+        preprocessor: FlightPlaces | None = None,
         frames: Natural = 0,
         length: Count = 40,
-        speed: Positive = 0.1,
         gravity: NotNegative = 0.0,
         seen: Count = 10,
         horizon: Count = 50,
@@ -58,10 +78,12 @@ class BallInBox(Task):
         epoch: Count = 30,
         seed: int = 0,
     ) -> None:
-        self.frames, self.length, self.speed, self.gravity = frames, frames or length, speed, gravity
+        self.preprocessor = preprocessor or FlightPlaces()
+        self.speed = self.preprocessor.speed
+        self.frames, self.length, self.gravity = frames, frames or length, gravity
         self.seen, self.horizon = max(2, seen, frames), horizon
         self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
-        self.inputs = self.targets = Vectors(2)
+        self.inputs, self.targets = self.preprocessor.inputs, self.preprocessor.targets
 
     def places(self, first: int, number: int, frames: int, seed: int | None = None) -> Tensor:
         """Where the ball is in so many flights from flight `first` on, in box widths: (number, frames, 2)."""
@@ -79,48 +101,39 @@ class BallInBox(Task):
         """Flights that never come again."""
         return Flown(self, self.seed)
 
-    def exams(self, split: str) -> dict[str, Batches]:
+    def eval_sets(self, split: str) -> dict[str, EvalSet]:
         """Flights that training never sees."""
-        return {"fresh": Flown(self, seed_of(self.seed, split))}
-
-    def mark(self, scores: Tensor, batch: Batch) -> Marks:
-        """How far off the answers are, in box widths."""
-        off = (scores - batch.targets)[batch.loss_mask].float().norm(dim=-1) * self.speed
-        return {"error": (float(off.sum()), float(len(off)))}
+        return {"fresh": EvalSet(Flown(self, seed_of(self.seed, split)), [partial(Distance, self.speed)])}
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """Where the ball is, which one sees, and where it goes, which one does not."""
         (across, up), (right, rise) = batch.inputs.unbind(dim=-1), batch.targets.unbind(dim=-1)
         return {"how far right": across, "how far up": up, "flies right": right > 0, "flies up": rise > 0}
 
-    def follow(self, roll: Roller, shown: Tensor, frames: int) -> Tensor:
-        """Where a model says that balls will be in the next frames, each told from where it said they were."""
-        now = shown[:, -1]
-
-        def feed(step: int, move: Tensor) -> Tensor:
-            nonlocal now
-            now = now + self.speed * move
-            return 2 * now - 1
-
-        moves = roll(2 * shown - 1, frames, feed, window=self.frames)
-        return shown[:, -1:] + self.speed * moves.cumsum(dim=1)
-
-    def finals(self, split: str, trained: Trained) -> Finals:
-        """How far off a model is that lives on its own answers, by how many frames ahead."""
+    def generation_sets(self, split: str) -> dict[str, GenerationSet]:
+        """How far off a model is that goes on from its own predictions, by how many frames ahead."""
         places = self.places(0, ROLLED, self.seen + self.horizon, seed_of(self.seed, split))
-        shown, true = places[:, : self.seen], places[:, self.seen :]
-        said = self.follow(trained.roll, shown, self.horizon)
-        ahead = torch.arange(1, self.horizon + 1).view(1, -1, 1)
-        answers = {
-            "error": said,
-            "stay": shown[:, -1:].expand_as(true),
-            "straight": shown[:, -1:] + ahead * (shown[:, -1:] - shown[:, -2:-1]),
-        }
-        found: Figures = {}
-        for horizon in (*(h for h in HORIZONS if h < self.horizon), self.horizon):
-            for name, answer in answers.items():
-                found[f"{name}_{horizon}"] = float((answer - true)[:, horizon - 1].norm(dim=-1).mean())
-        return {"rolled": found}, {"flights": Flights(places[:DRAWN].tolist(), said[:DRAWN].tolist())}
+        records = [
+            {
+                "flight": f"{number}",
+                "across": one[: self.seen, 0].tolist(),
+                "up": one[: self.seen, 1].tolist(),
+                "future": one[self.seen :].tolist(),
+            }
+            for number, one in enumerate(places)
+        ]
+        horizons = [*(h for h in HORIZONS if h < self.horizon), self.horizon]
+        forecasts = (("error", None), ("stay", stay), ("straight", straight))
+        metrics = [partial(DistanceAhead, name, horizons, forecast) for name, forecast in forecasts]
+        options = {"frames": self.frames, "horizon": self.horizon}
+        drawing = partial(self.drawing, places)
+        return {"free_running": GenerationSet(records, metrics, options=options, drawing=drawing)}
+
+    @staticmethod
+    def drawing(places: Tensor, predictions: Sequence[Flight]) -> Mapping[str, Drawing]:
+        """The first flights, true and as the model goes on."""
+        own = [list(map(list, zip(one.across, one.up, strict=True))) for one in predictions[:DRAWN]]
+        return {"flights": Flights(places[:DRAWN].tolist(), own)}
 
 
 class Flown:
@@ -139,4 +152,8 @@ class Flown:
         rows, length = self.task.batch_size, self.task.length
         places = self.task.places(number * rows, rows, length + 1, self.seed)
         loss_mask = torch.arange(length) >= (self.task.frames or 2) - 1
-        return Batch(2 * places[:, :-1] - 1, places.diff(dim=1) / self.task.speed, loss_mask.expand(rows, -1))
+        return Batch(
+            self.task.preprocessor.scale(places[:, :-1]),
+            places.diff(dim=1) / self.task.speed,
+            loss_mask.expand(rows, -1),
+        )

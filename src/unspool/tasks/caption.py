@@ -19,7 +19,8 @@ from unspool.metrics.metric import GenerationSet, MetricFactory
 from unspool.metrics.scene_captions import SceneAttributes
 from unspool.metrics.text import Bleu
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import State
+from unspool.nn.heads import cross_entropy_without
+from unspool.nn.part import CoreState
 from unspool.schema import Count, Natural
 from unspool.tasks.task import tasks
 from unspool.tasks.text_generation import SourceToText
@@ -71,14 +72,18 @@ class Caption(SourceToText):
             found += [Row(image, self.preprocessor.caption(caption)) for caption in learned]
         return found
 
-    def training_loss(self, model: SequenceModel, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
+    def training_loss(
+        self, model: SequenceModel, batch: Batch, state: CoreState | None = None
+    ) -> tuple[Tensor, CoreState]:
         """The model's loss, where wanted without the words that are excluded behind each right one."""
         if self.excluded is None:
             return model.loss(batch, state)
         before = torch.cat([batch.inputs[:, :1], batch.targets[:, :-1]], dim=1)  # the right ones, whatever was read
         y, state = model.read(batch, state)
-        excluded = self.excluded.to(before.device)[before]
-        return model.head.loss(y, batch.targets, batch.loss_mask, excluded), state
+        counted = batch.loss_mask
+        excluded = self.excluded.to(before.device)[before[counted]]
+        logits = model.head(y[counted])
+        return cross_entropy_without(logits, batch.targets[counted], excluded, model.head.smoothing), state
 
     def generation_sets(self, split: str) -> dict[str, GenerationSet]:
         """A caption for every image of the split."""

@@ -27,7 +27,7 @@ class Roller(Protocol):
     """A model of numbers that goes on by itself: `generate.rollout.Roller` says what it takes."""
 
     @property
-    def spreads(self) -> bool:
+    def predicts_distribution(self) -> bool:
         """Whether drawing makes sense."""
         ...
 

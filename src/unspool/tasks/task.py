@@ -12,7 +12,7 @@ from unspool.data.probe import Probe, beginning, cut, name_batch
 from unspool.data.source import Source
 from unspool.metrics.metric import EvalSet, GenerationSet, Unit
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import State
+from unspool.nn.part import CoreState
 from unspool.pipelines.pipeline import Pipeline
 from unspool.registry import Registry
 
@@ -52,7 +52,9 @@ class Task(ABC):
         """What the task's own pipeline is evaluated on, by name."""
         return {}
 
-    def training_loss(self, model: SequenceModel, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
+    def training_loss(
+        self, model: SequenceModel, batch: Batch, state: CoreState | None = None
+    ) -> tuple[Tensor, CoreState]:
         """The loss that training minimizes, and the next state; the model's own by default."""
         return model.loss(batch, state)
 

@@ -1,7 +1,7 @@
 """Series of numbers, each scaled by its own training part."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,59 +13,12 @@ from unspool.batch import Batch, Domain, Vectors
 from unspool.data.clock import Clock
 from unspool.data.predictions import Prediction, Series
 from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, need, preprocessors
+from unspool.data.scaling import Scaling, load_scaling
 from unspool.errors import DataError
-from unspool.metrics.forecast import naive_error
 from unspool.schema import Count
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 """The quantiles of a forecast: the median, and the middle 50, 80 and 90 %."""
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """What takes the values of a series to what a model reads, and back.
-
-    Args:
-        level: the mean of each slot of the season; the first slot is that of the first value.
-        unit: the standard deviation around the level.
-        logs: whether logarithms are taken before.
-        least: of logarithms, values below are read as this one.
-        naive: the mean absolute error of the seasonal naive forecast, one season ahead.
-        clock: the times of the values, where they are equally far apart.
-    """
-
-    level: tuple[float, ...]
-    unit: float
-    logs: bool
-    least: float
-    naive: float
-    clock: Clock | None = None
-
-    @classmethod
-    def of(cls, values: Float[Tensor, " N"], season: int, context: int, times: Sequence[Any] = ()) -> "Scaling":
-        """The scaling that a series says, by these values alone."""
-        logs = steadier_in_logs(values, season if season > 1 else context)
-        read = values.log() if logs else values
-        slots = torch.arange(len(values)) % season
-        level = torch.stack([read[slots == slot].mean() for slot in range(season)])
-        unit = float((read - level[slots]).std(correction=0)) or 1.0
-        least = float(values.min()) / 100 if logs else 0.0
-        return cls(tuple(level.tolist()), unit, logs, least, naive_error(values, season), Clock.of(times))
-
-    def at(self, start: int, number: int) -> Float[Tensor, " number"]:
-        """The level at so many values, the first of them the one that is numbered `start` from 0."""
-        season = len(self.level)
-        return torch.tensor(self.level, dtype=torch.float64)[(start + torch.arange(number)) % season]
-
-    def scale(self, values: Float[Tensor, " T"], start: int) -> Float[Tensor, " T"]:
-        """Values as a model reads them; of logarithms, no value is below a hundredth of the least that was known."""
-        read = values.clamp(min=self.least).log() if self.logs else values
-        return (read - self.at(start, len(values))) / self.unit
-
-    def unscale(self, read: Float[Tensor, "*N T"], start: int) -> Float[Tensor, "*N T"]:
-        """What such values are in the unit of the series."""
-        found = read * self.unit + self.at(start, read.shape[-1])
-        return found.clamp(max=700).exp() if self.logs else found
 
 
 @dataclass(frozen=True)
@@ -158,7 +111,7 @@ class ScaledSeries(Preprocessor):
     def collate(self, rows: Sequence[Row]) -> Batch:
         """The context of each series, behind whose last value the next one is predicted."""
         paths = torch.stack([row.input[:, 0] for row in rows])
-        starts = [int(row.input[self.season % self.needed, 1]) for row in rows]
+        starts = [int(row.input[self.season, 1]) for row in rows]
         inputs = self.inputs_of(paths, starts)
         last = torch.arange(self.context) == self.context - 1
         targets = inputs.new_zeros(*inputs.shape[:2], 1)
@@ -204,14 +157,7 @@ class ScaledSeries(Preprocessor):
 
     def restore(self, fitted: Mapping[str, Any]) -> None:
         """Take the scalings back."""
-        self.scalings = {str(name): scaling(saved) for name, saved in fitted["series"].items()}
-
-
-def scaling(saved: Mapping[str, Any]) -> Scaling:
-    """A scaling that was saved as JSON."""
-    values = {field.name: saved[field.name] for field in fields(Scaling)}
-    level, clock = tuple(map(float, saved["level"])), saved["clock"]
-    return Scaling(**values | {"level": level, "clock": Clock(*clock) if clock else None})
+        self.scalings = {str(name): load_scaling(saved) for name, saved in fitted["series"].items()}
 
 
 def finite(values: Any) -> Float[Tensor, " T"]:
@@ -228,18 +174,3 @@ def finite(values: Any) -> Float[Tensor, " T"]:
     if wrong is not None:
         raise DataError(f"value {wrong + 1} of the series is not finite", hint="fill it")
     return torch.tensor(found, dtype=torch.float64)
-
-
-def steadier_in_logs(values: Tensor, length: int) -> bool:
-    """Whether the swings of positive values grow with them: from block to block, std / mean differs less than std.
-
-    >>> t = torch.arange(96.0)
-    >>> steadier_in_logs((1 + t) * (2 + t.sin()), 12), steadier_in_logs(200 + t + t.sin(), 12)
-    (True, False)
-    """
-    if bool((values <= 0).any()) or len(values) < 3 * length or length < 2:
-        return False
-    blocks = values[: len(values) // length * length].view(-1, length)
-    swings = blocks.std(dim=1)
-    shares = swings / blocks.mean(dim=1)
-    return bool(shares.std() / shares.mean() < 0.8 * swings.std() / swings.mean())
