@@ -33,6 +33,9 @@ KEYS = {
     r"(train|valid|test)_carried_(.*)": r"\1/contiguous/\2",
     r"(train|valid|test)_(windowed|masked|all|fresh)_(.*)": r"\1/\2/\3",
     r"(train|valid|test)_(tunes|chorales)_(.*)": r"\1/teacher_forced/\3",
+    r"(train|valid|test)_ahead_(.*)": r"\1/one_step/\2",
+    r"(train|valid|test)_rolled_(sine|trend|ar2|walk|growing)_(.*)": r"\1/free_running:\2/\3",
+    r"(train|valid|test)_rolled_(.*)": r"\1/free_running/\2",
     r"(train|valid|test)_taught_(.*)": r"\1/teacher_forced/\2",
     r"(train|valid|test)_written_bleu_to_12": r"\1/generated:9_to_12_words/bleu",
     r"(train|valid|test)_written_(bleu.*|chrf|sacrebleu|diagonal|cider)": r"\1/generated/\2",
@@ -64,10 +67,10 @@ LOOSER = {"captions": 2e-4, "translate-attention": 2e-4, "char-lm gla": 1e-4, "t
 def text(folder: Path) -> Path:
     """Sentences of a small grammar."""
     draw = Random(1)
-    subjects = ["The cat", "A dog", "The old man", "My friend", "The sea"]
+    cases = ["The cat", "A dog", "The old man", "My friend", "The sea"]
     verbs = ["sees", "likes", "finds", "wants"]
     objects = ["the moon", "a red house", "no bread", "the river", "two birds"]
-    lines = [f"{draw.choice(subjects)} {draw.choice(verbs)} {draw.choice(objects)}." for _ in range(500)]
+    lines = [f"{draw.choice(cases)} {draw.choice(verbs)} {draw.choice(objects)}." for _ in range(500)]
     (folder / "text.txt").write_text("\n".join(lines) + "\n")
     return folder / "text.txt"
 
@@ -90,15 +93,15 @@ def table(folder: Path) -> Path:
 def two_languages(folder: Path) -> Path:
     """Sentences with their translations, word by word and the verb at the end."""
     draw = Random(3)
-    subjects = {"die Katze": "the cat", "der Hund": "the dog", "ein Kind": "a child"}
+    cases = {"die Katze": "the cat", "der Hund": "the dog", "ein Kind": "a child"}
     verbs = {"sieht": "sees", "sucht": "seeks", "findet": "finds"}
     objects = {"den Mond": "the moon", "das Haus": "the house", "ein Buch": "a book", "nichts": "nothing"}
     for part, size in (("train", 80), ("val", 16), ("test", 16)):
         german, english = [], []
         for _ in range(size):
-            s, v, o = draw.choice(list(subjects)), draw.choice(list(verbs)), draw.choice(list(objects))
+            s, v, o = draw.choice(list(cases)), draw.choice(list(verbs)), draw.choice(list(objects))
             german.append(f"Heute hat {s} {o} , {s} {v}.")
-            english.append(f"Today {subjects[s]} {verbs[v]} {objects[o]}.")
+            english.append(f"Today {cases[s]} {verbs[v]} {objects[o]}.")
         (folder / f"{part}.de").write_text("\n".join(german) + "\n")
         (folder / f"{part}.en").write_text("\n".join(english) + "\n")
     return folder
@@ -145,7 +148,7 @@ LETTERS = "data.valid=0.1 data.test=0.1 task.batch_size=4"
 BLOCKS = "task.length=16 task.window=16 core.layers=1 core.width=16 train.steps=4"
 ROWS = "data.valid=0.2 data.test=0.2 task.batch_size=8 core.width=16 core.input_width=8"
 PAIRS = "task.batch_size=8 task.max_new_tokens=12 tokenizer.min_count=1 source_tokenizer.min_count=1"
-SERIES = "task.batch_size=8 task.context=24 task.horizon=12 core.width=8 core.layers=1 train.steps=5"
+SERIES = "task.batch_size=8 preprocessor.context=24 task.horizon=12 core.width=8 core.layers=1 train.steps=5"
 MUSIC = "task.batch_size=8 task.documents=1 core.width=16 core.input_width=8"
 TOY = "task.batch_size=16 task.epoch=4"
 PIECE = {"piece": "--count 1 --temperature 0 --length 80"}
@@ -199,7 +202,7 @@ CASES = {
     "captions": Case("captions", """data.scenes=60 data.valid=0.2 data.test=0.2 task.batch_size=8 task.max_new_tokens=12
         encoder.width=16 encoder.layers=1 core.width=32 core.input_width=16
         train.optimizer=adam train.steps=80 train.learning_rate=0.02"""),
-    "forecast": Case("forecast", f"{SERIES} model.components=0", None, ("test",), {"series": "--length 3"}),
+    "forecast": Case("forecast", f"{SERIES} model.components=0", None, ("test",), {"series": "--horizon 3"}),
     "forecast with a spread": Case("forecast", f"{SERIES} task.paths=10", drawn=("valid_rolled_",)),
     "ball": Case("ball", "task.batch_size=8 task.length=12 task.epoch=4 task.horizon=10 core.width=8 train.steps=5"),
     "reverse": Case("reverse", f"""{TOY} task.length=3 encoder.width=16 core.width=16
@@ -270,11 +273,14 @@ def fills(run: Path, *options: str) -> list[Any]:
 
 
 def series(run: Path, *options: str) -> dict[str, list[float]]:
-    """How each series goes on, where nothing is drawn."""
-    found: dict[str, list[float]] = {}
-    for row in map(json.loads, unspool("sample", run, *options, "--json").splitlines()):
-        found.setdefault(row["series"], []).append(row["value"])
-    return found
+    """How each of the five made series goes on behind its end, where nothing is drawn."""
+    from unspool.data.synthetic.five_series import five_series
+
+    table = run.parent / "series.csv"
+    rows = [f"{name},{value!r}" for name, values in five_series().items() for value in values]
+    table.write_text("\n".join(["series,value", *rows]))
+    told = unspool("predict", run, "--file", table, "--column", "series=series", *options, "--json")
+    return {one["series"]: one["values"] for one in json.loads(told)}
 
 
 def words(run: Path, *options: str) -> list[Any]:

@@ -9,6 +9,7 @@ import wave
 import pytest
 
 from unspool.data.labelled import Labelled
+from unspool.data.readers.sounds import read_sound
 from unspool.data.records import Records
 from unspool.data.sounds import Sounds, log_mel
 from unspool.data.splits import Splits
@@ -174,7 +175,7 @@ def test_a_file_of_its_own_goes_before_a_share(tmp_path):
 
 def test_the_fingerprint_knows_the_parts_and_the_samples():
     one, other = {"text": "a"}, {"text": "b"}
-    sound, noise = {"samples": b"\0\0"}, {"samples": b"\0\1"}
+    sound, noise = {"sound": b"\0\0"}, {"sound": b"\0\1"}
     found = [
         Splits([one, other]),
         Splits([one], [other]),
@@ -265,7 +266,7 @@ def test_sounds(tmp_path):
     assert sorted(r["name"] for r in found.test) == ["3_lucas_0.wav", "7_george_0.wav"]
     assert (len(found.train), len(found.valid)) == (1, 2)
     both = next(r for r in found.train + found.valid if r["name"] == "3_lucas_7.wav")
-    assert both["samples"] == b"\x03\x00" * 100 and both["label"] == "3" and both["rate"] == 8000
+    assert read_sound(both["sound"]) == (b"\x03\x00" * 100, 8000) and both["label"] == "3"
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
         for file in tmp_path.glob("*.wav"):
             archive.add(file, f"recordings/{file.name}")
@@ -296,6 +297,32 @@ def test_sounds_that_cannot_be_read(tmp_path):
     wav(tmp_path / "ok/b_1.wav", bytes(80), rate=16000)
     with pytest.raises(DataError, match=r"a_1.wav has 8000 samples a second, .*b_1.wav has 16000"):
         Sounds(path=str(tmp_path / "ok")).read()
+
+
+def test_a_sound_is_a_path_bytes_or_samples(tmp_path):
+    samples = torch.tensor([0, 100, -200, 300], dtype=torch.int16)
+    wav(tmp_path / "a.wav", samples.numpy().tobytes())
+    for sound in (
+        tmp_path / "a.wav",
+        str(tmp_path / "a.wav"),
+        (tmp_path / "a.wav").read_bytes(),
+        samples.numpy(),
+        samples.float().numpy() / 2**15,
+        samples.tolist(),
+    ):
+        assert read_sound(sound, 8000) == (samples.numpy().tobytes(), 8000)
+    for sound, sentence in (
+        (tmp_path / "gone.wav", "cannot read .*gone.wav"),
+        ("a\0b", "is not the name of a file"),
+        (tmp_path, "cannot read"),
+        (b"RIFF", "the sound is not a WAV file"),
+        ([[0.0]], r"shape \(1, 1\) is not a sound"),
+        ([], "is not a sound"),
+        (["a"], "is not a sound"),
+    ):
+        with pytest.raises(DataError, match=sentence) as refused:
+            read_sound(sound, 8000)
+        assert refused.value.hint
 
 
 def test_a_tone_is_loud_in_its_own_band():
