@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.part import State
+from unspool.nn.part import CoreState
 from unspool.schema import Count
 
 
@@ -26,7 +26,7 @@ class MinimalGated(Cell):
         """What the input says to gate and candidate."""
         return self.input(x)
 
-    def tick(self, read: Tensor, state: State) -> State:
+    def tick(self, read: Tensor, state: CoreState) -> CoreState:
         """The next hidden."""
         (h,) = state
         x_f, x_n = read.chunk(2, dim=-1)  # each (B, H)

@@ -159,7 +159,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-STATEFUL = ("nn", "models", "training", "look", "checks", "promises", "selftest", "subjects", "verify")
+STATEFUL = ("nn", "models", "training", "look", "checks")
 """Where models may be handed a state, besides the engine."""
 
 

@@ -13,10 +13,10 @@ from unspool.errors import ConfigError, DataError
 from unspool.generate.sampling import greedy
 from unspool.look.attention import looks
 from unspool.models.sequence import Encoder, SequenceModel
-from unspool.nn.attention import MultiHead, build_look, weigh
+from unspool.nn.attention import MultiHead, build_attention, masked_softmax
 from unspool.nn.cache import read
 from unspool.nn.part import select, tensors
-from unspool.nn.positions import Rotary, build, rates, turn, waves
+from unspool.nn.positions import Rotary, build, rates, rotate, waves
 
 LECTURE = [  # query, weights, what is seen: NYU's notebook 15, divided by sqrt(64)
     ([0, 10, 0], [3.7266e-06, 0.99999, 3.7266e-06, 3.7266e-06], [10.004, 4.0993e-05, 0]),
@@ -37,7 +37,7 @@ def test_the_numbers_of_the_lecture_come_out(query, weights, seen):
     part = MultiHead(64, 1)
     everything = read(torch.zeros(1, dtype=torch.long), 0, 4, capacity=4, causal=False)
     given = wide([query]), wide(KEYS), wide(VALUES), everything, None
-    found = weigh(KEYS @ torch.tensor(query, dtype=torch.float32) / 8)
+    found = masked_softmax(KEYS @ torch.tensor(query, dtype=torch.float32) / 8)
     torch.testing.assert_close(found, torch.tensor(weights), rtol=1e-4, atol=1e-9)
     for way in (part.plain, part.fast):
         torch.testing.assert_close(way(*given)[0, 0, 0, :3], torch.tensor(seen), rtol=1e-4, atol=1e-8)
@@ -135,7 +135,7 @@ def test_rotary_products_know_the_distance_alone():
 
     def product(a, b):
         at_a, at_b = (rotary.turns(torch.tensor([[p]]), like=q) for p in (a, b))
-        return (turn(q, at_a) * turn(k, at_b)).sum()
+        return (rotate(q, at_a) * rotate(k, at_b)).sum()
 
     torch.testing.assert_close(product(9, 4), product(100_009, 100_004), atol=1e-5, rtol=1e-5)
     assert (product(9, 4) - product(9, 5)).abs() > 1e-3
@@ -167,7 +167,7 @@ def by_hand(name, part, query, source):
 @torch.no_grad()
 def test_looks_equal_those_written_by_hand(name):
     width, deep = 4, 4 if name == "dot" else 6
-    part, query, source = build_look(name, width, deep), torch.randn(3, width), torch.randn(3, 5, deep)
+    part, query, source = build_attention(name, width, deep), torch.randn(3, width), torch.randn(3, 5, deep)
     there = torch.arange(5) < torch.tensor([5, 2, 0])[:, None]
     seen = part(query, source, part.keys(source), there)
     torch.testing.assert_close(seen[0], by_hand(name, part, query[0], source[0]))
@@ -177,7 +177,7 @@ def test_looks_equal_those_written_by_hand(name):
 
 def test_dot_needs_equal_widths_and_attention_a_source():
     with pytest.raises(ConfigError, match="compares 4 numbers") as error:
-        build_look("dot", 4, 6)
+        build_attention("dot", 4, 6)
     assert "general" in error.value.hint
     core = cores.build("core", "attention-rnn", width=4)
     with pytest.raises(ConfigError, match="there is none"):
@@ -268,12 +268,12 @@ def test_ragged_steps_through_a_full_cache():
     there = torch.rand(3, 60) < torch.tensor([[0.3], [0.9], [0.0]])
     state, outputs = net.start(ids), []
     for t in range(60):
-        y, state = net.think(ids[:, t : t + 1], state, there[:, t : t + 1])
+        y, state = net.hidden_states(ids[:, t : t + 1], state, there[:, t : t + 1])
         outputs.append(y)
     y = torch.cat(outputs, dim=1)
     assert not y[~there].any() and state[0].tolist() == there.sum(1).tolist()
     for row in (0, 1):
-        alone, _ = net.think(ids[row, there[row]][None], net.start(ids[:1]))
+        alone, _ = net.hidden_states(ids[row, there[row]][None], net.start(ids[:1]))
         torch.testing.assert_close(y[row, there[row]], alone[0], atol=1e-5, rtol=1e-5)
 
 
@@ -327,7 +327,7 @@ def test_a_detached_cache_stays_bounded_in_training():
 @torch.no_grad()
 def test_the_end_of_the_context_is_told_and_written_past(positions):
     net, ids = model(context=12, positions=positions), torch.randint(11, (2, 13))
-    assert net.core.longest == 12
+    assert net.core.max_length == 12
     with pytest.raises(DataError, match="at most 12 tokens; this would be 13"):
         net(ids, net.start(ids))
     _, state = net(ids[:, :12], net.start(ids))
@@ -345,7 +345,7 @@ def test_the_end_of_the_context_is_told_and_written_past(positions):
 @torch.no_grad()
 def test_sliding_positions_write_for_ever():
     net = model(context=8)
-    assert net.core.longest is None
+    assert net.core.max_length is None
     assert len(list(islice(sample_tokens(net, torch.randint(11, (1, 20)), greedy), 50))) == 50
 
 
@@ -379,7 +379,10 @@ def test_a_window_of_many_layers_reaches_far_and_one_of_inputs_does_not():
     ("core", "shapes"),
     [
         ({"kind": "attention-rnn", "cell": "gru", "source_width": 6}, [(2, 1, 4, 5)]),
-        ({"kind": "transformer", "layers": 3, "heads": 2, "looks": True, "source_width": 6}, [(2, 2, 4, 5)] * 3),
+        (
+            {"kind": "transformer", "layers": 3, "heads": 2, "cross_attention": True, "source_width": 6},
+            [(2, 2, 4, 5)] * 3,
+        ),
         ({"kind": "recurrent", "cell": "gru"}, []),
     ],
 )

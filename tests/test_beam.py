@@ -6,18 +6,18 @@ import pytest
 import torch
 
 from unspool import Batch, Tokens, cores, embedding, head, sample_tokens, watch
+from unspool.checks.cases import SIZE, Case, cases
 from unspool.errors import ConfigError
 from unspool.generate.beam import search
 from unspool.generate.sampling import greedy
 from unspool.generate.text import likeliest
 from unspool.models.sequence import SequenceModel
-from unspool.subjects import SIZE, Subject, subjects
 
 CORES = {
     "lstm": {"kind": "recurrent"},
-    "one vector": {"kind": "recurrent", "cell": "gru", "looks": "always"},
+    "one vector": {"kind": "recurrent", "cell": "gru", "conditioning": "always"},
     "transformer": {"kind": "transformer", "layers": 2, "context": 24},
-    "transformer looks": {"kind": "transformer", "layers": 2, "context": 24, "looks": True},
+    "transformer cross-attention": {"kind": "transformer", "layers": 2, "context": 24, "cross_attention": True},
     "attention-rnn": {"kind": "attention-rnn"},
 }
 every_core = pytest.mark.parametrize("name", CORES)
@@ -112,7 +112,7 @@ def test_a_length_penalty_makes_answers_longer():
     assert sizes[0] < sizes[1]
 
 
-@pytest.mark.parametrize("name", ["attention-rnn", "transformer looks"])
+@pytest.mark.parametrize("name", ["attention-rnn", "transformer cross-attention"])
 def test_coverage_counts_what_was_looked_at(name):
     model, looks = small(name, size=9)
     prompt = torch.tensor([[1, 2], [0, 2], [2, 2]])
@@ -125,7 +125,7 @@ def test_coverage_counts_what_was_looked_at(name):
             with watch(model.core) as trace, torch.no_grad():
                 model(ids, model.start(ids, **one(looks, row)))
             if name == "attention-rnn":
-                looked = torch.cat(trace["look.weights"])  # (T, S)
+                looked = torch.cat(trace["attention.weights"])  # (T, S)
             else:
                 layers = [trace[f"layers.{layer}.across.weights"][0] for layer in range(2)]
                 looked = torch.stack(layers).mean(dim=(0, 2))[0]  # (T, S)
@@ -144,14 +144,14 @@ def test_a_core_with_an_end_ends_the_search():
     assert [len(b.ids) for b in beams] == [6, 6]  # the last is never read
 
 
-@pytest.mark.parametrize("subject", [s for s in subjects() if s.streams], ids=lambda s: s.name)
-def test_every_core_can_be_searched(subject: Subject):
-    model, prompt = subject.model(), subject.ids(rows=3, time=2)
-    looks = subject.looks(range(3))
+@pytest.mark.parametrize("case", [s for s in cases() if s.streams], ids=lambda s: s.name)
+def test_every_core_can_be_searched(case: Case):
+    model, prompt = case.model(), case.ids(rows=3, time=2)
+    looks = case.looks(range(3))
     found = search(model, prompt, 5, 3, **looks)
     for row, beams in enumerate(found):
         ids = torch.tensor([[*prompt[row].tolist(), *beam.ids] for beam in beams])
-        rows = subject.looks([row] * 3)
+        rows = case.looks([row] * 3)
         targets, loss_mask = ids[:, 1:], torch.zeros(3, 6, dtype=torch.bool)
         loss_mask[:, 1:] = True
         batch = Batch(ids[:, :-1], targets, loss_mask, **rows)

@@ -9,7 +9,7 @@ import torch
 from unspool.errors import CheckpointError, ConfigError
 from unspool.experiment.events import Finished, Saved
 from unspool.experiment.experiment import Experiment
-from unspool.nn.ends import Head
+from unspool.nn.heads import Head
 from unspool.recipe import load_recipe
 from unspool.runs import checkpoint
 from unspool.runs.run import Run
@@ -43,9 +43,15 @@ def copy(run, tmp_path):
 def test_a_run_is_a_folder_of_data(run):
     kinds = {path.suffix for path in run.rglob("*") if path.is_file()}
     assert kinds == {".toml", ".json", ".jsonl", ".png", ".safetensors"}
-    assert {"recipe.toml", "tokenizer.json", "preprocessor.json", "about.json", "metrics.jsonl", "results.json", "loss.png"} <= {
-        path.name for path in run.iterdir()
-    }
+    assert {
+        "recipe.toml",
+        "tokenizer.json",
+        "preprocessor.json",
+        "about.json",
+        "metrics.jsonl",
+        "results.json",
+        "loss.png",
+    } <= {path.name for path in run.iterdir()}
 
 
 def test_best_and_last_are_kept(run):
@@ -59,7 +65,9 @@ def test_a_loaded_model_is_the_trained_one(run):
     model = Run.load(run).model
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in best.weights().items())
     results = json.loads((run / "results.json").read_text())
-    assert Run.load(run).evaluate("valid")["valid/contiguous/loss"] == pytest.approx(results["valid/contiguous/loss"], abs=1e-6)
+    assert Run.load(run).evaluate("valid")["valid/contiguous/loss"] == pytest.approx(
+        results["valid/contiguous/loss"], abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "trainer.safetensors", "trainer.json", "manifest.json"])

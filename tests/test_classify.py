@@ -18,9 +18,9 @@ from unspool.experiment.events import Finished
 from unspool.experiment.experiment import Experiment
 from unspool.look import plots
 from unspool.look.canvas import Picture
+from unspool.metrics.labels import Accuracy, ConfusionMatrix, SpanF1
 from unspool.nn.core import cores
 from unspool.recipe import load_recipe
-from unspool.metrics.labels import Accuracy, ConfusionMatrix, SpanF1
 from unspool.runs.evaluation import evaluate_run
 from unspool.runs.run import Run, load_task
 from unspool.tasks.task import tasks

@@ -150,7 +150,7 @@ def test_recipes_and_doctor_as_json(told):
 
 def test_selftest_of_a_cell_as_json(told):
     results = json.loads(told("selftest", "--cell", "lstm", "--json"))
-    assert len(results) > 8 and all(result["subject"] == "cell lstm" for result in results)
+    assert len(results) > 8 and all(result["case"] == "cell lstm" for result in results)
 
 
 def test_a_cell_of_ones_own(place):

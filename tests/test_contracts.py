@@ -4,25 +4,25 @@ import pytest
 import torch
 from torch import nn
 
+from unspool.checks.selftest import CHECKS, cases
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
 from unspool.nn.part import select, tensors
 from unspool.nn.unroll import loop, unroll
-from unspool.selftest import CHECKS, subjects
 
-SUBJECTS = subjects()
+CASES = cases()
 B, T, D, H = 3, 7, 4, 5
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda s: s.name)
-def test_a_promise_is_kept(subject, check):
+@pytest.mark.parametrize("case", CASES, ids=lambda s: s.name)
+def test_a_promise_is_kept(case, check):
     function, tolerance = CHECKS[check]
-    assert function(subject) <= tolerance
+    assert function(case) <= tolerance
 
 
-def test_everything_on_the_shelves_is_a_subject():
-    names = {subject.name for subject in SUBJECTS}
+def test_everything_on_the_shelves_is_a_case():
+    names = {case.name for case in CASES}
     assert {f"cell {kind}" for kind in cells.kinds()} <= names
     assert set(cores.kinds()) - {"recurrent"} <= names
 

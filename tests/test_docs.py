@@ -13,11 +13,11 @@ import pytest
 import torch
 import typer
 
+from unspool.checks.selftest import CHECKS, cases
 from unspool.cli import app, main
 from unspool.experiment.experiment import Experiment
 from unspool.nn.cell import cells
 from unspool.recipe import load_recipe
-from unspool.selftest import CHECKS, subjects
 
 ROOT = Path(__file__).parent.parent
 OWN = ("diary.md", "performance.md")  # those pages report what was run elsewhere, at another time
@@ -164,8 +164,8 @@ def parse(words):
 def test_the_cell_of_the_guide_keeps_the_promises_and_learns(place, clean_shelves, capsys):
     assert FILES["my_cell.py"].count("\n") <= 40
     assert run(["selftest", "--cell", "my_cell.py:MGU"], capsys)[0] == 0
-    (subject,) = subjects(cell="mgu")
-    assert {check for check in CHECKS if CHECKS[check][0](subject) > CHECKS[check][1]} == set()
+    (case,) = cases(cell="mgu")
+    assert {check for check in CHECKS if CHECKS[check][0](case) > CHECKS[check][1]} == set()
     options = ["core.cell=mgu", "core.width=16", "data.path=my.txt", "train.minutes=0", "train.steps=60"]
     recipe = load_recipe("char-lm", [*options, "train.threads=1", "train.precision=float32", "sample.times=0"])
     losses = [event.loss for event in Experiment.new(recipe, Path("runs/learns")) if hasattr(event, "loss")]

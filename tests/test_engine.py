@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from unspool import Batch, Sampling, Tokens, Vectors, cores, embedding, head, tokenizers
+from unspool.checks.cases import cases
 from unspool.errors import ConfigError, DataError, TrainingError
 from unspool.generate import stream as stream_module
 from unspool.generate.engine import Engine, window_start
@@ -18,10 +19,9 @@ from unspool.generate.state import fingerprint
 from unspool.generate.stream import Stream, stream_text
 from unspool.generate.text import StopText, banned_ids, candidates, likeliest, prime, read_prompt, token_before
 from unspool.models.sequence import SequenceModel
-from unspool.subjects import subjects
 
-STREAMING = [s for s in subjects() if s.streams]
-every_core = pytest.mark.parametrize("subject", STREAMING, ids=lambda s: s.name)
+STREAMING = [s for s in cases() if s.streams]
+every_core = pytest.mark.parametrize("case", STREAMING, ids=lambda s: s.name)
 TEXT = "to be or not to be that is the question\n"
 
 
@@ -54,16 +54,16 @@ def scripted(monkeypatch, ids):
 
 
 @every_core
-def test_what_is_generated_is_what_a_fresh_reading_says(subject):
+def test_what_is_generated_is_what_a_fresh_reading_says(case):
     """Greedy, step by step and beyond a full cache, against one reading of what the core can see."""
-    model, ids, looks = subject.model(), subject.ids(time=5), subject.looks(range(3))
+    model, ids, looks = case.model(), case.ids(time=5), case.looks(range(3))
     with torch.no_grad():
         model.head.weight.mul_(8)
-    limit, steps = model.core.longest, list(islice(sample_tokens(model, ids, greedy, **looks), 45))
+    limit, steps = model.core.max_length, list(islice(sample_tokens(model, ids, greedy, **looks), 45))
     for step in steps:
         seen = ids[:, window_start(ids.shape[1], limit) :]
         with torch.no_grad():
-            scores = model(seen, subject.start(model, seen))[0][:, -1].log_softmax(-1)
+            scores = model(seen, case.start(model, seen))[0][:, -1].log_softmax(-1)
         told = scores.gather(1, step.ids).squeeze(1)
         torch.testing.assert_close(step.log_probability, told, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(told, scores.amax(dim=-1), atol=1e-4, rtol=1e-4)
@@ -103,8 +103,8 @@ def test_the_mode_of_every_part_is_what_it_was(ended):
 
 def test_a_step_reads_nothing_back_from_the_device(monkeypatch):
     """The ids that a caller reads are the only values that leave the device."""
-    subject = next(s for s in STREAMING if s.name == "cell lstm")
-    engine, ids = Engine(subject.model()), subject.ids()
+    case = next(s for s in STREAMING if s.name == "cell lstm")
+    engine, ids = Engine(case.model()), case.ids()
     state = engine.read(ids)
     steps = engine.steps(state, sampler(state, Sampling(temperature=0.8, top_k=5, top_p=0.9, repetition_penalty=1.1)))
     next(steps)
@@ -138,11 +138,11 @@ def test_a_core_that_reads_both_ways_refuses_states_and_predicts():
 
 
 def test_a_source_is_read_once():
-    subject = next(s for s in STREAMING if s.name == "transformer looks")
-    engine, looks = Engine(subject.model()), subject.looks([0])
-    state = engine.read(subject.ids(rows=1), **looks)
+    case = next(s for s in STREAMING if s.name == "transformer cross-attention")
+    engine, looks = Engine(case.model()), case.looks([0])
+    state = engine.read(case.ids(rows=1), **looks)
     with pytest.raises(ConfigError, match="has read its source already"):
-        engine.read(subject.ids(rows=1), state, **looks)
+        engine.read(case.ids(rows=1), state, **looks)
 
 
 # Numbers
@@ -163,7 +163,7 @@ def test_a_roll_out_is_a_fresh_reading_of_what_can_be_seen(options):
     found = Roller(net)(inputs, 20)
     every = torch.cat([inputs, found], dim=1)
     for step in range(20):
-        seen = every[:, window_start(5 + step, net.core.longest) : 5 + step]
+        seen = every[:, window_start(5 + step, net.core.max_length) : 5 + step]
         with torch.no_grad():
             wanted = net(seen, net.start(seen))[0][:, -1]
         torch.testing.assert_close(found[:, step], wanted, atol=1e-5, rtol=1e-5)
@@ -175,7 +175,7 @@ def test_draws_of_numbers_follow_their_density_and_rows_are_strangers():
     torch.testing.assert_close(Roller(net)(one.expand(3, -1, -1), 2, seed=1), drawn[:3])
     assert not torch.equal(Roller(net)(one, 2, seed=2), drawn[:1])
     with torch.no_grad():
-        density = net.head.density(net.think(one, net.start(one))[0][:, -1])
+        density = net.head.density(net.hidden_states(one, net.start(one))[0][:, -1])
     first, wanted = drawn[:, 0], density.mean()[0]
     weights = density.log_weights.exp()[0, :, None]
     scale = (weights * (density.scales[0] ** 2 + density.means[0] ** 2)).sum(dim=0) - wanted**2

@@ -8,10 +8,11 @@ from unspool.errors import ConfigError
 from unspool.experiment.experiment import Experiment
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
-from unspool.nn.ends import embedding, head
+from unspool.nn.embeddings import embedding
+from unspool.nn.heads import head
 from unspool.nn.part import tensors
 from unspool.recipe import load_recipe
-from unspool.training.forcing import own_words, refuse_unanswered
+from unspool.training.scheduled_sampling import refuse_unanswered, scheduled_sampling
 
 
 def model():
@@ -32,7 +33,7 @@ def batch(rows=4, time=12):
 def test_without_a_teacher_every_word_of_the_answer_is_the_models_own():
     ours, given = model(), batch()
     said = ours(given.inputs, ours.start(given.inputs), given.mask)[0].argmax(dim=-1)
-    made = own_words(ours, given, None, 0.0)
+    made = scheduled_sampling(ours, given, None, 0.0)
     assert torch.equal(made.inputs[:, :5], given.inputs[:, :5])  # the question, and the word that asks
     assert torch.equal(made.inputs[0, 5:], said[0, 4:-1])
     assert torch.equal(made.inputs[1, 9:], given.inputs[1, 9:])  # padding
@@ -41,13 +42,13 @@ def test_without_a_teacher_every_word_of_the_answer_is_the_models_own():
 
 
 def test_with_a_teacher_nothing_changes():
-    assert torch.equal(own_words(model(), batch(), None, 1.0).inputs, batch().inputs)
+    assert torch.equal(scheduled_sampling(model(), batch(), None, 1.0).inputs, batch().inputs)
 
 
 def test_the_share_is_that_of_the_right_words():
     ours, given = model(), batch(400)
-    replaced = (own_words(ours, given, None, 0.7).inputs != given.inputs).sum()
-    everywhere = (own_words(ours, given, None, 0.0).inputs != given.inputs).sum()
+    replaced = (scheduled_sampling(ours, given, None, 0.7).inputs != given.inputs).sum()
+    everywhere = (scheduled_sampling(ours, given, None, 0.0).inputs != given.inputs).sum()
     assert 0.25 < float(replaced / everywhere) < 0.35
 
 
@@ -55,7 +56,7 @@ def test_the_given_state_is_left_as_it_was():
     ours, given = model(), batch()
     state = ours.start(given.inputs)
     before = {name: value.clone() for name, value in tensors(state)}
-    own_words(ours, given, state, 0.0)
+    scheduled_sampling(ours, given, state, 0.0)
     assert before and all(torch.equal(value, before[name]) for name, value in tensors(state))
 
 

@@ -22,7 +22,8 @@ from unspool.generate.stream import stream_text
 from unspool.generate.text import candidates, read_prompt
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
-from unspool.nn.ends import embedding, head
+from unspool.nn.embeddings import embedding
+from unspool.nn.heads import head
 
 TEXT = "the quick brown fox jumps over the lazy dog\n"
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0]])

@@ -9,15 +9,17 @@ import torch.distributions as D
 from unspool.batch import Tokens
 from unspool.errors import ConfigError
 from unspool.look.watch import watch
-from unspool.nn.cross_entropy import LARGE
 from unspool.nn.density import Density
-from unspool.nn.ends import NARROWEST, Categorical, Gaussian, Mixture, head
+from unspool.nn.heads import NARROWEST, Categorical, Gaussian, Mixture, head
+from unspool.nn.kernels.cross_entropy import LARGE
 
 
 @pytest.mark.parametrize("size", [LARGE, LARGE + 3, 3 * LARGE])
 @pytest.mark.parametrize("share", [1.0, 0.4])
 def test_a_large_vocabulary_a_few_rows_at_a_time_is_the_plain_loss(size, share, monkeypatch):
-    monkeypatch.setattr("unspool.nn.cross_entropy.LOGITS", 7 * size)  # seven rows at a time, the last part shorter
+    monkeypatch.setattr(
+        "unspool.nn.kernels.cross_entropy.LOGITS", 7 * size
+    )  # seven rows at a time, the last part shorter
     layer = Categorical(5, size)
     y = torch.randn(3, 20, 5, requires_grad=True)
     targets, loss_mask = torch.randint(size, (3, 20)), torch.rand(3, 20) < share

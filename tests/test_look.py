@@ -317,7 +317,7 @@ def test_rows_of_attention_sum_to_one_and_never_look_ahead():
     found = sights(net, batch)
     assert [one.place for one in found] == ["core.layers.0.attention", "core.layers.1.attention"]
     for one in found:
-        assert one.weights.shape == (2, 2, 12, 12) and not one.sees_source and not one.in_encoder
+        assert one.weights.shape == (2, 2, 12, 12) and not one.attends_to_source and not one.in_encoder
         torch.testing.assert_close(one.weights.sum(dim=-1), torch.ones(2, 2, 12))
         assert (one.weights.triu(1) == 0).all()
     assert looks(net, batch) == []

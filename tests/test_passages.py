@@ -223,7 +223,10 @@ def test_a_program_is_shown_as_it_is_read():
 
 
 def test_the_source_stays_whole_and_its_padding_has_no_name():
-    task = build.task({"task": {"kind": "reverse", "length": 3, "batch_size": 3}, "preprocessor": {"size": 4}, "seed": 1}, NoData().read())
+    task = build.task(
+        {"task": {"kind": "reverse", "length": 3, "batch_size": 3}, "preprocessor": {"size": 4}, "seed": 1},
+        NoData().read(),
+    )
     whole = task.eval_sets("valid")["fresh"].batches[0]
     probe = task.probe("valid", 3, 2)
     assert probe.batch.inputs.shape == (3, 2) and probe.tokens[0][0] == "|"

@@ -8,6 +8,7 @@ import pytest
 
 from conftest import run
 from unspool.build import task_class
+from unspool.checks.resume import verify_resume
 from unspool.cli.explain import COLUMNS, explain
 from unspool.data.labelled import Labelled
 from unspool.data.parallel import Parallel
@@ -20,7 +21,6 @@ from unspool.recipe import LECTURES, SHAPES, dump_recipe, load_recipe, parse_rec
 from unspool.schema import defaults
 from unspool.sections import complete
 from unspool.training.trainer import Step
-from unspool.verify import verify_resume
 
 QUICK = [
     "train.steps=2", "train.minutes=0", "train.epochs=0", "train.precision=float32", "train.threads=1",
@@ -88,7 +88,7 @@ def test_a_recipe_runs_two_steps(name, tmp_path):
     assert isinstance(events[-1], Finished)
     if "expect" in load_recipe(name):
         claims = set(claimed(load_recipe(name)))
-        told = {name.replace("valid_", "test_") for name in events[-1].results} | set(events[-1].results)
+        told = {name.replace("valid/", "test/") for name in events[-1].results} | set(events[-1].results)
         assert claims <= told, "a claim that is never measured"
 
 

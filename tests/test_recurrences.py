@@ -8,12 +8,12 @@ import torch
 
 from unspool.errors import ConfigError
 from unspool.nn.cell import cells
-from unspool.nn.convolution import Glance
 from unspool.nn.core import cores
-from unspool.nn.ends import in_full
+from unspool.nn.heads import at_least_float32
+from unspool.nn.kernels.scan import BUSY, scan, scan_of_logarithms, scan_of_maxima, settle, where_present
 from unspool.nn.linear_attention import FADE, recall, recall_all, split_heads
 from unspool.nn.part import map_state, tensors
-from unspool.nn.scan import BUSY, scan, scan_of_logarithms, scan_of_maxima, settle, where_present
+from unspool.nn.short_convolution import ShortConv
 from unspool.nn.unroll import loop, unroll
 
 PARALLEL = ["mingru", "minlstm", "rglru", "mlstm", "ssd", "gla"]
@@ -329,7 +329,7 @@ def test_a_head_that_forgets_all_remembers_well_afterwards():
     y, memory = recall_all(ones, ones, ones, g, torch.full((1, 1, 1, 1), 9.0))
     expected = slow_scan(g[..., 0].double().exp(), ones[..., 0].double(), torch.full((1, 1), 9.0).double())
     torch.testing.assert_close(y[..., 0].double(), expected, atol=0, rtol=1e-5)
-    assert in_full(memory).dtype == torch.float32
+    assert at_least_float32(memory).dtype == torch.float32
 
 
 def test_heads_divide_the_width():
@@ -338,7 +338,7 @@ def test_heads_divide_the_width():
 
 
 def test_a_glance_is_torchs_convolution_and_skips_what_is_not_present():
-    glance, x = Glance(width=4, size=3), torch.randn(2, 6, 4)
+    glance, x = ShortConv(width=4, size=3), torch.randn(2, 6, 4)
     whole, (last,) = glance(x, glance.start(x))
     padded = torch.nn.functional.pad(x.mT, (2, 0))
     torch.testing.assert_close(whole, torch.nn.functional.conv1d(padded, glance.weight, glance.bias, groups=4).mT)

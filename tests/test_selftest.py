@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from unspool import selftest
+from unspool.checks import selftest
+from unspool.checks.cases import cases
+from unspool.checks.promises import states
 from unspool.models.sequence import SequenceModel
 from unspool.nn import attention, cache, part, unroll
 from unspool.nn.cells import lstm, peephole
-from unspool.promises import states
-from unspool.subjects import subjects
 
 tick = peephole.Peephole.tick
 
@@ -51,7 +51,7 @@ def loses_precision(cell, read, state):
 
 
 def forgets_padding(model, batch, state=None):
-    y, state = model.think(batch.inputs, model.start(batch.inputs) if state is None else state)
+    y, state = model.hidden_states(batch.inputs, model.start(batch.inputs) if state is None else state)
     return model.head.loss(y, batch.targets, batch.loss_mask), state
 
 
@@ -81,11 +81,11 @@ BUGS = [
     (peephole.Peephole, "tick", is_not_tapped, "cell peephole", "watching changes nothing"),
     (peephole.Peephole, "tick", loses_precision, "cell peephole", "bfloat16 is close to float32"),
     (lstm.LSTM, "tick", swaps_gates, "cell lstm", "fast = readable, gradients too"),
-    (unroll, "hold", lambda moves, after, before: after, "cell peephole", "padding changes nothing"),
+    (unroll, "freeze_padding", lambda moves, after, before: after, "cell peephole", "padding changes nothing"),
     (SequenceModel, "loss", forgets_padding, "cell gru", "padding changes nothing"),
     (cache, "_visible", window_too_long, "transformer llama", "whole = in chunks = step by step"),
     (cache, "_held", lambda length, slots: held(length + 1, slots), "transformer llama", "padding changes nothing"),
-    (attention, "weigh", lambda scores, _: scores.softmax(-1), "attention-rnn", "padding changes nothing"),
+    (attention, "masked_softmax", lambda scores, _: scores.softmax(-1), "attention-rnn", "padding changes nothing"),
     (torch.Tensor, "repeat_interleave", repeats_heads, "transformer llama", "fast = readable, gradients too"),
     (states, "fork", lambda state: state, "transformer llama", "a state can be come back to"),
     (states, "select", sorts_rows, "cell gru", "rows of the state can be chosen"),
@@ -97,10 +97,10 @@ BUGS = [
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug[4]}-{bug[2].__name__}")
 def test_a_bug_breaks_its_promise(bug, monkeypatch):
     place, name, wrong, tested, promise = bug
-    (subject,) = (subject for subject in subjects() if subject.name == tested)
+    (case,) = (case for case in cases() if case.name == tested)
     monkeypatch.setattr(selftest, "CHECKS", {promise: selftest.CHECKS[promise]})
-    assert all(result.passed for result in selftest.run(subject))
+    assert all(result.passed for result in selftest.run(case))
     monkeypatch.setattr(place, name, wrong)
-    (result,) = selftest.run(subject)
+    (result,) = selftest.run(case)
     assert not result.passed and result.told().startswith("FAIL")
     assert result.problem.split(":")[0] in ("", "ValueError")  # measured or said, not stumbled over

@@ -52,7 +52,9 @@ def test_it_is_used_for_a_single_row_that_learns_and_for_nothing_else(monkeypatc
 
 
 def test_without_numba_torch_does_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "unspool.nn.single_row", None)  # importing it is an ImportError
+    monkeypatch.setitem(
+        __import__("sys").modules, "unspool.nn.kernels.numba_lstm", None
+    )  # importing it is an ImportError
     lstm.single_row.cache_clear()
     cell, x, state = case()
     y, _ = cell.fused(x, state, None)

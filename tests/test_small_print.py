@@ -13,6 +13,8 @@ from torch import nn
 
 from unspool import build, files, seeds
 from unspool.batch import Batch, Tokens
+from unspool.checks.promises.differences import largest
+from unspool.checks.selftest import Result
 from unspool.data.batching.contiguous import ContiguousBatches, RandomWindows
 from unspool.data.splits import Splits
 from unspool.data.tokenizer import tokenizers
@@ -35,14 +37,13 @@ from unspool.look.watch import watch
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
-from unspool.nn.ends import embedding, head
+from unspool.nn.embeddings import embedding
+from unspool.nn.heads import head
 from unspool.nn.part import Part, fork, tensors
 from unspool.nn.unroll import loop, unroll
-from unspool.promises.differences import largest
 from unspool.recipe import load_recipe
 from unspool.runs import checkpoint
 from unspool.runs.run import Run
-from unspool.selftest import Result
 from unspool.training.evaluate import evaluate
 from unspool.training.log import Log, records
 from unspool.training.optimizers import optimizers
@@ -165,7 +166,7 @@ def test_a_models_dropout_acts_before_and_behind_the_core_and_is_off_when_judged
     ids = torch.randint(V, (B, 40))
     went_in = []
     dropped.core.register_forward_pre_hook(lambda _, given: went_in.append(given[0]))
-    came_out, _ = dropped.train().think(ids, dropped.start(ids))
+    came_out, _ = dropped.train().hidden_states(ids, dropped.start(ids))
     assert 0.3 < (went_in[0] == 0).float().mean() < 0.7
     assert 0.3 < (came_out == 0).float().mean() < 0.7
     torch.testing.assert_close(dropped.eval()(ids, plain.start(ids))[0], plain(ids, plain.start(ids))[0])
@@ -402,7 +403,9 @@ def test_a_task_trains_on_what_its_recipe_says():
     splits = Splits("abcdefghij" * 20)
 
     def batches(**options):
-        return build.task({"task": {"kind": "language", "batch_size": 2, "length": 5, **options}}, splits).train_batches()
+        return build.task(
+            {"task": {"kind": "language", "batch_size": 2, "length": 5, **options}}, splits
+        ).train_batches()
 
     assert isinstance(batches(), ContiguousBatches) and isinstance(batches(batching="windows"), RandomWindows)
 

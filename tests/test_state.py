@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from conftest import run
 from unspool import Run, Sampling, Tokens, cores, embedding, head, tokenizers
+from unspool.checks.cases import Case, cases
 from unspool.errors import CheckpointError, ConfigError
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import sampler
@@ -21,10 +22,9 @@ from unspool.generate.state import State, digest_of, fingerprint, load_state, ro
 from unspool.generate.stream import Stream
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import tensors
-from unspool.subjects import Subject, subjects
 
-STREAMING = [s for s in subjects() if s.streams]
-every_core = pytest.mark.parametrize("subject", STREAMING, ids=lambda s: s.name)
+STREAMING = [s for s in cases() if s.streams]
+every_core = pytest.mark.parametrize("case", STREAMING, ids=lambda s: s.name)
 SYMBOLS = tokenizers.build("tokenizer", "char").fit("abcdefghijk")  # as many as a subject's tokens
 MORE = 40  # tokens: beyond the end of every limited cache
 
@@ -32,29 +32,28 @@ OTHER_PROCESS = """
 import sys, torch
 from pathlib import Path
 from safetensors.torch import save_file
-from unspool.subjects import subjects
 sys.path.insert(0, sys.argv[2])
-from test_state import engine_of, go_on
+from test_state import STREAMING, engine_of, go_on
 from unspool.generate.state import load_state
 
 torch.set_num_threads(1)
 folder, found = Path(sys.argv[1]), {}
-for number, subject in enumerate(s for s in subjects() if s.streams):
+for number, subject in enumerate(STREAMING):
     engine = engine_of(subject)
     found[f"ids{number}"], found[f"logits{number}"] = go_on(engine, load_state(folder / str(number), engine))
 save_file(found, folder / "found")
 """
 
 
-def engine_of(subject: Subject) -> Engine:
-    model = subject.model()
+def engine_of(case: Case) -> Engine:
+    model = case.model()
     return Engine(model, fingerprint(model))
 
 
-def begin(subject, engine, time=9, seed=2):
+def begin(case, engine, time=9, seed=2):
     """A state of one row after some tokens, and its source."""
-    looks = subject.looks([0])
-    return replace(engine.read(subject.ids(rows=1, time=time, seed=seed), **looks), seed=5), looks
+    looks = case.looks([0])
+    return replace(engine.read(case.ids(rows=1, time=time, seed=seed), **looks), seed=5), looks
 
 
 def go_on(engine, state, number=MORE):
@@ -79,9 +78,9 @@ def agree(one: State, other: State, tolerance=1e-5):
 def test_a_state_goes_on_in_another_process_bit_for_bit(tmp_path):
     """For every core: stopped in the middle, saved, and gone on with elsewhere = never stopped."""
     wanted = {}
-    for number, subject in enumerate(STREAMING):
-        engine = engine_of(subject)
-        state, _ = begin(subject, engine)
+    for number, case in enumerate(STREAMING):
+        engine = engine_of(case)
+        state, _ = begin(case, engine)
         steps = engine.steps(state, sampler(state, Sampling(temperature=0.8, repetition_penalty=1.2)))
         list(islice(steps, 7))
         steps.state.save(tmp_path / str(number))
@@ -95,9 +94,9 @@ def test_a_state_goes_on_in_another_process_bit_for_bit(tmp_path):
 
 
 @every_core
-def test_a_state_comes_back_from_its_file(subject, tmp_path):
-    engine = engine_of(subject)
-    state, _ = begin(subject, engine)
+def test_a_state_comes_back_from_its_file(case, tmp_path):
+    engine = engine_of(case)
+    state, _ = begin(case, engine)
     state = replace(state, pending=b"\xc3")
     state.save(tmp_path / "state")
     again = load_state(tmp_path / "state", engine)
@@ -173,9 +172,9 @@ def test_tensors_that_do_not_fit_are_refused(tmp_path, changes, what):
 
 
 def test_caches_of_another_shape_are_refused(tmp_path):
-    subject = next(s for s in STREAMING if s.name == "transformer gpt-2")
-    engine, path = engine_of(subject), tmp_path / "state"
-    state, _ = begin(subject, engine)
+    case = next(s for s in STREAMING if s.name == "transformer gpt-2")
+    engine, path = engine_of(case), tmp_path / "state"
+    state, _ = begin(case, engine)
     state.save(path)
     keys = state.tensors()["core.1.0"]
     resealed(path, core_1_0=keys[:, :, :5].contiguous())
@@ -211,14 +210,14 @@ def test_files_that_are_no_states_are_refused(tmp_path):
 
 
 @every_core
-def test_going_on_from_a_state_does_not_change_it(subject):
-    engine = engine_of(subject)
-    state, _ = begin(subject, engine)
-    again = engine.read(subject.ids(rows=1, time=1, seed=3), state)  # from now on a cache is written in place
+def test_going_on_from_a_state_does_not_change_it(case):
+    engine = engine_of(case)
+    state, _ = begin(case, engine)
+    again = engine.read(case.ids(rows=1, time=1, seed=3), state)  # from now on a cache is written in place
     before = together(again).clone()
     first = go_on(engine, again)
     second = go_on(engine, again)
-    read = engine.read(subject.ids(rows=1, time=2, seed=4), again)
+    read = engine.read(case.ids(rows=1, time=2, seed=4), again)
     assert torch.equal(before, together(again)) and read.position == again.position + 2
     assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
     forked = go_on(engine, again.fork())
@@ -226,9 +225,9 @@ def test_going_on_from_a_state_does_not_change_it(subject):
 
 
 @every_core
-def test_fork_and_rewind_equal_a_fresh_reading(subject):
-    engine = engine_of(subject)
-    state, looks = begin(subject, engine)
+def test_fork_and_rewind_equal_a_fresh_reading(case):
+    engine = engine_of(case)
+    state, looks = begin(case, engine)
     session = Session(engine, SYMBOLS, state)
     text = "".join(session.write(30, seed=1)) + "".join(islice(session.write(50), 40))
     last = session.state
@@ -250,10 +249,10 @@ def test_fork_and_rewind_equal_a_fresh_reading(subject):
 
 
 @every_core
-def test_reading_at_once_in_pieces_and_step_by_step_agree(subject):
+def test_reading_at_once_in_pieces_and_step_by_step_agree(case):
     """Beyond the end of a full cache too: where its window begins follows from the position alone."""
-    engine, looks = engine_of(subject), subject.looks([0])
-    ids = subject.ids(rows=1, time=63)
+    engine, looks = engine_of(case), case.looks([0])
+    ids = case.ids(rows=1, time=63)
     whole = engine.read(ids, **looks)
     pieces = engine.read(ids[:, :20], **looks)
     for piece in ids[:, 20:].split([1, 4, 30, 8], dim=1):
@@ -270,8 +269,8 @@ def test_reading_at_once_in_pieces_and_step_by_step_agree(subject):
 
 
 @every_core
-def test_rows_of_a_batch_go_on_as_if_alone(subject):
-    engine, ids, looks = engine_of(subject), subject.ids(), subject.looks(range(3))
+def test_rows_of_a_batch_go_on_as_if_alone(case):
+    engine, ids, looks = engine_of(case), case.ids(), case.looks(range(3))
     batch = replace(engine.read(ids, **looks), seed=8)
     together_, _ = go_on(engine, batch, 30)
     for row in range(3):

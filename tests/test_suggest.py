@@ -36,7 +36,7 @@ class Known(SequenceModel):
         self.size = tokenizer.size
         self.rows = {tuple(tokenizer.encode(text).tolist()): weight for text, weight in WEIGHTS.items()}
         self.begins = [tokenizer.encode("The").tolist(), tokenizer.encode(" The").tolist()]
-        self.core = SimpleNamespace(causal=True, longest=None, start=self.begin)
+        self.core = SimpleNamespace(causal=True, max_length=None, start=self.begin)
         self.embedding = self.head = nn.Identity()
         self.anywhere = nn.Parameter(torch.zeros(1))
 
@@ -55,7 +55,7 @@ class Known(SequenceModel):
                 next_ones[row[len(said)]] += weight
         return (next_ones / next_ones.sum()).log()
 
-    def think(self, ids, state):
+    def hidden_states(self, ids, state):
         read = torch.cat([state[0], ids], dim=1)
         last = torch.stack([self.chances(row) for row in read.tolist()])
         return last.unsqueeze(1).expand(-1, ids.shape[1], -1), (read,)

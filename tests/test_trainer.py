@@ -12,7 +12,8 @@ from unspool.data.batching.contiguous import ContiguousBatches
 from unspool.errors import ConfigError, TrainingError
 from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
-from unspool.nn.ends import Gaussian, embedding, head
+from unspool.nn.embeddings import embedding
+from unspool.nn.heads import Gaussian, head
 from unspool.nn.part import detach
 from unspool.training.evaluate import evaluate
 from unspool.training.optimizers import optimizers

@@ -185,8 +185,8 @@ def test_a_core_that_cannot_look_is_refused_and_widths_follow_the_encoder():
         with pytest.raises(ConfigError, match="does not look at it"):
             build_model({"core": core, "encoder": encoder}, Tokens(5), Tokens(5), Tokens(4))
     for core in (
-        {"kind": "recurrent", "width": 8, "looks": "always", "source_width": 0},
-        {"kind": "transformer", "width": 8, "looks": True},
+        {"kind": "recurrent", "width": 8, "conditioning": "always", "source_width": 0},
+        {"kind": "transformer", "width": 8, "cross_attention": True},
         {"kind": "attention-rnn", "width": 8},
     ):
         made = build_model({"core": core, "encoder": encoder}, Tokens(5), Tokens(5), Tokens(4))

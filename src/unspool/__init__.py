@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from unspool.models.sequence import SequenceModel
     from unspool.nn.cell import Cell, cells
     from unspool.nn.core import Core, cores
-    from unspool.nn.ends import Head, embedding, head
+    from unspool.nn.embeddings import embedding
+    from unspool.nn.heads import Head, head
     from unspool.nn.part import Part, detach, fork, move, select
     from unspool.pipelines.pipeline import Pipeline, Predictor
     from unspool.recipe import load_recipe, recipe_names
@@ -112,11 +113,8 @@ _HOME = {
         "Core",
         "cores",
     ),
-    "nn.ends": (
-        "Head",
-        "embedding",
-        "head",
-    ),
+    "nn.embeddings": ("embedding",),
+    "nn.heads": ("Head", "head"),
     "nn.part": (
         "Part",
         "detach",

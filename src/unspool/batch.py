@@ -53,7 +53,6 @@ class Batch:
     mask: Tensor | None = None  # (B, T) bool: the positions that are not padding; None when all are there
     source: Tensor | None = None  # (B, S) ids, or (B, S, size) numbers, for an encoder
     source_mask: Tensor | None = None  # (B, S) bool
-    spared: Tensor | None = None  # (B, T, V) bool: the tokens that training does not hold against a model
     carries_state: bool = False  # the rows go on where the batch before stopped, so the state is carried over
 
     @property

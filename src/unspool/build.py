@@ -12,7 +12,8 @@ from unspool.data.tokenizer import Tokenizer, tokenizers
 from unspool.errors import ConfigError
 from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
-from unspool.nn.ends import embedding, head
+from unspool.nn.embeddings import embedding
+from unspool.nn.heads import head
 from unspool.pipelines.pipeline import Pipeline
 from unspool.recipe import Recipe
 from unspool.schema import Natural, defaults, validated
@@ -111,7 +112,10 @@ def pipeline(recipe: Recipe, model: SequenceModel, preprocessor: Preprocessor, *
     """
     cls = task_class(recipe).pipeline
     if cls is None:
-        raise ConfigError(f"a model of the task {section(recipe)['kind']!r} has no inputs of its own", hint="use `unspool eval` or `look`")
+        raise ConfigError(
+            f"a model of the task {section(recipe)['kind']!r} has no inputs of its own",
+            hint="use `unspool eval` or `look`",
+        )
     table = {name: value for name, value in section(recipe).items() if name in signature(cls).parameters}
     given: dict[str, Any] = {"model": model, "preprocessor": preprocessor}
     return cls(**given, **validated(cls, table | options, "task", "the pipeline", given))
@@ -139,12 +143,13 @@ def model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None
     section = validated(SequenceModel, options, "model", "the model", _GIVEN)
     encoder = _encoder(recipe.get("encoder", {}), source, section.get("dropout", 0.0)) if source else None
     if encoder is not None:
-        core_options = _looking(core_options, encoder.core.width)
+        core_options = _with_source(core_options, encoder.core.width)
     core = cores.build("core", core_options)
     if encoder is not None and not core.needs_source:
         raise ConfigError(
-            f"this task has a source, and the core {core_options['kind']} does not look at it",
-            hint='set core.looks ("once" and "always" for recurrent, true for transformer), or core.kind=attention-rnn',
+            f"this task has a source, and the core {core_options['kind']} does not attend to it",
+            hint="set core.cross_attention=true for transformer, core.conditioning=initial or always for recurrent, "
+            "or core.kind=attention-rnn",
         )
     if not chosen.embed and core.input_width != inputs.size:
         raise ConfigError(
@@ -155,7 +160,7 @@ def model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None
     return SequenceModel(entrance, core, exit_, encoder, **section)
 
 
-def _looking(options: Mapping[str, Any], width: int) -> dict[str, Any]:
+def _with_source(options: Mapping[str, Any], width: int) -> dict[str, Any]:
     """The options of a core that looks at vectors of that width; one that cannot look at all is left as it is."""
     kind = options.get("kind", "")
     able = kind in cores.kinds() and "source_width" in defaults(cores.find(kind))

@@ -42,8 +42,8 @@ def verify_resume(
     as_json: Json = False,
 ) -> None:
     """Prove that a run killed at random steps and resumed ends in the same bits as one that was not."""
+    from unspool.checks.resume import verify_resume as check
     from unspool.recipe import load_recipe
-    from unspool.verify import verify_resume as check
 
     load_plugins(plugin)
     made = load_recipe(recipe, overrides or ())
@@ -67,7 +67,7 @@ def selftest(
     """Check the promises on this machine, for everything registered or for your own cell."""
     import torch
 
-    from unspool.selftest import run_all
+    from unspool.checks.selftest import run_all
 
     torch.set_num_threads(1)  # the models are tiny, and threads would wait for each other
     load_plugins(plugin)
@@ -89,7 +89,7 @@ def selftest(
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Tell what this machine has, and what will be used."""
-    from unspool.doctor import examine
+    from unspool.checks.doctor import examine
 
     show_table(examine(), as_json)
 

@@ -76,7 +76,7 @@ def cut(batch: Batch, places: Places) -> Batch:
     [[3, 4, 0], [5, 6, 7]]
     """
     values: dict[str, Any] = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    for name in {"inputs", "targets", "loss_mask", "mask", "spared"} & set(values):
+    for name in {"inputs", "targets", "loss_mask", "mask"} & set(values):
         values[name] = None if values[name] is None else values[name][places]
     if batch.source is not None:
         seen = everywhere(batch.source, batch.source_mask)[: len(places[0])]

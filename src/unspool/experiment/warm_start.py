@@ -15,7 +15,7 @@ from unspool.files import digest
 from unspool.formats.folder import is_folder, read_folder
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import Core, cores
-from unspool.nn.ends import Categorical
+from unspool.nn.heads import Categorical
 from unspool.recipe import Recipe
 from unspool.runs.run import Run
 from unspool.schema import defaults

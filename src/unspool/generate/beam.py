@@ -14,7 +14,7 @@ from torch import Tensor
 from unspool.errors import ConfigError
 from unspool.generate.engine import Engine
 from unspool.models.sequence import SequenceModel
-from unspool.nn.ends import in_full
+from unspool.nn.heads import at_least_float32
 from unspool.nn.part import Part
 from unspool.schema import Count
 
@@ -106,7 +106,7 @@ def search(
         beams, latest = _begin(state.ids, width), attention(rows)
         state = replace(state, source=None, source_mask=None).select(rows)  # nothing is read from the start again
         for step in range(length):
-            scores = in_full(state.logits).log_softmax(dim=-1)
+            scores = at_least_float32(state.logits).log_softmax(dim=-1)
             scores = scores if rule is None else rule(beams.ids, scores)
             beams, rows = _extend(beams, scores, end, length_penalty, latest)
             done = beams.finished | (beams.log_probability == -inf)

@@ -14,9 +14,8 @@ from unspool.errors import ConfigError, TrainingError
 from unspool.generate.state import State, new_seed
 from unspool.models.sequence import SequenceModel
 from unspool.nn.density import Density
-from unspool.nn.ends import in_full
-from unspool.nn.part import State as CoreState
-from unspool.nn.part import fork, map_state
+from unspool.nn.heads import at_least_float32
+from unspool.nn.part import CoreState, fork, map_state
 
 CHUNK = 4096
 """So many tokens are read at a time, so that memory does not grow with the length of a prompt."""
@@ -236,7 +235,7 @@ class Steps(Iterator[Step]):
             chosen = self.select(logits, self.position)
             log_probability = logits.new_empty(0)
             if not numbers:
-                scores = in_full(logits).log_softmax(dim=-1)
+                scores = at_least_float32(logits).log_softmax(dim=-1)
                 log_probability = scores.gather(-1, chosen).squeeze(-1)
         fed = chosen
         if numbers:

@@ -12,7 +12,7 @@ from unspool.errors import ConfigError
 from unspool.generate.engine import Engine, Step
 from unspool.generate.state import State, row_seed
 from unspool.models.sequence import SequenceModel
-from unspool.nn.ends import in_full
+from unspool.nn.heads import at_least_float32
 from unspool.seeds import mix
 
 Filter = Callable[[Tensor, Tensor], Tensor]
@@ -180,7 +180,7 @@ class Sampler:
 
     def __call__(self, logits: Float[Tensor, "B V"], position: int) -> Int[Tensor, "B 1"]:
         """The next ids."""
-        scores = self.ban(self.recent, in_full(logits))
+        scores = self.ban(self.recent, at_least_float32(logits))
         for change in self.filters:
             scores = change(scores, self.seen)
         if self.filters and self.filters[-1] is greedy:

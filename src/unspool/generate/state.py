@@ -15,8 +15,7 @@ from unspool.data.tokenizer import Tokenizer, save_text
 from unspool.errors import CheckpointError
 from unspool.files import write_bytes
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import State as CoreState
-from unspool.nn.part import fill, map_state, select, tensors
+from unspool.nn.part import CoreState, fill, map_state, select, tensors
 from unspool.seeds import mix
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from unspool.batch import Batch
 from unspool.look.edits import without
 from unspool.look.watch import watch
 from unspool.models.sequence import SequenceModel
-from unspool.nn.attention import Heads, Look
-from unspool.nn.part import resting
+from unspool.nn.attention import Attention, Heads
+from unspool.nn.part import eval_mode
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Sighting:
 
     place: str
     weights: Tensor
-    sees_source: bool  # or else what is read itself
+    attends_to_source: bool  # or else what is read itself
     in_encoder: bool  # which reads the source
 
 
@@ -31,20 +31,20 @@ def sights(model: SequenceModel, batch: Batch) -> list[Sighting]:
     The batch is read in one go, so it should fit into the model's context.
     """
     batch = batch.to(model.device)
-    with resting(model), watch(model, keep="*.weights") as trace:
+    with eval_mode(model), watch(model, keep="*.weights") as trace:
         model.read(batch)
     found = []
     for path, part in model.named_modules():
         seen = trace.get(f"{path}.weights")
-        if seen and isinstance(part, Heads | Look):
+        if seen and isinstance(part, Attention | Heads):
             weights = seen[0] if seen[0].dim() == 4 else torch.stack(seen, dim=1).unsqueeze(1)
-            found.append(Sighting(path, weights, part.sees_source, path.startswith("encoder.")))
+            found.append(Sighting(path, weights, part.attends_to_source, path.startswith("encoder.")))
     return found
 
 
 def looks(model: SequenceModel, batch: Batch) -> list[Tensor]:
     """The weights of each part that looks at a source: (B, K, T, S), rows that sum to 1."""
-    return [sight.weights for sight in sights(model, batch) if sight.sees_source]
+    return [sight.weights for sight in sights(model, batch) if sight.attends_to_source]
 
 
 @torch.no_grad()
@@ -59,7 +59,7 @@ def loss_without_heads(
     parts = {path: part for path, part in model.named_modules() if isinstance(part, Heads)}
     heads = [(path, head) for path, part in parts.items() for head in range(part.heads)]
     found: dict[str, list[float]] = {path: [] for path in parts}
-    with resting(model):
+    with eval_mode(model):
         with watch(model, keep=False):
             whole = float(model.loss(batch)[0])
         for done, (path, head) in enumerate(heads, start=1):

@@ -162,11 +162,14 @@ class Look:
         source = [] if few.source is None else self.rows.source[0][: few.source.shape[1]]
         maps = []
         for one in seen:
-            down, across = source if one.in_encoder else read, source if one.sees_source or one.in_encoder else read
-            own = self.model.core.causal and few.inputs.dim() == 2 and not (one.in_encoder or one.sees_source)
+            down, across = (
+                source if one.in_encoder else read,
+                source if one.attends_to_source or one.in_encoder else read,
+            )
+            own = self.model.core.causal and few.inputs.dim() == 2 and not (one.in_encoder or one.attends_to_source)
             weights = one.weights[0].float().cpu()
             habits = [habit(head, few.inputs[0]) for head in weights] if own else []
-            along = [diagonal(head) for head in weights] if one.sees_source else []
+            along = [diagonal(head) for head in weights] if one.attends_to_source else []
             told = habits, costs.get(one.place, []), along
             maps.append(Map(f"{one.place}.weights", spoken(one.place), weights, down, across, *told))
         return Attention(maps, loss)
@@ -210,7 +213,7 @@ class Look:
 
     def _fitting(self, length: int) -> int:
         """So many tokens, or as many as there are and as the model can read."""
-        return min(length, self.batch.inputs.shape[1], self.model.core.longest or length)
+        return min(length, self.batch.inputs.shape[1], self.model.core.max_length or length)
 
     def _places(self, names: set[str]) -> list[str]:
         """The places of what is called so."""

@@ -10,7 +10,7 @@ from unspool.errors import DataError
 from unspool.look.record import along
 from unspool.look.watch import watch
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import resting
+from unspool.nn.part import eval_mode
 from unspool.schema import Count
 
 
@@ -47,7 +47,7 @@ def gradient_by_lag(model: SequenceModel, batch: Batch, place: str = "inputs") -
     at = (batch.loss_mask * torch.arange(batch.loss_mask.shape[1], device=batch.loss_mask.device)).amax(dim=1)  # (B)
     loss_mask = torch.zeros_like(batch.loss_mask).scatter_(1, at.unsqueeze(1), True)
     leaves = {"inputs": lambda found: found.detach().requires_grad_()}
-    with torch.enable_grad(), resting(model), watch(model, keep=place, edits=leaves) as trace:
+    with torch.enable_grad(), eval_mode(model), watch(model, keep=place, edits=leaves) as trace:
         y, _ = model.read(batch)
         loss = model.head.loss(y, batch.targets, loss_mask) * len(at)  # the mean over rows, undone
         found = trace[place]

@@ -14,7 +14,7 @@ from unspool.data.probe import cut
 from unspool.look.watch import Trace, watch
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell
-from unspool.nn.part import resting
+from unspool.nn.part import eval_mode
 from unspool.schema import Count
 
 CHUNK = 128  # positions of a row that are read at once
@@ -87,13 +87,13 @@ def chunks(model: SequenceModel, batch: Batch) -> Iterator[tuple[Batch, Trace]]:
     writes each bit to a disk as it comes, by `along`.
     """
     rows, length = batch.inputs.shape[:2]
-    size = max(2, min(CHUNK, AT_ONCE // rows, model.core.longest or CHUNK)) if model.core.causal else length
+    size = max(2, min(CHUNK, AT_ONCE // rows, model.core.max_length or CHUNK)) if model.core.causal else length
     number = -(-length // size)
     state = None
     for begin, end in pairwise(length * n // number for n in range(number + 1)):
         part = cut(batch, (torch.arange(rows).unsqueeze(1), torch.arange(begin, end).unsqueeze(0)))
         part = part.to(model.device)
-        with torch.no_grad(), resting(model), watch(model, keep=("core.*", "head.logits")) as trace:
+        with torch.no_grad(), eval_mode(model), watch(model, keep=("core.*", "head.logits")) as trace:
             y, state = model.read(part, state)
             model.head(y)
         yield part, trace

@@ -1,4 +1,4 @@
-"""A recurrent net that looks at a source before every tick."""
+"""A recurrent network that attends to a source before every step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from unspool.nn.attention import LookName, build_look
+from unspool.nn.attention import AttentionName, build_attention
 from unspool.nn.cell import cells
 from unspool.nn.core import Core, cores, needed
-from unspool.nn.part import State
-from unspool.nn.unroll import hold
+from unspool.nn.part import CoreState
+from unspool.nn.unroll import freeze_padding
 from unspool.schema import Count, Natural
 
 
@@ -19,7 +19,7 @@ from unspool.schema import Count, Natural
 class AttentionRNN(Core):
     """A cell that attends to a source from its state, before every step (Bahdanau et al. 2015, arXiv:1409.0473).
 
-    seen = look(h, source)      h' = cell([x; seen], h)      y = tanh(W [h'; seen])
+    context = attention(h, source)      h' = cell([x; context], h)      y = tanh(W [h'; context])
 
     The last line is Luong's (Luong et al. 2015, arXiv:1508.04025). There must be a source, (B, S, source_width); it is
     read once, into the state.
@@ -29,7 +29,7 @@ class AttentionRNN(Core):
         input_width: the size of the input at each position; 0: as `width`.
         source_width: the size of the source's vectors; 0: the encoder's.
         cell: a kind of cell, or a table of a kind and its options.
-        look: how a query is compared with keys: "additive", "dot" or "general".
+        attention: how a query is compared with keys: "additive", "dot" or "general".
     """
 
     needs_source = True
@@ -40,11 +40,11 @@ class AttentionRNN(Core):
         input_width: Natural = 0,
         source_width: Natural = 0,
         cell: str | Mapping[str, Any] = "gru",
-        look: LookName = "additive",
+        attention: AttentionName = "additive",
     ) -> None:
         super().__init__(width, input_width)
         self.source_width = source_width or width
-        self.look = build_look(look, width, self.source_width)
+        self.attention = build_attention(attention, width, self.source_width)
         self.cell = cells.build("core.cell", cell, input_size=self.input_width + self.source_width, hidden_size=width)
         self.combine = nn.Linear(width + self.source_width, width)
 
@@ -53,25 +53,25 @@ class AttentionRNN(Core):
         like: Float[Tensor, "B T D"],
         source: Float[Tensor, "B S _"] | None = None,
         source_mask: Bool[Tensor, "B S"] | None = None,
-    ) -> State:
+    ) -> CoreState:
         """The cell's own start, and the source, read once. Errors: ConfigError without a source."""
         source = needed("attention-rnn", source)
         if source_mask is None:
             source_mask = source.new_ones(source.shape[:2], dtype=torch.bool)
-        return self.cell.start(like), (source, self.look.keys(source), source_mask)
+        return self.cell.start(like), (source, self.attention.keys(source), source_mask)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T W"], State]:
-        """Look, tick, look, tick."""
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], CoreState]:
+        """Attend, step, attend, step."""
         memory, source = state
-        outputs, sights = [], []
+        outputs, contexts = [], []
         for t, now in enumerate(x.unbind(dim=1)):  # (B, D) for each time
-            seen = self.look(memory[0], *source)  # (B, D of the source)
-            after = self.cell.tick(self.cell.read(torch.cat([now, seen], dim=-1)), memory)
-            memory = after if mask is None else hold(mask[:, t], after, memory)
+            context = self.attention(memory[0], *source)  # (B, D of the source)
+            after = self.cell.tick(self.cell.read(torch.cat([now, context], dim=-1)), memory)
+            memory = after if mask is None else freeze_padding(mask[:, t], after, memory)
             outputs.append(memory[0])
-            sights.append(seen)
-        y = torch.cat([torch.stack(outputs, dim=1), torch.stack(sights, dim=1)], dim=-1)
+            contexts.append(context)
+        y = torch.cat([torch.stack(outputs, dim=1), torch.stack(contexts, dim=1)], dim=-1)
         y = self.tap("hidden", torch.tanh(self.combine(y)))
         return (y if mask is None else y * mask.unsqueeze(-1)), (memory, source)

@@ -5,8 +5,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from unspool.nn.core import Core, cores
-from unspool.nn.pack import order, pack, tail, unpack
-from unspool.nn.part import Part, State
+from unspool.nn.kernels.pack import order, pack, tail, unpack
+from unspool.nn.part import CoreState, Part
 from unspool.schema import Count, Natural, Share
 
 
@@ -26,13 +26,13 @@ class CausalConvolution(Part):
         self.output = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def start(self, like: Tensor) -> State:
+    def start(self, like: Tensor) -> CoreState:
         """Zeros, as many as it looks back."""
         return (like.new_zeros(like.shape[0], self.past, self.width),)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, lengths: Int[Tensor, " B"] | None = None
-    ) -> tuple[Float[Tensor, "B T D"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, lengths: Int[Tensor, " B"] | None = None
+    ) -> tuple[Float[Tensor, "B T D"], CoreState]:
         """What it adds up to; the first `lengths` tokens of every row are present."""
         every = torch.cat([state[0], self.norm(x).to(state[0].dtype)], dim=1)  # (B, past + T, D)
         filter_, gate = self.convolution(every.transpose(1, 2)).transpose(1, 2).chunk(2, dim=-1)
@@ -77,13 +77,13 @@ class Convolutional(Core):
         """How many tokens an output sees, its own among them."""
         return 1 + sum(layer.past for layer in self._stack())
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
         """The last inputs of every layer: zeros."""
         return tuple(layer.start(like) for layer in self._stack())
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T W"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], CoreState]:
         """Layer upon layer; padding is moved out of the way and its outputs are zero."""
         places = None if mask is None else order(mask)
         lengths = None if mask is None else mask.sum(dim=1)

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from unspool.nn.blocks import FeedForward, FeedForwardName, make_norm
 from unspool.nn.cell import cells
-from unspool.nn.convolution import Glance
 from unspool.nn.core import Core, cores
-from unspool.nn.part import Part, State
+from unspool.nn.part import CoreState, Part
+from unspool.nn.short_convolution import ShortConv
 from unspool.nn.unroll import unroll
 from unspool.schema import Count, Natural, Share
 
@@ -33,7 +33,7 @@ class CellBlock(Part):
     ) -> None:
         super().__init__()
         self.cell_norm = make_norm("rms", width)
-        self.glance = Glance(width, convolution) if convolution else None
+        self.glance = ShortConv(width, convolution) if convolution else None
         self.cell = cells.build("core.cell", cell, input_size=width, hidden_size=hidden_size)
         self.project = nn.Linear(hidden_size, width, bias=False)
         self.feed_forward_norm, self.feed_forward = None, None
@@ -41,13 +41,13 @@ class CellBlock(Part):
             self.feed_forward_norm, self.feed_forward = make_norm("rms", width), FeedForward(width, feed_forward)
         self.dropout = nn.Dropout(dropout)
 
-    def start(self, like: Tensor) -> State:
+    def start(self, like: Tensor) -> CoreState:
         """What the glance has seen, and the cell's own state."""
         return () if self.glance is None else self.glance.start(like), self.cell.start(like)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
-    ) -> tuple[Float[Tensor, "B T D"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T D"], CoreState]:
         """What it makes of the inputs, and what it remembers."""
         seen, before = state
         y = self.cell_norm(x)
@@ -99,14 +99,14 @@ class Blocks(Core):
                 if name.endswith(("project.weight", "feed_forward.down.weight")):
                     weight.mul_((2 * layers) ** -0.5)
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
         """Every layer's own start."""
         x = self.enter(like)
         return tuple(_block(layer).start(x) for layer in self.layers)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T W"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], CoreState]:
         """Layer upon layer, each along the whole time."""
         if mask is not None and bool(mask.all()):
             mask = None

@@ -6,8 +6,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.core import Core, cores
-from unspool.nn.pack import order, pack, unpack
-from unspool.nn.part import Part, State
+from unspool.nn.kernels.pack import order, pack, unpack
+from unspool.nn.part import CoreState, Part
 from unspool.schema import Count, Natural, Share
 
 
@@ -63,13 +63,13 @@ class GridConvolutional(Core):
         self.layers = nn.ModuleList(Neighbourhood(width, dropout) for _ in range(layers))
         self.norm = nn.RMSNorm(width, eps=1e-5)
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
         """Nothing is remembered between readings."""
         return (like.new_zeros(len(like), 0),)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T W"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], CoreState]:
         """Layer upon layer; padding is moved out of the way, and the last row of the grid is filled up with nothing."""
         places = None if mask is None else order(mask)
         x = self.enter(x if places is None else pack(x, places))

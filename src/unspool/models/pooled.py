@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.core import Core, cores
-from unspool.nn.ends import in_full
-from unspool.nn.part import State
+from unspool.nn.heads import at_least_float32
+from unspool.nn.part import CoreState
 from unspool.schema import Count, Natural
 
 BOUND = 15.0  # no weight is above e^15 or below e^-15, so no sum of weights overflows, and none is zero
@@ -41,50 +41,50 @@ class Pooled(Core):
     ) -> None:
         super().__init__(width, input_width)
         self.core = cores.build("core.core", core, width=width, input_width=input_width)
-        self.causal, self.needs_source, self.longest = self.core.causal, self.core.needs_source, self.core.longest
+        self.causal, self.needs_source, self.max_length = self.core.causal, self.core.needs_source, self.core.max_length
         self.by = by
         self.score = nn.Linear(width, 1, bias=False) if by == "attention" else None
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
         """The inner core's start, and what there is before anything is said."""
         nothing = like.new_zeros(len(like), self.width, dtype=torch.promote_types(like.dtype, torch.float32))
-        memory: State = (nothing,)
+        memory: CoreState = (nothing,)
         if self.by == "max":
             memory = (torch.full_like(nothing, _lowest(nothing)),)
         elif self.by != "last":
             memory = (nothing, nothing[:, :1])
         return self.core.start(like, source, source_mask), memory
 
-    def room(self, state: State) -> int | None:
+    def remaining(self, state: CoreState) -> int | None:
         """What the inner core has."""
-        return self.core.room(state[0])
+        return self.core.remaining(state[0])
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T W"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], CoreState]:
         """One vector for all that was said up to each time."""
         said, inner = self.core(x, state[0], mask)
         there = said.new_ones(said.shape[:2], dtype=torch.bool) if mask is None else mask
         pool = {"max": self._largest, "last": self._last}.get(self.by, self._weighted)
-        y, memory = pool(in_full(said), state[1], there.unsqueeze(-1))
+        y, memory = pool(at_least_float32(said), state[1], there.unsqueeze(-1))
         y = self.tap("pooled", y.to(said.dtype))
         return (y if mask is None else y * mask.unsqueeze(-1)), (inner, memory)
 
-    def _weighted(self, said: Tensor, memory: State, there: Tensor) -> tuple[Tensor, State]:
+    def _weighted(self, said: Tensor, memory: CoreState, there: Tensor) -> tuple[Tensor, CoreState]:
         weights = torch.ones_like(said[..., :1])  # (B, T, 1)
         if self.score is not None:
-            weights = (BOUND * torch.tanh(in_full(self.score(said)) / BOUND)).exp()
+            weights = (BOUND * torch.tanh(at_least_float32(self.score(said)) / BOUND)).exp()
         weights = self.tap("weights", weights * there)
         sums = _after(memory[0], weights * said).cumsum(dim=1)[:, 1:]
         totals = _after(memory[1], weights).cumsum(dim=1)[:, 1:]
         return sums / totals.clamp(min=1e-9), (sums[:, -1], totals[:, -1])
 
-    def _largest(self, said: Tensor, memory: State, there: Tensor) -> tuple[Tensor, State]:
+    def _largest(self, said: Tensor, memory: CoreState, there: Tensor) -> tuple[Tensor, CoreState]:
         lowest = _lowest(said)
         largest = _after(memory[0], said.masked_fill(~there, lowest)).cummax(dim=1).values[:, 1:]
         return largest.masked_fill(largest == lowest, 0.0), (largest[:, -1],)
 
-    def _last(self, said: Tensor, memory: State, there: Tensor) -> tuple[Tensor, State]:
+    def _last(self, said: Tensor, memory: CoreState, there: Tensor) -> tuple[Tensor, CoreState]:
         number = torch.arange(1, said.shape[1] + 1, device=said.device).view(1, -1, 1)
         latest = (number * there).cummax(dim=1).values.expand_as(said)  # 0 is what was remembered
         last = _after(memory[0], said).gather(1, latest)

@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.errors import ConfigError
-from unspool.nn.bridge import Bridge, last
 from unspool.nn.cell import Cell, cells
 from unspool.nn.core import Core, cores, needed
-from unspool.nn.part import State
+from unspool.nn.part import CoreState
+from unspool.nn.state_projection import StateProjection, last
 from unspool.nn.unroll import unroll
 from unspool.schema import Count, Natural, Share
 
@@ -29,7 +29,7 @@ class Recurrent(Core):
         residual: whether each layer's input is added to its output.
         bidirectional: whether it reads from both ends, each direction with half of the width. Such a core cannot
             generate; it is for encoders and classifiers.
-        looks: how it uses a source, of which it takes the last vector: "once" as every cell's initial state (Sutskever
+        looks: how it uses a source, of which it takes the last vector: "initial" as every cell's initial state (Sutskever
             et al. 2014, arXiv:1409.3215), "always" also as an input of the first layer at every position (Cho et al.
             2014, arXiv:1406.1078). The encoder should read forwards.
         source_width: the size of the source's vectors; 0: the encoder's.
@@ -44,14 +44,14 @@ class Recurrent(Core):
         dropout: Share = 0.0,
         residual: bool = False,
         bidirectional: bool = False,
-        looks: Literal["never", "once", "always"] = "never",
+        conditioning: Literal["none", "initial", "always"] = "none",
         source_width: Natural = 0,
     ) -> None:
         super().__init__(width, input_width)
         if bidirectional and width % 2:
             raise ConfigError(f"core.width = {width} cannot be halved", hint="a bidirectional core needs an even width")
         self.causal, self.residual = not bidirectional, residual
-        self.needs_source, self.shown = looks != "never", looks == "always"
+        self.needs_source, self.shown = conditioning != "none", conditioning == "always"
         source_width = source_width or width
         ways = 2 if bidirectional else 1
         sizes = [self.input_width + source_width * self.shown] + [width] * (layers - 1)
@@ -66,10 +66,10 @@ class Recurrent(Core):
         self.dropout = nn.Dropout(dropout)
         if self.needs_source:
             self.bridges = nn.ModuleList(
-                nn.ModuleList(Bridge(_cell(cell), source_width) for cell in ways) for ways in self._stack()
+                nn.ModuleList(StateProjection(_cell(cell), source_width) for cell in ways) for ways in self._stack()
             )
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
         """Every cell's own start, a state for each way of each layer; who looks puts in what the source says.
 
         Where the vector is shown at every tick, it is the last of the state. Errors: ConfigError where a source is
@@ -87,8 +87,8 @@ class Recurrent(Core):
         return (*state, vector) if self.shown else state
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T W"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], CoreState]:
         """Layer upon layer, each along the whole time."""
         after, own, shown = [], state[: len(self.layers)], state[len(self.layers) :]
         for vector in shown:
@@ -103,7 +103,9 @@ class Recurrent(Core):
     def _stack(self) -> list[nn.ModuleList]:
         return list(self.layers)  # type: ignore[arg-type]
 
-    def _both_ways(self, ways: nn.ModuleList, x: Tensor, before: State, mask: Tensor | None) -> tuple[Tensor, State]:
+    def _both_ways(
+        self, ways: nn.ModuleList, x: Tensor, before: CoreState, mask: Tensor | None
+    ) -> tuple[Tensor, CoreState]:
         y, last = unroll(_cell(ways[0]), x, before[0], mask)
         if self.causal:
             return y, (last,)

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from unspool.batch import Batch
 from unspool.errors import ConfigError
 from unspool.nn.core import Core
-from unspool.nn.ends import Head
-from unspool.nn.part import Part, State
+from unspool.nn.heads import Head
+from unspool.nn.part import CoreState, Part
 from unspool.schema import NotNegative, Share
 
 
@@ -86,41 +86,41 @@ class SequenceModel(Part):
         """Where its weights are."""
         return next(self.parameters()).device
 
-    def start(self, inputs: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
+    def start(self, inputs: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
         """The state before the first input, for as many rows as `inputs` has; a source is read here, once."""
         if self.encoder is not None and source is not None:
             source = self.encoder(source, source_mask)
         return self.core.start(self.embedding(inputs[:, :1]), source, source_mask)
 
-    def think(
-        self, inputs: Tensor, state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T W"], State]:
+    def hidden_states(
+        self, inputs: Tensor, state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], CoreState]:
         """What the core makes of the inputs, before the head."""
         x = self.dropout(self.tap("inputs", self.embedding(inputs)))
         y, state = self.core(x, state, mask)
         return self.dropout(y), state
 
     def forward(
-        self, inputs: Tensor, state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T V"], State]:
+        self, inputs: Tensor, state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T V"], CoreState]:
         """Predictions at every position, and the next state."""
-        y, state = self.think(inputs, state, mask)
+        y, state = self.hidden_states(inputs, state, mask)
         return self.head(y), state
 
-    def loss(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, ""], State]:
+    def loss(self, batch: Batch, state: CoreState | None = None) -> tuple[Float[Tensor, ""], CoreState]:
         """The mean loss over the positions that count, in nats, and the next state."""
         y, state = self.read(batch, state)
-        return self.head.loss(y, batch.targets, batch.loss_mask, batch.spared), state
+        return self.head.loss(y, batch.targets, batch.loss_mask), state
 
-    def read(self, batch: Batch, state: State | None = None) -> tuple[Float[Tensor, "B T W"], State]:
+    def read(self, batch: Batch, state: CoreState | None = None) -> tuple[Float[Tensor, "B T W"], CoreState]:
         """What the core makes of a batch, and the next state.
 
         A state behind which the batch does not fit is left for an empty one.
         """
-        room = None if state is None else self.core.room(state)
-        if state is None or (room is not None and room < batch.inputs.shape[1]):
+        remaining = None if state is None else self.core.remaining(state)
+        if state is None or (remaining is not None and remaining < batch.inputs.shape[1]):
             state = self.start(batch.inputs, batch.source, batch.source_mask)
-        return self.think(batch.inputs, state, batch.mask)
+        return self.hidden_states(batch.inputs, state, batch.mask)
 
 
 def _shape(module: nn.Module) -> str:

@@ -5,11 +5,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.errors import DataError
-from unspool.nn.attention import Across, MultiHead
+from unspool.nn.attention import CrossAttention, MultiHead
 from unspool.nn.blocks import Block, FeedForward, FeedForwardName, NormName, Sight, make_norm
 from unspool.nn.cache import read, whole
 from unspool.nn.core import Core, cores, needed
-from unspool.nn.part import State
+from unspool.nn.part import CoreState
 from unspool.nn.positions import PositionsName, build
 from unspool.schema import Count, Natural, Positive, Share
 
@@ -75,15 +75,15 @@ class Transformer(Core):
         scale_embedding: bool = False,
         zero_outputs: bool = False,
         causal: bool = True,
-        looks: bool = False,
+        cross_attention: bool = False,
         source_width: Natural = 0,
     ) -> None:
         super().__init__(width, input_width)
-        self.causal, self.needs_source = causal, looks
+        self.causal, self.needs_source = causal, cross_attention
         self.enter = nn.Linear(self.input_width, width, bias=bias) if self.input_width != width else nn.Identity()
         self.scale = width**0.5 if scale_embedding else 1.0
         self.positions = build(positions, width, heads, context, rotary_base)
-        self.longest, self.context = self.positions.longest, context
+        self.max_length, self.context = self.positions.max_length, context
         self.window = window or context
         self.layers = nn.ModuleList(
             Block(
@@ -95,7 +95,7 @@ class Transformer(Core):
                 bias,
                 epsilon,
                 dropout,
-                Across(width, source_width or width, heads, bias, dropout) if looks else None,
+                CrossAttention(width, source_width or width, heads, bias, dropout) if cross_attention else None,
             )
             for _ in range(layers)
         )
@@ -119,7 +119,7 @@ class Transformer(Core):
             for linear in (m for m in block.modules() if isinstance(m, nn.Linear) and m.bias is not None):
                 nn.init.zeros_(linear.bias)
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
         """How many tokens each row has read (none), then the keys and values of each layer (none).
 
         Who looks at a source has a last part: what of it is present, and each layer's keys and values of it.
@@ -134,8 +134,8 @@ class Transformer(Core):
         return *state, (source_mask, *(b.across.keys(source) for b in self._stack() if b.across is not None))
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T W"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], CoreState]:
         """Layer upon layer. Errors: DataError where there are more tokens than positions."""
         if mask is not None and bool(mask.all()):
             mask = None
@@ -158,15 +158,15 @@ class Transformer(Core):
         x = self.norm(x) if mask is None else self.norm(x) * mask.unsqueeze(-1)
         return x, (reading.length, *after, *seen) if self.causal else state
 
-    def room(self, state: State) -> int | None:
-        """What is left of `longest` for the row that has read the most."""
-        return None if self.longest is None else self.longest - int(state[0].max())
+    def remaining(self, state: CoreState) -> int | None:
+        """What is left of `max_length` for the row that has read the most."""
+        return None if self.max_length is None else self.max_length - int(state[0].max())
 
     def _check(self, length: Tensor) -> None:
-        if self.longest is None or torch.compiler.is_compiling() or int(length.max()) <= self.longest:
+        if self.max_length is None or torch.compiler.is_compiling() or int(length.max()) <= self.max_length:
             return
         raise DataError(
-            f"this model reads at most {self.longest} tokens; this would be {int(length.max())}",
+            f"this model reads at most {self.max_length} tokens; this would be {int(length.max())}",
             hint="read less at a time from an empty state, train with a longer core.context, or with "
             'core.positions="rotary", which slides along',
         )

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.core import Core, cores
-from unspool.nn.pack import order, pack, tail, unpack
-from unspool.nn.part import State
+from unspool.nn.kernels.pack import order, pack, tail, unpack
+from unspool.nn.part import CoreState
 from unspool.schema import Count, Natural
 
 
@@ -38,13 +38,13 @@ class WindowMLP(Core):
         sizes = [window * self.input_width, *[inner] * (layers - 1), width]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
-    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
+    def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
         """The last inputs: zeros."""
         return (like.new_zeros(like.shape[0], self.window - 1, self.input_width),)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T W"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], CoreState]:
         """What the network makes of each window, and the last inputs."""
         places = None if mask is None else order(mask)
         packed = x if places is None else pack(x, places)

@@ -9,18 +9,20 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.errors import ConfigError
-from unspool.nn.cache import Reading
-from unspool.nn.part import Part, State
-from unspool.nn.positions import Turn, turn
+from unspool.nn.cache import CacheStep
+from unspool.nn.part import CoreState, Part
+from unspool.nn.positions import Rotation, rotate
 from unspool.schema import Count, Natural, Share
 
-LookName = Literal["additive", "dot", "general"]
+AttentionName = Literal["additive", "dot", "general"]
 
 
-def weigh(scores: Float[Tensor, "*B C"], visible: Bool[Tensor, "*#B C"] | None = None) -> Float[Tensor, "*B C"]:
+def masked_softmax(
+    scores: Float[Tensor, "*B C"], visible: Bool[Tensor, "*#B C"] | None = None
+) -> Float[Tensor, "*B C"]:
     """The softmax over what is visible; zeros where nothing is, never NaN.
 
-    >>> weigh(torch.zeros(2, 2), torch.tensor([[True, True], [False, False]])).tolist()
+    >>> masked_softmax(torch.zeros(2, 2), torch.tensor([[True, True], [False, False]])).tolist()
     [[0.5, 0.5], [0.0, 0.0]]
     """
     if visible is None:
@@ -28,7 +30,7 @@ def weigh(scores: Float[Tensor, "*B C"], visible: Bool[Tensor, "*#B C"] | None =
     return scores.masked_fill(~visible, torch.finfo(scores.dtype).min).softmax(dim=-1) * visible
 
 
-class Look(Part):
+class Attention(Part):
     """One look at a source: a query gives the mean of what there is to see, weighted by how well it fits.
 
     weights = softmax(score(query, source))      seen = sum over S of weights * source
@@ -36,7 +38,7 @@ class Look(Part):
     What does not depend on the query, `keys`, is worked out once.
     """
 
-    sees_source = True
+    attends_to_source = True
 
     def __init__(self, width: Count, source_width: Count) -> None:
         super().__init__()
@@ -62,11 +64,11 @@ class Look(Part):
     ) -> Float[Tensor, "B D"]:
         """What is seen; zeros where there is nothing to look at."""
         scores = self.tap("scores", self.score(query, keys))
-        weights = self.tap("weights", weigh(scores, mask))
+        weights = self.tap("weights", masked_softmax(scores, mask))
         return torch.einsum("bs,bsd->bd", weights.to(source.dtype), source)
 
 
-class Dot(Look):
+class Dot(Attention):
     """The dot product of query and source (Luong et al. 2015, arXiv:1508.04025).
 
     score = query . source
@@ -81,7 +83,7 @@ class Dot(Look):
             )
 
 
-class General(Look):
+class General(Attention):
     """The product of query and source through a matrix (Luong et al. 2015, arXiv:1508.04025).
 
     score = query . W source
@@ -96,7 +98,7 @@ class General(Look):
         return self.key(source)
 
 
-class Additive(Look):
+class Additive(Attention):
     """A small network judges the fit (Bahdanau et al. 2015, arXiv:1409.0473).
 
     score = v . tanh(W query + U source)
@@ -117,10 +119,10 @@ class Additive(Look):
         return self.judge(torch.tanh(self.query(query).unsqueeze(1) + keys)).squeeze(-1)
 
 
-def build_look(name: LookName, width: Count, source_width: Count) -> Look:
+def build_attention(name: AttentionName, width: Count, source_width: Count) -> Attention:
     """The way to look of that name.
 
-    >>> build_look("general", 4, 6).keys(torch.zeros(1, 2, 6)).shape
+    >>> build_attention("general", 4, 6).keys(torch.zeros(1, 2, 6)).shape
     torch.Size([1, 2, 4])
     """
     return {"additive": Additive, "dot": Dot, "general": General}[name](width, source_width)
@@ -144,20 +146,20 @@ class Heads(Part):
         """What a layer gives, head by head."""
         return x.unflatten(-1, (-1, self.head_width)).transpose(1, 2)
 
-    def see(self, q: Tensor, keys: Tensor, values: Tensor, reading: Reading, bias: Tensor | None = None) -> Tensor:
+    def attend(self, q: Tensor, keys: Tensor, values: Tensor, reading: CacheStep, bias: Tensor | None = None) -> Tensor:
         """What every token sees, (B, T, D): by the kernel, or by the formula where somebody watches."""
         way = self.fast if self.watcher is None else self.plain
         return way(q, keys, values, reading, bias).transpose(1, 2).flatten(2)
 
-    def plain(self, q: Tensor, keys: Tensor, values: Tensor, reading: Reading, bias: Tensor | None) -> Tensor:
+    def plain(self, q: Tensor, keys: Tensor, values: Tensor, reading: CacheStep, bias: Tensor | None) -> Tensor:
         """The formula, for those who watch: taps "scores" and "weights", (B, K, T, C)."""
         keys, values = (kv.repeat_interleave(self.heads // self.kv_heads, dim=1) for kv in (keys, values))
         scores = q @ keys.mT * self.head_width**-0.5
         scores = self.tap("scores", scores if bias is None else scores + bias)
-        weights = self.tap("weights", weigh(scores, reading.attention_mask()))
+        weights = self.tap("weights", masked_softmax(scores, reading.attention_mask()))
         return F.dropout(weights, self.dropout, self.training) @ values
 
-    def fast(self, q: Tensor, keys: Tensor, values: Tensor, reading: Reading, bias: Tensor | None) -> Tensor:
+    def fast(self, q: Tensor, keys: Tensor, values: Tensor, reading: CacheStep, bias: Tensor | None) -> Tensor:
         """The same in one kernel; in float32 on a CPU, where the bfloat16 kernel is slow."""
         attn_mask = reading.visible if bias is None else reading.attention_mask()
         blind = None if reading.visible is None else ~reading.visible.any(dim=-1, keepdim=True)  # (B, 1, T, 1)
@@ -204,31 +206,31 @@ class MultiHead(Heads):
         self.query_norm = nn.RMSNorm(self.head_width, eps=1e-6) if query_key_norm else None
         self.key_norm = nn.RMSNorm(self.head_width, eps=1e-6) if query_key_norm else None
 
-    def start(self, like: Tensor) -> State:
+    def start(self, like: Tensor) -> CoreState:
         """Keys and values of nothing."""
         return (like.new_zeros(like.shape[0], self.kv_heads, 0, self.head_width),) * 2
 
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        state: State,
-        reading: Reading,
-        turns: Turn | None = None,
+        state: CoreState,
+        reading: CacheStep,
+        turns: Rotation | None = None,
         bias: Float[Tensor, "#B K T C"] | None = None,
-    ) -> tuple[Float[Tensor, "B T D"], State]:
+    ) -> tuple[Float[Tensor, "B T D"], CoreState]:
         """What every token sees, and the keys and values to keep."""
         heads = self.cut(self.read(x)).to(state[0].dtype)
         q, k, v = heads.split([self.heads, self.kv_heads, self.kv_heads], dim=1)  # each (B, K, T, D)
         if self.query_norm is not None and self.key_norm is not None:
             q, k = self.query_norm(q), self.key_norm(k)
         if turns is not None:
-            q, k = turn(q, turns), turn(k, turns)
+            q, k = rotate(q, turns), rotate(k, turns)
         keys, kept_keys = reading.extend(state[0], k)
         values, kept_values = reading.extend(state[1], v)
-        return self.output(self.see(q, keys, values, reading, bias)), (kept_keys, kept_values)
+        return self.output(self.attend(q, keys, values, reading, bias)), (kept_keys, kept_values)
 
 
-class Across(Heads):
+class CrossAttention(Heads):
     """Every token looks at a source, with several heads (Vaswani et al. 2017, arXiv:1706.03762).
 
     q = W x      [k; v] = U source      weights = softmax(q k / sqrt(D / heads))      y = W_o (weights v)
@@ -236,7 +238,7 @@ class Across(Heads):
     Keys and values do not depend on the tokens: they are worked out once, by `keys`, and are a part of the state.
     """
 
-    sees_source = True
+    attends_to_source = True
 
     def __init__(
         self, width: Count, source_width: Count, heads: Count, bias: bool = False, dropout: Share = 0.0
@@ -246,11 +248,11 @@ class Across(Heads):
         self.read = nn.Linear(source_width, 2 * width, bias=bias)
         self.output = nn.Linear(width, width, bias=bias)
 
-    def keys(self, source: Float[Tensor, "B S D"]) -> State:
+    def keys(self, source: Float[Tensor, "B S D"]) -> CoreState:
         """Keys and values of the source, (B, K, S, D) each."""
         return self.cut(self.read(source)).chunk(2, dim=1)
 
-    def forward(self, x: Float[Tensor, "B T D"], state: State, reading: Reading) -> Float[Tensor, "B T D"]:
+    def forward(self, x: Float[Tensor, "B T D"], state: CoreState, reading: CacheStep) -> Float[Tensor, "B T D"]:
         """What every token sees; zeros through `output` where there is nothing to look at."""
         keys, values = state
-        return self.output(self.see(self.cut(self.query(x)).to(keys.dtype), keys, values, reading))
+        return self.output(self.attend(self.cut(self.query(x)).to(keys.dtype), keys, values, reading))

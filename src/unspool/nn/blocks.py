@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unspool.nn.attention import Across, MultiHead
-from unspool.nn.cache import Reading
-from unspool.nn.part import Part, State
-from unspool.nn.positions import Turn
+from unspool.nn.attention import CrossAttention, MultiHead
+from unspool.nn.cache import CacheStep
+from unspool.nn.part import CoreState, Part
+from unspool.nn.positions import Rotation
 from unspool.schema import Count, Natural, Positive, Share
 
 NormName = Literal["layer", "rms"]
@@ -68,10 +68,10 @@ class FeedForward(Part):
 class Sight:
     """What attention needs to know of a reading, the same for every layer."""
 
-    reading: Reading
-    turns: Turn | None = None
+    reading: CacheStep
+    turns: Rotation | None = None
     bias: Tensor | None = None  # (B, K, T, C)
-    source: Reading | None = None  # where there is something else to look at
+    source: CacheStep | None = None  # where there is something else to look at
 
 
 class Block(Part):
@@ -93,7 +93,7 @@ class Block(Part):
         bias: bool = False,
         epsilon: Positive = 1e-5,
         dropout: Share = 0.0,
-        across: Across | None = None,
+        across: CrossAttention | None = None,
     ) -> None:
         super().__init__()
         self.post_norm, self.attention, self.feed_forward = post_norm, attention, feed_forward
@@ -103,8 +103,8 @@ class Block(Part):
             self.across_norm = make_norm(norm, width, bias, epsilon)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, sight: Sight, source: State = ()
-    ) -> tuple[Float[Tensor, "B T D"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, sight: Sight, source: CoreState = ()
+    ) -> tuple[Float[Tensor, "B T D"], CoreState]:
         """What it makes of the tokens, and the keys and values to keep; `source` is those of the source."""
         look = partial(self.attention, state=state, reading=sight.reading, turns=sight.turns, bias=sight.bias)
         if self.post_norm:

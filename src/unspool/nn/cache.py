@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from unspool.nn.pack import order
+from unspool.nn.kernels.pack import order
 
 ROUND = 64
 """Only so many slots as are in use are looked at, in steps of this many."""
 
 
 @dataclass(frozen=True)
-class Reading:
+class CacheStep:
     """T tokens read after those that a cache holds; worked out once, the same for every layer.
 
     The cache is keys and values, (B, K, slots, D) each, and a length (B,): how many tokens each row has read. Token p
@@ -33,26 +33,28 @@ class Reading:
     visible: Bool[Tensor, "#B 1 T C"] | None  # who sees whom; None: all see all, or all that came before
     causal: bool
     capacity: int
-    fresh: bool  # nothing was read before
+    is_empty: bool  # nothing was read before
     slot: Int[Tensor, "B 1"] | None = None  # where a single token goes
     moves: Bool[Tensor, "B 1"] | None = None  # whether that token is there at all
-    kept: Int[Tensor, "B _"] | None = None  # for every slot which of the old slots and new tokens it keeps; -1: none
+    retained: Int[Tensor, "B _"] | None = (
+        None  # for every slot which of the old slots and new tokens it keeps; -1: none
+    )
 
     def extend(
         self, old: Float[Tensor, "B K _ D"], new: Float[Tensor, "B K T D"]
     ) -> tuple[Float[Tensor, "B K C D"], Float[Tensor, "B K _ D"]]:
         """What there is to look at, and what is kept for the next reading."""
-        if not self.fresh and old.shape[2] < self.capacity:
+        if not self.is_empty and old.shape[2] < self.capacity:
             old = F.pad(old, (0, 0, 0, self.capacity - old.shape[2]))  # nothing has wrapped around yet
         if self.slot is not None:
-            kept = self._write(old, new)
-            return kept[:, :, : self.keys.shape[1]], kept
-        seen = new if self.fresh else torch.cat([old, new], dim=2)
-        if self.kept is None:
+            retained = self._write(old, new)
+            return retained[:, :, : self.keys.shape[1]], retained
+        seen = new if self.is_empty else torch.cat([old, new], dim=2)
+        if self.retained is None:
             return seen, seen
-        index = self.kept[:, None, :, None]  # (B, 1, C, 1)
-        kept = seen.gather(2, index.clamp(min=0).expand(-1, seen.shape[1], -1, seen.shape[3]))
-        return seen, kept.masked_fill(index < 0, 0)
+        index = self.retained[:, None, :, None]  # (B, 1, C, 1)
+        retained = seen.gather(2, index.clamp(min=0).expand(-1, seen.shape[1], -1, seen.shape[3]))
+        return seen, retained.masked_fill(index < 0, 0)
 
     def _write(self, old: Tensor, new: Tensor) -> Tensor:
         """Put one token into its slot; whoever was there is out of sight."""
@@ -77,7 +79,7 @@ def read(
     capacity: int,
     window: int | None = None,
     causal: bool = True,
-) -> Reading:
+) -> CacheStep:
     """How to read so many tokens with a cache that has so many slots now.
 
     Each token sees the last `window` ones, itself among them; without a window all that the cache holds. A reading that
@@ -86,29 +88,29 @@ def read(
     >>> read(torch.tensor([0]), 0, 3, capacity=8).positions.tolist()
     [[0, 1, 2]]
     """
-    window, fresh = window or capacity, slots == 0
+    window, is_empty = window or capacity, slots == 0
     if mask is None:
         steps = torch.arange(time, device=length.device).unsqueeze(0)
-        positions, after = steps if fresh else length.unsqueeze(1) + steps, length + time
-        if fresh and time <= min(window, capacity if causal else window):
-            return Reading(after, positions, positions, None, causal, capacity, fresh)
+        positions, after = steps if is_empty else length.unsqueeze(1) + steps, length + time
+        if is_empty and time <= min(window, capacity if causal else window):
+            return CacheStep(after, positions, positions, None, causal, capacity, is_empty)
     else:
         positions, after = length.unsqueeze(1) + mask.cumsum(dim=1) - 1, length + mask.sum(dim=1)
-    if time == 1 and not fresh:
+    if time == 1 and not is_empty:
         keys = _held(after, capacity)[:, : _in_use(after, capacity)]
         visible = _visible(positions, keys, keys >= 0, mask, window, causal)
-        return Reading(after, positions, keys, visible, causal, capacity, fresh, positions % capacity, mask)
+        return CacheStep(after, positions, keys, visible, causal, capacity, is_empty, positions % capacity, mask)
     there = torch.ones_like(positions, dtype=torch.bool) if mask is None else mask
     keys = positions
-    if not fresh:
+    if not is_empty:
         held = _held(length, capacity)
         keys, there = torch.cat([held, positions], dim=1), torch.cat([held >= 0, there.expand(len(held), -1)], dim=1)
-    kept = _kept(length, after, slots, time, mask, capacity) if causal else None
+    retained = _kept(length, after, slots, time, mask, capacity) if causal else None
     visible = _visible(positions, keys, there, mask, window, causal)
-    return Reading(after, positions, keys, visible, causal, capacity, fresh, kept=kept)
+    return CacheStep(after, positions, keys, visible, causal, capacity, is_empty, retained=retained)
 
 
-def whole(mask: Bool[Tensor, "B S"], time: int) -> Reading:
+def whole(mask: Bool[Tensor, "B S"], time: int) -> CacheStep:
     """How that many tokens look at a source: each sees all that is present, and nothing is kept.
 
     >>> whole(torch.tensor([[True, False]]), 3).attention_mask().shape
@@ -117,7 +119,7 @@ def whole(mask: Bool[Tensor, "B S"], time: int) -> Reading:
     rows, places = mask.shape
     steps, keys = (torch.arange(size, device=mask.device).unsqueeze(0) for size in (time, places))
     visible = mask[:, None, None, :].expand(-1, 1, time, -1)
-    return Reading(steps.new_zeros(rows), steps, keys, visible, causal=False, capacity=places, fresh=True)
+    return CacheStep(steps.new_zeros(rows), steps, keys, visible, causal=False, capacity=places, is_empty=True)
 
 
 def _held(length: Tensor, slots: int) -> Tensor:

@@ -5,7 +5,7 @@ from typing import ClassVar
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from unspool.nn.part import Part, State
+from unspool.nn.part import CoreState, Part
 from unspool.registry import Registry
 from unspool.schema import Count
 
@@ -33,7 +33,7 @@ class Cell(Part):
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
 
-    def start(self, like: Tensor) -> State:
+    def start(self, like: Tensor) -> CoreState:
         """The state before the first tick: zeros for as many rows as `like` has, on its device."""
         return (like.new_zeros(like.shape[0], self.hidden_size),)
 
@@ -41,13 +41,13 @@ class Cell(Part):
         """What the input says to the gates; it does not depend on the state, so all times are read at once."""
         raise NotImplementedError
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next state."""
         raise NotImplementedError
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
-    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
         """All ticks in one kernel, equal to the loop over `tick`; None where there is no such kernel."""
         return None
 

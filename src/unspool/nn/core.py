@@ -4,7 +4,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unspool.errors import ConfigError
-from unspool.nn.part import Part, State
+from unspool.nn.part import CoreState, Part
 from unspool.registry import Registry
 
 
@@ -31,7 +31,7 @@ class Core(Part):
     """Whether the output at a time depends on that time and the times before it alone, so that it can be streamed."""
     needs_source: bool = False
     """Whether there must be something to look at."""
-    longest: int | None = None
+    max_length: int | None = None
     """How many tokens it can read from its start on; None: as many as there are."""
 
     def __init__(self, width: int, input_width: int = 0) -> None:
@@ -49,17 +49,17 @@ class Core(Part):
         like: Float[Tensor, "B T D"],
         source: Float[Tensor, "B S _"] | None = None,
         source_mask: Bool[Tensor, "B S"] | None = None,
-    ) -> State:
+    ) -> CoreState:
         """The state before the first input, for as many rows as `like` has."""
         raise NotImplementedError
 
-    def room(self, state: State) -> int | None:
+    def remaining(self, state: CoreState) -> int | None:
         """How many more tokens fit behind this state; None: any number."""
         return None
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T W"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T W"], CoreState]:
         """What the core makes of the inputs, and what it remembers."""
         raise NotImplementedError
 

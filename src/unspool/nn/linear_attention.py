@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unspool.errors import ConfigError
-from unspool.nn.scan import where_present
+from unspool.nn.kernels.scan import where_present
 
 CHUNK, SHORT = 64, 16  # times at once where a head fades as one, and where every key fades for itself
 FADE = -4.0

@@ -12,7 +12,7 @@ from unspool.nn.part import Part
 
 PositionsName = Literal["none", "learned", "sinusoidal", "rotary", "alibi"]
 
-Turn = tuple[Tensor, Tensor]
+Rotation = tuple[Tensor, Tensor]
 """Cosines and sines of the angles by which queries and keys are turned, each (B, 1, T, D / 2)."""
 
 
@@ -23,14 +23,14 @@ class Positions(Part):
     tokens of the row that came before, so it does not matter where the padding is.
     """
 
-    longest: int | None = None
+    max_length: int | None = None
     """How many tokens can be told apart; None where only distances matter, so that a text may go on for ever."""
 
     def add(self, x: Float[Tensor, "B T D"], positions: Int[Tensor, "#B T"]) -> Float[Tensor, "B T D"]:
         """What is read, with its place."""
         return x
 
-    def turns(self, positions: Int[Tensor, "#B T"], like: Tensor) -> Turn | None:
+    def turns(self, positions: Int[Tensor, "#B T"], like: Tensor) -> Rotation | None:
         """The angles by which queries and keys at these positions are turned, in the precision of `like`."""
         return None
 
@@ -49,7 +49,7 @@ class Learned(Positions):
 
     def __init__(self, width: int, context: int) -> None:
         super().__init__()
-        self.longest = context
+        self.max_length = context
         self.weight = nn.Parameter(torch.randn(context, width) * 0.02)
 
     def add(self, x: Float[Tensor, "B T D"], positions: Int[Tensor, "#B T"]) -> Float[Tensor, "B T D"]:
@@ -65,7 +65,7 @@ class Sinusoidal(Positions):
 
     def __init__(self, context: int, base: float = 10_000.0) -> None:
         super().__init__()
-        self.longest, self.base = context, base
+        self.max_length, self.base = context, base
 
     def add(self, x: Float[Tensor, "B T D"], positions: Int[Tensor, "#B T"]) -> Float[Tensor, "B T D"]:
         """What is read, plus the waves at its place."""
@@ -86,7 +86,7 @@ class Rotary(Positions):
             raise ConfigError(f"rotary positions turn pairs, a head is {head_width} wide", hint="make it even")
         self.head_width, self.base = head_width, base
 
-    def turns(self, positions: Int[Tensor, "#B T"], like: Tensor) -> Turn | None:
+    def turns(self, positions: Int[Tensor, "#B T"], like: Tensor) -> Rotation | None:
         """Cosines and sines."""
         turned = angles(positions, self.head_width, self.base).unsqueeze(1)  # (B, 1, T, D / 2), the same for all heads
         return turned.cos().to(like.dtype), turned.sin().to(like.dtype)
@@ -138,7 +138,7 @@ def rates(heads: int) -> list[float]:
     return first + [2 ** (-4 * k / power) for k in range(1, 2 * (heads - power), 2)]
 
 
-def turn(x: Float[Tensor, "B K T D"], by: Turn) -> Float[Tensor, "B K T D"]:
+def rotate(x: Float[Tensor, "B K T D"], by: Rotation) -> Float[Tensor, "B K T D"]:
     """Queries or keys, turned by the angles of their places."""
     cos, sin = by
     a, b = x.chunk(2, dim=-1)
@@ -148,7 +148,7 @@ def turn(x: Float[Tensor, "B K T D"], by: Turn) -> Float[Tensor, "B K T D"]:
 def build(name: PositionsName, width: int, heads: int, context: int, base: float = 10_000.0) -> Positions:
     """The positions of that name for so many heads in a width.
 
-    >>> build("learned", width=8, heads=2, context=16).longest
+    >>> build("learned", width=8, heads=2, context=16).max_length
     16
     """
     if name == "learned":

@@ -8,12 +8,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unspool.nn.cell import Cell
-from unspool.nn.part import State, map_state
+from unspool.nn.part import CoreState, map_state
 
 
 def unroll(
-    cell: Cell, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-) -> tuple[Float[Tensor, "B T H"], State]:
+    cell: Cell, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+) -> tuple[Float[Tensor, "B T H"], CoreState]:
     """The cell's outputs at every time and its last state.
 
     Somebody who watches gets the loop, and so does a single step, which it does fastest. Everybody else gets the fused
@@ -29,22 +29,24 @@ def unroll(
 
 
 def loop(
-    cell: Cell, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-) -> tuple[Float[Tensor, "B T H"], State]:
+    cell: Cell, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+) -> tuple[Float[Tensor, "B T H"], CoreState]:
     """Run the cell along time. Reading the inputs is one matrix product; only the ticks must wait."""
     outputs = []
     for t, read in enumerate(cell.read(x).unbind(dim=1)):  # (B, G) for each time
         after = cell.tick(read, state)
-        state = after if mask is None else hold(mask[:, t], after, state)
+        state = after if mask is None else freeze_padding(mask[:, t], after, state)
         outputs.append(state[0])
     y = torch.stack(outputs, dim=1)  # (B, T, H)
     return (y if mask is None else y * mask.unsqueeze(-1)), state
 
 
-def hold(moves: Bool[Tensor, " B"], after: State, before: State) -> State:
+def freeze_padding(moves: Bool[Tensor, " B"], after: CoreState, before: CoreState) -> CoreState:
     """The state after for the rows that move, the state before for those that do not."""
     return tuple(
-        torch.where(moves.view(-1, *[1] * (a.dim() - 1)), a, b) if isinstance(a, Tensor) else hold(moves, a, b)
+        torch.where(moves.view(-1, *[1] * (a.dim() - 1)), a, b)
+        if isinstance(a, Tensor)
+        else freeze_padding(moves, a, b)
         for a, b in zip(after, before, strict=True)
     )
 
@@ -58,9 +60,9 @@ def run_kernel(
     kernel: Kernel,
     weights: list[Tensor],
     x: Float[Tensor, "B T D"],
-    state: State,
+    state: CoreState,
     mask: Bool[Tensor, "B T"] | None,
-) -> tuple[Float[Tensor, "B T H"], State]:
+) -> tuple[Float[Tensor, "B T H"], CoreState]:
     """One layer through torch's own kernel (oneDNN on a CPU, cuDNN on a GPU); the state stays in its own precision.
 
     The weights are given as torch wants them: input, recurrent, input bias, recurrent bias.
@@ -78,7 +80,7 @@ def run_kernel(
     return y.to(was), map_state(lambda s: s.to(was), after)
 
 
-def _run_dense(kernel: Kernel, weights: list[Tensor], x: Tensor, state: State) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _run_dense(kernel: Kernel, weights: list[Tensor], x: Tensor, state: CoreState) -> tuple[Tensor, tuple[Tensor, ...]]:
     layers = tuple(s.unsqueeze(0) for s in state)  # torch counts layers first: (1, B, H)
     hidden = layers if len(layers) > 1 else layers[0]
     y, *last = kernel(x, hidden, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
@@ -86,7 +88,7 @@ def _run_dense(kernel: Kernel, weights: list[Tensor], x: Tensor, state: State) -
 
 
 def _run_ragged(
-    kernel: Kernel, weights: list[Tensor], x: Tensor, state: State, mask: Tensor
+    kernel: Kernel, weights: list[Tensor], x: Tensor, state: CoreState, mask: Tensor
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """What is present is moved to the front of its row, and what comes behind it changes neither outputs nor memory.
 

@@ -12,7 +12,7 @@ from unspool.data.preprocessors.preprocessor import Record, Row
 from unspool.errors import DataError
 from unspool.generate.rollout import Roller
 from unspool.models.sequence import SequenceModel
-from unspool.pipelines.pipeline import Predictor
+from unspool.pipelines.pipeline import Predictor, checked
 from unspool.schema import Count, Natural
 
 
@@ -83,4 +83,4 @@ class FlightForecaster(Predictor):
                     places.append(row[columns[field]])
         for name, flight in found.items():
             failed = failures.get(name)
-            yield ({}, {"flight": name, **flight}) if failed is None else ({"flight": name}, failed)
+            yield checked(self, "flight", {"flight": name, **flight}) if failed is None else ({"flight": name}, failed)

@@ -15,7 +15,7 @@ from unspool.data.series import number, series_name
 from unspool.errors import DataError
 from unspool.generate.rollout import Roller
 from unspool.models.sequence import SequenceModel
-from unspool.pipelines.pipeline import Predictor
+from unspool.pipelines.pipeline import Predictor, checked
 from unspool.schema import Count
 from unspool.seeds import mix
 
@@ -103,4 +103,4 @@ class Forecaster(Predictor):
             if name in failures:
                 yield {"series": name}, failures[name]
             else:
-                yield {}, {"series": name, **series}
+                yield checked(self, "series", {"series": name, **series})

@@ -103,6 +103,21 @@ class Predictor(Pipeline):
                 yield row, Failure(f"there is no column {lacks!r}")
 
 
+def checked(pipeline: Predictor, key: str, record: Record) -> tuple[Mapping[str, Any], Record | Failure]:
+    """A record that was gathered from several rows; a `Failure` behind its name where it cannot be encoded.
+
+    Args:
+        pipeline: what is to predict it.
+        key: the field with its name, which is a column of the prediction as well.
+        record: with all its fields.
+    """
+    try:
+        pipeline.encode(record)
+    except DataError as error:
+        return {key: record[key]}, Failure(f"{error}")
+    return {}, record
+
+
 def as_record(value: Any, fields: Sequence[str]) -> Record:
     """One input of `Run.predict` as a record: a mapping as it is, anything else as the first field.
 

@@ -137,6 +137,7 @@ def look_beside(run: "Run", other: "Run", first: "Look", progress: Any = None) -
         ConfigError: for two runs that read different things.
     """
     from unspool.look.inside import Look
+
     refuse_diverged(run)
     if reads(run) == reads(other):
         return Look(run.model, first.probe, first.vocabulary, first.shown, progress, run.name)

@@ -281,8 +281,10 @@ def is_single(inputs: Any) -> bool:
     >>> is_single("a text"), is_single({"text": "a text"}), is_single(["one", "other"])
     (True, True, False)
     """
-    return isinstance(inputs, str | bytes | Path | Mapping) or not isinstance(inputs, Iterable) or (
-        getattr(inputs, "ndim", 0) == 1
+    return (
+        isinstance(inputs, str | bytes | Path | Mapping)
+        or not isinstance(inputs, Iterable)
+        or (getattr(inputs, "ndim", 0) == 1)
     )
 
 

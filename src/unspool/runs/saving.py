@@ -82,7 +82,8 @@ def recipe_of(model: SequenceModel, preprocessor: Preprocessor | None) -> Recipe
     options = getattr(model.core, "built_from", None)
     if options is None or preprocessor is None:
         raise ConfigError(
-            "there is no recipe for this model", hint='build its core by name: cores.build("core", {"kind": "recurrent"})'
+            "there is no recipe for this model",
+            hint='build its core by name: cores.build("core", {"kind": "recurrent"})',
         )
     task = next(name for name in tasks.kinds() if tasks.find(name).preprocessing is type(preprocessor))
     recipe: Recipe = {"seed": 0, "task": {"kind": task}, "core": dict(options), "model": model_options(model)}

@@ -8,7 +8,7 @@ import torch
 from unspool.batch import Batches
 from unspool.metrics.metric import EvalSet, Metric
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import State, resting
+from unspool.nn.part import CoreState, eval_mode
 from unspool.training.precision import PrecisionName, autocast
 
 
@@ -43,8 +43,8 @@ def evaluate(
         metrics: each is shown the model's output (B, T, V) and the batch.
     """
     total, positions = 0.0, 0
-    state: State | None = None
-    with resting(model):
+    state: CoreState | None = None
+    with eval_mode(model):
         for number in range(batches.epoch):
             batch = batches[number].to(device)
             with autocast(device, precision):

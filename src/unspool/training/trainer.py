@@ -13,12 +13,12 @@ from torch import Tensor
 from unspool.batch import Batch, Batches
 from unspool.errors import CheckpointError, ConfigError, TrainingError, unknown
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import State, detach, fill, join, move, parts, tensors
+from unspool.nn.part import CoreState, detach, fill, join, move, parts, tensors
 from unspool.schema import Count, Natural, NotNegative, Portion, Positive, Share
 from unspool.seeds import mix, start
-from unspool.training.forcing import own_words, refuse_unanswered
 from unspool.training.optimizers import OptimizerName, optimizers, pack, unpack
 from unspool.training.precision import PrecisionName, autocast
+from unspool.training.scheduled_sampling import refuse_unanswered, scheduled_sampling
 from unspool.training.schedules import Schedule, ScheduleName
 
 
@@ -34,7 +34,7 @@ class Step:
     seconds: float
 
 
-Loss = Callable[[SequenceModel, Batch, State | None], tuple[Tensor, State]]
+Loss = Callable[[SequenceModel, Batch, CoreState | None], tuple[Tensor, CoreState]]
 """A model, a batch and the state before it give the mean loss and the next state."""
 
 
@@ -123,7 +123,7 @@ class Trainer:
         self.loss = loss or type(model).loss
         self.number = 0
         self.seconds = 0.0
-        self.state: State | None = None
+        self.state: CoreState | None = None
 
     def __iter__(self) -> Iterator[Step]:
         while not self.finished:
@@ -176,7 +176,7 @@ class Trainer:
             before = next(states) if states else None
             with autocast(self.device, self.precision):
                 if self.teacher_forcing < 1:
-                    part = own_words(self.model, part, before, self.teacher_forcing)
+                    part = scheduled_sampling(self.model, part, before, self.teacher_forcing)
                 loss, state = self.loss(self.model, part, before)
             if self.accumulate > 1:
                 loss = loss * (part.positions / total)
@@ -251,7 +251,7 @@ class Trainer:
                 hint="leave out what changes [core], [model] or the optimizer, or train anew",
             ) from error
 
-    def _carried(self, values: dict[str, Tensor]) -> State:
+    def _carried(self, values: dict[str, Tensor]) -> CoreState:
         batch = self.batches[self.number].to(self.device)
         with torch.no_grad():
             like = self.model.start(batch.inputs, batch.source, batch.source_mask)

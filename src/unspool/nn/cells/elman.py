@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.ends import in_full
-from unspool.nn.part import State
+from unspool.nn.heads import at_least_float32
+from unspool.nn.part import CoreState
 from unspool.nn.unroll import run_kernel
 from unspool.schema import Count
 
@@ -46,15 +46,15 @@ class Elman(Cell):
         """What the input says."""
         return self.input(x)
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next hidden."""
         (h,) = state
-        before = in_full(read + self.recurrent(h))  # (B, H)
+        before = at_least_float32(read + self.recurrent(h))  # (B, H)
         return (self.tap("hidden", before.tanh() if self.activation == "tanh" else before.relu()),)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
-    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
         """Torch's own RNN; its second bias is zero here."""
         weights = [self.input.weight, self.recurrent.weight, self.input.bias, torch.zeros_like(self.input.bias)]
         kernel = torch.rnn_tanh if self.activation == "tanh" else torch.rnn_relu

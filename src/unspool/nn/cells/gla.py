@@ -6,10 +6,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.ends import in_full
+from unspool.nn.heads import at_least_float32
+from unspool.nn.kernels.scan import settle
 from unspool.nn.linear_attention import FADE, norm_heads, recall, recall_all, split_heads
-from unspool.nn.part import State
-from unspool.nn.scan import settle
+from unspool.nn.part import CoreState
 from unspool.schema import Count, Natural, Positive
 
 
@@ -42,7 +42,7 @@ class GLA(Cell):
         self.narrow = nn.Linear(input_size, rank, bias=False)
         self.decay = nn.Linear(rank, self.heads * self.keys)
 
-    def start(self, like: Tensor) -> State:
+    def start(self, like: Tensor) -> CoreState:
         """Hidden and memory, zeros."""
         return *super().start(like), like.new_zeros(like.shape[0], self.heads, self.keys, self.size)
 
@@ -50,7 +50,7 @@ class GLA(Cell):
         """What the input asks, names and says, what it lets out, and how fast each key fades."""
         return torch.cat([self.input(x), self.decay(self.narrow(x))], dim=-1)
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next hidden and memory."""
         _, memory = state
         q, k, v, o, g = self._parts(read)
@@ -58,8 +58,8 @@ class GLA(Cell):
         return self.tap("hidden", norm_heads(y) * o), self.tap("memory", memory)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
-    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
         """All pairs in chunks."""
         h, memory = state
         q, k, v, o, g = self._parts(self.read(x))
@@ -69,7 +69,7 @@ class GLA(Cell):
 
     def _parts(self, read: Tensor) -> tuple[Tensor, ...]:
         keys = self.heads * self.keys
-        q, k, v, o, decay = in_full(read).split([keys, keys, self.hidden_size, self.hidden_size, keys], dim=-1)
+        q, k, v, o, decay = at_least_float32(read).split([keys, keys, self.hidden_size, self.hidden_size, keys], dim=-1)
         q, k, v, decay = (part.unflatten(-1, (self.heads, -1)) for part in (q, k, v, decay))
         g = (F.logsigmoid(decay) / self.slowness).clamp(min=FADE)
         return q * self.keys**-0.5, k, v, self.tap("output", F.silu(o)), g

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.part import State
+from unspool.nn.part import CoreState
 from unspool.nn.unroll import run_kernel
 from unspool.schema import Count
 
@@ -32,7 +32,7 @@ class GRU(Cell):
         """What the input says to reset, update and candidate."""
         return self.input(x)
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next hidden."""
         (h,) = state
         x_r, x_z, x_n = read.chunk(3, dim=-1)  # each (B, H)
@@ -43,8 +43,8 @@ class GRU(Cell):
         return (self.tap("hidden", (1 - keep) * candidate + keep * h),)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
-    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
         """Torch's own GRU."""
         weights = [self.input.weight, self.recurrent.weight, self.input.bias, self.recurrent.bias]
         return run_kernel(torch.gru, weights, x, state, mask)

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.part import State
+from unspool.nn.part import CoreState
 from unspool.nn.unroll import run_kernel
 from unspool.schema import Count
 
@@ -34,7 +34,7 @@ class LSTM(Cell):
             self.input.bias.zero_()
             self.input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
 
-    def start(self, like: Tensor) -> State:
+    def start(self, like: Tensor) -> CoreState:
         """Hidden and memory, zeros."""
         return super().start(like) * 2
 
@@ -42,7 +42,7 @@ class LSTM(Cell):
         """What the input says to the four gates."""
         return self.input(x)
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next hidden and memory."""
         h, c = state
         i, f, g, o = (read + self.recurrent(h)).chunk(4, dim=-1)  # each (B, H)
@@ -54,8 +54,8 @@ class LSTM(Cell):
         return h, c
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
-    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
         """Torch's own LSTM, whose second bias is zero here; a single row learns faster by the compiled recurrence."""
         if len(x) == 1 and mask is None and (recurrence := compiled(x, self.recurrent.weight, *state)):
             h, c = recurrence(self.read(x).squeeze(0), self.recurrent.weight, *(s.squeeze(0) for s in state))
@@ -75,7 +75,7 @@ def compiled(*tensors: Tensor) -> Callable[..., tuple[Tensor, Tensor]] | None:
 def single_row() -> Callable[..., tuple[Tensor, Tensor]] | None:
     """`Recurrence`, or None where numba is missing or has no folder for what it compiles."""
     try:
-        from unspool.nn.single_row import Recurrence
+        from unspool.nn.kernels.numba_lstm import Recurrence
     except (ImportError, RuntimeError):
         return None
     return Recurrence.apply

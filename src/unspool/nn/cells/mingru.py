@@ -5,9 +5,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.ends import in_full
-from unspool.nn.part import State
-from unspool.nn.scan import scan, settle, where_present
+from unspool.nn.heads import at_least_float32
+from unspool.nn.kernels.scan import scan, settle, where_present
+from unspool.nn.part import CoreState
 from unspool.schema import Count
 
 
@@ -29,15 +29,15 @@ class MinGRU(Cell):
         """What the input says to gate and candidate."""
         return self.input(x)
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next hidden."""
         (h,) = state
         update, candidate = self._gates(read)
         return (self.tap("hidden", self.tap("keep", 1 - update) * h + update * candidate),)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
-    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
         """A scan over time."""
         update, candidate = self._gates(self.read(x))
         update = where_present(mask, update, 0.0)
@@ -45,7 +45,7 @@ class MinGRU(Cell):
         return y, (h,)
 
     def _gates(self, read: Tensor) -> tuple[Tensor, Tensor]:
-        z, n = in_full(read).chunk(2, dim=-1)  # each (..., H)
+        z, n = at_least_float32(read).chunk(2, dim=-1)  # each (..., H)
         return self.tap("update", z.sigmoid()), self.tap("candidate", positive(n))
 
 

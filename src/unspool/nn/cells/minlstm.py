@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
 from unspool.nn.cells.mingru import positive
-from unspool.nn.ends import in_full
-from unspool.nn.part import State
-from unspool.nn.scan import scan, settle, where_present
+from unspool.nn.heads import at_least_float32
+from unspool.nn.kernels.scan import scan, settle, where_present
+from unspool.nn.part import CoreState
 from unspool.schema import Count
 
 
@@ -33,15 +33,15 @@ class MinLSTM(Cell):
         """What the input says to gates and candidate."""
         return self.input(x)
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next hidden."""
         (h,) = state
         keep, candidate = self._gates(read)
         return (self.tap("hidden", keep * h + (1 - keep) * candidate),)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
-    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
         """A scan over time."""
         keep, candidate = self._gates(self.read(x))
         keep = where_present(mask, keep, 1.0)
@@ -49,6 +49,6 @@ class MinLSTM(Cell):
         return y, (h,)
 
     def _gates(self, read: Tensor) -> tuple[Tensor, Tensor]:
-        i, f, n = in_full(read).chunk(3, dim=-1)  # each (..., H)
+        i, f, n = at_least_float32(read).chunk(3, dim=-1)  # each (..., H)
         keep = torch.sigmoid(F.logsigmoid(f) - F.logsigmoid(i))  # f / (f + i), also where both gates are shut
         return self.tap("forget", keep), self.tap("candidate", positive(n))

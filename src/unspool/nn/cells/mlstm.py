@@ -6,10 +6,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.ends import in_full
+from unspool.nn.heads import at_least_float32
+from unspool.nn.kernels.scan import scan_of_maxima, settle, where_present
 from unspool.nn.linear_attention import norm_heads, recall, recall_all, split_heads
-from unspool.nn.part import State
-from unspool.nn.scan import scan_of_maxima, settle, where_present
+from unspool.nn.part import CoreState
 from unspool.schema import Count, Natural
 
 
@@ -34,7 +34,7 @@ class MLSTM(Cell):
         with torch.no_grad():
             self.input.bias[-self.heads :].add_(forget_bias)
 
-    def start(self, like: Tensor) -> State:
+    def start(self, like: Tensor) -> CoreState:
         """Hidden, memory with its normaliser as a last column, and stabiliser: zeros."""
         rows = like.shape[0]
         memory = like.new_zeros(rows, self.heads, self.size, self.size + 1)
@@ -44,7 +44,7 @@ class MLSTM(Cell):
         """What the input asks, names and says, and what it says to the three gates."""
         return self.input(x)
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next hidden, memory and stabiliser."""
         _, memory, m = state
         q, k, v, show, i, log_f = self._parts(read)
@@ -54,8 +54,8 @@ class MLSTM(Cell):
         return self.tap("hidden", self._shown(y, stable, show)), self.tap("memory", memory), stable
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
-    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
         """The stabilisers first, then all pairs in chunks."""
         h, memory, m = state
         q, k, v, show, i, log_f = self._parts(self.read(x))
@@ -67,7 +67,7 @@ class MLSTM(Cell):
         return y, (h, memory, stable[:, -1])
 
     def _parts(self, read: Tensor) -> tuple[Tensor, ...]:
-        wide, i, f = in_full(read).split([4 * self.hidden_size, self.heads, self.heads], dim=-1)
+        wide, i, f = at_least_float32(read).split([4 * self.hidden_size, self.heads, self.heads], dim=-1)
         q, k, v, o = wide.unflatten(-1, (4, self.heads, self.size)).unbind(-3)  # each (..., heads, size)
         v = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1)  # the normaliser is the memory of ones
         return q, k * self.size**-0.5, v, self.tap("output", o.sigmoid()), i, F.logsigmoid(f)

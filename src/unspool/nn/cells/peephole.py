@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.part import State
+from unspool.nn.part import CoreState
 from unspool.schema import Count
 
 
@@ -32,7 +32,7 @@ class Peephole(Cell):
             self.input.bias.zero_()
             self.input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
 
-    def start(self, like: Tensor) -> State:
+    def start(self, like: Tensor) -> CoreState:
         """Hidden and memory, zeros."""
         return super().start(like) * 2
 
@@ -40,7 +40,7 @@ class Peephole(Cell):
         """What the input says to the four gates."""
         return self.input(x)
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next hidden and memory."""
         h, c = state
         i, f, g, o = (read + self.recurrent(h)).chunk(4, dim=-1)  # each (B, H)

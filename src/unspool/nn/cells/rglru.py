@@ -6,9 +6,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.ends import in_full
-from unspool.nn.part import State
-from unspool.nn.scan import scan, settle, where_present
+from unspool.nn.heads import at_least_float32
+from unspool.nn.kernels.scan import scan, settle, where_present
+from unspool.nn.part import CoreState
 from unspool.schema import Count, Positive
 
 
@@ -42,15 +42,15 @@ class RGLRU(Cell):
         """What the input says to the two gates, and what it would write."""
         return self.input(x)
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next hidden."""
         (h,) = state
         keep, write = self._gates(read)
         return (self.tap("hidden", keep * h + write),)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
-    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
         """A scan over time."""
         keep, write = self._gates(self.read(x))
         keep, write = where_present(mask, keep, 1.0), where_present(mask, write, 0.0)
@@ -58,7 +58,7 @@ class RGLRU(Cell):
         return y, (h,)
 
     def _gates(self, read: Tensor) -> tuple[Tensor, Tensor]:
-        r, i, v = in_full(read).chunk(3, dim=-1)  # each (..., H)
+        r, i, v = at_least_float32(read).chunk(3, dim=-1)  # each (..., H)
         log_a = self.sharpness * self.tap("recurrence", r.sigmoid()) * F.logsigmoid(self.decay)
         rest = -torch.expm1(2 * log_a)  # 1 - a^2
         scale = rest.clamp(min=1e-8).sqrt()  # the root has no slope at zero

@@ -6,8 +6,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.ends import in_full
-from unspool.nn.part import State
+from unspool.nn.heads import at_least_float32
+from unspool.nn.part import CoreState
 from unspool.schema import Count
 
 
@@ -33,7 +33,7 @@ class SLSTM(Cell):
             self.input.bias.zero_()
             self.input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
 
-    def start(self, like: Tensor) -> State:
+    def start(self, like: Tensor) -> CoreState:
         """Hidden, memory and normaliser, zeros; the stabiliser says that there is nothing to divide yet."""
         (h,) = super().start(like)
         return h, h, h, torch.full_like(h, -1e9)
@@ -42,10 +42,10 @@ class SLSTM(Cell):
         """What the input says to the three gates and the candidate."""
         return self.input(x)
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next hidden, memory, normaliser and stabiliser."""
         h, c, n, m = state
-        i, f, z, o = in_full(read + self.recurrent(h)).chunk(4, dim=-1)  # each (B, H)
+        i, f, z, o = at_least_float32(read + self.recurrent(h)).chunk(4, dim=-1)  # each (B, H)
         log_f = F.logsigmoid(f)
         stable = torch.maximum(log_f + m, i).detach()  # whatever it is, h is the same: so it has no gradient
         keep, write = self.tap("forget", (log_f + m - stable).exp()), self.tap("input", (i - stable).exp())

@@ -8,10 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.ends import in_full
+from unspool.nn.heads import at_least_float32
+from unspool.nn.kernels.scan import settle
 from unspool.nn.linear_attention import recall, recall_all, split_heads
-from unspool.nn.part import State
-from unspool.nn.scan import settle
+from unspool.nn.part import CoreState
 from unspool.schema import Count, Natural
 
 
@@ -39,7 +39,7 @@ class SSD(Cell):
             step = torch.empty(self.heads).uniform_(log(0.001), log(0.1)).exp()
             self.input.bias[-self.heads :] = step.expm1().log()
 
-    def start(self, like: Tensor) -> State:
+    def start(self, like: Tensor) -> CoreState:
         """Hidden and memory, zeros."""
         return *super().start(like), like.new_zeros(like.shape[0], self.heads, self.states, self.size)
 
@@ -47,7 +47,7 @@ class SSD(Cell):
         """What the input asks, names and says, what it lets out, and how large a step it is."""
         return self.input(x)
 
-    def tick(self, read: Float[Tensor, "B G"], state: State) -> State:
+    def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
         """The next hidden and memory."""
         _, memory = state
         q, k, v, o, step, g = self._parts(read)
@@ -55,8 +55,8 @@ class SSD(Cell):
         return self.tap("hidden", self._shown(y, v, o)), self.tap("memory", memory)
 
     def fused(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None
-    ) -> tuple[Float[Tensor, "B T H"], State] | None:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
         """All pairs in chunks."""
         h, memory = state
         q, k, v, o, step, g = self._parts(self.read(x))
@@ -66,7 +66,7 @@ class SSD(Cell):
 
     def _parts(self, read: Tensor) -> tuple[Tensor, ...]:
         sizes = [self.states, self.states, self.hidden_size, self.hidden_size, self.heads]
-        q, k, v, o, step = in_full(read).split(sizes, dim=-1)
+        q, k, v, o, step = at_least_float32(read).split(sizes, dim=-1)
         step = self.tap("step", F.softplus(step)).unsqueeze(-1)  # (..., heads, 1)
         v = F.silu(v).unflatten(-1, (self.heads, self.size))
         g = -self.decay.exp().unsqueeze(-1) * step

@@ -8,27 +8,27 @@ from itertools import islice, product
 import torch
 from torch import Tensor
 
+from unspool.checks.cases import ROWS, SIZE, TIME, Case
+from unspool.checks.promises.differences import furthest, largest
 from unspool.generate.sampling import greedy, sample_tokens
 from unspool.nn.part import detach, fork, select, tensors
-from unspool.promises.differences import furthest, largest
-from unspool.subjects import ROWS, SIZE, TIME, Subject
 
 LONG = 80  # tokens: more than fit in a chunk of any fused twin, and than a cache looks at in its first step
 
 
 @torch.no_grad()
-def whole_equals_steps(subject: Subject) -> float:
+def whole_equals_steps(case: Case) -> float:
     """The whole at once, in chunks, and step by step: the same outputs and the same last state; a long text too."""
-    if not subject.streams:
+    if not case.streams:
         return 0.0
-    model, worst = subject.model(), 0.0
-    longest, many = subject.core.longest, min(LONG, subject.core.longest or LONG)
+    model, worst = case.model(), 0.0
+    longest, many = case.core.max_length, min(LONG, case.core.max_length or LONG)
     for time, sizes in ((TIME, [1] * TIME), (TIME, [4, 1, TIME - 5]), (many, [many - 12, 1, 1, 1, 1, 1, 7])):
-        ids = subject.ids(time=time)
-        whole, last = model(ids, subject.start(model, ids))
-        if longest and subject.core.room(last) != longest - time:
-            raise ValueError(f"after {time} of {longest} tokens there is room for {subject.core.room(last)}")
-        state, outputs = subject.start(model, ids), []
+        ids = case.ids(time=time)
+        whole, last = model(ids, case.start(model, ids))
+        if longest and case.core.remaining(last) != longest - time:
+            raise ValueError(f"after {time} of {longest} tokens there is room for {case.core.remaining(last)}")
+        state, outputs = case.start(model, ids), []
         for chunk in ids.split(sizes, dim=1):
             logits, state = model(chunk, state)
             outputs.append(logits)
@@ -37,30 +37,30 @@ def whole_equals_steps(subject: Subject) -> float:
 
 
 @torch.no_grad()
-def future_stays_away(subject: Subject) -> float:
+def future_stays_away(case: Case) -> float:
     """Changing a token changes nothing before it."""
-    if not subject.streams:
+    if not case.streams:
         return 0.0
-    model, ids = subject.model(), subject.ids()
-    before, _ = model(ids, subject.start(model, ids))
+    model, ids = case.model(), case.ids()
+    before, _ = model(ids, case.start(model, ids))
     worst = 0.0
     for t in range(1, TIME):
-        after, _ = model(_changed(ids, slice(t, None)), subject.start(model, ids))
+        after, _ = model(_changed(ids, slice(t, None)), case.start(model, ids))
         worst = largest(worst, furthest(before[:, :t], after[:, :t]))
     return worst
 
 
 @torch.no_grad()
-def neighbours_are_seen(subject: Subject) -> float:
+def neighbours_are_seen(case: Case) -> float:
     """At how many places the token before makes no difference; where both sides are seen, the token after too."""
-    model, ids = subject.model(), subject.ids()
-    there, state = model.think(ids, subject.start(model, ids))
-    if subject.streams and not any(value.is_floating_point() and value.numel() for _, value in tensors(state)):
+    model, ids = case.model(), case.ids()
+    there, state = model.hidden_states(ids, case.start(model, ids))
+    if case.streams and not any(value.is_floating_point() and value.numel() for _, value in tensors(state)):
         return 0.0  # it remembers nothing, and does not say it would
     unseen = 0
-    for t, step in product(range(TIME), (-1,) if subject.streams else (-1, 1)):
+    for t, step in product(range(TIME), (-1,) if case.streams else (-1, 1)):
         if 0 <= t + step < TIME:
-            other, _ = model.think(_changed(ids, t + step), subject.start(model, ids))
+            other, _ = model.hidden_states(_changed(ids, t + step), case.start(model, ids))
             unseen += int((there[:, t] == other[:, t]).all(dim=-1).sum())
     return float(unseen)
 
@@ -71,10 +71,10 @@ def _changed(ids: Tensor, where: int | slice) -> Tensor:
     return changed
 
 
-def carried_state_has_no_past(subject: Subject) -> float:
+def carried_state_has_no_past(case: Case) -> float:
     """A detached state passes values on, and gradients not."""
-    model, ids = subject.model(), subject.ids()
-    _, state = model(ids, subject.start(model, ids))
+    model, ids = case.model(), case.ids()
+    _, state = model(ids, case.start(model, ids))
     cut = detach(state)
     if any(value.requires_grad for _, value in tensors(cut)):
         raise ValueError("a detached state wants gradients")
@@ -82,66 +82,64 @@ def carried_state_has_no_past(subject: Subject) -> float:
 
 
 @torch.no_grad()
-def rows_can_be_chosen(subject: Subject) -> float:
+def rows_can_be_chosen(case: Case) -> float:
     """Rows of the state reordered, repeated or dropped, again and again: as if they had been read so (beam search)."""
-    if not subject.streams:
+    if not case.streams:
         return 0.0
-    model, ids, worst = subject.model(), subject.ids(), 0.0
+    model, ids, worst = case.model(), case.ids(), 0.0
     who = torch.arange(ROWS, device=ids.device)
-    _, state = model(ids, subject.start(model, ids))
+    _, state = model(ids, case.start(model, ids))
     for number, order in enumerate(([2, 0, 0, 1], [3, 1, 1, 0], [1, 2])):
         rows = torch.tensor(order, device=ids.device)
-        more = subject.ids(rows=len(rows), time=1, seed=4 + number)
+        more = case.ids(rows=len(rows), time=1, seed=4 + number)
         who, ids = who[rows], torch.cat([ids[rows], more], dim=1)
         chosen, state = model(more, select(state, rows))
-        again, _ = model(ids, subject.start(model, ids, who.tolist()))
+        again, _ = model(ids, case.start(model, ids, who.tolist()))
         worst = largest(worst, furthest(chosen, again[:, -1:]))
     return worst
 
 
 @torch.no_grad()
-def states_can_be_come_back_to(subject: Subject) -> float:
+def states_can_be_come_back_to(case: Case) -> float:
     """What was written after a copy of a state does not show in the state, nor the other way round."""
-    if not subject.streams:
+    if not case.streams:
         return 0.0
-    model, ids, outputs = subject.model(), subject.ids(), []
-    _, state = model(ids, subject.start(model, ids))
-    _, state = model(subject.ids(time=1, seed=4), state)  # from now on a cache is written in place
+    model, ids, outputs = case.model(), case.ids(), []
+    _, state = model(ids, case.start(model, ids))
+    _, state = model(case.ids(time=1, seed=4), state)  # from now on a cache is written in place
     copy = fork(state)
     for again in (copy, state):
-        for one in subject.ids(time=6, seed=5).split(1, dim=1):
+        for one in case.ids(time=6, seed=5).split(1, dim=1):
             y, again = model(one, again)
             outputs.append(y)
     return furthest(torch.cat(outputs[:6]), torch.cat(outputs[6:]))
 
 
-def rows_are_strangers(subject: Subject) -> float:
+def rows_are_strangers(case: Case) -> float:
     """Several rows at once = each row alone, when reading and when writing."""
-    model, ids = subject.model(), subject.ids()
+    model, ids = case.model(), case.ids()
     with torch.no_grad():
-        together, _ = model(ids, subject.start(model, ids))
-        alone = torch.cat(
-            [model(row[None], subject.start(model, row[None], [index]))[0] for index, row in enumerate(ids)]
-        )
-    if not subject.streams:
+        together, _ = model(ids, case.start(model, ids))
+        alone = torch.cat([model(row[None], case.start(model, row[None], [index]))[0] for index, row in enumerate(ids)])
+    if not case.streams:
         return furthest(together, alone)
-    looks = subject.looks(range(ROWS))
-    one = [d.ids for d in islice(sample_tokens(model, ids[:1], greedy, **subject.looks([0])), 6)]
+    looks = case.looks(range(ROWS))
+    one = [d.ids for d in islice(sample_tokens(model, ids[:1], greedy, **case.looks([0])), 6)]
     three = [d.ids[:1] for d in islice(sample_tokens(model, ids, greedy, **looks), 6)]
     return largest(furthest(together, alone), furthest(torch.cat(one), torch.cat(three)))
 
 
-def writing_is_reading(subject: Subject) -> float:
+def writing_is_reading(case: Case) -> float:
     """What is written step by step seems as likely as in one reading of it all; the same seed writes the same."""
-    if not subject.streams:
+    if not case.streams:
         return 0.0
-    model, ids, looks = subject.model(), subject.ids(), subject.looks(range(ROWS))
+    model, ids, looks = case.model(), case.ids(), case.looks(range(ROWS))
     drawn, again = (list(islice(sample_tokens(model, ids, seed=1, **looks), 12)) for _ in range(2))
     written = torch.cat([d.ids for d in drawn], dim=1)
     if not torch.equal(written, torch.cat([d.ids for d in again], dim=1)):
         raise ValueError("the same seed wrote something else")
     with torch.no_grad():
         every = torch.cat([ids, written[:, :-1]], dim=1)
-        logits = model(every, subject.start(model, every))[0][:, TIME - 1 :]
+        logits = model(every, case.start(model, every))[0][:, TIME - 1 :]
     likely = logits.log_softmax(dim=-1).gather(-1, written.unsqueeze(-1)).squeeze(-1)
     return furthest(likely, torch.stack([d.log_probability for d in drawn], dim=1))

@@ -1,14 +1,14 @@
-"""The two ends of a model, one pair for each kind of thing."""
+"""Heads: the last layer of a model and its loss, one for each domain."""
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from unspool.batch import Domain, Tokens
 from unspool.errors import ConfigError
-from unspool.nn.cross_entropy import LARGE, cross_entropy
 from unspool.nn.density import Density
+from unspool.nn.kernels.cross_entropy import LARGE, cross_entropy
 from unspool.nn.part import Part
 from unspool.schema import Count, Natural
 
@@ -22,7 +22,7 @@ class Head(Part):
     `forward` gives the scores, `loss` the mean over the positions that count, in nats.
     """
 
-    spreads: bool = False
+    predicts_distribution: bool = False
     """Whether it says how sure it is of numbers, so that drawing them makes sense."""
     measure: str = "nats"
     """What the loss of a position is measured in."""
@@ -49,9 +49,8 @@ class Head(Part):
         y: Float[Tensor, "B T D"],
         targets: Tensor,
         loss_mask: Bool[Tensor, "B T"],
-        spared: Bool[Tensor, "B T V"] | None = None,
     ) -> Float[Tensor, ""]:
-        """The mean loss over the positions that count; zero when none does. Training leaves `spared` tokens out."""
+        """The mean loss over the positions that count; zero when none does."""
         raise NotImplementedError
 
 
@@ -67,22 +66,36 @@ class Categorical(Head):
         y: Float[Tensor, "B T D"],
         targets: Tensor,
         loss_mask: Bool[Tensor, "B T"],
-        spared: Bool[Tensor, "B T V"] | None = None,
     ) -> Float[Tensor, ""]:
-        """Cross-entropy in nats, summed in float32; in training with smoothed targets, among those not spared."""
-        chosen = spared[loss_mask] if spared is not None and self.training else None
+        """Cross-entropy in nats, summed in float32; in training with smoothed targets."""
         if not bool(loss_mask.all()):
             y, targets = y[loss_mask], targets[loss_mask]
         y, targets, number = y.flatten(0, -2), targets.flatten(), max(1, targets.numel())
         smoothing = self.smoothing if self.training else 0.0
-        if chosen is not None:
-            likely = in_full(self(y)).masked_fill(chosen, float("-inf")).log_softmax(dim=-1)
-            even = likely.masked_fill(chosen, 0.0).sum(dim=-1) / (~chosen).sum(dim=-1)
-            right = likely.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-            return -((1 - smoothing) * right + smoothing * even).sum() / number
         if self.watcher is None and len(self.weight) >= LARGE and not smoothing:
             return cross_entropy(y, self.weight, self.bias, targets) / number
-        return F.cross_entropy(in_full(self(y)), targets, reduction="sum", label_smoothing=smoothing) / number
+        return F.cross_entropy(at_least_float32(self(y)), targets, reduction="sum", label_smoothing=smoothing) / number
+
+
+def cross_entropy_without(
+    logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"], excluded: Bool[Tensor, "N V"], smoothing: float = 0.0
+) -> Float[Tensor, ""]:
+    """The mean cross-entropy, in nats, of a softmax that leaves some tokens out.
+
+    Args:
+        logits: of every token.
+        targets: the right tokens; none of them is excluded.
+        excluded: the tokens that take no part, so that nothing is learned against them.
+        smoothing: this much of each target is spread over the tokens that take part.
+
+    >>> logits = torch.zeros(1, 4)
+    >>> round(float(cross_entropy_without(logits, torch.tensor([0]), torch.tensor([[False, False, True, True]]))), 4)
+    0.6931
+    """
+    log_probabilities = at_least_float32(logits).masked_fill(excluded, float("-inf")).log_softmax(dim=-1)
+    even = log_probabilities.masked_fill(excluded, 0.0).sum(dim=-1) / (~excluded).sum(dim=-1)
+    right = log_probabilities.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
+    return -((1 - smoothing) * right + smoothing * even).sum() / max(1, targets.numel())
 
 
 class Gaussian(Head):
@@ -99,15 +112,14 @@ class Gaussian(Head):
         y: Float[Tensor, "B T D"],
         targets: Tensor,
         loss_mask: Bool[Tensor, "B T"],
-        spared: Bool[Tensor, "B T V"] | None = None,
     ) -> Float[Tensor, ""]:
         """Half the squared error, summed over the numbers of a position and averaged over positions."""
-        error = (in_full(self(y[loss_mask])) - targets[loss_mask]).square().sum() / 2
+        error = (at_least_float32(self(y[loss_mask])) - targets[loss_mask]).square().sum() / 2
         return error / max(1, int(loss_mask.sum()))
 
     def density(self, y: Float[Tensor, "*B D"]) -> Density:
         """One Gaussian of unit variance."""
-        means = in_full(self(y)).unsqueeze(-2)
+        means = at_least_float32(self(y)).unsqueeze(-2)
         return Density(means.new_zeros(means.shape[:-1]), means, torch.ones_like(means))
 
 
@@ -123,7 +135,7 @@ class Mixture(Head):
     torch.Size([5, 3, 2])
     """
 
-    spreads = True
+    predicts_distribution = True
 
     def __init__(self, width: int, size: int, components: Count = 1) -> None:
         super().__init__(width, components * (1 + 2 * size))
@@ -135,7 +147,7 @@ class Mixture(Head):
 
     def density(self, y: Float[Tensor, "*B D"]) -> Density:
         """The mixture at every position, in float32 at least."""
-        raw = in_full(F.linear(y, self.weight, self.bias))
+        raw = at_least_float32(F.linear(y, self.weight, self.bias))
         inner = self.components * self.size
         weights, means, scales = raw.split((self.components, inner, inner), dim=-1)
         means, scales = (t.unflatten(-1, (self.components, self.size)) for t in (means, scales))
@@ -146,41 +158,15 @@ class Mixture(Head):
         y: Float[Tensor, "B T D"],
         targets: Tensor,
         loss_mask: Bool[Tensor, "B T"],
-        spared: Bool[Tensor, "B T V"] | None = None,
     ) -> Float[Tensor, ""]:
         """The negative log-likelihood in nats, of all numbers of a position together, averaged over positions."""
-        said = self.density(y[loss_mask]).log_probability(in_full(targets[loss_mask]))
+        said = self.density(y[loss_mask]).log_probability(at_least_float32(targets[loss_mask]))
         return -said.sum() / max(1, int(loss_mask.sum()))
 
 
-def in_full(value: Tensor) -> Tensor:
+def at_least_float32(value: Tensor) -> Tensor:
     """At least float32: sums and losses are never taken in half precision."""
     return value.to(torch.promote_types(value.dtype, torch.float32))
-
-
-class OneHot(nn.Module):
-    """A token as a vector of zeros and a one."""
-
-    table: Tensor
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.register_buffer("table", torch.eye(size), persistent=False)
-
-    def forward(self, ids: Tensor) -> Float[Tensor, "*B V"]:
-        """The rows of the unit matrix."""
-        return F.embedding(ids, self.table)
-
-
-def embedding(kind: Domain, width: int, learned: bool = True) -> nn.Module:
-    """What turns a thing into a vector of that width: learned, or one-hot tokens, and numbers as they are.
-
-    >>> embedding(Tokens(5), 3).weight.shape
-    torch.Size([5, 3])
-    """
-    if not learned:
-        return OneHot(kind.size) if isinstance(kind, Tokens) else nn.Identity()
-    return nn.Embedding(kind.size, width) if isinstance(kind, Tokens) else nn.Linear(kind.size, width)
 
 
 def head(kind: Domain, width: int, components: Natural = 0) -> Head:

@@ -10,63 +10,63 @@ import torch
 from torch import Tensor, nn
 
 from unspool.batch import Batch
+from unspool.checks.cases import ROWS, TIME, Case
+from unspool.checks.promises.differences import furthest, largest
+from unspool.checks.promises.states import LONG
 from unspool.look.watch import watch
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell
-from unspool.nn.part import Part, State, detach, fork, select, tensors
+from unspool.nn.part import CoreState, Part, detach, fork, select, tensors
 from unspool.nn.unroll import unroll
-from unspool.promises.differences import furthest, largest
-from unspool.promises.states import LONG
-from unspool.subjects import ROWS, TIME, Subject
 from unspool.training.precision import autocast
 from unspool.training.trainer import Trainer
 
 
-def padding_is_nothing(subject: Subject) -> float:
+def padding_is_nothing(case: Case) -> float:
     """A row alone = the same row padded right, left or with holes, beside an empty row, at once or in ticks.
 
     It holds from the start and from a later state, for outputs, what is remembered, the loss and its gradients. Nothing
     is ever NaN.
     """
-    model, mask = subject.model(), _masks(subject.device)
-    ids = subject.ids(rows=len(mask))
-    batch, worst = subject.batch(ids, mask, mask), _noise(model, mask)
+    model, mask = case.model(), _masks(case.device)
+    ids = case.ids(rows=len(mask))
+    batch, worst = case.batch(ids, mask, mask), _noise(model, mask)
     with torch.no_grad():
-        _, later = model(subject.ids(rows=len(mask), time=4, seed=9), subject.start(model, ids))
-    following = subject.ids(rows=1, time=2, seed=5)  # what a row remembers shows in what comes next
+        _, later = model(case.ids(rows=len(mask), time=4, seed=9), case.start(model, ids))
+    following = case.ids(rows=1, time=2, seed=5)  # what a row remembers shows in what comes next
     for began in (None, later):
         together, (padded,), (last,) = _learned(model, [(batch, began)])
         if not all(bool(value.isfinite().all()) for value in (padded, *(s for _, s in tensors(last)))):
             raise ValueError("beside padding there are numbers that are none")
-        if subject.streams:
-            ticked, end = _ticked(model, ids, fork(began or subject.start(model, ids)), mask)
+        if case.streams:
+            ticked, end = _ticked(model, ids, fork(began or case.start(model, ids)), mask)
             worst = largest(worst, furthest(ticked[mask], padded[mask]), furthest(end, last))
         rows = [row for row, there in enumerate(mask) if there.any()]
-        singles = [(_alone(subject, batch, row), began and _row(began, row)) for row in rows]
+        singles = [(_alone(case, batch, row), began and _row(began, row)) for row in rows]
         alone, outputs, states = _learned(model, singles)
         worst = largest(worst, furthest(together, alone))
         worst = largest(worst, *(furthest(y[0], padded[row, mask[row]]) for row, y in zip(rows, outputs, strict=True)))
         ends = dict(zip(rows, states, strict=True))
         for row in range(len(mask)):  # an empty one remembers what it did before
-            end = ends.get(row, began and _row(began, row)) or subject.start(model, following, [row])
+            end = ends.get(row, began and _row(began, row)) or case.start(model, following, [row])
             with torch.no_grad():
                 worst = largest(worst, furthest(*(model(following, state)[0] for state in (end, _row(last, row)))))
     return worst
 
 
 @torch.no_grad()
-def _ticked(model: SequenceModel, ids: Tensor, state: State, mask: Tensor) -> tuple[Tensor, State]:
+def _ticked(model: SequenceModel, ids: Tensor, state: CoreState, mask: Tensor) -> tuple[Tensor, CoreState]:
     outputs = []
     for one, there in zip(ids.split(1, dim=1), mask.split(1, dim=1), strict=True):
-        y, state = model.think(one, state, there)
+        y, state = model.hidden_states(one, state, there)
         outputs.append(y)
     return torch.cat(outputs, dim=1), state
 
 
-def _alone(subject: Subject, batch: Batch, row: int) -> Batch:
+def _alone(case: Case, batch: Batch, row: int) -> Batch:
     there = batch.loss_mask[row]
     ids, targets = (value[row : row + 1, there] for value in (batch.inputs, batch.targets))
-    return replace(subject.batch(ids, **subject.looks([row])), targets=targets)
+    return replace(case.batch(ids, **case.looks([row])), targets=targets)
 
 
 def _masks(device: str) -> Tensor:
@@ -76,7 +76,7 @@ def _masks(device: str) -> Tensor:
     return torch.cat([right, right.flip(1), holes]).to(device)
 
 
-def _row(state: State, row: int) -> State:
+def _row(state: CoreState, row: int) -> CoreState:
     return select(state, torch.tensor([row], device=next(tensors(state))[1].device))
 
 
@@ -90,37 +90,37 @@ def _noise(model: SequenceModel, mask: Tensor) -> float:
     return worst
 
 
-def fast_equals_readable(subject: Subject) -> float:
+def fast_equals_readable(case: Case) -> float:
     """The fused twin and the plain loop: the same losses, last states and gradients, which go back into a first chunk.
 
     From the start and from a later state, with padding and without, and where a text is long.
     """
-    model, worst, mask = subject.model(), 0.0, _masks(subject.device)
-    short, long = subject.ids(rows=len(mask)), subject.ids(rows=2, time=_long(subject) - 4)
+    model, worst, mask = case.model(), 0.0, _masks(case.device)
+    short, long = case.ids(rows=len(mask)), case.ids(rows=2, time=_long(case) - 4)
     for ids, there, goes_on in ((short, None, False), (short, mask, True), (long, None, True)):
         ways = []
         for watched in (False, True):
             with watch(model, keep=False) if watched else nullcontext():
-                state = subject.start(model, ids)
+                state = case.start(model, ids)
                 if goes_on:
-                    _, state = model(subject.ids(rows=len(ids), time=4, seed=9), state)
-                ways.append(_learned(model, [(subject.batch(ids, there, there), state)]))
+                    _, state = model(case.ids(rows=len(ids), time=4, seed=9), state)
+                ways.append(_learned(model, [(case.batch(ids, there, there), state)]))
         worst = largest(worst, *(furthest(*both) for both in zip(*ways, strict=True)))
     return worst
 
 
-def watching_changes_nothing(subject: Subject) -> float:
+def watching_changes_nothing(case: Case) -> float:
     """With a watcher and without, and after it: the same outputs; it saw something, and it leaves, come what may."""
-    model, ids = subject.model(), subject.ids()
+    model, ids = case.model(), case.ids()
     with torch.no_grad():
-        unseen, _ = model(ids, subject.start(model, ids))
+        unseen, _ = model(ids, case.start(model, ids))
         with watch(model) as trace:
-            seen, _ = model(ids, subject.start(model, ids))
+            seen, _ = model(ids, case.start(model, ids))
         try:
             with watch(model):
                 raise InterruptedError
         except InterruptedError:
-            after, _ = model(ids, subject.start(model, ids))
+            after, _ = model(ids, case.start(model, ids))
     inside = [name for name in trace if name.startswith("core")]
     if not inside:
         raise ValueError("nothing in the core is tapped")
@@ -129,11 +129,11 @@ def watching_changes_nothing(subject: Subject) -> float:
     return largest(furthest(unseen, seen), furthest(unseen, after))
 
 
-def gradients_are_true(subject: Subject) -> float:
+def gradients_are_true(case: Case) -> float:
     """Back-propagation = finite differences along a random direction for every weight, in float64."""
-    model = subject.model(torch.float64 if subject.device != "mps" else torch.float32)
-    ids, step = subject.ids(), 1e-6
-    batch = subject.batch(ids, **subject.looks(range(ROWS), torch.float64))
+    model = case.model(torch.float64 if case.device != "mps" else torch.float32)
+    ids, step = case.ids(), 1e-6
+    batch = case.batch(ids, **case.looks(range(ROWS), torch.float64))
     with watch(model, keep=False):  # the plain code: kernels do not all know float64
         model.loss(batch)[0].backward()
         worst = 0.0
@@ -151,10 +151,10 @@ def gradients_are_true(subject: Subject) -> float:
     return worst
 
 
-def every_weight_learns(subject: Subject) -> float:
+def every_weight_learns(case: Case) -> float:
     """How many weights the loss does not reach: none."""
-    model, ids = subject.model(), subject.ids()
-    model.loss(subject.batch(ids))[0].backward()
+    model, ids = case.model(), case.ids()
+    model.loss(case.batch(ids))[0].backward()
     return float(sum(p.grad is None or not bool(p.grad.any()) for p in model.parameters()))
 
 
@@ -170,17 +170,17 @@ class _Repeat:
         return Batch(**{**self.batch.__dict__, "carries_state": number > 0 and self.batch.carries_state})
 
 
-def parts_equal_the_whole(subject: Subject) -> float:
+def parts_equal_the_whole(case: Case) -> float:
     """Two steps on a batch in one piece = in three parts whose rows count differently many positions."""
-    ids = subject.ids(rows=7)
+    ids = case.ids(rows=7)
     loss_mask = torch.rand(ids.shape, generator=torch.Generator().manual_seed(7)).to(ids.device) < 0.6
     after = []
     for accumulate in (1, 3):
-        model = subject.model()
-        batch = subject.batch(ids, loss_mask, carries_state=subject.streams)
+        model = case.model()
+        batch = case.batch(ids, loss_mask, carries_state=case.streams)
         trainer = Trainer(
             model, _Repeat(batch), steps=2, optimizer="sgd", schedule="constant", warmup=0.0, accumulate=accumulate,
-            learning_rate=0.1, device=subject.device,
+            learning_rate=0.1, device=case.device,
         )  # fmt: skip
         list(trainer)
         after.append(nn.utils.parameters_to_vector(model.parameters()).detach())
@@ -188,49 +188,51 @@ def parts_equal_the_whole(subject: Subject) -> float:
 
 
 @torch.no_grad()
-def devices_agree(subject: Subject) -> float:
+def devices_agree(case: Case) -> float:
     """This device and the CPU: the same outputs."""
-    if subject.device == "cpu":
+    if case.device == "cpu":
         return 0.0
     outputs = []
-    for one in (subject, replace(subject, device="cpu")):
+    for one in (case, replace(case, device="cpu")):
         model, ids = one.model(), one.ids()
         outputs.append(model(ids, one.start(model, ids))[0].cpu())
     return furthest(*outputs)
 
 
-def large_numbers_stay_numbers(subject: Subject) -> float:
+def large_numbers_stay_numbers(case: Case) -> float:
     """How many losses, gradients and outputs are not finite where inputs are a thousand times as large."""
-    model, ids, worst = subject.model(), subject.ids(rows=1, time=_long(subject) // 2), 0.0
+    model, ids, worst = case.model(), case.ids(rows=1, time=_long(case) // 2), 0.0
     with torch.no_grad():
         next(model.embedding.parameters()).mul_(1000)
     for watched in (False, True):
         with watch(model, keep=False) if watched else nullcontext():
-            learned, outputs, _ = _learned(model, [(subject.batch(ids), subject.start(model, ids))])
+            learned, outputs, _ = _learned(model, [(case.batch(ids), case.start(model, ids))])
         worst += float(sum((~value.isfinite()).sum() for value in (learned, *outputs)))
     return worst
 
 
 @torch.no_grad()
-def half_precision_is_close(subject: Subject) -> float:
+def half_precision_is_close(case: Case) -> float:
     """Matrix products in bfloat16 and in float32: how far the outputs differ, as a share of their size.
 
     The state stays as precise as it was, whichever way it is computed.
     """
-    model, worst = subject.model(), 0.0
-    ids = subject.ids(time=_long(subject))
-    full, _ = model.think(ids, subject.start(model, ids))
+    model, worst = case.model(), 0.0
+    ids = case.ids(time=_long(case))
+    full, _ = model.hidden_states(ids, case.start(model, ids))
     for watched in (False, True):
-        with autocast(subject.device, "bfloat16"), watch(model, keep=False) if watched else nullcontext():
-            began = subject.start(model, ids)
-            half, state = model.think(ids, began)
+        with autocast(case.device, "bfloat16"), watch(model, keep=False) if watched else nullcontext():
+            began = case.start(model, ids)
+            half, state = model.hidden_states(ids, began)
         if [s.dtype for _, s in tensors(state)] != [s.dtype for _, s in tensors(began)]:
             raise ValueError("under autocast the state is not in the precision that it began with")
         worst = largest(worst, float((half - full).norm() / full.norm()))
     return worst
 
 
-def _learned(model: SequenceModel, batches: list[tuple[Batch, State | None]]) -> tuple[Tensor, State, State]:
+def _learned(
+    model: SequenceModel, batches: list[tuple[Batch, CoreState | None]]
+) -> tuple[Tensor, CoreState, CoreState]:
     """The mean loss over all positions of all batches followed by its gradients, the outputs, and the last states."""
     model.zero_grad()
     number, total = sum(batch.positions for batch, _ in batches), torch.zeros(())
@@ -241,11 +243,11 @@ def _learned(model: SequenceModel, batches: list[tuple[Batch, State | None]]) ->
         (loss * (batch.positions / number)).backward()
         total = total + loss.detach().cpu() * batch.positions / number
         with torch.no_grad():
-            outputs.append(model.think(batch.inputs, state, batch.mask)[0])
+            outputs.append(model.hidden_states(batch.inputs, state, batch.mask)[0])
         states.append(detach(last))
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters()]
     return torch.cat([total.view(1), *(grad.flatten().cpu() for grad in grads)]), tuple(outputs), tuple(states)
 
 
-def _long(subject: Subject) -> int:
-    return min(LONG, subject.core.longest or LONG)
+def _long(case: Case) -> int:
+    return min(LONG, case.core.max_length or LONG)

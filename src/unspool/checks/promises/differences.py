@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from unspool.nn.part import State, tensors
+from unspool.nn.part import CoreState, tensors
 
 
-def furthest(ours: Tensor | State, theirs: Tensor | State) -> float:
+def furthest(ours: Tensor | CoreState, theirs: Tensor | CoreState) -> float:
     """The largest difference between two tensors or two states; NaN anywhere makes it NaN.
 
     In states a tensor that is not yet filled may be shorter: what the other has more must be zeros.

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell
-from unspool.nn.part import Part, State, tensors
+from unspool.nn.part import CoreState, Part, tensors
 
 
 def last(source: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B D"]:
@@ -24,7 +24,7 @@ def last(source: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"] | None = None
     return source[torch.arange(len(source), device=source.device), places.amax(dim=1)]
 
 
-class Bridge(Part):
+class StateProjection(Part):
     """A cell's first state made of one vector, a layer for each tensor of the state (Cho et al. 2014, arXiv:1406.1078).
 
     state = start + tanh(W vector + b)
@@ -35,7 +35,7 @@ class Bridge(Part):
         sizes = [prod(s.shape[1:]) for _, s in tensors(cell.start(torch.zeros(1, cell.input_size)))]
         self.layers = nn.ModuleList(nn.Linear(source_width, size) for size in sizes)
 
-    def forward(self, vector: Float[Tensor, "B D"], start: State) -> State:
+    def forward(self, vector: Float[Tensor, "B D"], start: CoreState) -> CoreState:
         """The cell's own start, moved by what the vector says."""
         layers = iter(self.layers)
         return tuple(s + torch.tanh(next(layers)(vector)).view_as(s) for s in start)

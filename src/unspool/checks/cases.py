@@ -14,8 +14,9 @@ from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell, cells
 from unspool.nn.core import Core, cores
-from unspool.nn.ends import embedding, head
-from unspool.nn.part import State
+from unspool.nn.embeddings import embedding
+from unspool.nn.heads import head
+from unspool.nn.part import CoreState
 from unspool.plugins import load_plugin
 
 SIZE, WIDTH, ROWS, TIME = 11, 8, 3, 9  # small enough to be quick, uneven enough to betray a swapped axis
@@ -62,10 +63,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "context": 5,
     },
     "transformer encoder": {"kind": "transformer", "causal": False, "positions": "none", "layers": 2, "window": 5},
-    "recurrent looks once": {"kind": "recurrent", "cell": "lstm", "layers": 2, "looks": "once"},
-    "recurrent looks always": {"kind": "recurrent", "cell": "gru", "layers": 2, "looks": "always"},
-    "transformer looks": {"kind": "transformer", "layers": 2, "context": 24, "looks": True},
-    "transformer looks 2017": {
+    "recurrent conditioned initially": {"kind": "recurrent", "cell": "lstm", "layers": 2, "conditioning": "initial"},
+    "recurrent conditioned always": {"kind": "recurrent", "cell": "gru", "layers": 2, "conditioning": "always"},
+    "transformer cross-attention": {"kind": "transformer", "layers": 2, "context": 24, "cross_attention": True},
+    "transformer cross-attention 2017": {
         "kind": "transformer",
         "positions": "sinusoidal",
         "norm": "layer",
@@ -74,11 +75,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "bias": True,
         "layers": 2,
         "context": 24,
-        "looks": True,
+        "cross_attention": True,
     },
     "attention-rnn additive lstm": {"kind": "attention-rnn", "cell": "lstm"},
-    "attention-rnn dot gru": {"kind": "attention-rnn", "look": "dot"},
-    "attention-rnn general lstm": {"kind": "attention-rnn", "look": "general", "cell": "lstm"},
+    "attention-rnn dot gru": {"kind": "attention-rnn", "attention": "dot"},
+    "attention-rnn general lstm": {"kind": "attention-rnn", "attention": "general", "cell": "lstm"},
     "convolutional cycled": {"kind": "convolutional", "layers": 4, "kernel": 2, "cycle": 2},
     "window-mlp of one": {"kind": "window-mlp", "window": 1, "layers": 1},
     "blocks mlstm": {"kind": "blocks", "cell": "mlstm", "layers": 2},
@@ -91,7 +92,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Subject:
+class Case:
     """What is tested: a name, and a way to make the same small model again and again."""
 
     name: str
@@ -126,7 +127,7 @@ class Subject:
         source, there = source[chosen, :longest], there[chosen, :longest]
         return {"source": source.to(self.device, dtype), "source_mask": there.to(self.device)}
 
-    def start(self, model: SequenceModel, ids: Tensor, rows: Sequence[int] | None = None) -> State:
+    def start(self, model: SequenceModel, ids: Tensor, rows: Sequence[int] | None = None) -> CoreState:
         """The model's first state for these rows, the first ones if none are named, with what they look at."""
         looks = self.looks(range(len(ids)) if rows is None else rows, next(model.parameters()).dtype)
         return model.start(ids, **looks)
@@ -147,7 +148,7 @@ class Subject:
         return self.model().core
 
 
-def subjects(cell: str = "", core: str = "", device: str = "cpu") -> list[Subject]:
+def cases(cell: str = "", core: str = "", device: str = "cpu") -> list[Case]:
     """What to test: one cell (a name or FILE.py:Class), one core, or all there are."""
     if cell:
         return [_cell(cell_kind(cell), device)]
@@ -155,12 +156,12 @@ def subjects(cell: str = "", core: str = "", device: str = "cpu") -> list[Subjec
         cores.find(core)
     names = [core] if core else cores.kinds()
     found = [_cell(kind, device) for kind in cells.kinds()] if "recurrent" in names else []
-    found += [Subject(name, {"kind": name}, device) for name in names if name != "recurrent"]
-    return found + [Subject(name, options, device) for name, options in VARIANTS.items() if options["kind"] in names]
+    found += [Case(name, {"kind": name}, device) for name in names if name != "recurrent"]
+    return found + [Case(name, options, device) for name, options in VARIANTS.items() if options["kind"] in names]
 
 
-def _cell(kind: str, device: str) -> Subject:
-    return Subject(f"cell {kind}", {"kind": "recurrent", "cell": kind, "layers": 2}, device)
+def _cell(kind: str, device: str) -> Case:
+    return Case(f"cell {kind}", {"kind": "recurrent", "cell": kind, "layers": 2}, device)
 
 
 def cell_kind(name: str) -> str:

@@ -4,18 +4,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from unspool.nn.part import Part, State
+from unspool.nn.part import CoreState, Part
 from unspool.schema import Count
 
 
-class Glance(Part):
+class ShortConv(Part):
     """Every number becomes a weighted sum of itself at the last few times: a causal convolution for each on its own.
 
     y_t = b + w_0 * x_t + w_1 * x_{t-1} + ...
 
     The state is the last inputs, oldest first; before the first input they are zero.
 
-    >>> glance = Glance(width=1, size=2)
+    >>> glance = ShortConv(width=1, size=2)
     >>> x = torch.zeros(1, 3, 1)
     >>> glance(x, glance.start(x))[0].shape
     torch.Size([1, 3, 1])
@@ -28,13 +28,13 @@ class Glance(Part):
         self.bias = nn.Parameter(torch.zeros(width))
         nn.init.uniform_(self.weight, -(size**-0.5), size**-0.5)
 
-    def start(self, like: Tensor) -> State:
+    def start(self, like: Tensor) -> CoreState:
         """The inputs before the first: zeros."""
         return (like.new_zeros(like.shape[0], self.size - 1, len(self.bias)),)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: State, mask: Bool[Tensor, "B T"] | None = None
-    ) -> tuple[Float[Tensor, "B T D"], State]:
+        self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B T D"], CoreState]:
         """The sums, which mean nothing where nothing is present, and the last inputs that are."""
         (past,) = state
         if mask is None:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from unspool.checks.cases import Case, cases
+from unspool.checks.promises import learning, states
 from unspool.errors import UnspoolError
-from unspool.promises import learning, states
-from unspool.subjects import Subject, subjects
 from unspool.training.precision import usable
 
-CHECKS: dict[str, tuple[Callable[[Subject], float], float]] = {
+CHECKS: dict[str, tuple[Callable[[Case], float], float]] = {
     "whole = in chunks = step by step": (states.whole_equals_steps, 1e-5),
     "the future never reaches the past": (states.future_stays_away, 1e-6),
     "neighbours are seen": (states.neighbours_are_seen, 0.0),
@@ -34,7 +34,7 @@ CHECKS: dict[str, tuple[Callable[[Subject], float], float]] = {
 class Result:
     """One promise, kept or broken by one subject."""
 
-    subject: str
+    case: str
     promise: str
     difference: float
     tolerance: float
@@ -49,22 +49,22 @@ class Result:
         """One line of the table."""
         mark = "pass" if self.passed else "FAIL"
         why = f"   {self.problem}" if self.problem else ""
-        return f"{mark}  {self.subject:<24} {self.promise:<44} {self.difference:9.2e} of {self.tolerance:.0e}{why}"
+        return f"{mark}  {self.case:<24} {self.promise:<44} {self.difference:9.2e} of {self.tolerance:.0e}{why}"
 
 
 def run_all(cell: str = "", core: str = "", device: str = "cpu") -> Iterator[Result]:
     """Every promise for every cell and core on the shelves, or for the one that is named."""
-    for subject in subjects(cell, core, usable(device)):
-        yield from run(subject)
+    for case in cases(cell, core, usable(device)):
+        yield from run(case)
 
 
-def run(subject: Subject) -> Iterator[Result]:
+def run(case: Case) -> Iterator[Result]:
     """Every promise for one subject; an error is a broken promise, not the end."""
     for check, (function, tolerance) in CHECKS.items():
         try:
-            difference, problem = function(subject), ""
+            difference, problem = function(case), ""
         except UnspoolError:
             raise
         except Exception as error:  # a user's own cell may raise anything
             difference, problem = float("nan"), f"{type(error).__name__}: {error}".splitlines()[0]
-        yield Result(subject.name, check, difference, tolerance, problem)
+        yield Result(case.name, check, difference, tolerance, problem)

@@ -9,10 +9,10 @@ from torch import Tensor
 from unspool.batch import Batch
 from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import State, fork
+from unspool.nn.part import CoreState, fork
 
 
-def own_words(model: SequenceModel, batch: Batch, state: State | None, teacher_forcing: float) -> Batch:
+def scheduled_sampling(model: SequenceModel, batch: Batch, state: CoreState | None, teacher_forcing: float) -> Batch:
     """The batch with some of the right words that are read replaced by what the model would have said there.
 
     Scheduled sampling (Bengio et al. 2015, arXiv:1506.03099) in two passes, so that no core has to go tick by tick
