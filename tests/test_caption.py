@@ -133,7 +133,7 @@ def test_seen_and_unseen_are_told_apart():
     unseen = {c for r in records if r["unseen"] for c in r["captions"]}
 
     class Said:
-        def predict(self, records):
+        def predict(self, records, batch_size):
             lines = [record["captions"][-1] if record["unseen"] else "a" for record in records]
             return iter([Text(line, line.split(), -1.0) for line in lines])
 

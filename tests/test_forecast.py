@@ -166,7 +166,7 @@ class Same:
     def __init__(self, *predictions):
         self.predictions = predictions
 
-    def predict(self, records):
+    def predict(self, records, batch_size):
         return iter(self.predictions)
 
 

@@ -11,6 +11,7 @@ import torch
 from conftest import TEXT, TINY, run
 from test_recipes import quick
 from unspool import Batch, Run, SequenceModel, Tokens, build, cores, embedding, head
+from unspool.data.preprocessors.language import LanguageText
 from unspool.data.probe import Probe
 from unspool.data.splits import Splits
 from unspool.data.tokenizer import tokenizers
@@ -19,12 +20,12 @@ from unspool.look.history import Losses, Unrolled
 from unspool.look.inside import Look
 from unspool.look.measures import Found
 from unspool.look.page import finite, page
-from unspool.look.reading import answered, of_text
 from unspool.look.report import VIEWS, chosen, compared, document, drawn, seen, words
 from unspool.look.switches import picture as switches
 from unspool.look.views import Attention, Embeddings, Gradient, Map, Neuron, Neurons, Rows, Surprise, Units
 from unspool.recipe import recipe_names
-from unspool.tasks.legacy import GenerationRequest, tasks
+from unspool.runs.probes import probe_of_tokens
+from unspool.tasks.task import tasks
 
 LETTERS = "abcdefg"
 GOOD = "the cat sat on the mat.\n" * 12
@@ -301,18 +302,12 @@ def test_the_five_switches_are_drawn_from_the_real_cell():
 
 def test_a_text_of_yours_has_its_targets_and_features():
     tokenizer = tokenizers.build("tokenizer", "char").fit(TEXT)
-    probe = of_text(GOOD, tokenizer)
+    probe = probe_of_tokens(GOOD, LanguageText(tokenizer), next_tokens=True)
     assert "".join(probe.tokens[0][:4]) == "the␣" and probe.targets[0][:4] == ["h", "e", "␣", "c"]
     assert probe.features["white space"][0][:4].tolist() == [False, False, False, True]
-    assert not of_text(GOOD, tokenizer, asks=False).batch.loss_mask.any()
+    assert not probe_of_tokens(GOOD, LanguageText(tokenizer), next_tokens=False).batch.loss_mask.any()
     with pytest.raises(DataError, match="too short"):
-        of_text("th", tokenizer)
-
-
-def test_an_answer_is_asked_for_token_by_token():
-    batch = answered(GenerationRequest([7, 8], 9, 5, [3, 4]), [1, 2])
-    assert batch.inputs.tolist() == [[7, 8, 1, 2]] and batch.targets.tolist() == [[8, 1, 2, 9]]
-    assert batch.loss_mask.tolist() == [[False, True, True, True]] and batch.source.tolist() == [[3, 4]]
+        probe_of_tokens("th", LanguageText(tokenizer), next_tokens=True)
 
 
 # The verb
@@ -425,10 +420,10 @@ def test_words_have_the_features_of_the_text_that_they_make():
     )
     text = 'a bird said " hi " twice\n' * 12
     ids = torch.from_numpy(tokenizer.encode(text)).long()
-    task = tasks.build("task", "language", splits=Splits(text), tokenizer=tokenizer)
+    task = tasks.build("task", "language", splits=Splits(text), preprocessor=LanguageText(tokenizer))
     there = torch.ones(1, len(ids) - 1, dtype=torch.bool)
-    wanted = task.named(Batch(ids[None, :-1], ids[None, 1:], there)).features
-    found = of_text(text, tokenizer).features
+    wanted = task.probe_of(Batch(ids[None, :-1], ids[None, 1:], there)).features
+    found = probe_of_tokens(text, LanguageText(tokenizer), next_tokens=True).features
     assert list(found) == list(wanted) and all(torch.equal(found[name], wanted[name]) for name in found)
 
 

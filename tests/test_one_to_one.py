@@ -8,7 +8,7 @@ from unspool.data.features import Features, chance, student
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
-from unspool.tasks.legacy import tasks
+from unspool.tasks.task import tasks
 
 
 def built(kind, splits, **options):

@@ -8,11 +8,13 @@ import torch
 from test_recipes import TEXT, quick
 from unspool import build
 from unspool.batch import Batch, Tokens, Vectors
+from unspool.data.preprocessors.language import LanguageText, MaskedText
 from unspool.data.probe import beginning, cut
 from unspool.data.splits import NoData, Splits
 from unspool.data.tokenizer import tokenizers
+from unspool.metrics.metric import EvalSet
 from unspool.recipe import load_recipe, recipe_names
-from unspool.tasks.legacy import Task, tasks
+from unspool.tasks.task import Task, tasks
 from unspool.tasks.temporal_order import SYMBOLS
 
 LONGEST = 30
@@ -36,7 +38,7 @@ def made(kind, **options):
 def batch_of(task, *rows, **more):
     """A batch of one row or more, all there."""
     inputs, targets = (torch.tensor([row[side] for row in rows]) for side in (0, 1))
-    return Batch(inputs, targets, **{"counts": torch.ones_like(inputs, dtype=torch.bool), **more})
+    return Batch(inputs, targets, **{"loss_mask": torch.ones_like(inputs, dtype=torch.bool), **more})
 
 
 def true_at(probe, name, row=0):
@@ -89,20 +91,20 @@ def test_a_split_that_is_not_there_has_no_passage(name, of_recipe):
 
 def test_a_language_model_is_watched_from_the_first_token_on():
     tokenizer = tokenizers.build("tokenizer", "char").fit(TEXT)
-    task = tasks.build("task", "language", splits=Splits(TEXT, TEXT[9:]), tokenizer=tokenizer)
+    task = tasks.build("task", "language", splits=Splits(TEXT, TEXT[9:]), preprocessor=LanguageText(tokenizer))
     probe = task.probe("valid", 1, 20)
     shown = [{" ": "␣", "\n": "\\n"}.get(letter, letter) for letter in TEXT[9:30]]
     assert probe.tokens == [shown[:20]] and probe.targets == [shown[1:]]
     assert probe.features["column in the line"][0].tolist() == [*range(1, 21)]
     assert task.probe("valid", 3, 20).tokens == probe.tokens  # a text is one row
-    short = tasks.build("task", "language", splits=Splits(TEXT, "the"), tokenizer=tokenizer).probe("valid", 2, 9)
+    short = tasks.build("task", "language", splits=Splits(TEXT, "the"), preprocessor=LanguageText(tokenizer)).probe("valid", 2, 9)
     assert short.tokens == [["t", "h"]] and short.targets == [["h", "e"]]
 
 
 def test_words_have_the_features_of_their_text():
     text = 'He said : " it was the best of times , it was " and went .\n' * 3
     words = tokenizers.build("tokenizer", "word").fit(text)
-    probe = tasks.build("task", "language", splits=Splits(text), tokenizer=words).probe("train", 1, 21)
+    probe = tasks.build("task", "language", splits=Splits(text), preprocessor=LanguageText(words)).probe("train", 1, 21)
     assert probe.tokens[0][:4] == ["He", "said", ":", '"'] and probe.targets[0][16:18] == ["\\n", "He"]
     assert true_at(probe, "inside quotes") == [*range(3, 13)]
     assert probe.features["column in the line"][0, :4].tolist() == [2, 7, 9, 11]
@@ -110,10 +112,10 @@ def test_words_have_the_features_of_their_text():
 
 def test_the_mask_is_a_blank_and_the_features_are_of_what_is_behind_it():
     tokenizer = tokenizers.build("tokenizer", "char").fit(TEXT)
-    task = tasks.build("task", "masked", splits=Splits(TEXT), tokenizer=tokenizer, share=0.5)
+    task = tasks.build("task", "masked", splits=Splits(TEXT), preprocessor=MaskedText(tokenizer), share=0.5)
     probe = task.probe("train", 1, 64)
     blanks = [place for place, name in enumerate(probe.tokens[0]) if name == "___"]
-    assert blanks and blanks == true_at(probe, "hidden")
+    assert blanks and blanks == true_at(probe, "masked")
     assert all(probe.targets[0][place] == TEXT[place].replace(" ", "␣") for place in blanks)
     assert true_at(probe, "white space") == [place for place in range(64) if TEXT[place].isspace()]
 
@@ -123,7 +125,7 @@ def test_temporal_order_by_hand():
     ids = [SYMBOLS.index(one) for one in "XdBaXbYcE"]  # two places of padding, whose X is none
     there = torch.tensor([[False, False] + [True] * 7])
     batch = batch_of(task, (ids, [1] * 9), mask=there, loss_mask=torch.arange(9).expand(1, -1) == 8)
-    for probe, first in ((task.named(batch), 2), (task.named(cut(batch, beginning(batch, 1, 7))), 0)):
+    for probe, first in ((task.probe_of(batch), 2), (task.probe_of(cut(batch, beginning(batch, 1, 7))), 0)):
         assert probe.tokens[0][first:] == list("BaXbYcE") and probe.tokens[0][:first] == [""] * first
         assert probe.targets[0] == [""] * (first + 6) + ["XY"]
         features = {name: [place - first for place in true_at(probe, name)] for name in probe.features}
@@ -161,7 +163,7 @@ def test_the_longest_rows_are_watched_from_their_beginnings_wherever_they_are_pa
 
 def test_parity_by_hand():
     task = made("parity")
-    probe = task.named(batch_of(task, ([0, 1, 0, 1, 1], [0, 1, 1, 0, 1])))
+    probe = task.probe_of(batch_of(task, ([0, 1, 0, 1, 1], [0, 1, 1, 0, 1])))
     assert probe.tokens == [list("01011")] and probe.targets == [list("01101")]
     assert true_at(probe, "odd so far") == [1, 2, 4] and true_at(probe, "a one") == [1, 3, 4]
 
@@ -172,14 +174,14 @@ def test_parity_by_hand():
 )
 def test_flip_flop_by_hand(logic, ids, tokens):
     task = made("flip-flop", logic=logic)
-    probe = task.named(batch_of(task, (ids, [1, 1, 0, 0, 1])))
+    probe = task.probe_of(batch_of(task, (ids, [1, 1, 0, 0, 1])))
     assert probe.tokens == [tokens] and probe.targets == [list("11001")]
     assert true_at(probe, "holds a 1") == [0, 1, 4] and true_at(probe, "something happens") == [0, 2, 4]
 
 
 def test_echo_by_hand():
     task = made("echo", delay=2)
-    probe = task.named(batch_of(task, ([1, 1, 0, 1, 0], [0, 0, 1, 1, 0])))
+    probe = task.probe_of(batch_of(task, ([1, 1, 0, 1, 0], [0, 0, 1, 1, 0])))
     assert probe.tokens == [list("11010")] and probe.targets == [list("00110")]
     ago = {ticks: true_at(probe, f"the bit {ticks} ticks ago") for ticks in range(3)}
     assert ago == {0: [0, 1, 3], 1: [1, 2, 4], 2: [2, 3]} and len(probe.features) == 3
@@ -192,7 +194,7 @@ def test_adding_by_hand():
     task = made("adding")
     values = [[0.5, 0.0], [0.25, 1.0], [0.5, 0.0], [0.5, 1.0], [0.125, 0.0]]
     batch = Batch(torch.tensor([values]), torch.full((1, 5, 1), 0.75), torch.tensor([[False] * 4 + [True]]))
-    probe = task.named(batch)
+    probe = task.probe_of(batch)
     assert probe.tokens == [["0.5 0", "0.25 1", "0.5 0", "0.5 1", "0.12 0"]] and probe.targets[0][4] == "0.75"
     assert true_at(probe, "one marked number so far") == [1, 2] and true_at(probe, "marked") == [1, 3]
     assert probe.features["the first marked number"][0].tolist() == [0, 0.25, 0.25, 0.25, 0.25]
@@ -208,7 +210,7 @@ def test_copy_and_recall_by_hand():
     long = made("copy", size=8, length=3, wait=0).probe("valid", 1, 5)
     assert long.features["symbols left to say"].tolist() == [[3, 3, 3, 3, 2]], "what is cut off is left to say as well"
     task = made("recall", size=4)
-    probe = task.named(batch_of(task, ([3, 5, 1, 4, 3, 1], [0, 0, 0, 0, 1, 0]), loss_mask=torch.arange(6)[None] > 3))
+    probe = task.probe_of(batch_of(task, ([3, 5, 1, 4, 3, 1], [0, 0, 0, 0, 1, 0]), loss_mask=torch.arange(6)[None] > 3))
     assert probe.tokens == [["k3", "v1", "k1", "v0", "k3", "k1"]]
     assert probe.targets == [["", "", "", "", "v1", "v0"]]
     assert true_at(probe, "k1 came by") == [2, 3, 4, 5] and true_at(probe, "a key") == [0, 2]
@@ -237,7 +239,7 @@ def test_the_source_stays_whole_and_its_padding_has_no_name():
 def test_a_model_says_the_same_of_a_row_that_was_moved_to_the_front():
     task = made("temporal-order")
     whole, model = (
-        task.exams("valid")["fresh"][0],
+        task.eval_sets("valid")["fresh"].batches[0],
         build.model(load_recipe("temporal-order"), task.inputs, task.targets),
     )
     moved = task.probe("valid", 8, 99).batch
@@ -250,7 +252,7 @@ def test_a_model_says_the_same_of_a_row_that_was_moved_to_the_front():
 def test_nothing_stands_behind_the_end_of_a_piece(of_recipe):
     task = of_recipe("music")
     probe = task.probe("valid", 2, 10_000)
-    sizes = [len(tune) for tune in task.parts["valid"][:2]]
+    sizes = [len(tune) for tune in task.records["valid"][:2]]
     assert sizes[0] != sizes[1] and lengths(probe.tokens) == lengths(probe.targets) == [n + 1 for n in sizes]
 
 
@@ -278,10 +280,13 @@ def test_a_task_that_knows_nothing_of_this_is_watched_all_the_same():
     class Mine(Task):
         inputs, targets = Tokens(12), Vectors(3)
 
-        def exams(self, split):
+        def train_batches(self):
+            raise NotImplementedError
+
+        def eval_sets(self, split):
             ids = torch.arange(12).view(2, 6)
             every = torch.ones(2, 6, dtype=torch.bool)
-            return {"mine": [Batch(ids, torch.zeros(2, 6, 3), every)]} if split == "valid" else {}
+            return {"mine": EvalSet([Batch(ids, torch.zeros(2, 6, 3), every)])} if split == "valid" else {}
 
     probe = Mine().probe("valid", 1, 4)
     assert probe.tokens == [list("0123")] and probe.targets == [["t=0", "t=1", "t=2", "t=3"]]

@@ -243,7 +243,7 @@ def test_executing_is_measured_by_length_and_nesting_for_sums_and_for_the_slides
     generated = task.generation_sets("valid")["generated"]
 
     class Short:
-        def predict(self, records):
+        def predict(self, records, batch_size):
             for record in records:
                 text = record["target"] if len(record["source"]) < 24 else "?"
                 yield Text(text, list(text), -1.0)

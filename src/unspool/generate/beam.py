@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import NamedTuple
@@ -33,17 +33,6 @@ class Beam(NamedTuple):
     log_probability: float  # nats, of all of it under the model, the end counted
     score: float  # by which it is ranked
     finished: bool  # whether the end was generated
-
-
-@dataclass(frozen=True)
-class GenerationRequest:
-    """What a model should generate: a continuation of `prompt`, attending to `source` if there is one, up to `end`."""
-
-    prompt: list[int]
-    end: int
-    length: int  # of the continuation, in ids, at most
-    source: list[int] | Tensor | None = None  # ids, or numbers (S, size)
-    length_penalty: float = 0.0
 
 
 class _Beams(NamedTuple):

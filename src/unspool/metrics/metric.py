@@ -97,6 +97,7 @@ class GenerationSet:
         groups: the groups that a record belongs to, besides the whole set; each is measured by itself.
         options: options for the pipeline, on top of the recipe's.
         drawing: pictures of the records and their predictions.
+        batch_size: so many records are predicted at once, which changes nothing but the speed.
     """
 
     records: Sequence[Mapping[str, Any]]
@@ -104,6 +105,7 @@ class GenerationSet:
     groups: Callable[[Mapping[str, Any]], Sequence[str]] = no_groups
     options: Mapping[str, Any] = field(default_factory=dict)
     drawing: Callable[[Sequence[Any]], Mapping[str, Drawing]] = no_drawing
+    batch_size: int = 64
 
 
 @dataclass(frozen=True)

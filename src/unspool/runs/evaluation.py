@@ -50,7 +50,7 @@ def evaluate_generation(
     pipeline: Any, generated: GenerationSet
 ) -> tuple[dict[tuple[str, str], float], dict[str, Drawing]]:
     """The values of a generation set by group (":name", or "" for all of it) and metric, and what is to be drawn."""
-    predictions: list[Prediction] = list(pipeline.predict(generated.records))
+    predictions: list[Prediction] = list(pipeline.predict(generated.records, generated.batch_size))
     measured: dict[str, Sequence[Metric]] = {}
     for record, prediction in zip(generated.records, predictions, strict=True):
         for group in ("", *(f":{name}" for name in generated.groups(record))):

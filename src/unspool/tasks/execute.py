@@ -36,6 +36,8 @@ SLIDES: list[Item] = [
 """The two programs of the slides, which are the paper's first examples."""
 PATIENCE = 10_000
 """Programs are drawn so often until one is of the split that is wanted."""
+TOGETHER = 512
+"""So many programs are run at once in an evaluation: few have the same length, and those of one length go together."""
 CELL = 5
 """So many batches of programs are run for each length and nesting."""
 
@@ -139,7 +141,10 @@ class Execute(Generated):
         ]
         records += [{"source": text, "target": printed, "group": "slides"} for text, printed in SLIDES]
         drawing = partial(self.heatmap, records)
-        return {"generated": GenerationSet(records, [TextMatch], lambda record: [record["group"]], drawing=drawing)}
+        generated = GenerationSet(
+            records, [TextMatch], lambda record: [record["group"]], drawing=drawing, batch_size=TOGETHER
+        )
+        return {"generated": generated}
 
     @property
     def lengths(self) -> range:
