@@ -182,7 +182,7 @@ def test_bleu_on_words_is_as_it_is_defined():
 def test_a_core_that_cannot_look_is_refused_and_widths_follow_the_encoder():
     encoder = {"kind": "recurrent", "width": 6}
     for core in ({"kind": "recurrent", "width": 8}, {"kind": "convolutional", "width": 8}):
-        with pytest.raises(ConfigError, match="does not look at it"):
+        with pytest.raises(ConfigError, match="does not attend to it"):
             build_model({"core": core, "encoder": encoder}, Tokens(5), Tokens(5), Tokens(4))
     for core in (
         {"kind": "recurrent", "width": 8, "conditioning": "always", "source_width": 0},
