@@ -43,7 +43,9 @@ HEAVY = {  # imported in these files only, inside the function that needs them
     "tensorboard": set(),
     "numba": set(),
 }
-COMPILED = {"nn.single_row"}  # numba decorates what is in them, so it is they that are imported inside a function
+COMPILED = {
+    "nn.kernels.numba_lstm"
+}  # numba decorates what is in them, so it is they that are imported inside a function
 
 
 def imports(path):

@@ -134,7 +134,7 @@ def test_rotary_products_know_the_distance_alone():
     rotary, q, k = Rotary(8), torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
 
     def product(a, b):
-        at_a, at_b = (rotary.turns(torch.tensor([[p]]), like=q) for p in (a, b))
+        at_a, at_b = (rotary.rotation(torch.tensor([[p]]), like=q) for p in (a, b))
         return (rotate(q, at_a) * rotate(k, at_b)).sum()
 
     torch.testing.assert_close(product(9, 4), product(100_009, 100_004), atol=1e-5, rtol=1e-5)

@@ -147,11 +147,11 @@ def test_a_core_with_an_end_ends_the_search():
 @pytest.mark.parametrize("case", [s for s in cases() if s.streams], ids=lambda s: s.name)
 def test_every_core_can_be_searched(case: Case):
     model, prompt = case.model(), case.ids(rows=3, time=2)
-    looks = case.looks(range(3))
+    looks = case.source_of(range(3))
     found = search(model, prompt, 5, 3, **looks)
     for row, beams in enumerate(found):
         ids = torch.tensor([[*prompt[row].tolist(), *beam.ids] for beam in beams])
-        rows = case.looks([row] * 3)
+        rows = case.source_of([row] * 3)
         targets, loss_mask = ids[:, 1:], torch.zeros(3, 6, dtype=torch.bool)
         loss_mask[:, 1:] = True
         batch = Batch(ids[:, :-1], targets, loss_mask, **rows)

@@ -251,7 +251,7 @@ def test_excluded_words_are_left_out_of_the_training_loss():
     batch = task.train_batches()[0]
     excluded = task.excluded[batch.inputs]
     assert not excluded[batch.loss_mask].gather(1, batch.targets[batch.loss_mask].unsqueeze(1)).any()
-    logits = model.head(model.read(batch)[0]).masked_fill(excluded, float("-inf"))[batch.loss_mask]
+    logits = model.head(model.hidden_states_of(batch)[0]).masked_fill(excluded, float("-inf"))[batch.loss_mask]
     wanted = torch.nn.functional.cross_entropy(logits, batch.targets[batch.loss_mask])
     torch.testing.assert_close(task.training_loss(model, batch)[0], wanted)
     torch.testing.assert_close(plain.training_loss(model, batch)[0], model.loss(batch)[0])

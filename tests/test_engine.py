@@ -56,7 +56,7 @@ def scripted(monkeypatch, ids):
 @every_core
 def test_what_is_generated_is_what_a_fresh_reading_says(case):
     """Greedy, step by step and beyond a full cache, against one reading of what the core can see."""
-    model, ids, looks = case.model(), case.ids(time=5), case.looks(range(3))
+    model, ids, looks = case.model(), case.ids(time=5), case.source_of(range(3))
     with torch.no_grad():
         model.head.weight.mul_(8)
     limit, steps = model.core.max_length, list(islice(sample_tokens(model, ids, greedy, **looks), 45))
@@ -139,7 +139,7 @@ def test_a_core_that_reads_both_ways_refuses_states_and_predicts():
 
 def test_a_source_is_read_once():
     case = next(s for s in STREAMING if s.name == "transformer cross-attention")
-    engine, looks = Engine(case.model()), case.looks([0])
+    engine, looks = Engine(case.model()), case.source_of([0])
     state = engine.read(case.ids(rows=1), **looks)
     with pytest.raises(ConfigError, match="has read its source already"):
         engine.read(case.ids(rows=1), state, **looks)

@@ -35,17 +35,17 @@ def text_of(length, vocabulary=7, rows=1):
 def test_an_edit_changes_what_the_model_goes_on_with():
     net, batch = model_of(), text_of(6)
     with watch(net, edits={"core.*.output": fixed(0.0)}) as trace:
-        y, _ = net.read(batch)
+        y, _ = net.hidden_states_of(batch)
     assert not y.any() and not trace["core.layers.0.0.hidden"][3].any()
     assert trace["core.layers.0.0.memory"][3].any()  # it goes on inside
-    plain, _ = net.read(batch)
+    plain, _ = net.hidden_states_of(batch)
     assert plain.any()  # and nobody reaches in any more
 
 
 def test_one_unit_can_be_set_and_the_state_follows():
     net, batch = model_of(), text_of(5)
     with watch(net, keep=("*.memory",), edits={"*.memory": fixed(3.0, units=[2])}) as trace:
-        _, state = net.read(batch)
+        _, state = net.hidden_states_of(batch)
     assert list(trace) == ["core.layers.0.0.memory"]
     assert all(value[0, 2] == 3 and value[0, 1] != 3 for value in trace["core.layers.0.0.memory"])
     assert state[0][0][1][0, 2] == 3
@@ -54,7 +54,7 @@ def test_one_unit_can_be_set_and_the_state_follows():
 def test_one_watcher_may_stand_in_another():
     net, batch = model_of(), text_of(3)
     with watch(net, keep="*.hidden") as outer, watch(net, edits={"*.hidden": torch.zeros_like}) as inner:
-        net.read(batch)
+        net.hidden_states_of(batch)
     assert len(outer["core.layers.0.0.hidden"]) == 3 and list(outer) == ["core.layers.0.0.hidden"]
     assert outer["core.layers.0.0.hidden"][0].any() and not inner["core.layers.0.0.hidden"][0].any()
     assert all(part.watcher is None for part in net.modules() if hasattr(part, "watcher"))
@@ -233,7 +233,7 @@ def test_a_record_in_chunks_is_what_one_reading_shows(core):
     net, batch = model_of(**core), text_of(2 * CHUNK + 3)
     found = record(net, batch)
     with torch.no_grad(), watch(net) as trace:
-        y, _ = net.read(batch)
+        y, _ = net.hidden_states_of(batch)
         scores = net.head(y)
     for place, values in found.values.items():
         seen = trace[place]
@@ -288,7 +288,7 @@ def test_many_rows_are_read_in_bits_as_small_as_fit():
     ragged = Batch(batch.inputs, batch.targets, mask, mask)
     sizes = [part.inputs.shape[1] for part, _ in chunks(net, ragged)]
     assert sum(sizes) == 70 and max(sizes) * 64 <= AT_ONCE
-    whole, _ = net.read(ragged)
+    whole, _ = net.hidden_states_of(ragged)
     hidden = record(net, ragged).values["core.layers.0.0.hidden"]
     torch.testing.assert_close((hidden * mask.unsqueeze(-1)).float(), whole.detach(), atol=1e-3, rtol=1e-3)
 

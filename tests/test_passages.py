@@ -8,6 +8,7 @@ import torch
 from test_recipes import TEXT, quick
 from unspool import build
 from unspool.batch import Batch, Tokens, Vectors
+from unspool.data.batching.drawn import Drawn
 from unspool.data.preprocessors.language import LanguageText, MaskedText
 from unspool.data.probe import beginning, cut
 from unspool.data.splits import NoData, Splits
@@ -97,7 +98,8 @@ def test_a_language_model_is_watched_from_the_first_token_on():
     assert probe.tokens == [shown[:20]] and probe.targets == [shown[1:]]
     assert probe.features["column in the line"][0].tolist() == [*range(1, 21)]
     assert task.probe("valid", 3, 20).tokens == probe.tokens  # a text is one row
-    short = tasks.build("task", "language", splits=Splits(TEXT, "the"), preprocessor=LanguageText(tokenizer)).probe("valid", 2, 9)
+    few = tasks.build("task", "language", splits=Splits(TEXT, "the"), preprocessor=LanguageText(tokenizer))
+    short = few.probe("valid", 2, 9)
     assert short.tokens == [["t", "h"]] and short.targets == [["h", "e"]]
 
 
@@ -244,7 +246,7 @@ def test_a_model_says_the_same_of_a_row_that_was_moved_to_the_front():
     )
     moved = task.probe("valid", 8, 99).batch
     with torch.no_grad():
-        before, after = (model.read(batch)[0][:8] for batch in (whole, moved))
+        before, after = (model.hidden_states_of(batch)[0][:8] for batch in (whole, moved))
     assert not whole.mask[:8].all(), "some rows are padded in front"
     torch.testing.assert_close(after[moved.mask], before[whole.mask[:8]])
 
@@ -286,7 +288,8 @@ def test_a_task_that_knows_nothing_of_this_is_watched_all_the_same():
         def eval_sets(self, split):
             ids = torch.arange(12).view(2, 6)
             every = torch.ones(2, 6, dtype=torch.bool)
-            return {"mine": EvalSet([Batch(ids, torch.zeros(2, 6, 3), every)])} if split == "valid" else {}
+            batches = Drawn(lambda _: Batch(ids, torch.zeros(2, 6, 3), every), seed=0, epoch=1)
+            return {"mine": EvalSet(batches)} if split == "valid" else {}
 
     probe = Mine().probe("valid", 1, 4)
     assert probe.tokens == [list("0123")] and probe.targets == [["t=0", "t=1", "t=2", "t=3"]]

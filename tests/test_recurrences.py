@@ -338,17 +338,17 @@ def test_heads_divide_the_width():
 
 
 def test_a_glance_is_torchs_convolution_and_skips_what_is_not_present():
-    glance, x = ShortConv(width=4, size=3), torch.randn(2, 6, 4)
-    whole, (last,) = glance(x, glance.start(x))
+    short_conv, x = ShortConv(width=4, size=3), torch.randn(2, 6, 4)
+    whole, (last,) = short_conv(x, short_conv.start(x))
     padded = torch.nn.functional.pad(x.mT, (2, 0))
-    torch.testing.assert_close(whole, torch.nn.functional.conv1d(padded, glance.weight, glance.bias, groups=4).mT)
+    torch.testing.assert_close(whole, torch.nn.functional.conv1d(padded, short_conv.weight, short_conv.bias, groups=4).mT)
     torch.testing.assert_close(last, x[:, -2:])
     mask = torch.tensor([[0, 1, 0, 1, 1, 0], [0, 0, 0, 0, 0, 1]]).bool()
     past = (torch.randn(2, 2, 4),)
-    y, (after,) = glance(x, past, mask)
+    y, (after,) = short_conv(x, past, mask)
     for row in (0, 1):
         alone = x[row : row + 1, mask[row]]
-        there, (kept,) = glance(alone, (past[0][row : row + 1],))
+        there, (kept,) = short_conv(alone, (past[0][row : row + 1],))
         torch.testing.assert_close(y[row, mask[row]], there[0])
         torch.testing.assert_close(after[row], kept[0])
 

@@ -188,7 +188,7 @@ def test_freezing_nothing_or_everything_is_refused(place):
     assert refused.value.hint == "did you mean 'core'?"
     model.head.requires_grad_(False)
     model.core.requires_grad_(False)
-    with pytest.raises(ConfigError, match="leaves nothing to learn"):
+    with pytest.raises(ConfigError, match="leaves no weights to train"):
         Trainer(model, task.train_batches(), steps=1, freeze="embedding")
 
 

@@ -52,7 +52,7 @@ def engine_of(case: Case) -> Engine:
 
 def begin(case, engine, time=9, seed=2):
     """A state of one row after some tokens, and its source."""
-    looks = case.looks([0])
+    looks = case.source_of([0])
     return replace(engine.read(case.ids(rows=1, time=time, seed=seed), **looks), seed=5), looks
 
 
@@ -251,7 +251,7 @@ def test_fork_and_rewind_equal_a_fresh_reading(case):
 @every_core
 def test_reading_at_once_in_pieces_and_step_by_step_agree(case):
     """Beyond the end of a full cache too: where its window begins follows from the position alone."""
-    engine, looks = engine_of(case), case.looks([0])
+    engine, looks = engine_of(case), case.source_of([0])
     ids = case.ids(rows=1, time=63)
     whole = engine.read(ids, **looks)
     pieces = engine.read(ids[:, :20], **looks)
@@ -270,7 +270,7 @@ def test_reading_at_once_in_pieces_and_step_by_step_agree(case):
 
 @every_core
 def test_rows_of_a_batch_go_on_as_if_alone(case):
-    engine, ids, looks = engine_of(case), case.ids(), case.looks(range(3))
+    engine, ids, looks = engine_of(case), case.ids(), case.source_of(range(3))
     batch = replace(engine.read(ids, **looks), seed=8)
     together_, _ = go_on(engine, batch, 30)
     for row in range(3):

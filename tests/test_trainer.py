@@ -233,3 +233,11 @@ def test_a_whole_set_is_judged_position_by_position():
     assert evaluate(model, WindowedEval(IDS, 16, 5)).loss == pytest.approx(
         evaluate(model, WindowedEval(IDS, 16, 3)).loss, abs=1e-5
     )
+
+
+def test_a_trainer_shows_how_far_it_is():
+    trainer = Trainer(make(), ContiguousBatches(IDS, 4, 10), steps=1200)
+    assert repr(trainer) == "Trainer(step 0 of 1,200)"
+    step = trainer.step()
+    assert repr(trainer) == f"Trainer(step 1 of 1,200, loss {step.loss:.4g}, lr {step.learning_rate:.3g})"
+    assert repr(Trainer(make(), ContiguousBatches(IDS, 4, 10), minutes=2)) == "Trainer(step 0, 0.0 of 2 minutes)"

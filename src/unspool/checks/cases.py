@@ -1,4 +1,4 @@
-"""What the selftest tests: everything on the shelves, with many options, or a cell of yours."""
+"""The models that the selftest tests: every registered cell and core with many options, or one cell of yours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from unspool.nn.part import CoreState
 from unspool.plugins import load_plugin
 
 SIZE, WIDTH, ROWS, TIME = 11, 8, 3, 9  # small enough to be quick, uneven enough to betray a swapped axis
-LOOKS = (4, 2, 0, 5, 1)  # how long the sources are that the rows look at, in turn
+SOURCE_LENGTHS = (4, 2, 0, 5, 1)  # the lengths of the sources of the rows, in turn
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -93,14 +93,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """What is tested: a name, and a way to make the same small model again and again."""
+    """A model to test: its name, and the options to build the same small model any number of times."""
 
     name: str
     options: dict[str, object]
     device: str = "cpu"
 
     def model(self, dtype: torch.dtype = torch.float32) -> SequenceModel:
-        """A small language model around the subject, the same weights every time."""
+        """A small language model with the core under test; its weights are the same every time."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(1)
             core = cores.build("core", self.options, width=WIDTH)
@@ -108,48 +108,54 @@ class Case:
         return made.to(self.device, dtype).eval()
 
     def ids(self, rows: int = ROWS, time: int = TIME, seed: int = 2) -> Tensor:
-        """Some tokens, (rows, time), the same every time."""
+        """Random token ids, (rows, time), the same every time."""
         rng = torch.Generator().manual_seed(seed)
         return torch.randint(SIZE, (rows, time), generator=rng).to(self.device)
 
-    def looks(self, rows: Sequence[int], dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-        """What these rows look at, as `start`, `stream` and `Batch` take it; nothing where nothing is needed.
+    def source_of(self, rows: Sequence[int], dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+        """The sources of some rows as keyword arguments `source` and `source_mask`; empty for cores without a source.
 
-        The sources are as long as the longest of these rows', so that a row alone has no padding to look at.
+        They are padded to the longest of these rows, so a single row has no padding.
         """
         if not self.core.needs_source:
             return {}
         rng = torch.Generator().manual_seed(8)
-        source = torch.randn(len(LOOKS), max(LOOKS), WIDTH, generator=rng)
-        there = torch.arange(max(LOOKS)) < torch.tensor(LOOKS).unsqueeze(1)
-        chosen = torch.tensor(rows) % len(LOOKS)
+        source = torch.randn(len(SOURCE_LENGTHS), max(SOURCE_LENGTHS), WIDTH, generator=rng)
+        there = torch.arange(max(SOURCE_LENGTHS)) < torch.tensor(SOURCE_LENGTHS).unsqueeze(1)
+        chosen = torch.tensor(rows) % len(SOURCE_LENGTHS)
         longest = int(there[chosen].sum(dim=1).max())
         source, there = source[chosen, :longest], there[chosen, :longest]
         return {"source": source.to(self.device, dtype), "source_mask": there.to(self.device)}
 
     def start(self, model: SequenceModel, ids: Tensor, rows: Sequence[int] | None = None) -> CoreState:
-        """The model's first state for these rows, the first ones if none are named, with what they look at."""
-        looks = self.looks(range(len(ids)) if rows is None else rows, next(model.parameters()).dtype)
+        """The initial state of the model for some rows (default: the first ones), with their sources."""
+        looks = self.source_of(range(len(ids)) if rows is None else rows, next(model.parameters()).dtype)
         return model.start(ids, **looks)
 
     def batch(self, ids: Tensor, loss_mask: Tensor | None = None, mask: Tensor | None = None, **more: Any) -> Batch:
-        """A batch that asks for the token before each, wherever it counts."""
+        """A batch whose targets are the inputs shifted by one."""
         loss_mask = torch.ones_like(ids, dtype=torch.bool) if loss_mask is None else loss_mask
-        return Batch(ids, ids.roll(1, 1), loss_mask, mask, **{**self.looks(range(len(ids))), **more})
+        return Batch(ids, ids.roll(1, 1), loss_mask, mask, **{**self.source_of(range(len(ids))), **more})
 
     @property
     def streams(self) -> bool:
-        """Whether the core can go step by step."""
+        """Whether the core is causal, so that it can run step by step."""
         return self.core.causal
 
     @cached_property
     def core(self) -> Core:
-        """The core of such a model, to ask what it can do."""
+        """The core of such a model, for its abilities."""
         return self.model().core
 
 
 def cases(cell: str = "", core: str = "", device: str = "cpu") -> list[Case]:
-    """What to test: one cell (a name or FILE.py:Class), one core, or all there are."""
+    """The cases to test.
+
+    Args:
+        cell: one cell, by name or as FILE.py:Class; empty: no restriction.
+        core: one core, by name; empty: all.
+        device: as torch names devices.
+    """
     if cell:
         return [_cell(cell_kind(cell), device)]
     if core:
@@ -165,7 +171,11 @@ def _cell(kind: str, device: str) -> Case:
 
 
 def cell_kind(name: str) -> str:
-    """The shelf name of a cell given as such, or as FILE.py:Class."""
+    """The registered name of a cell given by name or as FILE.py:Class.
+
+    Raises:
+        ConfigError: where the file defines no such cell.
+    """
     file, colon, wanted = name.rpartition(":")
     if not colon:
         cells.find(name)

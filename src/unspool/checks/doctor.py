@@ -1,4 +1,4 @@
-"""What this machine has, and what will be used."""
+"""A report on this machine: versions, devices and defaults."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ PACKAGES = ("unspool", "torch", "numpy", "safetensors", "pydantic", "tokenizers"
 
 
 def examine() -> dict[str, str]:
-    """Machine, versions, devices and choices, in words.
+    """Machine, versions, devices and defaults as text by name.
 
     >>> "device" in examine()
     True

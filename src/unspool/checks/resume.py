@@ -1,4 +1,4 @@
-"""Runs what a recipe claims: its [expect] section, and that a killed run ends in the same bits."""
+"""Checks that a run that is killed and resumed ends in the same bits as one that is not."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from unspool.training.log import records
 
 @dataclass(frozen=True)
 class Proof:
-    """What a straight run and a killed and resumed one have in common, file by file."""
+    """The comparison of an uninterrupted run with one that was killed and resumed, file by file."""
 
     steps: int
     killed_after: list[int]  # the last step that was seen before each kill
@@ -30,7 +30,7 @@ class Proof:
     different: list[str]
 
     def told(self) -> str:
-        """The proof in words."""
+        """The comparison as text."""
         kills = ", ".join(map(str, self.killed_after))
         lines = [f"{self.steps} steps straight, and killed (-9) after steps {kills} and resumed:"]
         lines += [f"  same bits       {name}" for name in self.same]
@@ -41,7 +41,16 @@ class Proof:
 def verify_resume(
     recipe: Recipe, steps: int, kills: int, seed: int, plugins: list[str], say: Callable[[str], None]
 ) -> Proof:
-    """Train `steps` steps straight, again with that many kill -9 at random steps, and compare all that was saved."""
+    """Train without interruption, again with kill -9 at random steps, and compare everything that was saved.
+
+    Args:
+        recipe: what to train.
+        steps: how many optimizer steps.
+        kills: how many times the second run is killed.
+        seed: of the steps at which it is killed.
+        plugins: paths of plug-ins to load.
+        say: is called with lines of progress.
+    """
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         straight, broken = Path(folder) / "straight", Path(folder) / "broken"

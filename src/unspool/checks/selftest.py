@@ -1,4 +1,4 @@
-"""The promises, kept or broken on this machine, by everything registered and by your own cell."""
+"""The selftest: properties that every cell and core must have, checked on this machine."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ CHECKS: dict[str, tuple[Callable[[Case], float], float]] = {
     "bfloat16 is close to float32": (learning.half_precision_is_close, 5e-2),
     "devices agree": (learning.devices_agree, 1e-4),
 }
-"""Every promise with its tolerance; a new check is tested on everything by standing here."""
+"""Every property with its tolerance; a check that is added here runs on every cell and core."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One promise, kept or broken by one subject."""
+    """The result of one check on one case."""
 
     case: str
     promise: str
@@ -42,7 +42,7 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether the promise is kept; a difference that is not a number never is."""
+        """Whether the difference is within the tolerance; NaN never is."""
         return not self.problem and self.difference <= self.tolerance
 
     def told(self) -> str:
@@ -53,13 +53,19 @@ class Result:
 
 
 def run_all(cell: str = "", core: str = "", device: str = "cpu") -> Iterator[Result]:
-    """Every promise for every cell and core on the shelves, or for the one that is named."""
+    """Run every check on every cell and core, or on the one that is named.
+
+    Args:
+        cell: one cell, by name or as FILE.py:Class.
+        core: one core, by name.
+        device: as torch names devices, or "auto".
+    """
     for case in cases(cell, core, usable(device)):
         yield from run(case)
 
 
 def run(case: Case) -> Iterator[Result]:
-    """Every promise for one subject; an error is a broken promise, not the end."""
+    """Run every check on one case; an exception is a failed check and does not end the run."""
     for check, (function, tolerance) in CHECKS.items():
         try:
             difference, problem = function(case), ""

@@ -137,7 +137,7 @@ class Engine:
         torch.Size([1, 3, 5])
         """
         with self._resting(), torch.no_grad():
-            hidden, _ = self.model.read(batch.to(self.model.device))
+            hidden, _ = self.model.hidden_states_of(batch.to(self.model.device))
             return self.model.head(hidden)
 
     def density(self, batch: Batch) -> Density | None:
@@ -149,7 +149,7 @@ class Engine:
             return None
         with self._resting(), torch.no_grad():
             batch = batch.to(self.model.device)
-            return self.model.head.density(self.model.read(batch)[0][batch.loss_mask])
+            return self.model.head.density(self.model.hidden_states_of(batch)[0][batch.loss_mask])
 
     def template(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> State:
         """The state before the first input, for inputs such as these (1, 1); the source is encoded already."""

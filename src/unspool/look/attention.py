@@ -32,7 +32,7 @@ def sights(model: SequenceModel, batch: Batch) -> list[Sighting]:
     """
     batch = batch.to(model.device)
     with eval_mode(model), watch(model, keep="*.weights") as trace:
-        model.read(batch)
+        model.hidden_states_of(batch)
     found = []
     for path, part in model.named_modules():
         seen = trace.get(f"{path}.weights")

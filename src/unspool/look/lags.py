@@ -48,7 +48,7 @@ def gradient_by_lag(model: SequenceModel, batch: Batch, place: str = "inputs") -
     loss_mask = torch.zeros_like(batch.loss_mask).scatter_(1, at.unsqueeze(1), True)
     leaves = {"inputs": lambda found: found.detach().requires_grad_()}
     with torch.enable_grad(), eval_mode(model), watch(model, keep=place, edits=leaves) as trace:
-        y, _ = model.read(batch)
+        y, _ = model.hidden_states_of(batch)
         loss = model.head.loss(y, batch.targets, loss_mask) * len(at)  # the mean over rows, undone
         found = trace[place]
         if not found:

@@ -94,7 +94,7 @@ def chunks(model: SequenceModel, batch: Batch) -> Iterator[tuple[Batch, Trace]]:
         part = cut(batch, (torch.arange(rows).unsqueeze(1), torch.arange(begin, end).unsqueeze(0)))
         part = part.to(model.device)
         with torch.no_grad(), eval_mode(model), watch(model, keep=("core.*", "head.logits")) as trace:
-            y, state = model.read(part, state)
+            y, state = model.hidden_states_of(part, state)
             model.head(y)
         yield part, trace
 

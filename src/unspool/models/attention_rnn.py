@@ -54,7 +54,11 @@ class AttentionRNN(Core):
         source: Float[Tensor, "B S _"] | None = None,
         source_mask: Bool[Tensor, "B S"] | None = None,
     ) -> CoreState:
-        """The cell's own start, and the source, read once. Errors: ConfigError without a source."""
+        """The initial state of the cell, and the source with its attention keys.
+
+        Raises:
+            ConfigError: without a source.
+        """
         source = needed("attention-rnn", source)
         if source_mask is None:
             source_mask = source.new_ones(source.shape[:2], dtype=torch.bool)
@@ -63,7 +67,7 @@ class AttentionRNN(Core):
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], CoreState]:
-        """Attend, step, attend, step."""
+        """Attention and one time step of the cell, in turn."""
         memory, source = state
         outputs, contexts = [], []
         for t, now in enumerate(x.unbind(dim=1)):  # (B, D) for each time

@@ -1,4 +1,4 @@
-"""Convolutions that look back only."""
+"""Dilated causal convolutions."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,7 +11,7 @@ from unspool.schema import Count, Natural, Share
 
 
 class CausalConvolution(Part):
-    """One layer that looks `kernel` times back, `dilation` tokens apart, and adds what it sees.
+    """A residual layer: a gated causal convolution of `kernel` inputs, `dilation` positions apart.
 
     a, b = W * norm(x)      y = x + W_o (tanh(a) * sigmoid(b))
 
@@ -27,13 +27,13 @@ class CausalConvolution(Part):
         self.dropout = nn.Dropout(dropout)
 
     def start(self, like: Tensor) -> CoreState:
-        """Zeros, as many as it looks back."""
+        """The inputs before the first: zeros."""
         return (like.new_zeros(like.shape[0], self.past, self.width),)
 
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, lengths: Int[Tensor, " B"] | None = None
     ) -> tuple[Float[Tensor, "B T D"], CoreState]:
-        """What it adds up to; the first `lengths` tokens of every row are present."""
+        """The output (B, T, D) and the next state; the first `lengths` tokens of every row are present."""
         every = torch.cat([state[0], self.norm(x).to(state[0].dtype)], dim=1)  # (B, past + T, D)
         filter_, gate = self.convolution(every.transpose(1, 2)).transpose(1, 2).chunk(2, dim=-1)
         gate = self.tap("gate", gate.sigmoid())

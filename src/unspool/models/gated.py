@@ -1,4 +1,4 @@
-"""A deep stack in which a cell mixes the times and a feed-forward net mixes the numbers."""
+"""Residual stacks of recurrent cells and feed-forward networks."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -17,9 +17,9 @@ from unspool.schema import Count, Natural, Share
 
 
 class CellBlock(Part):
-    """Lets a cell run along time, then thinks about every time by itself, and adds both to what it was given.
+    """A residual block: a recurrent cell over time, then a position-wise feed-forward network.
 
-    x' = x + W cell(glance(norm(x)))      y = x' + feed_forward(norm(x'))
+    x' = x + W cell(conv(norm(x)))      y = x' + feed_forward(norm(x'))
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class CellBlock(Part):
     ) -> None:
         super().__init__()
         self.cell_norm = make_norm("rms", width)
-        self.glance = ShortConv(width, convolution) if convolution else None
+        self.short_conv = ShortConv(width, convolution) if convolution else None
         self.cell = cells.build("core.cell", cell, input_size=width, hidden_size=hidden_size)
         self.project = nn.Linear(hidden_size, width, bias=False)
         self.feed_forward_norm, self.feed_forward = None, None
@@ -42,17 +42,17 @@ class CellBlock(Part):
         self.dropout = nn.Dropout(dropout)
 
     def start(self, like: Tensor) -> CoreState:
-        """What the glance has seen, and the cell's own state."""
-        return () if self.glance is None else self.glance.start(like), self.cell.start(like)
+        """The state of the short convolution, and that of the cell."""
+        return () if self.short_conv is None else self.short_conv.start(like), self.cell.start(like)
 
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T D"], CoreState]:
-        """What it makes of the inputs, and what it remembers."""
+        """The output (B, T, D) and the next state."""
         seen, before = state
         y = self.cell_norm(x)
-        if self.glance is not None:
-            y, seen = self.glance(y, seen, mask)
+        if self.short_conv is not None:
+            y, seen = self.short_conv(y, seen, mask)
         y, after = unroll(self.cell, y, before, mask)
         x = x + self.dropout(self.project(y))
         if self.feed_forward is not None and self.feed_forward_norm is not None:

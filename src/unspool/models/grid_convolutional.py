@@ -1,4 +1,4 @@
-"""Convolutions over places that stand in a grid, as the patches of an image do."""
+"""Convolutions over a grid of positions, such as the patches of an image."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from unspool.schema import Count, Natural, Share
 
 
 class Neighbourhood(Part):
-    """One layer that sees the three times three places around each, and adds what it sees (He et al. 2016).
+    """A residual layer: a 3 x 3 convolution over the grid (He et al. 2016).
 
     y = x + W_o relu(W * norm(x))
     """
@@ -25,7 +25,7 @@ class Neighbourhood(Part):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B R C D"], there: Float[Tensor, "B R C 1"]) -> Float[Tensor, "B R C D"]:
-        """The layer's output; a place that is not there looks like the border."""
+        """The output of the layer; absent positions are zero, like the border."""
         seen = self.around((self.norm(x) * there).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return x + self.dropout(self.output(self.tap("seen", seen.relu())))
 
@@ -34,9 +34,9 @@ class Neighbourhood(Part):
 class GridConvolutional(Core):
     """Residual convolutions over a grid in reading order: a small encoder of images (He et al. 2015, arXiv:1512.03385).
 
-    Each layer combines three times three places. Each place also gets its row and its column (Liu et al. 2018,
-    arXiv:1807.03247). The patches that go in act as the first, strided convolution of such a net. It sees what comes
-    later, so it is for encoders.
+    Each layer is a 3 x 3 convolution. Each position also gets its row and its column as inputs (Liu et al. 2018,
+    arXiv:1807.03247). Reading patches acts as the first, strided convolution of such a network. It is not causal, so it
+    is for encoders.
 
     Args:
         width: the size of the vector at each place.

@@ -1,4 +1,4 @@
-"""Any core, and what it has said so far as one vector."""
+"""Pooling over the outputs of another core."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -46,7 +46,7 @@ class Pooled(Core):
         self.score = nn.Linear(width, 1, bias=False) if by == "attention" else None
 
     def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
-        """The inner core's start, and what there is before anything is said."""
+        """The initial state of the inner core, and empty sums."""
         nothing = like.new_zeros(len(like), self.width, dtype=torch.promote_types(like.dtype, torch.float32))
         memory: CoreState = (nothing,)
         if self.by == "max":
@@ -56,7 +56,7 @@ class Pooled(Core):
         return self.core.start(like, source, source_mask), memory
 
     def remaining(self, state: CoreState) -> int | None:
-        """What the inner core has."""
+        """The remaining positions of the inner core."""
         return self.core.remaining(state[0])
 
     def forward(

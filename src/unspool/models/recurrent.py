@@ -29,9 +29,9 @@ class Recurrent(Core):
         residual: whether each layer's input is added to its output.
         bidirectional: whether it reads from both ends, each direction with half of the width. Such a core cannot
             generate; it is for encoders and classifiers.
-        looks: how it uses a source, of which it takes the last vector: "initial" as every cell's initial state (Sutskever
-            et al. 2014, arXiv:1409.3215), "always" also as an input of the first layer at every position (Cho et al.
-            2014, arXiv:1406.1078). The encoder should read forwards.
+        conditioning: how it uses a source, of which it takes the last vector: "initial" as every cell's initial state
+            (Sutskever et al. 2014, arXiv:1409.3215), "always" also as an input of the first layer at every position
+            (Cho et al. 2014, arXiv:1406.1078). The encoder should read forwards.
         source_width: the size of the source's vectors; 0: the encoder's.
     """
 
@@ -70,10 +70,12 @@ class Recurrent(Core):
             )
 
     def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
-        """Every cell's own start, a state for each way of each layer; who looks puts in what the source says.
+        """The initial state of every cell, for each direction of each layer, conditioned on a source where it is used.
 
-        Where the vector is shown at every tick, it is the last of the state. Errors: ConfigError where a source is
-        wanted and there is none.
+        With conditioning="always" the source vector is the last element of the state.
+
+        Raises:
+            ConfigError: where a source is needed and there is none.
         """
         state = tuple(tuple(_cell(cell).start(like) for cell in ways) for ways in self._stack())
         if not self.needs_source:
@@ -89,7 +91,7 @@ class Recurrent(Core):
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], CoreState]:
-        """Layer upon layer, each along the whole time."""
+        """Run the layers one after the other, each over all positions."""
         after, own, shown = [], state[: len(self.layers)], state[len(self.layers) :]
         for vector in shown:
             x = torch.cat([x, vector.unsqueeze(1).expand(-1, x.shape[1], -1)], dim=-1)

@@ -1,4 +1,4 @@
-"""Embed, think, predict: every model here."""
+"""The sequence model: embedding, core, head, and an optional encoder."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,9 +13,12 @@ from unspool.schema import NotNegative, Share
 
 
 class Encoder(Part):
-    """Reads a source, so that a core can look at it: a core of its own behind an embedding of its own.
+    """Encodes a source for a core that attends to it or is conditioned on it: an embedding and a core of its own.
 
-    `dropout` acts on what goes into that core and on what comes out of it.
+    Args:
+        embedding: ids or vectors of the source to (B, S, core.input_width).
+        core: the network over the source.
+        dropout: on the input and the output of that core.
     """
 
     def __init__(self, embedding: nn.Module, core: Core, dropout: Share = 0.0) -> None:
@@ -23,7 +26,12 @@ class Encoder(Part):
         self.embedding, self.core, self.dropout = embedding, core, nn.Dropout(dropout)
 
     def forward(self, source: Tensor, mask: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B S W"]:
-        """What it makes of every place of the source."""
+        """The encoded source, (B, S, W).
+
+        Args:
+            source: ids (B, S) or vectors (B, S, D).
+            mask: which source positions are present, (B, S); None: all.
+        """
         x = self.dropout(self.embedding(source))
         return self.dropout(self.core(x, self.core.start(x), mask)[0])
 
@@ -73,7 +81,7 @@ class SequenceModel(Part):
         if tied:
             if not isinstance(embedding, nn.Embedding) or embedding.weight.shape != head.weight.shape:
                 raise ConfigError(
-                    f"model.tied needs ends of one shape, they are {_shape(embedding)} and {_shape(head)}",
+                    f"model.tied needs embedding and head of one shape, not {_shape(embedding)} and {_shape(head)}",
                     hint="leave core.input_width out, so that it is core.width, or set model.tied=false",
                 )
             embedding.weight = head.weight
@@ -83,11 +91,17 @@ class SequenceModel(Part):
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
+        """The device of the weights."""
         return next(self.parameters()).device
 
     def start(self, inputs: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
-        """The state before the first input, for as many rows as `inputs` has; a source is read here, once."""
+        """The state before the first input, for as many rows as `inputs` has; the source is encoded here, once.
+
+        Args:
+            inputs: ids (B, T) or vectors (B, T, D).
+            source: ids (B, S) or vectors (B, S, D), for a core that needs a source.
+            source_mask: which source positions are present, (B, S); None: all.
+        """
         if self.encoder is not None and source is not None:
             source = self.encoder(source, source_mask)
         return self.core.start(self.embedding(inputs[:, :1]), source, source_mask)
@@ -95,7 +109,13 @@ class SequenceModel(Part):
     def hidden_states(
         self, inputs: Tensor, state: CoreState, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], CoreState]:
-        """What the core makes of the inputs, before the head."""
+        """The outputs of the core, before the head, and the next state.
+
+        Args:
+            inputs: ids (B, T) or vectors (B, T, D).
+            state: as `start` or the last call returned it.
+            mask: which positions are present, (B, T); None: all.
+        """
         x = self.dropout(self.tap("inputs", self.embedding(inputs)))
         y, state = self.core(x, state, mask)
         return self.dropout(y), state
@@ -103,19 +123,32 @@ class SequenceModel(Part):
     def forward(
         self, inputs: Tensor, state: CoreState, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T V"], CoreState]:
-        """Predictions at every position, and the next state."""
+        """Predictions at every position (logits, or means of numbers), and the next state.
+
+        Args:
+            inputs: ids (B, T) or vectors (B, T, D).
+            state: as `start` or the last call returned it.
+            mask: which positions are present, (B, T); None: all.
+        """
         y, state = self.hidden_states(inputs, state, mask)
         return self.head(y), state
 
     def loss(self, batch: Batch, state: CoreState | None = None) -> tuple[Float[Tensor, ""], CoreState]:
-        """The mean loss over the positions that count, in nats, and the next state."""
-        y, state = self.read(batch, state)
+        """The mean loss over the positions of the loss mask, in nats, and the next state."""
+        y, state = self.hidden_states_of(batch, state)
         return self.head.loss(y, batch.targets, batch.loss_mask), state
 
-    def read(self, batch: Batch, state: CoreState | None = None) -> tuple[Float[Tensor, "B T W"], CoreState]:
-        """What the core makes of a batch, and the next state.
+    def hidden_states_of(
+        self, batch: Batch, state: CoreState | None = None
+    ) -> tuple[Float[Tensor, "B T W"], CoreState]:
+        """The outputs of the core for a batch, before the head, and the next state.
 
-        A state behind which the batch does not fit is left for an empty one.
+        Args:
+            batch: inputs (B, T), with their mask and source.
+            state: carried from the batch before; None, or one with too little room left, begins anew.
+
+        Returns:
+            Hidden states (B, T, W), and the next state.
         """
         remaining = None if state is None else self.core.remaining(state)
         if state is None or (remaining is not None and remaining < batch.inputs.shape[1]):

@@ -1,4 +1,4 @@
-"""Attention without a recurrence."""
+"""Transformers: decoders, encoders, and decoders that attend to a source."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from unspool.errors import DataError
 from unspool.nn.attention import CrossAttention, MultiHead
-from unspool.nn.blocks import Block, FeedForward, FeedForwardName, NormName, Sight, make_norm
+from unspool.nn.blocks import AttentionContext, Block, FeedForward, FeedForwardName, NormName, make_norm
 from unspool.nn.cache import read, whole
 from unspool.nn.core import Core, cores, needed
 from unspool.nn.part import CoreState
@@ -19,7 +19,7 @@ class Transformer(Core):
     """A stack of attention and feed-forward blocks (Vaswani et al. 2017, arXiv:1706.03762).
 
     What happens at the end of the context depends on `positions`. Where only distances matter ("rotary", "alibi",
-    "none") the context slides and the text may go on for ever, each layer attending to the last `context` tokens, as
+    "none") the context slides and the text may have any length, each layer attending to the last `context` tokens, as
     Transformer-XL carries its memory (Dai et al. 2019, arXiv:1901.02860). "learned" and "sinusoidal" positions end
     there: reading more is a DataError, and generation then goes on by reading the last half anew.
 
@@ -49,7 +49,8 @@ class Transformer(Core):
         zero_outputs: whether output matrices begin with zeros, so that a block adds nothing at first.
         causal: whether a token sees only those before it; false makes an encoder, which remembers nothing between
             readings.
-        looks: whether every block also attends to a source, whose keys and values are computed once, into the state.
+        cross_attention: whether every block also attends to a source, whose keys and values are computed once and kept
+            in the state.
         source_width: the size of the source's vectors; 0: the encoder's.
     """
 
@@ -104,7 +105,7 @@ class Transformer(Core):
         self._begin(zero_outputs)
 
     def _begin(self, zero_outputs: bool) -> None:
-        """Weights that keep what flows through the layers at its size (GPT-2), or layers that begin as nothing."""
+        """Initialize so that activations keep their scale over the layers (GPT-2), or outputs with zeros."""
         for block in self._stack():
             readers, outputs = [block.attention.read, block.feed_forward.up], [block.attention.output]
             outputs.append(block.feed_forward.down)
@@ -122,7 +123,7 @@ class Transformer(Core):
     def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
         """How many tokens each row has read (none), then the keys and values of each layer (none).
 
-        Who looks at a source has a last part: what of it is present, and each layer's keys and values of it.
+        With cross-attention there is a last part: the source's mask, and each layer's keys and values of it.
         """
         length = like.new_zeros(like.shape[0], dtype=torch.long)
         state = length, *(block.attention.start(like) for block in self._stack())
@@ -136,30 +137,34 @@ class Transformer(Core):
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], CoreState]:
-        """Layer upon layer. Errors: DataError where there are more tokens than positions."""
+        """Run all blocks.
+
+        Raises:
+            DataError: where there would be more tokens than positions.
+        """
         if mask is not None and bool(mask.all()):
             mask = None
         length, *caches = state[: 1 + len(self.layers)]
-        seen = state[1 + len(self.layers) :]  # the source, where there is one
+        source = state[1 + len(self.layers) :]  # empty without cross-attention
         slots, capacity = caches[0][0].shape[2], min(self.context, self.window)
-        reading = read(length, slots, x.shape[1], mask, capacity=capacity, window=self.window, causal=self.causal)
-        self._check(reading.length)
-        x = self.dropout(self.positions.add(self.enter(x) * self.scale, reading.positions))
-        sight = Sight(
-            reading,
-            self.positions.turns(reading.positions, like=x),
-            self.positions.bias(reading.positions, reading.keys, like=x),
-            whole(seen[0][0], x.shape[1]) if seen else None,
+        step = read(length, slots, x.shape[1], mask, capacity=capacity, window=self.window, causal=self.causal)
+        self._check(step.length)
+        x = self.dropout(self.positions.add(self.enter(x) * self.scale, step.positions))
+        context = AttentionContext(
+            step,
+            self.positions.rotation(step.positions, like=x),
+            self.positions.bias(step.positions, step.keys, like=x),
+            whole(source[0][0], x.shape[1]) if source else None,
         )
         after = []
         for number, (block, cache) in enumerate(zip(self._stack(), caches, strict=True), start=1):
-            x, kept = block(x, cache, sight, seen[0][number] if seen else ())
+            x, kept = block(x, cache, context, source[0][number] if source else ())
             after.append(kept)
         x = self.norm(x) if mask is None else self.norm(x) * mask.unsqueeze(-1)
-        return x, (reading.length, *after, *seen) if self.causal else state
+        return x, (step.length, *after, *source) if self.causal else state
 
     def remaining(self, state: CoreState) -> int | None:
-        """What is left of `max_length` for the row that has read the most."""
+        """`max_length` less the tokens of the row that has read the most; None without a limit."""
         return None if self.max_length is None else self.max_length - int(state[0].max())
 
     def _check(self, length: Tensor) -> None:
@@ -167,8 +172,8 @@ class Transformer(Core):
             return
         raise DataError(
             f"this model reads at most {self.max_length} tokens; this would be {int(length.max())}",
-            hint="read less at a time from an empty state, train with a longer core.context, or with "
-            'core.positions="rotary", which slides along',
+            hint="read less at a time from an empty state, or train with a longer core.context or with "
+            'core.positions="rotary", whose context slides',
         )
 
     def _stack(self) -> list[Block]:

@@ -1,4 +1,4 @@
-"""The naive way to see the past: all of it in one vector."""
+"""A feed-forward network over a sliding window."""
 
 from itertools import pairwise
 
@@ -14,12 +14,12 @@ from unspool.schema import Count, Natural
 
 @cores.register("window-mlp")
 class WindowMLP(Core):
-    """A feed-forward network over the last inputs, side by side in one vector.
+    """A feed-forward network over the last inputs, concatenated into one vector.
 
     y[t] = W_n relu(... relu(W_1 [x[t - window + 1]; ...; x[t]]))
 
-    The neural language model of Bengio et al. 2003, and the lecture's baseline: it needs a weight for every place, and
-    sees nothing further back. Before the first input there are zeros.
+    The neural language model of Bengio et al. 2003, and the lecture's baseline: it has weights for every
+    position of the window, and no access to anything before it. Before the first input there are zeros.
 
     Args:
         width: the size of the output.
@@ -39,13 +39,13 @@ class WindowMLP(Core):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
 
     def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
-        """The last inputs: zeros."""
+        """The last inputs, (B, window - 1, D): zeros."""
         return (like.new_zeros(like.shape[0], self.window - 1, self.input_width),)
 
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], CoreState]:
-        """What the network makes of each window, and the last inputs."""
+        """The output for each window, (B, T, W), and the last inputs."""
         places = None if mask is None else order(mask)
         packed = x if places is None else pack(x, places)
         every = torch.cat([state[0], packed.to(state[0].dtype)], dim=1)  # (B, window - 1 + T, D)

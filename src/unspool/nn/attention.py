@@ -1,4 +1,4 @@
-"""Looking: from one state at a source, and from every token at those before it."""
+"""Attention: over a source from one state, and multi-head self-attention and cross-attention."""
 
 from contextlib import nullcontext
 from typing import Literal
@@ -20,7 +20,11 @@ AttentionName = Literal["additive", "dot", "general"]
 def masked_softmax(
     scores: Float[Tensor, "*B C"], visible: Bool[Tensor, "*#B C"] | None = None
 ) -> Float[Tensor, "*B C"]:
-    """The softmax over what is visible; zeros where nothing is, never NaN.
+    """Softmax over the visible positions; a row in which nothing is visible gives zeros, not NaN.
+
+    Args:
+        scores: (..., C).
+        visible: (..., C), true where attention is allowed; None: everywhere.
 
     >>> masked_softmax(torch.zeros(2, 2), torch.tensor([[True, True], [False, False]])).tolist()
     [[0.5, 0.5], [0.0, 0.0]]
@@ -31,11 +35,15 @@ def masked_softmax(
 
 
 class Attention(Part):
-    """One look at a source: a query gives the mean of what there is to see, weighted by how well it fits.
+    """Single-query attention over a source: the mean of the source vectors, weighted by their scores.
 
-    weights = softmax(score(query, source))      seen = sum over S of weights * source
+    weights = softmax(score(query, source))      context = sum over S of weights * source
 
-    What does not depend on the query, `keys`, is worked out once.
+    `keys` does not depend on the query and is computed once per source. The subclasses differ in `score`.
+
+    Args:
+        width: the size of the query.
+        source_width: the size of the source vectors.
     """
 
     attends_to_source = True
@@ -45,11 +53,11 @@ class Attention(Part):
         self.width, self.source_width = width, source_width
 
     def keys(self, source: Float[Tensor, "B S D"]) -> Float[Tensor, "B S H"]:
-        """What the scores need to know of the source."""
+        """The projection of the source that the scores compare with; here the source itself."""
         return source
 
     def score(self, query: Float[Tensor, "B H"], keys: Float[Tensor, "B S H"]) -> Float[Tensor, "B S"]:
-        """How well each place of the source fits; here the dot product (Luong et al. 2015, arXiv:1508.04025).
+        """The score of each source position; here the dot product (Luong et al. 2015, arXiv:1508.04025).
 
         score = query . source
         """
@@ -62,7 +70,7 @@ class Attention(Part):
         keys: Float[Tensor, "B S H"],
         mask: Bool[Tensor, "B S"],
     ) -> Float[Tensor, "B D"]:
-        """What is seen; zeros where there is nothing to look at."""
+        """The context vector; zeros for rows whose source is empty. Taps "scores" and "weights", (B, S)."""
         scores = self.tap("scores", self.score(query, keys))
         weights = self.tap("weights", masked_softmax(scores, mask))
         return torch.einsum("bs,bsd->bd", weights.to(source.dtype), source)
@@ -79,7 +87,7 @@ class Dot(Attention):
         if width != source_width:
             raise ConfigError(
                 f"dot attention compares {width} numbers of the state with {source_width} of the source",
-                hint='make the widths equal, or look with "general"',
+                hint='make the widths equal, or set core.attention="general"',
             )
 
 
@@ -99,7 +107,7 @@ class General(Attention):
 
 
 class Additive(Attention):
-    """A small network judges the fit (Bahdanau et al. 2015, arXiv:1409.0473).
+    """The score is a small feed-forward network (Bahdanau et al. 2015, arXiv:1409.0473).
 
     score = v . tanh(W query + U source)
     """
@@ -115,12 +123,17 @@ class Additive(Attention):
         return self.key(source)
 
     def score(self, query: Float[Tensor, "B H"], keys: Float[Tensor, "B S H"]) -> Float[Tensor, "B S"]:
-        """What the small network says of each place."""
+        """The output of the scoring network for each source position."""
         return self.judge(torch.tanh(self.query(query).unsqueeze(1) + keys)).squeeze(-1)
 
 
 def build_attention(name: AttentionName, width: Count, source_width: Count) -> Attention:
-    """The way to look of that name.
+    """Build the attention of that name.
+
+    Args:
+        name: "additive", "dot" or "general".
+        width: the size of the query.
+        source_width: the size of the source vectors.
 
     >>> build_attention("general", 4, 6).keys(torch.zeros(1, 2, 6)).shape
     torch.Size([1, 2, 4])
@@ -129,7 +142,17 @@ def build_attention(name: AttentionName, width: Count, source_width: Count) -> A
 
 
 class Heads(Part):
-    """Several heads that compare queries with keys; `kv_heads` says how many pairs of keys and values they share."""
+    """Multi-head scaled dot-product attention, the common part of `MultiHead` and `CrossAttention`.
+
+    Args:
+        width: the model width D, divided among the heads.
+        heads: the number of query heads.
+        kv_heads: the number of key and value heads, fewer than `heads` for grouped-query attention; 0: as many.
+        dropout: on the attention weights.
+
+    Raises:
+        ConfigError: where the heads do not divide the width, or the key heads do not divide the heads.
+    """
 
     def __init__(self, width: Count, heads: Count, kv_heads: Natural = 0, dropout: Share = 0.0) -> None:
         super().__init__()
@@ -143,26 +166,26 @@ class Heads(Part):
         self.heads, self.kv_heads, self.head_width, self.dropout = heads, kv_heads, width // heads, dropout
 
     def cut(self, x: Float[Tensor, "B T _"]) -> Float[Tensor, "B _ T D"]:
-        """What a layer gives, head by head."""
+        """Split (B, T, K * D) into heads: (B, K, T, D)."""
         return x.unflatten(-1, (-1, self.head_width)).transpose(1, 2)
 
-    def attend(self, q: Tensor, keys: Tensor, values: Tensor, reading: CacheStep, bias: Tensor | None = None) -> Tensor:
-        """What every token sees, (B, T, D): by the kernel, or by the formula where somebody watches."""
+    def attend(self, q: Tensor, keys: Tensor, values: Tensor, step: CacheStep, bias: Tensor | None = None) -> Tensor:
+        """The attention output, (B, T, D): by the fused kernel, or by the formula while a watcher is attached."""
         way = self.fast if self.watcher is None else self.plain
-        return way(q, keys, values, reading, bias).transpose(1, 2).flatten(2)
+        return way(q, keys, values, step, bias).transpose(1, 2).flatten(2)
 
-    def plain(self, q: Tensor, keys: Tensor, values: Tensor, reading: CacheStep, bias: Tensor | None) -> Tensor:
-        """The formula, for those who watch: taps "scores" and "weights", (B, K, T, C)."""
+    def plain(self, q: Tensor, keys: Tensor, values: Tensor, step: CacheStep, bias: Tensor | None) -> Tensor:
+        """The formula step by step, for watchers: taps "scores" and "weights", (B, K, T, C)."""
         keys, values = (kv.repeat_interleave(self.heads // self.kv_heads, dim=1) for kv in (keys, values))
         scores = q @ keys.mT * self.head_width**-0.5
         scores = self.tap("scores", scores if bias is None else scores + bias)
-        weights = self.tap("weights", masked_softmax(scores, reading.attention_mask()))
+        weights = self.tap("weights", masked_softmax(scores, step.attention_mask()))
         return F.dropout(weights, self.dropout, self.training) @ values
 
-    def fast(self, q: Tensor, keys: Tensor, values: Tensor, reading: CacheStep, bias: Tensor | None) -> Tensor:
-        """The same in one kernel; in float32 on a CPU, where the bfloat16 kernel is slow."""
-        attn_mask = reading.visible if bias is None else reading.attention_mask()
-        blind = None if reading.visible is None else ~reading.visible.any(dim=-1, keepdim=True)  # (B, 1, T, 1)
+    def fast(self, q: Tensor, keys: Tensor, values: Tensor, step: CacheStep, bias: Tensor | None) -> Tensor:
+        """The same by `scaled_dot_product_attention`; in float32 on a CPU, where the bfloat16 kernel is slow."""
+        attn_mask = step.visible if bias is None else step.attention_mask()
+        blind = None if step.visible is None else ~step.visible.any(dim=-1, keepdim=True)  # (B, 1, T, 1)
         if attn_mask is not None and blind is not None:
             attn_mask = attn_mask | blind  # kernels differ in what they make of a row that sees nothing
         if bias is not None:
@@ -175,20 +198,28 @@ class Heads(Part):
                 values,
                 attn_mask=attn_mask,
                 dropout_p=self.dropout if self.training else 0.0,
-                is_causal=attn_mask is None and reading.causal,
+                is_causal=attn_mask is None and step.causal,
                 enable_gqa=self.kv_heads < self.heads,
             )
         return seen if blind is None else seen.masked_fill(blind, 0)
 
 
 class MultiHead(Heads):
-    """Every token looks at those before it and at itself, with several heads (Vaswani et al. 2017, arXiv:1706.03762).
+    """Multi-head self-attention with a key-value cache (Vaswani et al. 2017, arXiv:1706.03762).
 
     [q; k; v] = W x      weights = softmax(q k / sqrt(D / heads))      y = W_o (weights v)
 
-    The state is keys and values (see `unspool.nn.cache`). With fewer `kv_heads` several heads share keys and values
-    (Shazeer 2019, arXiv:1911.02150; Ainslie et al. 2023, arXiv:2305.13245). `query_key_norm` keeps the scores in bounds
-    (Henry et al. 2020, arXiv:2010.04245).
+    The state is the cached keys and values (see `unspool.nn.cache`).
+
+    Args:
+        width: the model width D.
+        heads: the number of query heads.
+        kv_heads: the number of key and value heads; fewer than `heads` is grouped-query attention (Shazeer 2019,
+            arXiv:1911.02150; Ainslie et al. 2023, arXiv:2305.13245); 0: as many.
+        bias: whether the linear layers have biases.
+        query_key_norm: whether queries and keys are RMS-normalized, which bounds the scores (Henry et al. 2020,
+            arXiv:2010.04245).
+        dropout: on the attention weights.
     """
 
     def __init__(
@@ -207,35 +238,35 @@ class MultiHead(Heads):
         self.key_norm = nn.RMSNorm(self.head_width, eps=1e-6) if query_key_norm else None
 
     def start(self, like: Tensor) -> CoreState:
-        """Keys and values of nothing."""
+        """The empty cache: keys and values, (B, K, 0, D) each."""
         return (like.new_zeros(like.shape[0], self.kv_heads, 0, self.head_width),) * 2
 
     def forward(
         self,
         x: Float[Tensor, "B T D"],
         state: CoreState,
-        reading: CacheStep,
-        turns: Rotation | None = None,
+        step: CacheStep,
+        rotation: Rotation | None = None,
         bias: Float[Tensor, "#B K T C"] | None = None,
     ) -> tuple[Float[Tensor, "B T D"], CoreState]:
-        """What every token sees, and the keys and values to keep."""
+        """The attention output (B, T, D) and the updated cache."""
         heads = self.cut(self.read(x)).to(state[0].dtype)
         q, k, v = heads.split([self.heads, self.kv_heads, self.kv_heads], dim=1)  # each (B, K, T, D)
         if self.query_norm is not None and self.key_norm is not None:
             q, k = self.query_norm(q), self.key_norm(k)
-        if turns is not None:
-            q, k = rotate(q, turns), rotate(k, turns)
-        keys, kept_keys = reading.extend(state[0], k)
-        values, kept_values = reading.extend(state[1], v)
-        return self.output(self.attend(q, keys, values, reading, bias)), (kept_keys, kept_values)
+        if rotation is not None:
+            q, k = rotate(q, rotation), rotate(k, rotation)
+        keys, kept_keys = step.extend(state[0], k)
+        values, kept_values = step.extend(state[1], v)
+        return self.output(self.attend(q, keys, values, step, bias)), (kept_keys, kept_values)
 
 
 class CrossAttention(Heads):
-    """Every token looks at a source, with several heads (Vaswani et al. 2017, arXiv:1706.03762).
+    """Multi-head attention from every token to a source (Vaswani et al. 2017, arXiv:1706.03762).
 
     q = W x      [k; v] = U source      weights = softmax(q k / sqrt(D / heads))      y = W_o (weights v)
 
-    Keys and values do not depend on the tokens: they are worked out once, by `keys`, and are a part of the state.
+    Keys and values do not depend on the tokens: `keys` computes them once, and they are part of the state.
     """
 
     attends_to_source = True
@@ -252,7 +283,7 @@ class CrossAttention(Heads):
         """Keys and values of the source, (B, K, S, D) each."""
         return self.cut(self.read(source)).chunk(2, dim=1)
 
-    def forward(self, x: Float[Tensor, "B T D"], state: CoreState, reading: CacheStep) -> Float[Tensor, "B T D"]:
-        """What every token sees; zeros through `output` where there is nothing to look at."""
+    def forward(self, x: Float[Tensor, "B T D"], state: CoreState, step: CacheStep) -> Float[Tensor, "B T D"]:
+        """The attention output (B, T, D); a row whose source is empty gets `output` of zeros."""
         keys, values = state
-        return self.output(self.attend(self.cut(self.query(x)).to(keys.dtype), keys, values, reading))
+        return self.output(self.attend(self.cut(self.query(x)).to(keys.dtype), keys, values, step))

@@ -1,4 +1,4 @@
-"""What a deep model is stacked from: norms, feed-forward nets, and the block that adds to what it is given."""
+"""Normalization, feed-forward networks, and the residual block of transformers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +22,12 @@ FeedForwardName = Literal["gelu", "gelu-tanh", "relu", "relu-squared", "swiglu"]
 def make_norm(name: NormName, width: int, bias: bool = False, epsilon: float = 1e-5) -> nn.Module:
     """LayerNorm (Ba et al. 2016, arXiv:1607.06450) or RMSNorm (Zhang & Sennrich 2019, arXiv:1910.07467).
 
+    Args:
+        name: "layer" or "rms".
+        width: the size of the normalized vectors.
+        bias: whether LayerNorm has one; RMSNorm never has.
+        epsilon: added to the variance before its root is taken.
+
     >>> make_norm("rms", 4).weight.shape
     torch.Size([4])
     """
@@ -41,11 +47,15 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class FeedForward(Part):
-    """Thinks about every token by itself.
+    """A position-wise feed-forward network.
 
     y = W_down g(W_up x)      "swiglu": y = W_down (silu(W_gate x) * W_up x)  (Shazeer 2020, arXiv:2002.05202)
 
-    `inner` is 4 times the width when it is 0, and 8/3 times for "swiglu", which has a third matrix.
+    Args:
+        width: the size of the vectors that go in and come out.
+        kind: the activation g, or "swiglu".
+        inner: the size of the hidden layer; 0: 4 times the width, 8/3 times for "swiglu", which has a third matrix.
+        bias: whether the linear layers have biases.
     """
 
     def __init__(self, width: Count, kind: FeedForwardName = "gelu", inner: Natural = 0, bias: bool = False) -> None:
@@ -57,7 +67,7 @@ class FeedForward(Part):
         self.down = nn.Linear(inner, width, bias=bias)
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
-        """What it makes of each token."""
+        """The network applied at every position. Taps "neurons"."""
         if not self.gated:
             return self.down(self.tap("neurons", self.activation(self.up(x))))
         gate, up = self.up(x).chunk(2, dim=-1)
@@ -65,22 +75,22 @@ class FeedForward(Part):
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What attention needs to know of a reading, the same for every layer."""
+class AttentionContext:
+    """What the attention of every layer needs: cache step, rotation, score bias and source mask, computed once."""
 
-    reading: CacheStep
-    turns: Rotation | None = None
+    step: CacheStep
+    rotation: Rotation | None = None
     bias: Tensor | None = None  # (B, K, T, C)
-    source: CacheStep | None = None  # where there is something else to look at
+    source: CacheStep | None = None  # for cross-attention
 
 
 class Block(Part):
-    """Looks, then thinks, and adds both to what it was given.
+    """A residual block: attention, then a feed-forward network (Vaswani et al. 2017, arXiv:1706.03762).
 
     x' = x + attention(norm(x))      y = x' + feed_forward(norm(x'))          (pre-norm)
     x' = norm(x + attention(x))      y = norm(x' + feed_forward(x'))          (post-norm, as in 2017)
 
-    With `across` it looks at a source in between, in the same manner.
+    With `across` there is cross-attention to a source between the two, with a norm and a residual connection too.
     """
 
     def __init__(
@@ -103,20 +113,22 @@ class Block(Part):
             self.across_norm = make_norm(norm, width, bias, epsilon)
 
     def forward(
-        self, x: Float[Tensor, "B T D"], state: CoreState, sight: Sight, source: CoreState = ()
+        self, x: Float[Tensor, "B T D"], state: CoreState, context: AttentionContext, source: CoreState = ()
     ) -> tuple[Float[Tensor, "B T D"], CoreState]:
-        """What it makes of the tokens, and the keys and values to keep; `source` is those of the source."""
-        look = partial(self.attention, state=state, reading=sight.reading, turns=sight.turns, bias=sight.bias)
+        """The output (B, T, D) and the updated cache; `source` holds the keys and values of the source."""
+        attention = partial(
+            self.attention, state=state, step=context.step, rotation=context.rotation, bias=context.bias
+        )
         if self.post_norm:
-            seen, kept = look(x)
+            seen, kept = attention(x)
             x = self.attention_norm(x + self.dropout(seen))
             if self.across is not None:
-                x = self.across_norm(x + self.dropout(self.across(x, source, sight.source)))
+                x = self.across_norm(x + self.dropout(self.across(x, source, context.source)))
             x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         else:
-            seen, kept = look(self.attention_norm(x))
+            seen, kept = attention(self.attention_norm(x))
             x = x + self.dropout(seen)
             if self.across is not None:
-                x = x + self.dropout(self.across(self.across_norm(x), source, sight.source))
+                x = x + self.dropout(self.across(self.across_norm(x), source, context.source))
             x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
         return self.tap("hidden", x), kept

@@ -1,6 +1,6 @@
-"""Keys and values as state: who sees whom, and which slot keeps what.
+"""The key-value cache of attention: visibility masks, and which slot holds which token.
 
-Axes besides those of `unspool.batch`:  K heads   C what there is to look at
+Axes besides those of `unspool.batch`:  K heads   C cached and new tokens
 """
 
 from dataclasses import dataclass
@@ -13,37 +13,35 @@ from torch import Tensor
 from unspool.nn.kernels.pack import order
 
 ROUND = 64
-"""Only so many slots as are in use are looked at, in steps of this many."""
+"""Attention reads only the slots in use, rounded up to a multiple of this."""
 
 
 @dataclass(frozen=True)
 class CacheStep:
-    """T tokens read after those that a cache holds; worked out once, the same for every layer.
+    """How T new tokens are added to a cache: positions, mask and slots, computed once and shared by all layers.
 
     The cache is keys and values, (B, K, slots, D) each, and a length (B,): how many tokens each row has read. Token p
-    stands in slot p modulo `capacity`, so a full cache forgets the oldest, and the length says what every slot holds.
-    Padding takes no slot. A cache has no slots at the start, as many as tokens after the first reading (training makes
-    no more), and all of them ever after. Where no gradient is wanted a single token is written in place: who wants to
-    come back to a state takes a copy, `fork`.
+    is in slot p modulo `capacity`, so a full cache overwrites its oldest token, and the length says what every slot
+    holds. Padding takes no slot. A cache has no slots at the start, as many as tokens after the first call (training
+    makes only one), and `capacity` slots from then on. Without gradients a single token is written in place: take a
+    copy with `fork` of a state that is needed again.
     """
 
-    length: Int[Tensor, " B"]  # how many tokens each row has read when this is done
-    positions: Int[Tensor, "#B T"]  # how many came before each
-    keys: Int[Tensor, "#B C"]  # the positions of what there is to look at
-    visible: Bool[Tensor, "#B 1 T C"] | None  # who sees whom; None: all see all, or all that came before
+    length: Int[Tensor, " B"]  # how many tokens each row has read after this step
+    positions: Int[Tensor, "#B T"]  # how many tokens of the row came before each
+    keys: Int[Tensor, "#B C"]  # the positions of the keys
+    visible: Bool[Tensor, "#B 1 T C"] | None  # the attention mask; None: everything, or all earlier tokens if causal
     causal: bool
     capacity: int
-    is_empty: bool  # nothing was read before
-    slot: Int[Tensor, "B 1"] | None = None  # where a single token goes
-    moves: Bool[Tensor, "B 1"] | None = None  # whether that token is there at all
-    retained: Int[Tensor, "B _"] | None = (
-        None  # for every slot which of the old slots and new tokens it keeps; -1: none
-    )
+    is_empty: bool  # the cache held nothing before this step
+    slot: Int[Tensor, "B 1"] | None = None  # the slot that a single token is written to
+    moves: Bool[Tensor, "B 1"] | None = None  # whether that token is present (not padding)
+    retained: Int[Tensor, "B _"] | None = None  # for each slot the index into old slots and new tokens; -1: none
 
     def extend(
         self, old: Float[Tensor, "B K _ D"], new: Float[Tensor, "B K T D"]
     ) -> tuple[Float[Tensor, "B K C D"], Float[Tensor, "B K _ D"]]:
-        """What there is to look at, and what is kept for the next reading."""
+        """The keys (or values) to attend to, and those to keep in the cache."""
         if not self.is_empty and old.shape[2] < self.capacity:
             old = F.pad(old, (0, 0, 0, self.capacity - old.shape[2]))  # nothing has wrapped around yet
         if self.slot is not None:
@@ -57,14 +55,14 @@ class CacheStep:
         return seen, retained.masked_fill(index < 0, 0)
 
     def _write(self, old: Tensor, new: Tensor) -> Tensor:
-        """Put one token into its slot; whoever was there is out of sight."""
+        """Write one token into its slot, over the token that has left the window."""
         index = self.slot[:, None, :, None].expand_as(new)  # type: ignore[index]
         if self.moves is not None:
             new = torch.where(self.moves[:, None, :, None], new, old.gather(2, index))
         return old.scatter(2, index, new) if torch.is_grad_enabled() else old.scatter_(2, index, new)
 
     def attention_mask(self) -> Bool[Tensor, "#B 1 T C"] | None:
-        """Who sees whom, written out; None where all see all."""
+        """The boolean attention mask written out; None where every token attends to every other."""
         if self.visible is not None or not self.causal:
             return self.visible
         return (self.keys.unsqueeze(1) <= self.positions.unsqueeze(2)).unsqueeze(1)
@@ -80,10 +78,17 @@ def read(
     window: int | None = None,
     causal: bool = True,
 ) -> CacheStep:
-    """How to read so many tokens with a cache that has so many slots now.
+    """Plan how `time` new tokens are added to a cache.
 
-    Each token sees the last `window` ones, itself among them; without a window all that the cache holds. A reading that
-    is not causal sees both sides and keeps nothing.
+    Args:
+        length: how many tokens each row has read, (B,).
+        slots: how many slots the cache has now.
+        time: T, the number of new tokens.
+        mask: which of them are present, (B, T); None: all.
+        capacity: how many slots a full cache has.
+        window: how many tokens each token attends to, itself included; None: as many as the cache holds.
+        causal: whether a token attends only to itself and earlier tokens; false attends to both sides and caches
+            nothing.
 
     >>> read(torch.tensor([0]), 0, 3, capacity=8).positions.tolist()
     [[0, 1, 2]]
@@ -111,7 +116,11 @@ def read(
 
 
 def whole(mask: Bool[Tensor, "B S"], time: int) -> CacheStep:
-    """How that many tokens look at a source: each sees all that is present, and nothing is kept.
+    """Plan the cross-attention of `time` tokens to a source: each attends to all present positions, nothing is cached.
+
+    Args:
+        mask: which source positions are present, (B, S).
+        time: T, the number of tokens.
 
     >>> whole(torch.tensor([[True, False]]), 3).attention_mask().shape
     torch.Size([1, 1, 3, 2])
@@ -129,14 +138,14 @@ def _held(length: Tensor, slots: int) -> Tensor:
 
 
 def _in_use(length: Tensor, capacity: int) -> int:
-    """How many slots are worth looking at; a graph that is being recorded cannot depend on it."""
+    """How many slots to attend to; while compiling all of them, as a graph cannot depend on values."""
     if torch.compiler.is_compiling():
         return capacity
     return min(capacity, ROUND * (1 + int(length.max()) // ROUND))
 
 
 def _visible(positions: Tensor, keys: Tensor, there: Tensor, mask: Tensor | None, window: int, causal: bool) -> Tensor:
-    """Who sees whom, (B, 1, T, C): what is there, near enough and, where causal, not later."""
+    """The attention mask, (B, 1, T, C): keys that are present, within the window and, if causal, not later."""
     distance = positions.unsqueeze(2) - keys.unsqueeze(1)  # (B, T, C)
     near = (distance < window) & ((distance >= 0) if causal else (distance > -window))
     near = near & there.unsqueeze(1)
@@ -144,11 +153,11 @@ def _visible(positions: Tensor, keys: Tensor, there: Tensor, mask: Tensor | None
 
 
 def _kept(length: Tensor, after: Tensor, slots: int, time: int, mask: Tensor | None, capacity: int) -> Tensor:
-    """For every slot the index, among old slots and new tokens, of what it keeps; -1 for nothing."""
+    """For every slot the index, among old slots and new tokens, of the token it keeps; -1 for none."""
     old = capacity if slots else 0
     held = _held(after, capacity if slots else min(time, capacity))
     number = (held - length.unsqueeze(1)).clamp(0, time - 1)  # which of the new tokens
-    if mask is not None:  # the n-th of those that are there
+    if mask is not None:  # the n-th present one
         number = order(mask).gather(1, number)
     same = torch.arange(held.shape[1], device=held.device).expand_as(held)
     return torch.where(held < 0, -1, torch.where(held < length.unsqueeze(1), same, old + number))

@@ -1,4 +1,4 @@
-"""The contract of one tick."""
+"""The interface of recurrent cells: one time step."""
 
 from typing import ClassVar
 
@@ -11,10 +11,15 @@ from unspool.schema import Count
 
 
 class Cell(Part):
-    """One tick: an input and a state give the next state; the output is the state's first tensor.
+    """One time step of a recurrence: an input and a state give the next state, whose first tensor is the output.
 
-    A cell states its weights, how it reads an input (`read`, done for all time steps at once) and how it moves on
-    (`tick`). Everything else, from unrolling to plots, comes for free. A cell with a fast twin overrides `fused`.
+    A cell defines its weights, the input projection (`read`, computed for all time steps at once) and the time step
+    (`tick`). Unrolling, saving, generation and plots need nothing else. A cell with a faster equivalent of the loop
+    overrides `fused`.
+
+    Args:
+        input_size: the size of the input.
+        hidden_size: the size of the output.
 
     >>> import torch
     >>> cell = cells.build("cell", "gru", input_size=2, hidden_size=3)
@@ -25,30 +30,38 @@ class Cell(Part):
     """
 
     keeps: ClassVar[str] = ""
-    """The name of the gate that says what share of its memory it keeps, where it shows one."""
+    """The name of the tapped gate that gives the share of the memory that is kept; empty: there is none."""
     backwards: bool = False
-    """Whether it reads from the end, so that what it shows comes in that order."""
+    """Whether it runs from the end of the sequence, so that what it taps is in that order."""
 
     def __init__(self, input_size: Count, hidden_size: Count) -> None:
         super().__init__()
         self.input_size, self.hidden_size = input_size, hidden_size
 
     def start(self, like: Tensor) -> CoreState:
-        """The state before the first tick: zeros for as many rows as `like` has, on its device."""
+        """The state before the first time step: zeros, for as many rows as `like` has, on its device."""
         return (like.new_zeros(like.shape[0], self.hidden_size),)
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input says to the gates; it does not depend on the state, so all times are read at once."""
+        """The input projection; it does not depend on the state, so it is one product for all time steps."""
         raise NotImplementedError
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next state."""
+        """One time step.
+
+        Args:
+            read: the input projection of this time, (B, G).
+            state: the state before it.
+
+        Returns:
+            The next state, a tuple; its first tensor (B, hidden_size) is the output.
+        """
         raise NotImplementedError
 
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """All ticks in one kernel, equal to the loop over `tick`; None where there is no such kernel."""
+        """All time steps in one kernel, equal to the loop over `tick`; None where there is no such kernel."""
         return None
 
 

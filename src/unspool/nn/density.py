@@ -1,4 +1,4 @@
-"""A distribution over vectors of numbers: Gaussians, mixed."""
+"""Mixtures of Gaussians over vectors of numbers."""
 
 from math import log, pi
 from typing import NamedTuple
@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 FAR = 1e12
-"""So far from a mean every value is as unlikely as any other: more has squares and slopes that float32 cannot hold."""
+"""Distances from a mean are clamped to this: larger ones overflow float32 when squared."""
 
 
 class Density(NamedTuple):
-    """K Gaussians over `size` numbers, which are independent within each of them; `*B` are any axes.
+    """A mixture of K diagonal Gaussians over `size` numbers; `*B` are any leading axes.
 
     p(v) = sum_k weight_k prod_i normal(v_i; mean_ki, scale_ki)
 
@@ -28,17 +28,21 @@ class Density(NamedTuple):
     scales: Float[Tensor, "*B K size"]
 
     def log_probability(self, values: Float[Tensor, "*B size"]) -> Float[Tensor, " *B"]:
-        """The logarithm of the density there, in nats."""
+        """The log-density of some values, in nats."""
         off = (values.unsqueeze(-2) - self.means).clamp(-FAR, FAR) / self.scales
         each = -0.5 * off.square() - self.scales.log() - 0.5 * log(2 * pi)
         return (self.log_weights + each.sum(dim=-1)).logsumexp(dim=-1)
 
     def mean(self) -> Float[Tensor, "*B size"]:
-        """What is to be expected."""
+        """The expected values, (..., size)."""
         return (self.log_weights.exp().unsqueeze(-1) * self.means).sum(dim=-2)
 
     def draw(self, random: torch.Generator | None = None) -> Float[Tensor, "*B size"]:
-        """One vector of each distribution."""
+        """One sample of each distribution, (..., size).
+
+        Args:
+            random: the generator; None: torch's default one.
+        """
         flat = self.log_weights.exp().flatten(0, -2)
         chosen = torch.multinomial(flat, 1, generator=random).view(*self.log_weights.shape[:-1], 1, 1)
         chosen = chosen.expand(*chosen.shape[:-1], self.means.shape[-1])
@@ -47,7 +51,13 @@ class Density(NamedTuple):
         return mean + scale * noise
 
     def quantile(self, level: float) -> Float[Tensor, "*B size"]:
-        """The values below which a share `level` of each number's distribution lies, found by bisection.
+        """The quantiles of each number's marginal distribution, found by bisection.
+
+        Args:
+            level: between 0 and 1.
+
+        Returns:
+            (..., size).
 
         >>> one = Density(torch.zeros(1), torch.zeros(1, 1), torch.ones(1, 1))
         >>> round(float(one.quantile(0.95)), 3)

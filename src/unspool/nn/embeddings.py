@@ -1,4 +1,4 @@
-"""Embeddings: what turns ids or numbers into the vectors that a core reads."""
+"""Input embeddings: ids or numbers to the vectors that a core reads."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from unspool.batch import Domain, Tokens
 
 
 class OneHot(nn.Module):
-    """A token as a vector of zeros and a one."""
+    """One-hot encoding of token ids; no weights."""
 
     table: Tensor
 
@@ -18,12 +18,17 @@ class OneHot(nn.Module):
         self.register_buffer("table", torch.eye(size), persistent=False)
 
     def forward(self, ids: Tensor) -> Float[Tensor, "*B V"]:
-        """The rows of the unit matrix."""
+        """The rows of the identity matrix, (..., V)."""
         return F.embedding(ids, self.table)
 
 
 def embedding(kind: Domain, width: int, learned: bool = True) -> nn.Module:
-    """What turns a thing into a vector of that width: learned, or one-hot tokens, and numbers as they are.
+    """Build the input layer for a domain.
+
+    Args:
+        kind: what is read: `Tokens(V)` or `Vectors(size)`.
+        width: the size of the vectors that come out, where they are learned.
+        learned: an embedding table for tokens, a linear layer for numbers; false: one-hot tokens, numbers unchanged.
 
     >>> embedding(Tokens(5), 3).weight.shape
     torch.Size([5, 3])

@@ -1,4 +1,4 @@
-"""Heads: the last layer of a model and its loss, one for each domain."""
+"""Output heads: the last layer of a model and its loss, for tokens and for numbers."""
 
 import torch
 import torch.nn.functional as F
@@ -13,36 +13,44 @@ from unspool.nn.part import Part
 from unspool.schema import Count, Natural
 
 NARROWEST = 1e-4
-"""The least scale of a Gaussian: a value that is met exactly would be worth infinitely much otherwise."""
+"""The smallest scale of a Gaussian: without it the likelihood of an exact prediction is unbounded."""
 
 
 class Head(Part):
-    """The last layer and its loss.
+    """The output layer of a model and its loss.
 
-    `forward` gives the scores, `loss` the mean over the positions that count, in nats.
+    `forward` gives logits or means, `loss` the mean over the positions of the loss mask.
+
+    Args:
+        width: the size of the vectors that come in.
+        rows: the number of outputs: a row of the weight each.
     """
 
     predicts_distribution: bool = False
-    """Whether it says how sure it is of numbers, so that drawing them makes sense."""
+    """Whether it predicts a distribution over numbers with scales of its own, so that samples of it are meaningful."""
     measure: str = "nats"
-    """What the loss of a position is measured in."""
+    """The unit of the loss of a position."""
     smoothing: float = 0.0
-    """In training, so much of each target is spread over all of them."""
+    """Label smoothing: in training this much of each target is spread over all tokens."""
 
     def __init__(self, width: int, rows: int) -> None:
-        """Begin with weights as torch.nn.Linear's, a row for each score, and no bias."""
+        """Initialize the weight as torch.nn.Linear does, and the bias with zeros."""
         super().__init__()
         self.weight = nn.Parameter(torch.empty(rows, width))
         self.bias = nn.Parameter(torch.zeros(rows))
         nn.init.uniform_(self.weight, -(width**-0.5), width**-0.5)
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
-        """What the model predicts at every position: logits of tokens, the mean of numbers."""
+        """The prediction at every position: logits of tokens, or means of numbers."""
         raise NotImplementedError
 
     def density(self, y: Float[Tensor, "*B D"]) -> Density:
-        """How the numbers at every position are distributed. Errors: ConfigError where tokens are predicted."""
-        raise ConfigError("this model predicts tokens, which have no density", hint="predict numbers")
+        """The predicted distribution of the numbers at every position.
+
+        Raises:
+            ConfigError: for a head that predicts tokens.
+        """
+        raise ConfigError("this model predicts tokens, which have no density", hint="use its logits")
 
     def loss(
         self,
@@ -50,15 +58,15 @@ class Head(Part):
         targets: Tensor,
         loss_mask: Bool[Tensor, "B T"],
     ) -> Float[Tensor, ""]:
-        """The mean loss over the positions that count; zero when none does."""
+        """The mean loss over the positions of the loss mask; zero where there are none."""
         raise NotImplementedError
 
 
 class Categorical(Head):
-    """Which token comes next: scores are logits, the loss is the cross-entropy."""
+    """A categorical distribution over tokens; the loss is the cross-entropy."""
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
-        """Logits."""
+        """Logits, (..., V). Taps "logits"."""
         return self.tap("logits", F.linear(y, self.weight, self.bias))
 
     def loss(
@@ -67,7 +75,7 @@ class Categorical(Head):
         targets: Tensor,
         loss_mask: Bool[Tensor, "B T"],
     ) -> Float[Tensor, ""]:
-        """Cross-entropy in nats, summed in float32; in training with smoothed targets."""
+        """Mean cross-entropy in nats, summed in float32; with label smoothing in training mode."""
         if not bool(loss_mask.all()):
             y, targets = y[loss_mask], targets[loss_mask]
         y, targets, number = y.flatten(0, -2), targets.flatten(), max(1, targets.numel())
@@ -80,13 +88,18 @@ class Categorical(Head):
 def cross_entropy_without(
     logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"], excluded: Bool[Tensor, "N V"], smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
-    """The mean cross-entropy, in nats, of a softmax that leaves some tokens out.
+    """The mean cross-entropy, in nats, of a softmax from which some tokens are excluded.
+
+    An excluded token has no probability and gets no gradient, so nothing is learned against it.
 
     Args:
-        logits: of every token.
-        targets: the right tokens; none of them is excluded.
-        excluded: the tokens that take no part, so that nothing is learned against them.
-        smoothing: this much of each target is spread over the tokens that take part.
+        logits: the scores of all tokens, (N, V).
+        targets: the ids of the right tokens, (N,); none of them may be excluded.
+        excluded: true for the tokens to leave out of the softmax, (N, V).
+        smoothing: label smoothing over the tokens that are not excluded.
+
+    Returns:
+        A scalar; zero where N is 0.
 
     >>> logits = torch.zeros(1, 4)
     >>> round(float(cross_entropy_without(logits, torch.tensor([0]), torch.tensor([[False, False, True, True]]))), 4)
@@ -99,12 +112,12 @@ def cross_entropy_without(
 
 
 class Gaussian(Head):
-    """Which numbers come next, as the mean of a Gaussian of unit variance: the loss is half the squared error."""
+    """The mean of a Gaussian with unit variance; the loss is half the squared error."""
 
     measure = "half squared error"
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
-        """Means."""
+        """Means, (..., size). Taps "means"."""
         return self.tap("means", F.linear(y, self.weight, self.bias))
 
     def loss(
@@ -124,12 +137,17 @@ class Gaussian(Head):
 
 
 class Mixture(Head):
-    """Which numbers come next, as a mixture of Gaussians with means and scales of their own; one is just a Gaussian.
+    """A mixture of Gaussians with predicted means and scales: a mixture density network.
 
     weights = softmax(W_w y), means = W_m y, scales = softplus(W_s y) + 0.0001
 
-    The numbers of a position are independent within each Gaussian (Bishop 1994, mixture density networks; Graves 2013,
-    arXiv:1308.0850). The loss is the negative logarithm of the density: it may be below zero.
+    The numbers of a position are independent within each Gaussian (Bishop 1994; Graves 2013, arXiv:1308.0850). The loss
+    is the negative logarithm of a density, so it may be below zero.
+
+    Args:
+        width: the size of the vectors that come in.
+        size: how many numbers are predicted at a position.
+        components: the number of Gaussians; 1 is one Gaussian with a predicted scale.
 
     >>> Mixture(4, 2, components=3).density(torch.zeros(5, 4)).means.shape
     torch.Size([5, 3, 2])
@@ -142,11 +160,11 @@ class Mixture(Head):
         self.size, self.components = size, components
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
-        """Means of the whole mixture."""
+        """Means of the mixture, (..., size). Taps "means"."""
         return self.tap("means", self.density(y).mean())
 
     def density(self, y: Float[Tensor, "*B D"]) -> Density:
-        """The mixture at every position, in float32 at least."""
+        """The mixture at every position, in float32 or wider."""
         raw = at_least_float32(F.linear(y, self.weight, self.bias))
         inner = self.components * self.size
         weights, means, scales = raw.split((self.components, inner, inner), dim=-1)
@@ -159,20 +177,26 @@ class Mixture(Head):
         targets: Tensor,
         loss_mask: Bool[Tensor, "B T"],
     ) -> Float[Tensor, ""]:
-        """The negative log-likelihood in nats, of all numbers of a position together, averaged over positions."""
+        """The negative log-likelihood in nats of all numbers of a position, averaged over positions."""
         said = self.density(y[loss_mask]).log_probability(at_least_float32(targets[loss_mask]))
         return -said.sum() / max(1, int(loss_mask.sum()))
 
 
 def at_least_float32(value: Tensor) -> Tensor:
-    """At least float32: sums and losses are never taken in half precision."""
+    """Cast half precision to float32, and leave float32 and float64: sums and losses need the precision."""
     return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
 def head(kind: Domain, width: int, components: Natural = 0) -> Head:
-    """What turns a vector of that width into a prediction, and judges it.
+    """Build the output head for a domain.
 
-    Numbers are a mixture of `components` Gaussians; with 0 their mean alone is predicted.
+    Args:
+        kind: what is predicted: `Tokens(V)` or `Vectors(size)`.
+        width: the size of the vectors that come in.
+        components: for numbers, how many Gaussians are mixed; 0 predicts the mean alone.
+
+    Raises:
+        ConfigError: where `components` is set for tokens.
 
     >>> head(Tokens(5), 3)(torch.zeros(1, 3)).shape
     torch.Size([1, 5])

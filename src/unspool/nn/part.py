@@ -1,4 +1,4 @@
-"""What every module here can do: be watched, and carry a state."""
+"""Modules that can be watched, and functions over states."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 
 CoreState = tuple[Any, ...]
-"""Tensors, batch first, nested as the model is nested. Nothing else is remembered between steps."""
+"""The state of a core: nested tuples of tensors, batch first. Nothing else is carried between steps."""
 
 Watcher = Callable[[str, Tensor], Tensor]
-"""Is shown a name and a value, and answers with the value to go on with."""
+"""Is called with a name and a value, and returns the value to use instead (or the same)."""
 
 
 class Part(nn.Module):
-    """A module that can show what it computes.
+    """A module whose intermediate values can be recorded and replaced.
 
-    `self.tap("forget", f)` returns `f`, and shows it to a watcher when there is one.
+    `self.tap("forget", f)` returns `f`; while a watcher is attached it is called with the name and the value first.
 
     >>> part, seen = Part(), []
     >>> part.watcher = lambda name, value: seen.append(name) or value
@@ -28,16 +28,16 @@ class Part(nn.Module):
 
     watcher: Watcher | None = None
     attends_to_source: ClassVar[bool] = False
-    """Whether the "weights" that it shows say where in a source it looks."""
+    """Whether the "weights" that it taps are attention weights over a source."""
 
     def tap(self, name: str, value: Tensor) -> Tensor:
-        """The value itself, or what the watcher makes of it."""
+        """The value, or what the watcher returns for it."""
         return value if self.watcher is None else self.watcher(name, value)
 
 
 @contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """No dropout inside the block; whatever happens in it, the model is in its own mode again behind it.
+    """Evaluation mode inside the block; the mode from before is restored after it, on errors too.
 
     >>> layer = nn.Dropout()
     >>> with eval_mode(layer):
@@ -55,39 +55,39 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 def map_state(function: Callable[[Tensor], Tensor], state: CoreState) -> CoreState:
-    """The same nest with every tensor replaced by what the function makes of it."""
+    """Apply a function to every tensor of a state."""
     return tuple(function(s) if isinstance(s, Tensor) else map_state(function, s) for s in state)
 
 
 def detach(state: CoreState) -> CoreState:
-    """Cut the graph: what truncated back-propagation through time does between chunks."""
+    """Detach every tensor from the graph, as truncated back-propagation through time does between chunks."""
     return map_state(Tensor.detach, state)
 
 
 def select(state: CoreState, rows: Tensor) -> CoreState:
-    """Keep some rows of the batch, in that order: what beam search does after every step."""
+    """Select rows of the batch by index, in that order, as beam search does after every step."""
     return map_state(lambda s: s.index_select(0, rows), state)
 
 
 def move(state: CoreState, device: torch.device | str) -> CoreState:
-    """The same state on another device."""
+    """Move a state to another device."""
     return map_state(lambda s: s.to(device), state)
 
 
 def fork(state: CoreState) -> CoreState:
-    """A copy that can be come back to: generation may write into a state in place."""
+    """Clone a state: generation may write into the original in place."""
     return map_state(Tensor.clone, state)
 
 
 def parts(state: CoreState, number: int) -> Iterator[CoreState]:
-    """The rows of a state cut as `Batch.parts` cuts a batch."""
+    """Split the rows of a state in `number` parts, as `Batch.parts` splits a batch."""
     rows = next(tensors(state))[1].shape[0]
     for piece in torch.arange(rows).tensor_split(min(number, rows)):
         yield map_state(lambda s, p=piece: s[p[0] : p[-1] + 1], state)  # type: ignore[misc]
 
 
 def join(states: Iterable[CoreState]) -> CoreState:
-    """The rows of several states in one: undoes `parts`."""
+    """Concatenate the rows of several states: the inverse of `parts`."""
     first, *others = states
     return _zip(first, others) if others else first
 
@@ -100,7 +100,7 @@ def _zip(first: CoreState, others: list[CoreState]) -> CoreState:
 
 
 def tensors(state: CoreState, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a state with its place, "0.1" for the second of the first."""
+    """Every tensor of a state with its path; "0.1" is the second tensor of the first tuple."""
     for index, inner in enumerate(state):
         if isinstance(inner, Tensor):
             yield f"{path}{index}", inner
@@ -109,7 +109,10 @@ def tensors(state: CoreState, path: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def fill(state: CoreState, values: dict[str, Tensor], path: str = "") -> CoreState:
-    """The same nest with its tensors taken from `values` by place: undoes `tensors`.
+    """A state of the same structure with its tensors taken from `values` by path: the inverse of `tensors`.
+
+    Raises:
+        KeyError: where a path is missing.
 
     >>> h, c = torch.zeros(2, 3), torch.ones(2, 3)
     >>> fill(((h, c),), dict(tensors(((c, h),))))[0][0].sum()

@@ -1,4 +1,4 @@
-"""Where things stand: what attention alone cannot know."""
+"""Positional encodings: learned, sinusoidal, rotary and ALiBi."""
 
 from math import floor, log2
 from typing import Literal
@@ -13,36 +13,37 @@ from unspool.nn.part import Part
 PositionsName = Literal["none", "learned", "sinusoidal", "rotary", "alibi"]
 
 Rotation = tuple[Tensor, Tensor]
-"""Cosines and sines of the angles by which queries and keys are turned, each (B, 1, T, D / 2)."""
+"""Cosines and sines of the angles by which queries and keys are rotated, each (B, 1, T, D / 2)."""
 
 
 class Positions(Part):
-    """Tells attention where things stand, in one of three ways; this one tells nothing.
+    """No positional encoding, and the interface of the others.
 
-    `add` to what is read, `turns` for queries and keys, or a `bias` on the scores. A position is the number of present
-    tokens of the row that came before, so it does not matter where the padding is.
+    A subclass overrides one of three methods: `add` (to the input), `rotation` (of queries and keys) or `bias` (on the
+    attention scores). A position is the number of present tokens of the row that came before, so it does not depend on
+    where the padding is.
     """
 
     max_length: int | None = None
-    """How many tokens can be told apart; None where only distances matter, so that a text may go on for ever."""
+    """How many positions there are; None where only distances matter, so that a sequence may have any length."""
 
     def add(self, x: Float[Tensor, "B T D"], positions: Int[Tensor, "#B T"]) -> Float[Tensor, "B T D"]:
-        """What is read, with its place."""
+        """The input with its positions encoded."""
         return x
 
-    def turns(self, positions: Int[Tensor, "#B T"], like: Tensor) -> Rotation | None:
-        """The angles by which queries and keys at these positions are turned, in the precision of `like`."""
+    def rotation(self, positions: Int[Tensor, "#B T"], like: Tensor) -> Rotation | None:
+        """The rotation of queries and keys at these positions, in the precision of `like`; None: none."""
         return None
 
     def bias(
         self, positions: Int[Tensor, "#B T"], keys: Int[Tensor, "#B C"], like: Tensor
     ) -> Float[Tensor, "#B K T C"] | None:
-        """What each head adds to the scores of keys at some positions, in the precision of `like`."""
+        """The bias that each head adds to its attention scores, in the precision of `like`; None: none."""
         return None
 
 
 class Learned(Positions):
-    """A vector for each of `context` positions, learned (Gehring et al. 2017, arXiv:1705.03122; GPT-2).
+    """A learned vector for each of `context` positions (Gehring et al. 2017, arXiv:1705.03122; GPT-2).
 
     x' = x + E[p]
     """
@@ -53,12 +54,12 @@ class Learned(Positions):
         self.weight = nn.Parameter(torch.randn(context, width) * 0.02)
 
     def add(self, x: Float[Tensor, "B T D"], positions: Int[Tensor, "#B T"]) -> Float[Tensor, "B T D"]:
-        """What is read, plus the vector of its place."""
+        """The input plus the vector of its position."""
         return x + self.weight[positions.clamp(0, len(self.weight) - 1)]
 
 
 class Sinusoidal(Positions):
-    """Waves of many lengths ("Attention is all you need", Vaswani et al. 2017, arXiv:1706.03762).
+    """Fixed sines and cosines of many wavelengths (Vaswani et al. 2017, arXiv:1706.03762).
 
     x' = x + E(p)      E(p, 2i) = sin(p / base^(2i / D))      E(p, 2i + 1) = cos(p / base^(2i / D))
     """
@@ -68,32 +69,35 @@ class Sinusoidal(Positions):
         self.max_length, self.base = context, base
 
     def add(self, x: Float[Tensor, "B T D"], positions: Int[Tensor, "#B T"]) -> Float[Tensor, "B T D"]:
-        """What is read, plus the waves at its place."""
+        """The input plus the encoding of its position."""
         return x + waves(positions, x.shape[-1], self.base).to(x.dtype)
 
 
 class Rotary(Positions):
-    """Turns queries and keys, so that their product knows how far apart they are (Su et al. 2021, arXiv:2104.09864).
+    """Rotary position embedding: scores depend on distances alone (Su et al. 2021, arXiv:2104.09864).
 
     q' = [a cos - b sin; b cos + a sin]      [a; b] = q      angle_i = p / base^(2i / D)
 
-    The halves a and b of a head are turned together, as in Llama and GPT-NeoX.
+    The halves a and b of a head are rotated together, as in Llama and GPT-NeoX.
     """
 
     def __init__(self, head_width: int, base: float = 10_000.0) -> None:
         super().__init__()
         if head_width % 2:
-            raise ConfigError(f"rotary positions turn pairs, a head is {head_width} wide", hint="make it even")
+            raise ConfigError(
+                f"rotary positions need an even head width, and it is {head_width}",
+                hint="change core.width or core.heads",
+            )
         self.head_width, self.base = head_width, base
 
-    def turns(self, positions: Int[Tensor, "#B T"], like: Tensor) -> Rotation | None:
-        """Cosines and sines."""
+    def rotation(self, positions: Int[Tensor, "#B T"], like: Tensor) -> Rotation | None:
+        """Cosines and sines of the angles, (B, 1, T, D / 2) each."""
         turned = angles(positions, self.head_width, self.base).unsqueeze(1)  # (B, 1, T, D / 2), the same for all heads
         return turned.cos().to(like.dtype), turned.sin().to(like.dtype)
 
 
 class Alibi(Positions):
-    """Makes what is far away count less, each head at its own rate (Press et al. 2022, arXiv:2108.12409).
+    """Attention with linear biases: each head penalizes distance at its own rate (Press et al. 2022, arXiv:2108.12409).
 
     score' = score - m_k |p_query - p_key|      m_k = 2^(-8 k / K) for head k of K
     """
@@ -105,20 +109,28 @@ class Alibi(Positions):
     def bias(
         self, positions: Int[Tensor, "#B T"], keys: Int[Tensor, "#B C"], like: Tensor
     ) -> Float[Tensor, "#B K T C"] | None:
-        """The distance times the head's rate, below zero."""
+        """Minus the distance times the rate of the head, (B, K, T, C)."""
         distance = (positions.unsqueeze(2) - keys.unsqueeze(1)).abs().unsqueeze(1)  # (B, 1, T, C)
         return -torch.tensor(self.rates, dtype=like.dtype, device=like.device).view(1, -1, 1, 1) * distance
 
 
 def angles(positions: Int[Tensor, "*B"], width: int, base: float) -> Float[Tensor, "*B D"]:
-    """p / base^(2i / width) for every pair i; in double where there is one, or a long text would lose its place."""
+    """p / base^(2i / width) for every pair i; in float64 where the device has it, for precision at large positions."""
     exact = torch.float32 if positions.device.type == "mps" else torch.float64
     pairs = torch.arange(0, width, 2, dtype=exact, device=positions.device)
     return positions.to(exact).unsqueeze(-1) * base ** (-pairs / width)
 
 
 def waves(positions: Int[Tensor, "*B"], width: int, base: float = 10_000.0) -> Float[Tensor, "*B D"]:
-    """The lecture's positional encoding: sines at even places, cosines at odd ones.
+    """The sinusoidal positional encoding: sines at even indices, cosines at odd ones.
+
+    Args:
+        positions: (...).
+        width: the size D of the encoding.
+        base: the base of the wavelengths.
+
+    Returns:
+        (..., D).
 
     >>> waves(torch.tensor([0]), 4).tolist()
     [[0.0, 1.0, 0.0, 1.0]]
@@ -128,7 +140,7 @@ def waves(positions: Int[Tensor, "*B"], width: int, base: float = 10_000.0) -> F
 
 
 def rates(heads: int) -> list[float]:
-    """How fast each head forgets with distance, as ALiBi's authors choose for any number of heads.
+    """The slopes of ALiBi for that number of heads (Press et al. 2022, arXiv:2108.12409).
 
     >>> rates(4)
     [0.25, 0.0625, 0.015625, 0.00390625]
@@ -139,14 +151,21 @@ def rates(heads: int) -> list[float]:
 
 
 def rotate(x: Float[Tensor, "B K T D"], by: Rotation) -> Float[Tensor, "B K T D"]:
-    """Queries or keys, turned by the angles of their places."""
+    """Rotate queries or keys by the angles of their positions (Su et al. 2021, arXiv:2104.09864)."""
     cos, sin = by
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
 def build(name: PositionsName, width: int, heads: int, context: int, base: float = 10_000.0) -> Positions:
-    """The positions of that name for so many heads in a width.
+    """Build the positional encoding of that name.
+
+    Args:
+        name: "none", "learned", "sinusoidal", "rotary" or "alibi".
+        width: the model width.
+        heads: the number of attention heads.
+        context: how many positions "learned" and "sinusoidal" have.
+        base: the base of the wavelengths of "rotary" and "sinusoidal".
 
     >>> build("learned", width=8, heads=2, context=16).max_length
     16

@@ -1,4 +1,4 @@
-"""A glance back at the last few inputs."""
+"""A short causal depthwise convolution."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,15 +9,19 @@ from unspool.schema import Count
 
 
 class ShortConv(Part):
-    """Every number becomes a weighted sum of itself at the last few times: a causal convolution for each on its own.
+    """A causal depthwise convolution over the last `size` inputs.
 
     y_t = b + w_0 * x_t + w_1 * x_{t-1} + ...
 
-    The state is the last inputs, oldest first; before the first input they are zero.
+    The state is the last size - 1 inputs, oldest first; before the first input they are zero.
 
-    >>> glance = ShortConv(width=1, size=2)
+    Args:
+        width: the number of channels.
+        size: the kernel size.
+
+    >>> convolution = ShortConv(width=1, size=2)
     >>> x = torch.zeros(1, 3, 1)
-    >>> glance(x, glance.start(x))[0].shape
+    >>> convolution(x, convolution.start(x))[0].shape
     torch.Size([1, 3, 1])
     """
 
@@ -29,13 +33,13 @@ class ShortConv(Part):
         nn.init.uniform_(self.weight, -(size**-0.5), size**-0.5)
 
     def start(self, like: Tensor) -> CoreState:
-        """The inputs before the first: zeros."""
+        """The inputs before the first: zeros, (B, size - 1, D)."""
         return (like.new_zeros(like.shape[0], self.size - 1, len(self.bias)),)
 
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T D"], CoreState]:
-        """The sums, which mean nothing where nothing is present, and the last inputs that are."""
+        """Outputs (B, T, D), undefined at padded positions, and the last present inputs."""
         (past,) = state
         if mask is None:
             y, seen = self._sums(x, past)

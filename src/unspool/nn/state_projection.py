@@ -1,4 +1,4 @@
-"""From what an encoder has read to the state in which a decoder begins."""
+"""The initial state of a decoder, projected from the output of an encoder."""
 
 from math import prod
 
@@ -12,12 +12,19 @@ from unspool.nn.part import CoreState, Part, tensors
 
 
 def last(source: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B D"]:
-    """The vector at the last place of each row that is present; zeros where none is.
+    """The vector at the last present position of each row; zeros for rows without any.
+
+    Args:
+        source: (B, S, D).
+        mask: which positions are present, (B, S); None: all.
+
+    Returns:
+        (B, D).
 
     >>> last(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[True, False]])).tolist()
     [[1.0]]
     """
-    source = F.pad(source, (0, 0, 1, 0))  # a place of zeros in front, for rows that have no other
+    source = F.pad(source, (0, 0, 1, 0))  # a position of zeros in front, for rows without any
     if mask is None:
         return source[:, -1]
     places = torch.arange(source.shape[1], device=source.device) * F.pad(mask, (1, 0))
@@ -25,7 +32,7 @@ def last(source: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"] | None = None
 
 
 class StateProjection(Part):
-    """A cell's first state made of one vector, a layer for each tensor of the state (Cho et al. 2014, arXiv:1406.1078).
+    """A cell's initial state from one vector, with a linear layer for each tensor (Cho et al. 2014, arXiv:1406.1078).
 
     state = start + tanh(W vector + b)
     """
@@ -36,6 +43,6 @@ class StateProjection(Part):
         self.layers = nn.ModuleList(nn.Linear(source_width, size) for size in sizes)
 
     def forward(self, vector: Float[Tensor, "B D"], start: CoreState) -> CoreState:
-        """The cell's own start, moved by what the vector says."""
+        """The cell's own initial state plus the projection of the vector."""
         layers = iter(self.layers)
         return tuple(s + torch.tanh(next(layers)(vector)).view_as(s) for s in start)

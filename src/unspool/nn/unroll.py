@@ -1,4 +1,4 @@
-"""A cell along time: the readable loop, its fused twin, and rows of different lengths."""
+"""Unrolling a cell over time: the loop, the fused kernel, and rows of different lengths."""
 
 import warnings
 from collections.abc import Callable
@@ -14,10 +14,24 @@ from unspool.nn.part import CoreState, map_state
 def unroll(
     cell: Cell, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
 ) -> tuple[Float[Tensor, "B T H"], CoreState]:
-    """The cell's outputs at every time and its last state.
+    """Run a cell over a sequence.
 
-    Somebody who watches gets the loop, and so does a single step, which it does fastest. Everybody else gets the fused
-    twin where the cell has one. Where nothing is present the state stays as it is and the output is zero.
+    The fused kernel is used where the cell has one, the loop while a watcher is attached and for single steps, where it
+    is faster. At padded positions the state does not change and the output is zero.
+
+    Args:
+        cell: the cell.
+        x: inputs, (B, T, D).
+        state: the state before the first.
+        mask: which positions are present, (B, T); None: all.
+
+    Returns:
+        Outputs (B, T, H), and the last state.
+
+    >>> from unspool.nn.cells.gru import GRU
+    >>> cell, x = GRU(2, 3), torch.zeros(1, 5, 2)
+    >>> unroll(cell, x, cell.start(x))[0].shape
+    torch.Size([1, 5, 3])
     """
     if mask is not None and bool(mask.all()):
         mask = None
@@ -31,7 +45,7 @@ def unroll(
 def loop(
     cell: Cell, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
 ) -> tuple[Float[Tensor, "B T H"], CoreState]:
-    """Run the cell along time. Reading the inputs is one matrix product; only the ticks must wait."""
+    """`unroll` by a loop: the input projection is one matrix product, then `tick` at every position."""
     outputs = []
     for t, read in enumerate(cell.read(x).unbind(dim=1)):  # (B, G) for each time
         after = cell.tick(read, state)
@@ -42,7 +56,13 @@ def loop(
 
 
 def freeze_padding(moves: Bool[Tensor, " B"], after: CoreState, before: CoreState) -> CoreState:
-    """The state after for the rows that move, the state before for those that do not."""
+    """The new state for the rows that are present, the old state for those that are padded.
+
+    Args:
+        moves: which rows are present, (B,).
+        after: the state after the step.
+        before: the state before the step.
+    """
     return tuple(
         torch.where(moves.view(-1, *[1] * (a.dim() - 1)), a, b)
         if isinstance(a, Tensor)
@@ -52,7 +72,7 @@ def freeze_padding(moves: Bool[Tensor, " B"], after: CoreState, before: CoreStat
 
 
 Kernel = Callable[..., tuple[Tensor, ...]]
-"""One of torch's own recurrent kernels: (input, state, weights, ...)."""
+"""One of torch's recurrent kernels, as torch.lstm: (input, state, weights, ...)."""
 HOLD = 100.0
 
 
@@ -63,9 +83,17 @@ def run_kernel(
     state: CoreState,
     mask: Bool[Tensor, "B T"] | None,
 ) -> tuple[Float[Tensor, "B T H"], CoreState]:
-    """One layer through torch's own kernel (oneDNN on a CPU, cuDNN on a GPU); the state stays in its own precision.
+    """One layer by torch's kernel (oneDNN on a CPU, cuDNN on a GPU); the state keeps its precision.
 
-    The weights are given as torch wants them: input, recurrent, input bias, recurrent bias.
+    Args:
+        kernel: torch.lstm, torch.gru, torch.rnn_tanh or torch.rnn_relu.
+        weights: input weight, recurrent weight, input bias, recurrent bias.
+        x: inputs, (B, T, D).
+        state: the state before the first.
+        mask: which positions are present, (B, T); None: all.
+
+    Returns:
+        Outputs (B, T, H), and the last state.
     """
     was = state[0].dtype
     if torch.is_autocast_enabled(x.device.type):

@@ -79,7 +79,7 @@ class Caption(SourceToText):
         if self.excluded is None:
             return model.loss(batch, state)
         before = torch.cat([batch.inputs[:, :1], batch.targets[:, :-1]], dim=1)  # the right ones, whatever was read
-        y, state = model.read(batch, state)
+        y, state = model.hidden_states_of(batch, state)
         counted = batch.loss_mask
         excluded = self.excluded.to(before.device)[before[counted]]
         logits = model.head(y[counted])

@@ -1,4 +1,4 @@
-"""How well a model predicts a whole set, every position once."""
+"""Evaluation of a model over a whole set, each position once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def evaluate(
         for number in range(batches.epoch):
             batch = batches[number].to(device)
             with autocast(device, precision):
-                y, state = model.read(batch, state if batch.carries_state else None)
+                y, state = model.hidden_states_of(batch, state if batch.carries_state else None)
                 loss = model.head.loss(y, batch.targets, batch.loss_mask)
                 output = model.head(y) if metrics else None
             for metric in metrics:

@@ -1,4 +1,4 @@
-"""Optimisers by name, and their states as plain tensors and plain data."""
+"""Optimizers by name, and their states as tensors and plain data."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -18,11 +18,19 @@ def optimizers(
     betas: tuple[float, float] = (0.9, 0.95),
     momentum: float = 0.0,
 ) -> list[Optimizer]:
-    """The optimisers for a model's weights; each group remembers its own learning rate under "base".
+    """Build the optimizers for a model's weights; each group keeps its highest learning rate under "base".
 
-    Only matrices decay. "muon" orthogonalises the updates of the matrices of cores, an encoder's too (Jordan et al.
+    Only matrices decay. "muon" orthogonalizes the updates of the matrices of cores, an encoder's too (Jordan et al.
     2024, kellerjordan.github.io/posts/muon), and leaves embeddings, heads, norms and biases to AdamW; torch scales its
-    updates to the size of AdamW's, so that one learning rate serves both.
+    updates to the size of AdamW's, so that one learning rate suits both.
+
+    Args:
+        model: its weights that require gradients are optimized.
+        name: "adamw", "adam", "sgd", "rmsprop" or "muon".
+        learning_rate: the highest learning rate.
+        weight_decay: of matrices; embeddings, biases and gains do not decay.
+        betas: the decay of the first and second moments of adam and adamw.
+        momentum: of sgd and rmsprop.
 
     >>> [type(o).__name__ for o in optimizers(nn.Linear(2, 2), "adamw", 1e-3)]
     ['AdamW']
@@ -76,7 +84,7 @@ def _groups(
 
 
 def pack(made: Sequence[Optimizer]) -> tuple[dict[str, Tensor], list[list[dict[str, Any]]]]:
-    """The tensors of all states by place, and the settings of all groups as plain data."""
+    """The tensors of all optimizer states by path, and the settings of all groups as plain data."""
     tensors, settings = {}, []
     for number, optimizer in enumerate(made):
         state = optimizer.state_dict()
@@ -89,7 +97,11 @@ def pack(made: Sequence[Optimizer]) -> tuple[dict[str, Tensor], list[list[dict[s
 
 
 def unpack(made: Sequence[Optimizer], tensors: dict[str, Tensor], settings: list[list[dict[str, Any]]]) -> None:
-    """Put the states back; the settings stay those of the recipe, which may have changed."""
+    """Restore what `pack` returned; the settings stay those of the recipe, which may have changed.
+
+    Raises:
+        ValueError: where the groups of weights differ.
+    """
     for number, (optimizer, groups) in enumerate(zip(made, settings, strict=True)):
         state = optimizer.state_dict()
         if len(state["param_groups"]) != len(groups):

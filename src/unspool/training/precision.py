@@ -1,4 +1,4 @@
-"""Which precision and how many threads a model trains fastest with, measured, not guessed."""
+"""Devices, and the precision and thread count with which a model trains fastest, by measurement."""
 
 import os
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from unspool.models.sequence import SequenceModel
 PrecisionName = Literal["float32", "bfloat16"]
 
 SECONDS = 1.0
-"""How long the whole measurement may take, about."""
+"""How many seconds the whole measurement may take, about."""
 WORTH = 1.3
-"""More threads must be this much faster: they wait for each other whenever somebody else wants a core."""
+"""How much faster more threads must be to be chosen: they are slower when other processes need a core."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What to train with, and why, in words for the user."""
+class HardwareChoice:
+    """The chosen precision and number of threads, and the reason as text for the user."""
 
     precision: PrecisionName
     threads: int
@@ -33,7 +33,13 @@ class Choice:
 
 
 def usable(name: str) -> str:
-    """The device of that name, when there is one here; "auto" is the fastest there is.
+    """Check that a device can be used here.
+
+    Args:
+        name: as torch names devices; "auto": cuda, else mps, else cpu.
+
+    Raises:
+        ConfigError: where there is no such device.
 
     >>> usable("cpu")
     'cpu'
@@ -44,13 +50,18 @@ def usable(name: str) -> str:
         torch.ones(1, device=name).cpu()
     except (RuntimeError, AssertionError, ImportError):
         raise ConfigError(
-            f"there is no device {name!r} here", hint="`unspool doctor` tells what there is; auto takes the fastest"
+            f"there is no device {name!r} here", hint="`unspool doctor` lists what there is; auto picks the fastest"
         ) from None
     return name
 
 
 def autocast(device: str, precision: PrecisionName) -> AbstractContextManager[object]:
-    """Matrix products in that precision inside the block; weights, sums and losses stay in float32."""
+    """A context in which matrix products are computed in that precision; weights, sums and losses stay in float32.
+
+    Args:
+        device: as torch names devices.
+        precision: "float32" (no autocast) or "bfloat16".
+    """
     if precision == "float32":
         return nullcontext()
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
@@ -62,7 +73,7 @@ def choose(
     device: str,
     precision: PrecisionName | Literal["auto"] = "auto",
     threads: int = 0,
-) -> Choice:
+) -> HardwareChoice:
     """The fastest of what is not yet decided (precision "auto", threads 0), by forward and backward on one batch.
 
     The model's weights, gradients and random numbers are left as they were.
@@ -70,7 +81,7 @@ def choose(
     names: list[PrecisionName] = ["float32", "bfloat16"] if precision == "auto" else [precision]
     counts = [threads] if threads else _thread_counts(device)
     if len(names) * len(counts) == 1:
-        return Choice(names[0], counts[0], "as the recipe says")
+        return HardwareChoice(names[0], counts[0], "as the recipe says")
     batch = batch.to(device)
     model = model.to(device)
     before = torch.get_num_threads()
@@ -85,11 +96,11 @@ def choose(
     best = min(times.values())
     name, count = min((c for c in times if times[c] <= best * WORTH), key=lambda c: (c[1], times[c]))
     table = ", ".join(f"{n} on {c} thread{'s' * (c > 1)} {1000 * t:.3g} ms" for (n, c), t in times.items())
-    return Choice(name, count, f"measured per batch: {table}")
+    return HardwareChoice(name, count, f"measured per batch: {table}")
 
 
 def _thread_counts(device: str) -> list[int]:
-    """One, and as many as there are cores that this process may use; the count matters little beside a GPU."""
+    """One, and the number of cores that this process may use; on a GPU only the current number."""
     if torch.device(device).type != "cpu":
         return [torch.get_num_threads()]
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -99,7 +110,7 @@ def _thread_counts(device: str) -> list[int]:
 def _time(model: SequenceModel, batch: Batch, device: str, name: PrecisionName, budget: float, limit: float) -> float:
     """Seconds of a forward and a backward pass: the median of a few, after one that does not count.
 
-    Whoever begins at four times the limit has lost already.
+    A setting whose first pass takes four times the limit is not measured further.
     """
     taken: list[float] = []
     began = perf_counter()

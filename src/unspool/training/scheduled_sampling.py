@@ -1,4 +1,4 @@
-"""Learning from one's own words instead of the right ones."""
+"""Scheduled sampling: training on the model's own predictions as inputs."""
 
 from dataclasses import replace
 
@@ -13,14 +13,23 @@ from unspool.nn.part import CoreState, fork
 
 
 def scheduled_sampling(model: SequenceModel, batch: Batch, state: CoreState | None, teacher_forcing: float) -> Batch:
-    """The batch with some of the right words that are read replaced by what the model would have said there.
+    """Replace some of the input tokens of a batch by the model's own predictions.
 
-    Scheduled sampling (Bengio et al. 2015, arXiv:1506.03099) in two passes, so that no core has to go tick by tick
-    (Mihaylova & Martins 2019, arXiv:1906.07651): the likeliest words behind the right ones stand in for a share of
-    `1 - teacher_forcing` of them in the pass that is learned from.
+    Scheduled sampling (Bengio et al. 2015, arXiv:1506.03099) in two passes, so that no core has to run step by step
+    (Mihaylova & Martins 2019, arXiv:1906.07651): a first pass with the right inputs predicts the likeliest tokens, and
+    these replace a random share of the inputs of the second pass, which gives the gradient.
+
+    Args:
+        model: gives the predictions, without gradient.
+        batch: its inputs are its own targets, shifted by one.
+        state: the state before the batch; None: the initial state. It is not changed.
+        teacher_forcing: the share of right tokens to keep, between 0 and 1.
+
+    Returns:
+        The batch with new inputs, (B, T).
     """
     with torch.no_grad():
-        y, _ = model.read(batch, None if state is None else fork(state))
+        y, _ = model.hidden_states_of(batch, None if state is None else fork(state))
         said = model.head(y).argmax(dim=-1)
     replaced = answered(batch) & (torch.rand(batch.loss_mask[:, 1:].shape, device=said.device) >= teacher_forcing)
     inputs = batch.inputs.clone()
@@ -29,18 +38,22 @@ def scheduled_sampling(model: SequenceModel, batch: Batch, state: CoreState | No
 
 
 def answered(batch: Batch) -> Bool[Tensor, "B _"]:
-    """Which inputs, from the second on, are what was to be said one place before."""
+    """Which inputs, from the second on, are the target of the position before, (B, T - 1)."""
     said = batch.loss_mask[:, :-1]
     return said if batch.mask is None else said & batch.mask[:, 1:]
 
 
 def refuse_unanswered(batch: Batch) -> None:
-    """Raise a ConfigError where what is read is not what was to be said before: there are no own words then."""
+    """Check that the inputs of a batch are its targets, shifted by one.
+
+    Raises:
+        ConfigError: where they are not, as scheduled sampling has no predictions to insert then.
+    """
     same = batch.inputs.shape == batch.targets.shape and not batch.inputs.is_floating_point()
     if same:
         there = answered(batch)
         same = bool(there.any()) and torch.equal(batch.inputs[:, 1:][there], batch.targets[:, :-1][there])
     if not same:
         raise ConfigError(
-            "train.teacher_forcing is for tasks that go on behind their own answers", hint="leave it at 1.0"
+            "train.teacher_forcing needs a task whose inputs are its shifted targets", hint="leave it at 1.0"
         )

@@ -1,4 +1,4 @@
-"""How the learning rate moves: a factor for every progress between 0 and 1."""
+"""Learning rate schedules: a factor for every progress between 0 and 1."""
 
 from math import cos, pi
 from typing import Literal
@@ -7,11 +7,17 @@ ScheduleName = Literal["constant", "linear", "cosine", "warmup-stable-decay", "p
 
 
 class Schedule:
-    """The factor on the learning rate: it rises during `warmup`, then follows its name.
+    """A factor on the learning rate: a linear warm-up, then the schedule of that name.
 
-    Warm-up and decay are shares of the whole budget, so a budget in minutes bends the same curve as one in steps.
-    "warmup-stable-decay" holds, then falls to zero over the last `decay` of the budget (Hu et al. 2024,
-    arXiv:2404.06395). "plateau" multiplies by `drop` whenever the validation loss has not improved.
+    Warm-up and decay are shares of the budget, so a budget in minutes gives the same curve as one in steps.
+
+    Args:
+        name: "constant"; "linear" and "cosine" fall to zero at the end of the budget; "warmup-stable-decay" is constant
+            and then falls to zero (Hu et al. 2024, arXiv:2404.06395); "plateau" falls when the validation loss has not
+            improved.
+        warmup: the share of the budget in which the factor rises from 0 to 1.
+        decay: the share of the budget in which "warmup-stable-decay" falls.
+        drop: what "plateau" multiplies the factor by.
 
     >>> schedule = Schedule("warmup-stable-decay", warmup=0.1, decay=0.5)
     >>> [round(schedule.factor(progress), 2) for progress in (0.05, 0.1, 0.5, 0.75, 1.0)]
@@ -24,7 +30,7 @@ class Schedule:
         self.best = float("inf")
 
     def factor(self, progress: float) -> float:
-        """What to multiply the learning rate with when that share of the budget is used."""
+        """The factor at a progress between 0 and 1."""
         rise = min(1.0, progress / self.warmup) if self.warmup else 1.0
         after = min(1.0, max(0.0, progress - self.warmup) / (1 - self.warmup))  # 0 at the end of the warm-up
         if self.name == "linear":
@@ -36,7 +42,7 @@ class Schedule:
         return rise * self.level
 
     def report(self, valid_loss: float) -> None:
-        """Tell a validation loss; only a plateau schedule listens."""
+        """Report a validation loss, which "plateau" depends on."""
         if self.name == "plateau" and valid_loss >= self.best:
             self.level *= self.drop
         self.best = min(self.best, valid_loss)

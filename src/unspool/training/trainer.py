@@ -1,4 +1,4 @@
-"""One loop for every model and every task."""
+"""The training loop for every model and task."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,18 +24,18 @@ from unspool.training.schedules import Schedule, ScheduleName
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimiser step has to say."""
+    """The result of one optimizer step."""
 
     number: int  # how many steps are done, this one included
     loss: float  # nats per counted position
     grad_norm: float  # before clipping
     learning_rate: float
-    positions: int  # how many the loss looked at
+    positions: int  # how many positions the loss was taken over
     seconds: float
 
 
 Loss = Callable[[SequenceModel, Batch, CoreState | None], tuple[Tensor, CoreState]]
-"""A model, a batch and the state before it give the mean loss and the next state."""
+"""A function of a model, a batch and the state before it: the mean loss, and the next state."""
 
 
 class Trainer:
@@ -123,7 +123,17 @@ class Trainer:
         self.loss = loss or type(model).loss
         self.number = 0
         self.seconds = 0.0
+        self.last: Step | None = None
         self.state: CoreState | None = None
+
+    def __repr__(self) -> str:
+        """The progress, as `Trainer(step 120 of 1,000, loss 1.234, lr 0.003)`."""
+        said = [f"step {self.number:,}" + (f" of {self.steps:,}" if self.steps else "")]
+        if self.minutes:
+            said.append(f"{self.seconds / 60:.1f} of {self.minutes:g} minutes")
+        if self.last is not None:
+            said += [f"loss {self.last.loss:.4g}", f"lr {self.last.learning_rate:.3g}"]
+        return f"Trainer({', '.join(said)})"
 
     def __iter__(self) -> Iterator[Step]:
         while not self.finished:
@@ -131,7 +141,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether the budget is used."""
+        """Whether the budget is used up."""
         return self.progress() >= 1
 
     def progress(self, steps: int = 0, seconds: float = 0.0) -> float:
@@ -141,7 +151,11 @@ class Trainer:
         return min(1.0, max(by_steps, by_time))
 
     def step(self) -> Step:
-        """One optimiser step on the next batch: forward, loss, backward, clip, update."""
+        """One optimizer step on the next batch: forward, loss, backward, clip, update.
+
+        Raises:
+            TrainingError: where the loss or the gradient is not finite.
+        """
         began = perf_counter()
         batch = self.batches[self.number].to(self.device)
         if not batch.carries_state:
@@ -166,7 +180,8 @@ class Trainer:
         self.number += 1
         seconds = perf_counter() - began
         self.seconds += seconds
-        return Step(self.number, loss, norm, rate, batch.positions, seconds)
+        self.last = Step(self.number, loss, norm, rate, batch.positions, seconds)
+        return self.last
 
     def _backward(self, batch: Batch) -> float:
         """Add the batch's gradients, part by part, each weighted by the positions it counts; the mean loss."""
@@ -204,7 +219,7 @@ class Trainer:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Inside the block the model has its averaged weights, where there are any."""
+        """Inside the block the model has its averaged weights, where `ema` is set."""
         if not self.average:
             yield
             return
@@ -217,7 +232,7 @@ class Trainer:
             torch._foreach_copy_(parameters, raw)
 
     def save(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that a later `load` needs to go on as if nothing had happened: tensors, and plain data."""
+        """What `load` needs to continue with the same result, bit for bit: tensors, and plain data."""
         moments, settings = pack(self.optimizers)
         saved = {f"optimizer.{place}": value for place, value in moments.items()}
         saved |= {f"weights.{name}": p.detach() for name, p in self.model.state_dict().items()}
@@ -232,7 +247,11 @@ class Trainer:
         return saved, plain
 
     def load(self, saved: dict[str, Tensor], plain: dict[str, Any]) -> None:
-        """Go on from what `save` gave, on whatever device this trainer uses."""
+        """Continue from what `save` returned, on the device of this trainer.
+
+        Raises:
+            CheckpointError: where it belongs to another model or optimizer.
+        """
         groups: dict[str, dict[str, Tensor]] = {}
         for name, value in saved.items():
             section, _, place = name.partition(".")
@@ -247,8 +266,8 @@ class Trainer:
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise CheckpointError(
-                f"the saved state is not that of this model and optimizer: {reason}",
-                hint="leave out what changes [core], [model] or the optimizer, or train anew",
+                f"the saved state does not match the model and the optimizer: {reason}",
+                hint="undo changes of [core], [model] or the optimizer, or start a new run",
             ) from error
 
     def _carried(self, values: dict[str, Tensor]) -> CoreState:
@@ -259,7 +278,11 @@ class Trainer:
 
 
 def _freeze(model: SequenceModel, begin: str) -> None:
-    """Let the weights of those names be. Errors: ConfigError where there are none, or none would be left to learn."""
+    """Freeze the weights of those names.
+
+    Raises:
+        ConfigError: where there are none of that name, or none would be left to train.
+    """
     frozen = [name for name, _ in model.named_parameters() if begin and f"{name}.".startswith(f"{begin}.")]
     if begin and not frozen:
         parts = {name.rpartition(".")[0] for name, _ in model.named_parameters()}
@@ -267,4 +290,4 @@ def _freeze(model: SequenceModel, begin: str) -> None:
     for name in frozen:
         model.get_parameter(name).requires_grad_(False)
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ConfigError(f"train.freeze={begin} leaves nothing to learn", hint="freeze less")
+        raise ConfigError(f"train.freeze={begin} leaves no weights to train", hint="freeze fewer")

@@ -66,7 +66,7 @@ def _ticked(model: SequenceModel, ids: Tensor, state: CoreState, mask: Tensor) -
 def _alone(case: Case, batch: Batch, row: int) -> Batch:
     there = batch.loss_mask[row]
     ids, targets = (value[row : row + 1, there] for value in (batch.inputs, batch.targets))
-    return replace(case.batch(ids, **case.looks([row])), targets=targets)
+    return replace(case.batch(ids, **case.source_of([row])), targets=targets)
 
 
 def _masks(device: str) -> Tensor:
@@ -133,7 +133,7 @@ def gradients_are_true(case: Case) -> float:
     """Back-propagation = finite differences along a random direction for every weight, in float64."""
     model = case.model(torch.float64 if case.device != "mps" else torch.float32)
     ids, step = case.ids(), 1e-6
-    batch = case.batch(ids, **case.looks(range(ROWS), torch.float64))
+    batch = case.batch(ids, **case.source_of(range(ROWS), torch.float64))
     with watch(model, keep=False):  # the plain code: kernels do not all know float64
         model.loss(batch)[0].backward()
         worst = 0.0

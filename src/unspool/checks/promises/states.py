@@ -123,8 +123,8 @@ def rows_are_strangers(case: Case) -> float:
         alone = torch.cat([model(row[None], case.start(model, row[None], [index]))[0] for index, row in enumerate(ids)])
     if not case.streams:
         return furthest(together, alone)
-    looks = case.looks(range(ROWS))
-    one = [d.ids for d in islice(sample_tokens(model, ids[:1], greedy, **case.looks([0])), 6)]
+    looks = case.source_of(range(ROWS))
+    one = [d.ids for d in islice(sample_tokens(model, ids[:1], greedy, **case.source_of([0])), 6)]
     three = [d.ids[:1] for d in islice(sample_tokens(model, ids, greedy, **looks), 6)]
     return largest(furthest(together, alone), furthest(torch.cat(one), torch.cat(three)))
 
@@ -133,7 +133,7 @@ def writing_is_reading(case: Case) -> float:
     """What is written step by step seems as likely as in one reading of it all; the same seed writes the same."""
     if not case.streams:
         return 0.0
-    model, ids, looks = case.model(), case.ids(), case.looks(range(ROWS))
+    model, ids, looks = case.model(), case.ids(), case.source_of(range(ROWS))
     drawn, again = (list(islice(sample_tokens(model, ids, seed=1, **looks), 12)) for _ in range(2))
     written = torch.cat([d.ids for d in drawn], dim=1)
     if not torch.equal(written, torch.cat([d.ids for d in again], dim=1)):

@@ -43,11 +43,11 @@ class Elman(Cell):
             start(self.recurrent.weight)
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input says."""
+        """The input projection, W x + b."""
         return self.input(x)
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next hidden."""
+        """The next hidden state."""
         (h,) = state
         before = at_least_float32(read + self.recurrent(h))  # (B, H)
         return (self.tap("hidden", before.tanh() if self.activation == "tanh" else before.relu()),)
@@ -55,7 +55,7 @@ class Elman(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """Torch's own RNN; its second bias is zero here."""
+        """By torch's RNN kernel, with a second bias of zero."""
         weights = [self.input.weight, self.recurrent.weight, self.input.bias, torch.zeros_like(self.input.bias)]
         kernel = torch.rnn_tanh if self.activation == "tanh" else torch.rnn_relu
         return run_kernel(kernel, weights, x, state, mask)

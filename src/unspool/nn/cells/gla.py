@@ -15,7 +15,7 @@ from unspool.schema import Count, Natural, Positive
 
 @cells.register("gla")
 class GLA(Cell):
-    """Linear attention whose every key fades on its own (Yang et al. 2023, arXiv:2312.06635).
+    """Gated linear attention: a decay rate for every key (Yang et al. 2023, arXiv:2312.06635).
 
     q, k, v = W x + b (q divided by the root of its size)      a = sigmoid(W_a V_a x + b_a) ^ (1 / slowness)
     S' = a * S + k v^T      h' = silu(W_o x + b_o) * norm(S'^T q)
@@ -43,15 +43,15 @@ class GLA(Cell):
         self.decay = nn.Linear(rank, self.heads * self.keys)
 
     def start(self, like: Tensor) -> CoreState:
-        """Hidden and memory, zeros."""
+        """Hidden state and memory: zeros."""
         return *super().start(like), like.new_zeros(like.shape[0], self.heads, self.keys, self.size)
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input asks, names and says, what it lets out, and how fast each key fades."""
+        """The projections of query, key, value, output gate and decay."""
         return torch.cat([self.input(x), self.decay(self.narrow(x))], dim=-1)
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next hidden and memory."""
+        """The next hidden state and memory."""
         _, memory = state
         q, k, v, o, g = self._parts(read)
         y, memory = recall(q, k, v, self.tap("keep", g.exp()), memory)
@@ -60,7 +60,7 @@ class GLA(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """All pairs in chunks."""
+        """By chunks: attention within a chunk, the recurrence between chunks."""
         h, memory = state
         q, k, v, o, g = self._parts(self.read(x))
         y, memory = recall_all(q, k, v, g, memory, mask)

@@ -29,11 +29,11 @@ class GRU(Cell):
             nn.init.uniform_(parameter, -bound, bound)
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input says to reset, update and candidate."""
+        """The input projections of reset gate, update gate and candidate."""
         return self.input(x)
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next hidden."""
+        """The next hidden state."""
         (h,) = state
         x_r, x_z, x_n = read.chunk(3, dim=-1)  # each (B, H)
         h_r, h_z, h_n = self.recurrent(h).chunk(3, dim=-1)
@@ -45,6 +45,6 @@ class GRU(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """Torch's own GRU."""
+        """By torch's GRU kernel."""
         weights = [self.input.weight, self.recurrent.weight, self.input.bias, self.recurrent.bias]
         return run_kernel(torch.gru, weights, x, state, mask)

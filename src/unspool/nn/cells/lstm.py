@@ -35,15 +35,15 @@ class LSTM(Cell):
             self.input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
 
     def start(self, like: Tensor) -> CoreState:
-        """Hidden and memory, zeros."""
+        """Hidden state and memory: zeros."""
         return super().start(like) * 2
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input says to the four gates."""
+        """The input projections of the three gates and the candidate."""
         return self.input(x)
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next hidden and memory."""
+        """The next hidden state and memory."""
         h, c = state
         i, f, g, o = (read + self.recurrent(h)).chunk(4, dim=-1)  # each (B, H)
         write = self.tap("input", i.sigmoid())
@@ -56,7 +56,7 @@ class LSTM(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """Torch's own LSTM, whose second bias is zero here; a single row learns faster by the compiled recurrence."""
+        """By torch's LSTM kernel, with a second bias of zero; a single row is trained faster by the Numba kernel."""
         if len(x) == 1 and mask is None and (recurrence := compiled(x, self.recurrent.weight, *state)):
             h, c = recurrence(self.read(x).squeeze(0), self.recurrent.weight, *(s.squeeze(0) for s in state))
             return h.unsqueeze(0), (h[-1:], c.unsqueeze(0))
@@ -65,7 +65,7 @@ class LSTM(Cell):
 
 
 def compiled(*tensors: Tensor) -> Callable[..., tuple[Tensor, Tensor]] | None:
-    """The compiled recurrence where it serves: learning, in float32, on a CPU, with numba at hand."""
+    """The Numba kernel where it applies: training in float32 on a CPU, with Numba installed."""
     learns = torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
     fits = all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
     return single_row() if learns and fits else None
@@ -73,7 +73,7 @@ def compiled(*tensors: Tensor) -> Callable[..., tuple[Tensor, Tensor]] | None:
 
 @cache
 def single_row() -> Callable[..., tuple[Tensor, Tensor]] | None:
-    """`Recurrence`, or None where numba is missing or has no folder for what it compiles."""
+    """`Recurrence.apply`, or None where Numba is missing or cannot write its cache."""
     try:
         from unspool.nn.kernels.numba_lstm import Recurrence
     except (ImportError, RuntimeError):

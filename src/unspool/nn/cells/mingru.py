@@ -1,4 +1,4 @@
-"""The smallest gated recurrent unit."""
+"""The minimal GRU."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,7 +13,7 @@ from unspool.schema import Count
 
 @cells.register("mingru")
 class MinGRU(Cell):
-    """A GRU whose gate looks at the input alone, so that no tick must wait (Feng et al. 2024, arXiv:2410.01201).
+    """A GRU whose gate depends on the input alone, so that time is parallel (Feng et al. 2024, arXiv:2410.01201).
 
     z = sigmoid(W x + b)      n = positive(W_n x + b_n)      positive(x) = x + 1/2 above zero, sigmoid(x) below
     h' = (1 - z) * h + z * n
@@ -26,11 +26,11 @@ class MinGRU(Cell):
         self.input = nn.Linear(input_size, 2 * hidden_size)
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input says to gate and candidate."""
+        """The projections of gate and candidate."""
         return self.input(x)
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next hidden."""
+        """The next hidden state."""
         (h,) = state
         update, candidate = self._gates(read)
         return (self.tap("hidden", self.tap("keep", 1 - update) * h + update * candidate),)
@@ -38,7 +38,7 @@ class MinGRU(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """A scan over time."""
+        """By a parallel scan over time."""
         update, candidate = self._gates(self.read(x))
         update = where_present(mask, update, 0.0)
         y, h = settle(scan(1 - update, update * candidate, state[0]), state[0], mask)
@@ -50,7 +50,7 @@ class MinGRU(Cell):
 
 
 def positive(x: Tensor) -> Tensor:
-    """Above zero everywhere, and continuous.
+    """A positive, continuous activation.
 
     >>> positive(torch.tensor([-100.0, 0.0, 1.0]))
     tensor([0.0000, 0.5000, 1.5000])

@@ -1,4 +1,4 @@
-"""The smallest LSTM."""
+"""The minimal LSTM."""
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from unspool.schema import Count
 
 @cells.register("minlstm")
 class MinLSTM(Cell):
-    """An LSTM whose gates look at the input alone and sum up to one (Feng et al. 2024, arXiv:2410.01201).
+    """An LSTM whose gates depend on the input alone and sum to one (Feng et al. 2024, arXiv:2410.01201).
 
     i, f = sigmoid(W x + b)      n = positive(W_n x + b_n)      positive(x) = x + 1/2 above zero, sigmoid(x) below
     h' = f / (f + i) * h + i / (f + i) * n
@@ -30,11 +30,11 @@ class MinLSTM(Cell):
             self.input.bias[hidden_size : 2 * hidden_size].add_(forget_bias)
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input says to gates and candidate."""
+        """The projections of gates and candidate."""
         return self.input(x)
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next hidden."""
+        """The next hidden state."""
         (h,) = state
         keep, candidate = self._gates(read)
         return (self.tap("hidden", keep * h + (1 - keep) * candidate),)
@@ -42,7 +42,7 @@ class MinLSTM(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """A scan over time."""
+        """By a parallel scan over time."""
         keep, candidate = self._gates(self.read(x))
         keep = where_present(mask, keep, 1.0)
         y, h = settle(scan(keep, (1 - keep) * candidate, state[0]), state[0], mask)

@@ -35,17 +35,17 @@ class MLSTM(Cell):
             self.input.bias[-self.heads :].add_(forget_bias)
 
     def start(self, like: Tensor) -> CoreState:
-        """Hidden, memory with its normaliser as a last column, and stabiliser: zeros."""
+        """Hidden state, memory with its normalizer as a last column, and stabilizer: zeros."""
         rows = like.shape[0]
         memory = like.new_zeros(rows, self.heads, self.size, self.size + 1)
         return *super().start(like), memory, like.new_zeros(rows, self.heads)
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input asks, names and says, and what it says to the three gates."""
+        """The projections of query, key, value and the three gates."""
         return self.input(x)
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next hidden, memory and stabiliser."""
+        """The next hidden state, memory and stabilizer."""
         _, memory, m = state
         q, k, v, show, i, log_f = self._parts(read)
         stable = torch.maximum(log_f + m, i).detach()  # whatever it is, h is the same: so it has no gradient
@@ -56,7 +56,7 @@ class MLSTM(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """The stabilisers first, then all pairs in chunks."""
+        """A scan for the stabilizers, then by chunks: attention within a chunk, the recurrence between chunks."""
         h, memory, m = state
         q, k, v, show, i, log_f = self._parts(self.read(x))
         i, log_f = where_present(mask, i, -torch.inf), where_present(mask, log_f, 0.0)

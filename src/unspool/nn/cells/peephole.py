@@ -1,4 +1,4 @@
-"""The LSTM whose gates look at the memory."""
+"""The LSTM with peephole connections."""
 
 import torch
 from jaxtyping import Float
@@ -11,7 +11,7 @@ from unspool.schema import Count
 
 @cells.register("peephole")
 class Peephole(Cell):
-    """The LSTM whose gates look at the memory, each unit at its own (Gers & Schmidhuber 2000).
+    """The LSTM with peephole connections: each gate also reads its own unit's memory (Gers & Schmidhuber 2000).
 
     i, f = sigmoid(W x + U h + p * c + b)      g = tanh(W_g x + U_g h + b_g)
     c' = f * c + i * g                         o = sigmoid(W_o x + U_o h + p_o * c' + b_o)
@@ -33,15 +33,15 @@ class Peephole(Cell):
             self.input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
 
     def start(self, like: Tensor) -> CoreState:
-        """Hidden and memory, zeros."""
+        """Hidden state and memory: zeros."""
         return super().start(like) * 2
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input says to the four gates."""
+        """The input projections of the three gates and the candidate."""
         return self.input(x)
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next hidden and memory."""
+        """The next hidden state and memory."""
         h, c = state
         i, f, g, o = (read + self.recurrent(h)).chunk(4, dim=-1)  # each (B, H)
         peep_i, peep_f, peep_o = self.peep

@@ -39,11 +39,11 @@ class RGLRU(Cell):
         self.decay = nn.Parameter(share.logit())
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input says to the two gates, and what it would write."""
+        """The projections of the two gates and the value."""
         return self.input(x)
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next hidden."""
+        """The next hidden state."""
         (h,) = state
         keep, write = self._gates(read)
         return (self.tap("hidden", keep * h + write),)
@@ -51,7 +51,7 @@ class RGLRU(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """A scan over time."""
+        """By a parallel scan over time."""
         keep, write = self._gates(self.read(x))
         keep, write = where_present(mask, keep, 1.0), where_present(mask, write, 0.0)
         y, h = settle(scan(keep, write, state[0]), state[0], mask)

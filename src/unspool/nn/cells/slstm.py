@@ -19,7 +19,7 @@ class SLSTM(Cell):
     c' = f * c + i * z                 n' = f * n + i                     h' = o * c' / n'
 
     Memory c and normaliser n are kept divided by exp(m), m' = max(log f + m, log i), so that nothing overflows; h does
-    not depend on m. The gates look at h, so the ticks must wait for each other.
+    not depend on m. The gates read h, so the recurrence is sequential.
     """
 
     def __init__(self, input_size: Count, hidden_size: Count, forget_bias: float = 3.0) -> None:
@@ -34,16 +34,16 @@ class SLSTM(Cell):
             self.input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
 
     def start(self, like: Tensor) -> CoreState:
-        """Hidden, memory and normaliser, zeros; the stabiliser says that there is nothing to divide yet."""
+        """Hidden state, memory and normalizer: zeros; the stabilizer begins at its lowest value."""
         (h,) = super().start(like)
         return h, h, h, torch.full_like(h, -1e9)
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input says to the three gates and the candidate."""
+        """The input projections of the three gates and the candidate."""
         return self.input(x)
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next hidden, memory, normaliser and stabiliser."""
+        """The next hidden state, memory, normalizer and stabilizer."""
         h, c, n, m = state
         i, f, z, o = at_least_float32(read + self.recurrent(h)).chunk(4, dim=-1)  # each (B, H)
         log_f = F.logsigmoid(f)

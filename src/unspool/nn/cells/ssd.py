@@ -17,7 +17,7 @@ from unspool.schema import Count, Natural
 
 @cells.register("ssd")
 class SSD(Cell):
-    """A selective state space whose heads each fade as one (Mamba-2: Dao & Gu 2024, arXiv:2405.21060).
+    """A selective state space model with one decay rate per head (Mamba-2: Dao & Gu 2024, arXiv:2405.21060).
 
     q, k, v = silu(W x + b)      d = softplus(W_d x + b_d)      a = exp(-exp(p) * d)      o = silu(W_o x + b_o)
     S' = a * S + k (d * v)^T     h' = norm((S'^T q + s * v) * o)
@@ -40,15 +40,15 @@ class SSD(Cell):
             self.input.bias[-self.heads :] = step.expm1().log()
 
     def start(self, like: Tensor) -> CoreState:
-        """Hidden and memory, zeros."""
+        """Hidden state and memory: zeros."""
         return *super().start(like), like.new_zeros(like.shape[0], self.heads, self.states, self.size)
 
     def read(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G"]:
-        """What the input asks, names and says, what it lets out, and how large a step it is."""
+        """The projections of query, key, value, output gate and step size."""
         return self.input(x)
 
     def tick(self, read: Float[Tensor, "B G"], state: CoreState) -> CoreState:
-        """The next hidden and memory."""
+        """The next hidden state and memory."""
         _, memory = state
         q, k, v, o, step, g = self._parts(read)
         y, memory = recall(q, k, step * v, self.tap("keep", g.exp()), memory)
@@ -57,7 +57,7 @@ class SSD(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """All pairs in chunks."""
+        """By chunks: attention within a chunk, the recurrence between chunks."""
         h, memory = state
         q, k, v, o, step, g = self._parts(self.read(x))
         y, memory = recall_all(q, k, step * v, g, memory, mask)

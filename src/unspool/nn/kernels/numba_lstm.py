@@ -1,8 +1,8 @@
-"""An LSTM over a single row, compiled for the CPU, where torch's kernel spends its time between products.
+"""The LSTM recurrence for a single row, compiled by Numba for the CPU, where torch's kernel is bound by overhead.
 
-Only the recurrence is here. What the input says to the gates is one matrix product before it, and the gradient of the
-recurrent weights one after; both stay torch's. Numba compiles on the first call (seconds) and keeps the result on disk.
-Whoever imports this does it inside a function, for numba takes a third of a second to import.
+Only the recurrence is here. The input projection is one matrix product before it, and the gradient of the recurrent
+weights one after; torch does both. Numba compiles on the first call (seconds) and caches the result on disk. Import
+this module inside a function: Numba takes a third of a second to import.
 """
 
 from typing import Any, no_type_check
@@ -18,7 +18,7 @@ compiled = njit(fastmath=REORDER, error_model="numpy", cache=True)
 
 
 class Recurrence(torch.autograd.Function):
-    """What the input says at every time, the recurrent weights, hidden and memory -> every hidden, the last memory."""
+    """Input projections (T, G), recurrent weights, h and c -> all hidden states (T, H), and the last memory (H)."""
 
     @staticmethod
     def forward(
@@ -28,7 +28,7 @@ class Recurrence(torch.autograd.Function):
         h: Float[Tensor, " H"],
         c: Float[Tensor, " H"],
     ) -> tuple[Float[Tensor, "T H"], Float[Tensor, " H"]]:
-        """Run the ticks."""
+        """Run all time steps."""
         gates = read.clone(memory_format=torch.contiguous_format)
         hidden, memory = (s.new_empty(len(read) + 1, len(s)) for s in (h, c))
         hidden[0], memory[0] = h, c
@@ -38,7 +38,7 @@ class Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Run them back; the gradient of the weights is one product over all times."""
+        """Back-propagate through time; the gradient of the weights is one product over all times."""
         gates, weight, hidden, memory = ctx.saved_tensors
         outer, last = gradients
         slopes, dh, dc = torch.empty_like(gates), torch.zeros_like(hidden[0]), last.clone()
@@ -49,9 +49,9 @@ class Recurrence(torch.autograd.Function):
 @compiled
 @no_type_check
 def ahead(gates: Any, weight: Any, hidden: Any, memory: Any) -> None:
-    """Every tick. `gates` (T, 4H) come as what the input says and leave as i, f, g, o; `weight` is (H, 4H).
+    """All time steps. `gates` (T, 4H) are the input projections, overwritten by i, f, g, o; `weight` is (H, 4H).
 
-    Row t of `hidden` and `memory` (T + 1, H) is the state before tick t; row 0 is given, the others are written.
+    Row t of `hidden` and `memory` (T + 1, H) is the state before step t; row 0 is given, the others are written.
     """
     half, one = np.float32(0.5), np.float32(1)
     size = hidden.shape[1]
@@ -72,9 +72,10 @@ def ahead(gates: Any, weight: Any, hidden: Any, memory: Any) -> None:
 @compiled
 @no_type_check
 def back(gates: Any, weight: Any, memory: Any, outer: Any, slopes: Any, dh: Any, dc: Any) -> None:
-    """Every tick, from the last: `slopes` (T, 4H) get the gradients before the gates; `outer` (T, H) has the hiddens'.
+    """All time steps from the last: writes the gradients before the gates to `slopes` (T, 4H).
 
-    `dh` and `dc` (H) come as the gradients of the last state, beside `outer`, and leave as those of the first.
+    `outer` (T, H) are the gradients of the hidden states. `dh` and `dc` (H) hold the gradients of the last state and
+    are overwritten by those of the first.
     """
     zero, one = np.float32(0), np.float32(1)
     size = len(dh)

@@ -1,4 +1,4 @@
-"""Moves padding out of the way, for cores that look at neighbours."""
+"""Moves padding behind the present tokens, for cores that combine neighbours."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def order(mask: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:
-    """Where each row's present tokens are, in their order, and then the others.
+    """The indices of each row's present tokens, in order, then those of its padding.
 
     >>> order(torch.tensor([[False, True, False, True]])).tolist()
     [[1, 3, 0, 2]]
@@ -15,19 +15,22 @@ def order(mask: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:
 
 
 def pack(x: Float[Tensor, "B T D"], places: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-    """The tokens in that order."""
+    """Reorder the tokens by `order`, so that padding comes last."""
     return x.gather(1, places.unsqueeze(-1).expand_as(x))
 
 
 def unpack(packed: Float[Tensor, "B T D"], places: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-    """Every token back where `pack` took it from."""
+    """Restore the order of the tokens: the inverse of `pack`."""
     return torch.zeros_like(packed).scatter(1, places.unsqueeze(-1).expand_as(packed), packed)
 
 
 def tail(x: Float[Tensor, "B S D"], number: int, lengths: Int[Tensor, " B"] | None = None) -> Float[Tensor, "B N D"]:
-    """What a row remembers of its packed tokens: the last `number` before `number + lengths`.
+    """The last `number` present tokens of each row, which a causal core carries to the next call.
 
-    `x` begins with what was remembered before, `number` tokens; `lengths` says how many of the others are present.
+    Args:
+        x: the `number` tokens carried so far, then the packed new ones, (B, number + T, D).
+        number: how many tokens are carried.
+        lengths: how many of the new tokens are present, (B,); None: all.
 
     >>> x = torch.arange(5.0).view(1, 5, 1)
     >>> tail(x, 2, torch.tensor([1])).flatten().tolist()
