@@ -17,6 +17,7 @@ from unspool.checks.selftest import CHECKS, cases
 from unspool.cli import app, main
 from unspool.experiment.experiment import Experiment
 from unspool.nn.cell import cells
+from unspool.plugins import module_of
 from unspool.recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent
@@ -101,7 +102,8 @@ def clean_shelves(monkeypatch):
     monkeypatch.setattr(cells, "_known", dict(cells._known))
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     yield
-    sys.modules.pop("my_cell", None)
+    for name in ("my_cell", module_of("my_cell.py")):
+        sys.modules.pop(name, None)
 
 
 @pytest.mark.parametrize("block", CODE, ids=str)

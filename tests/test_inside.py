@@ -17,14 +17,14 @@ from unspool.data.splits import Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import CheckpointError, DataError
 from unspool.look.history import Losses, Unrolled
-from unspool.look.inside import Look
+from unspool.look.inside import Inspection
 from unspool.look.measures import Found
 from unspool.look.page import finite, page
 from unspool.look.report import VIEWS, chosen, compared, document, drawn, seen, words
 from unspool.look.switches import picture as switches
 from unspool.look.views import Attention, Embeddings, Gradient, Map, Neuron, Neurons, Rows, Surprise, Units
 from unspool.recipe import recipe_names
-from unspool.runs.probes import probe_of_tokens
+from unspool.runs.probes import look_beside, probe_of_tokens
 from unspool.tasks.task import tasks
 
 LETTERS = "abcdefg"
@@ -41,7 +41,7 @@ def look_at(core="recurrent", length=60, **options):
     batch = Batch(ids[:, :-1], ids[:, 1:], torch.ones(1, length, dtype=torch.bool))
     names = [[LETTERS[id] for id in ids[0].tolist()]]
     probe = Probe(batch, [names[0][:-1]], [names[0][1:]], [], {"is an a": ids[:, :-1] == 0})
-    return Look(net, probe, lambda some: [LETTERS[id] for id in some], name="a run")
+    return Inspection(net, probe, lambda some: [LETTERS[id] for id in some], name="a run")
 
 
 # Views
@@ -165,7 +165,7 @@ def test_every_recipe_can_be_looked_into(name, tmp_path):
     task = build.task(recipe, build.dataset(recipe).read())
     model = build.model(recipe, task.inputs, task.targets, task.source)
     probe = task.probe("valid", 2, 24) or task.probe("train", 2, 24)
-    look = Look(model, probe, task.input_labels, name=name)
+    look = Inspection(model, probe, task.input_labels, name=name)
     lacks = []
     found = seen(look, chosen("all"), lacks.append)
     assert set(found) | {told.partition(":")[0] for told in lacks} == set(VIEWS)
@@ -328,7 +328,7 @@ def trained(tmp_path_factory):
 
 
 def test_look_tells_in_words_and_writes_pictures_and_a_page(place, capsys):
-    assert run("look", "run", "--length", "150") == 0
+    assert run("look", "run", "--length", "150", "--svg") == 0
     told = capsys.readouterr()
     assert "surprise:" in told.out and "layer 1 forget:" in told.out and "gradient of inputs" in told.out
     folder = place / "run/look"
@@ -351,16 +351,17 @@ def test_two_runs_are_told_on_the_same_text(place, capsys):
     assert run("look", "run", "other", "--text", GOOD, "--what", "surprise,gradient,losses", "--out", "both") == 0
     told = capsys.readouterr().out
     assert told.splitlines()[0].startswith("run: ") and "is better by" in told and "--- other" in told
-    assert {"gradient.png", "gradient-1.png", "gradient-2.png", "surprise-2.svg"} <= {
+    assert {"gradient.png", "gradient-1.png", "gradient-2.png", "surprise-2.png"} <= {
         path.name for path in (place / "both").iterdir()
     }
     runs = [Run.load("run"), Run.load("other")]
     looks = [runs[0].look(GOOD)]
-    looks.append(runs[1].beside(runs[0], looks[0]))
+    looks.append(look_beside(runs[1], runs[0], looks[0]))
     assert looks[0].rows.targets == looks[1].rows.targets
     gap = [a - b for a, b in zip(*(look.surprise().nats[0] for look in looks), strict=True)]
     better = [f"other is better by {max(gap):.1f} nats", f"run is better by {-min(gap):.1f} nats"]
     assert all(word.startswith(wanted) for word, wanted in zip(compared(looks)[1:], better, strict=True))
+    assert not list((place / "both").glob("*.svg")), "svg only on request"
 
 
 def test_look_as_json_is_data(place, capsys):
@@ -435,7 +436,7 @@ def test_words_have_the_features_of_the_text_that_they_make():
         (["--text", "ΩΩΩΩ"], "does not know"),
         (["--text", "t"], "too short"),
         (["--text", ""], "too short"),
-        (["--text", GOOD, "--said", "yes"], "asked nothing"),
+        (["--text", GOOD, "--target-text", "yes"], "answers no source"),
         (["--file", "nowhere.txt"], "nowhere.txt"),
         (["--split", "test"], "has no test split"),
         (["--split", "tset"], "--split should be"),
@@ -515,7 +516,6 @@ def test_nothing_is_told_before_all_is_written_and_old_pictures_go(place, capsys
     assert {path.name for path in (place / "run/look").iterdir()} == {
         "look.html",
         "surprise.png",
-        "surprise.svg",
         "notes.png",
     }
     capsys.readouterr()
@@ -523,7 +523,7 @@ def test_nothing_is_told_before_all_is_written_and_old_pictures_go(place, capsys
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("unspool.runs.checkpoint._write_through", full)
+    monkeypatch.setattr("unspool.files.write_through", full)
     assert run("look", "run", "--text", GOOD, "--what", "surprise") == 2
     told = capsys.readouterr()
     assert told.out == "" and "no space left" in told.err and "--out DIR" in told.err and "resume" not in told.err

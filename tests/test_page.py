@@ -16,7 +16,7 @@ from looked import document, run
 from test_recipes import quick
 from unspool import build
 from unspool.errors import DataError
-from unspool.look.inside import Look
+from unspool.look.inside import Inspection
 from unspool.look.page import encoded, page
 from unspool.look.report import chosen, seen
 from unspool.look.report import document as report_of
@@ -374,7 +374,7 @@ def test_a_real_look_at_rows_of_different_lengths_opens(opened, tmp_path):
     recipe = quick("reverse", tmp_path)
     task = build.task(recipe, build.dataset(recipe).read())
     model = build.model(recipe, task.inputs, task.targets, task.source)
-    look = Look(model, task.probe("valid", 8, 40), task.input_labels, name="reverse")
+    look = Inspection(model, task.probe("valid", 8, 40), task.input_labels, name="reverse")
     found = seen(look, chosen("all"), lambda told: None)
     shown = opened(report_of([look], [found], ["untrained"]))
     assert shown.locator("#attention canvas").count() == 1

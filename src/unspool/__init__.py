@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from unspool.generate.state import State
     from unspool.generate.stream import Stream
     from unspool.generate.suggest import suggest
-    from unspool.look.inside import Look
+    from unspool.look.inside import Inspection
     from unspool.look.watch import watch
     from unspool.metrics.metric import EvalSet, GenerationSet, Metric, Unit
     from unspool.models.sequence import SequenceModel
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from unspool.nn.core import Core, cores
     from unspool.nn.embeddings import embedding
     from unspool.nn.heads import Head, head
-    from unspool.nn.part import Part, detach, fork, move, select
+    from unspool.nn.part import CoreState, Part, detach, fork, move, select
     from unspool.pipelines.pipeline import Pipeline, Predictor
     from unspool.recipe import load_recipe, recipe_names
     from unspool.registry import Registry
@@ -96,7 +96,7 @@ _HOME = {
     "generate.state": ("State",),
     "generate.stream": ("Stream",),
     "generate.suggest": ("suggest",),
-    "look.inside": ("Look",),
+    "look.inside": ("Inspection",),
     "look.watch": ("watch",),
     "metrics.metric": (
         "EvalSet",
@@ -116,6 +116,7 @@ _HOME = {
     "nn.embeddings": ("embedding",),
     "nn.heads": ("Head", "head"),
     "nn.part": (
+        "CoreState",
         "Part",
         "detach",
         "fork",
@@ -154,6 +155,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "Core",
+    "CoreState",
     "DataError",
     "Domain",
     "Engine",
@@ -163,8 +165,8 @@ __all__ = [
     "Fills",
     "GenerationSet",
     "Head",
+    "Inspection",
     "Label",
-    "Look",
     "Metric",
     "Part",
     "Pipeline",

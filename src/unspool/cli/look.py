@@ -34,13 +34,14 @@ def look(
         ),
     ] = "all",
     text: Annotated[str | None, typer.Option(help="What is to be read, or answered; else the run's own data.")] = None,
-    said: Annotated[str, typer.Option(help="The answer that is to be read to --text; else the model's own.")] = "",
+    target_text: Annotated[str, typer.Option(help="The answer to --text that is read; the model's own by default.")] = "",
     file: Annotated[str | None, typer.Option(help="A file with what is to be read; - is standard input.")] = None,
     split: Annotated[str, typer.Option(help="Which part of its data, where no text is given.")] = "valid",
     length: Annotated[
         int, typer.Option(help="So many tokens are read of its data, and shown of a text.", min=3)
     ] = 2000,
     out: Annotated[Path | None, typer.Option(help="The folder for look.html and the pictures; RUN/look.")] = None,
+    svg: Annotated[bool, typer.Option("--svg", help="Write every picture as .svg too.")] = False,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -58,7 +59,7 @@ def look(
     names = chosen(what)
     checked(split)
     runs = [Run.load(path, device) for path in (run, other) if path]
-    looks = [runs[0].look(given(text, file), split, length, told_progress(), said)]
+    looks = [runs[0].look(given(text, file), split, length, told_progress(), target_text)]
     looks += [look_beside(one, runs[0], looks[0], told_progress()) for one in runs[1:]]
     lacks = say if names == chosen("all") else None
     found = [seen(one, names, lacks) for one in looks]
@@ -67,7 +68,7 @@ def look(
             one[name] = [view]
     folder = out or runs[0].checkpoint.run / "look"  # type: ignore[union-attr]
     say(f"drawing into {folder}")
-    written = write(looks, found, [describe(one) for one in runs], folder)
+    written = write(looks, found, [describe(one) for one in runs], folder, ("png", "svg") if svg else ("png",))
     if as_json:
         print_json(
             finite([{name: [view.data() for view in views] for name, views in one.items()} for one in found]),

@@ -4,6 +4,7 @@ import codecs
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -63,7 +64,7 @@ class Tokenizer(ABC):
         ends = [0]
         for id in self.encode(text).tolist():
             ends.append(ends[-1] + len(self.piece(id, None if len(ends) == 1 else 0).decode("utf-8", "replace")))
-        return list(zip(ends, ends[1:], strict=False))
+        return list(pairwise(ends))
 
     def token(self, id: int) -> str:
         """One token as a picture can show it."""

@@ -43,7 +43,7 @@ FEWEST = 20  # positions that there must be for a search
 NAMED = 400  # tokens whose embeddings are drawn
 
 
-class Look:
+class Inspection:
     """What a model does inside while it reads a passage.
 
     `Run.look(text)` makes one. Each method gives a view with `told()`, `data()` and `plot()`, or a list of them;
@@ -53,7 +53,7 @@ class Look:
     >>> model = SequenceModel(embedding(Tokens(3), 4), cores.build("core", "recurrent", width=4), head(Tokens(3), 4))
     >>> ids = torch.tensor([[0, 1, 2, 0, 1, 2]])
     >>> batch = Batch(ids[:, :-1], ids[:, 1:], torch.ones(1, 5, dtype=torch.bool))
-    >>> look = Look(model, Probe(batch, [list("abcab")], [list("bcabc")]))
+    >>> look = Inspection(model, Probe(batch, [list("abcab")], [list("bcabc")]))
     >>> [gate.name for gate in look.gates()]
     ['layer 1 input', 'layer 1 forget', 'layer 1 output']
     """

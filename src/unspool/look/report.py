@@ -7,21 +7,44 @@ from typing import Any
 from unspool.errors import ConfigError, DataError
 from unspool.files import write_bytes, writing
 from unspool.look.canvas import REMEDY, Picture
-from unspool.look.inside import Look
+from unspool.look.inside import Inspection
 from unspool.look.page import encoded, page
 from unspool.look.views import Attention, Embeddings, Gradient, Neurons, Rows, Surprise, Units, View, joined
 
-VIEWS: dict[str, Callable[[Look], Any]] = {
-    "neurons": Look.neurons,
-    "surprise": Look.surprise,
-    "gates": Look.gates,
-    "hidden": Look.hidden,
-    "path": Look.path,
-    "gradient": Look.gradient,
-    "attention": Look.attention,
-    "embeddings": Look.embeddings,
+ViewFunction = Callable[[Inspection], Any]
+"""An inspection gives a view, or a list of views."""
+VIEWS: dict[str, ViewFunction] = {
+    "neurons": Inspection.neurons,
+    "surprise": Inspection.surprise,
+    "gates": Inspection.gates,
+    "hidden": Inspection.hidden,
+    "path": Inspection.path,
+    "gradient": Inspection.gradient,
+    "attention": Inspection.attention,
+    "embeddings": Inspection.embeddings,
 }
 """What can be asked for, what matters most first."""
+
+
+def register_view(name: str) -> Callable[[ViewFunction], ViewFunction]:
+    """A decorator that makes a function a view, for `--what NAME`, the page and JSON; a plug-in may bring one.
+
+    The function is shown an inspection of a model and gives a view, with `told()` (sentences), `data()` (JSON) and
+    `plot()` (a picture), or a list of them.
+
+    >>> @register_view("width")
+    ... def width(inspection): ...
+    >>> VIEWS.pop("width") is width
+    True
+    """
+
+    def add(function: ViewFunction) -> ViewFunction:
+        VIEWS[name] = function
+        return function
+
+    return add
+
+
 MISSING = {
     "neurons": "nothing that a unit could be asked about varies in what is read",
     "gates": "this model has no gates",
@@ -33,6 +56,7 @@ WORDS = {"neurons": 12, "gates": 8}
 UNITS = 96  # of each place that a page can show
 PAGED = 1500  # tokens that a page shows, of all rows together; an LSTM of two layers of 512 takes 2 MB
 KINDS = "png", "svg"
+"""Kinds of pictures that an earlier look may have written."""
 SLIGHT = 0.05  # nats, which are no difference worth a sentence
 PICTURED = 6  # places of a kind that are drawn
 
@@ -56,7 +80,7 @@ def chosen(what: str) -> list[str]:
     return names
 
 
-def seen(look: Look, names: Sequence[str], lacks: Callable[[str], None] | None = None) -> dict[str, list[View]]:
+def seen(look: Inspection, names: Sequence[str], lacks: Callable[[str], None] | None = None) -> dict[str, list[View]]:
     """The views of those names that a model has; who is given as `lacks` is told what it has not, and why.
 
     Errors: DataError for one that it has not, where nobody is to be told.
@@ -82,7 +106,7 @@ def words(found: Mapping[str, Sequence[View]]) -> list[str]:
     return [word for name, some in of.items() for word in some[: WORDS.get(name, 4)]]
 
 
-def compared(looks: Sequence[Look]) -> list[str]:
+def compared(looks: Sequence[Inspection]) -> list[str]:
     """Which of two runs was less surprised by what both read, and where they differ most."""
     one, other = looks
     if one.loss is None or other.loss is None:
@@ -104,7 +128,7 @@ def compared(looks: Sequence[Look]) -> list[str]:
     return words
 
 
-def together(found: Sequence[Mapping[str, Sequence[View]]], looks: Sequence[Look]) -> dict[str, Picture]:
+def together(found: Sequence[Mapping[str, Sequence[View]]], looks: Sequence[Inspection]) -> dict[str, Picture]:
     """What is drawn of several runs in one picture: gradients by lag."""
     norms: dict[str, list[float]] = {}
     for look, views in zip(looks, found, strict=True):
@@ -129,14 +153,14 @@ def drawn(found: Mapping[str, Sequence[View]]) -> dict[str, Picture]:
 
 
 def document(
-    looks: Sequence[Look], found: Sequence[Mapping[str, Sequence[View]]], told: Sequence[str]
+    looks: Sequence[Inspection], found: Sequence[Mapping[str, Sequence[View]]], told: Sequence[str]
 ) -> dict[str, Any]:
     """All that the page of one or two runs is made of."""
     runs = [_run(look, views, said) for look, views, said in zip(looks, found, told, strict=True)]
     return {"title": " and ".join(look.name for look in looks), "runs": runs}
 
 
-def _run(look: Look, found: Mapping[str, Sequence[View]], told: str) -> dict[str, Any]:
+def _run(look: Inspection, found: Mapping[str, Sequence[View]], told: str) -> dict[str, Any]:
     views = [view for some in found.values() for view in some]
     by_kind: dict[type, Any] = {type(view): view for view in views}
     neurons, attention = by_kind.get(Neurons), by_kind.get(Attention)
@@ -183,7 +207,7 @@ def _paged(rows: Rows) -> list[int]:
     return sizes
 
 
-def _rows(look: Look, surprise: Surprise | None) -> list[dict[str, Any]]:
+def _rows(look: Inspection, surprise: Surprise | None) -> list[dict[str, Any]]:
     rows = look.rows
     nats = [[] for _ in rows.tokens] if surprise is None else surprise.nats
     source = rows.source or [[] for _ in rows.tokens]
@@ -244,9 +268,13 @@ def _embeddings(view: Embeddings) -> dict[str, Any]:
 
 
 def write(
-    looks: Sequence[Look], found: Sequence[Mapping[str, Sequence[View]]], told: Sequence[str], folder: Path
+    looks: Sequence[Inspection],
+    found: Sequence[Mapping[str, Sequence[View]]],
+    told: Sequence[str],
+    folder: Path,
+    kinds: Sequence[str] = ("png",),
 ) -> list[Path]:
-    """Every picture, as .png and .svg, and look.html, into a folder; those of an earlier look are removed.
+    """Every picture and look.html, into a folder; those of an earlier look are removed.
 
     The paths come back, the page first. Errors: CheckpointError where the folder cannot be written into.
     """
@@ -261,7 +289,7 @@ def write(
     for number, views in enumerate(found, start=1):
         for name, picture in drawn(views).items():
             end = name if len(found) == 1 else f"{name}-{number}"
-            written += [picture.save(folder / f"{end}.{kind}") for kind in KINDS]
+            written += [picture.save(folder / f"{end}.{kind}") for kind in kinds]
     for name, picture in (together(found, looks) if len(found) > 1 else {}).items():
-        written += [picture.save(folder / f"{name}.{kind}") for kind in KINDS]
+        written += [picture.save(folder / f"{name}.{kind}") for kind in kinds]
     return written

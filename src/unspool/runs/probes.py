@@ -18,7 +18,7 @@ from unspool.tasks.sequence import text_features_of
 
 if TYPE_CHECKING:
     from unspool.look.history import Losses, Unrolled
-    from unspool.look.inside import Look
+    from unspool.look.inside import Inspection
     from unspool.runs.run import Run
 
 ROWS = 32
@@ -29,7 +29,7 @@ FEWEST = 3
 
 def look(run: "Run", text: str | None, split: str, length: int, progress: Any, target_text: str) -> "Look":
     """What `Run.look` gives."""
-    from unspool.look.inside import Look
+    from unspool.look.inside import Inspection
 
     refuse_diverged(run)
     if text is None:
@@ -39,7 +39,7 @@ def look(run: "Run", text: str | None, split: str, length: int, progress: Any, t
     else:
         probe = probe_of_text(run, text, target_text)
         names = run.preprocessor.input_labels  # type: ignore[union-attr]
-    return Look(run.model, probe, names, length, progress, run.name)
+    return Inspection(run.model, probe, names, length, progress, run.name)
 
 
 def refuse_diverged(run: "Run") -> None:
@@ -136,11 +136,11 @@ def look_beside(run: "Run", other: "Run", first: "Look", progress: Any = None) -
     Raises:
         ConfigError: for two runs that read different things.
     """
-    from unspool.look.inside import Look
+    from unspool.look.inside import Inspection
 
     refuse_diverged(run)
     if reads(run) == reads(other):
-        return Look(run.model, first.probe, first.vocabulary, first.shown, progress, run.name)
+        return Inspection(run.model, first.probe, first.vocabulary, first.shown, progress, run.name)
     speak = all(not issubclass(build.task_class(one.recipe).pipeline or Predictor, Predictor) for one in (run, other))
     if speak and len(first.batch.inputs) == 1:
         ids = [*first.batch.inputs[0].tolist(), *first.batch.targets[0, -1:].tolist()]

@@ -42,7 +42,8 @@ def one_target(
 def target_per_position(inputs: Sequence[Tensor], targets: Sequence[Tensor], side: Side = "right") -> Batch:
     """Sequences with a target at every position.
 
-    >>> batch = target_per_position([torch.tensor([5, 6]), torch.tensor([7])], [torch.tensor([1, 0]), torch.tensor([1])])
+    >>> inputs, targets = [torch.tensor([5, 6]), torch.tensor([7])], [torch.tensor([1, 0]), torch.tensor([1])]
+    >>> batch = target_per_position(inputs, targets)
     >>> batch.targets[batch.loss_mask].tolist()
     [1, 0, 1]
     """

@@ -14,9 +14,9 @@ from unspool.seeds import mix
 class ContiguousBatches:
     """The text side by side in `batch_size` lanes, read `length` ids at a time: truncated backpropagation through time.
 
-    Lane b goes on from chunk to chunk, so the state is carried; a remainder that fills no column is dropped. A share
-    `reset_probability` of the batches begins with an empty state all the same, drawn by seed and number: a model that was never
-    shown one learns to need its long memory, and fails where a text begins.
+    Row b goes on from chunk to chunk, so the state is carried; a remainder that fills no column is dropped. A share
+    `reset_probability` of the batches begins with an empty state all the same, drawn by seed and number: a model that
+    never starts from one comes to depend on a long memory, and fails where a text begins.
 
     >>> batch = ContiguousBatches(torch.arange(26), batch_size=4, length=3)[0]
     >>> "".join(chr(97 + id) for id in batch.inputs.T.flatten())
