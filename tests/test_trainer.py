@@ -240,4 +240,4 @@ def test_a_trainer_shows_how_far_it_is():
     assert repr(trainer) == "Trainer(step 0 of 1,200)"
     step = trainer.step()
     assert repr(trainer) == f"Trainer(step 1 of 1,200, loss {step.loss:.4g}, lr {step.learning_rate:.3g})"
-    assert repr(Trainer(make(), ContiguousBatches(IDS, 4, 10), minutes=2)) == "Trainer(step 0, 0.0 of 2 minutes)"
+    assert repr(Trainer(make(), ContiguousBatches(IDS, 4, 10), minutes=2.0)) == "Trainer(step 0, 0.0 of 2 minutes)"

@@ -115,14 +115,7 @@ _HOME = {
     ),
     "nn.embeddings": ("embedding",),
     "nn.heads": ("Head", "head"),
-    "nn.part": (
-        "CoreState",
-        "Part",
-        "detach",
-        "fork",
-        "move",
-        "select",
-    ),
+    "nn.part": ("CoreState", "Part", "detach", "fork", "move", "select"),
     "pipelines.pipeline": (
         "Pipeline",
         "Predictor",
