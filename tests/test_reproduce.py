@@ -53,7 +53,7 @@ def test_a_finished_run_is_noted_and_another_recipe_is_not(tmp_path, monkeypatch
     found, seconds = reproduce.of_runs(str(file), runs[:1])
     assert all(verdict.holds for verdict in found) and len(seconds) == 1
     reproduce.note("mine", found, seconds)
-    assert json.loads(reproduce.NOTES.read_text())["mine"]["claims"]["valid_fresh_solved"]["claim"] == "> -1"
+    assert json.loads(reproduce.NOTES.read_text())["mine"]["claims"]["valid/fresh/solved"]["claim"] == "> -1"
     with pytest.raises(SystemExit, match=r"core\.width is 32, not 64"):
         reproduce.of_runs(str(file), runs[1:])
 
