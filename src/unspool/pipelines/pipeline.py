@@ -60,7 +60,7 @@ class Predictor(Pipeline):
                 found[number] = record
                 continue
             try:
-                rows[number] = self.encode(record)
+                rows[number] = self.fitting(self.encode(record))
             except DataError as error:
                 found[number] = Failure(f"{error}")
         order = sorted(rows, key=lambda number: len(rows[number].input))
@@ -74,6 +74,13 @@ class Predictor(Pipeline):
     def encode(self, record: Record) -> Row:
         """A record as tensors, without its target. Raises: DataError for a record that cannot be encoded."""
         return self.preprocessor.encode({name: value for name, value in record.items() if name != "label"})
+
+    def fitting(self, row: Row) -> Row:
+        """The row itself. Raises: DataError where it is longer than the core that reads it can take."""
+        limit, length = (self.model.encoder or self.model).core.max_length, len(row.input)
+        if limit is not None and length > limit:
+            raise DataError(f"it has {length} tokens, and the model reads at most {limit}", hint="shorten it")
+        return row
 
     def columns(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """For each field of a record the column that it stands in.

@@ -4,11 +4,12 @@ import csv
 import gzip
 import json
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from io import BufferedReader, TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from unspool.data.predictions import Failure
 from unspool.data.readers.decoding import decode
@@ -60,32 +61,38 @@ def stream_rows(path: str, field: str) -> Iterator[TableRow]:
         yield from _parquet(path)
         return
     with _opened(path) as file:
-        lines = _text(file, path)
-        first = next(iter(lines), None)
-        if first is None:
-            raise DataError(f"{path} is empty", hint="give a file with at least one row")
-        every = chain([first], lines)
-        if kind in ("csv", "tsv"):
-            yield from _delimited(every, path, "," if kind == "csv" else "\t")
-        elif kind == "jsonl":
-            yield from _json_lines(every)
-        elif kind == "conll":
-            yield from ({field: sentence} for sentence in _sentences(every))
-        else:
-            yield from ({field: line.rstrip("\r\n")} for line in every)
+        try:
+            with _text(file, path) as lines:
+                yield from _rows(lines, path, kind, field)
+        except (EOFError, OSError, zlib.error) as error:  # a .gz file that is damaged or cut off
+            yield Failure(f"{path} cannot be read any further: {str(error).lower()}")
 
 
-def _opened(path: str) -> IO[bytes]:
+def _rows(lines: Iterator[str], path: str, kind: str, field: str) -> Iterator[TableRow]:
+    first = next(lines, None)
+    if first is None:
+        raise DataError(f"{path} is empty", hint="give a file with at least one row")
+    every = chain([first], lines)
+    if kind in ("csv", "tsv"):
+        yield from _delimited(every, path, "," if kind == "csv" else "\t")
+    elif kind == "jsonl":
+        yield from _json_lines(every)
+    elif kind == "conll":
+        yield from ({field: sentence} for sentence in _sentences(every))
+    else:
+        yield from ({field: line.rstrip("\r\n")} for line in every)
+
+
+def _opened(path: str) -> BufferedReader:
     try:
-        return cast("IO[bytes]", gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb"))
+        return BufferedReader(cast("Any", gzip.open(path, "rb"))) if path.endswith(".gz") else Path(path).open("rb")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}", hint="check the path") from None
 
 
-def _text(file: IO[bytes], path: str) -> Iterator[str]:
+def _text(file: BufferedReader, path: str) -> TextIOWrapper:
     """The lines of a file, in the encoding that its beginning has. Raises: DataError for what is no text."""
-    buffered = file if isinstance(file, BufferedReader) else BufferedReader(cast("Any", file))
-    beginning = buffered.peek(SNIFFED)[:SNIFFED]
+    beginning = file.peek(SNIFFED)[:SNIFFED]
     newline = beginning.rfind(b"\n")
     if beginning:
         decode(beginning[: newline + 1] if newline > 0 else beginning, path)  # refuses what is no text
@@ -94,7 +101,7 @@ def _text(file: IO[bytes], path: str) -> Iterator[str]:
         beginning[: newline + 1].decode(encoding)
     except UnicodeDecodeError:
         encoding = "cp1252"
-    return iter(TextIOWrapper(buffered, encoding=encoding, errors="replace", newline=""))
+    return TextIOWrapper(file, encoding=encoding, errors="replace", newline="")
 
 
 def _delimited(lines: Iterable[str], path: str, delimiter: str) -> Iterator[TableRow]:
