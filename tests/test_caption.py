@@ -148,7 +148,7 @@ def test_seen_and_unseen_are_told_apart():
     assert len(shown) == 12 and all(
         one.said in one.right and torch.tensor(one.image).shape == (32, 32, 3) for one in shown
     )
-    pixels = {task.preprocessor.pixels(record["image"]) for record in records}
+    pixels = {read_image(record["image"], task.preprocessor.size) for record in records}
     assert bytes(torch.tensor(shown[0].image).flatten().tolist()) in pixels
     assert task.generation_sets("nothing") == {} and task.eval_sets("nothing") == {}
 

@@ -237,7 +237,7 @@ def test_a_disk_full_from_the_start_leaves_no_folder(place, monkeypatch, capsys)
     def refuse(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "write_through", refuse)
+    monkeypatch.setattr("unspool.files.write_through", refuse)
     assert run("train", "char-lm", *TINY, "--run", "new") == 2
     assert "error: no space left" in capsys.readouterr().err
     assert not Path("new").exists()

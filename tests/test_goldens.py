@@ -178,7 +178,7 @@ CASES = {
     "word-lm": Case("word-lm", f"{LETTERS} task.length=8 task.window=8 core.width=12 train.steps=5", text, ("test",)),
     "masked-lm": Case("masked-lm", """data.valid=0.1 task.batch_size=4 task.length=16
         core.width=16 core.layers=1 core.heads=2 core.context=32 train.steps=40 train.learning_rate=0.02""",
-        text, asks={"fills": "--prompt The=cat=___=the=___. --count 3"}),
+        text, asks={"fills": "The=cat=___=the=___. --top 3"}),
     "classify": Case("names", f"{ROWS} train.steps=5", table, ("test",)),
     "regress": Case("names", f"{ROWS} task.kind=regress data.label=number train.steps=5", table, ("test",)),
     "classify-images": Case("shapes", """data.scenes=60 task.batch_size=8 core.width=16
@@ -268,8 +268,8 @@ def answers(run: Path, *options: str) -> list[Any]:
 
 def fills(run: Path, *options: str) -> list[Any]:
     """Tokens that may stand in each blank, and their probabilities."""
-    blanks = json.loads(unspool("sample", run, *options, "--json"))
-    return [[[one["text"], one["probability"]] for one in blank] for blank in blanks]
+    (made,) = json.loads(unspool("predict", run, *options, "--json"))
+    return [[[one["token"], one["score"]] for one in blank] for blank in made["predicted_fills"]]
 
 
 def series(run: Path, *options: str) -> dict[str, list[float]]:

@@ -42,6 +42,13 @@ def reviews(folder):
     return folder / "reviews.csv"
 
 
+def tagged(folder):
+    """Words with a label each, some of them in a span."""
+    words = [f"{'AB'[n % 2]} {'B-x' if n % 3 == 0 else 'O'}\n" + ("\n" if n % 5 == 4 else "") for n in range(200)]
+    (folder / "tagged.conll").write_text("".join(words))
+    return folder / "tagged.conll"
+
+
 def noises(folder):
     """A folder of sounds, some for the test."""
     for number in range(60):
@@ -66,7 +73,7 @@ MADE = {Source: text, Labelled: reviews, Sounds: noises, Parallel: two_languages
 def quick(name, tmp_path):
     """The recipe with two steps, on data made here where it wants the user's, from a run made here if it wants one."""
     recipe = load_recipe(name)
-    made = MADE.get(task_class(recipe).dataset)
+    made = tagged if recipe["task"]["kind"] == "tag" else MADE.get(task_class(recipe).dataset)
     fewer = ["task.documents=1"] if "documents" in defaults(task_class(recipe)) else []
     fewer += ["task.batch_size=8"] if recipe["task"]["kind"] == "execute" else []  # every kind of program times five
     if made is None or recipe["data"].get("corpus"):

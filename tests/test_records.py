@@ -7,6 +7,7 @@ import tarfile
 import wave
 
 import pytest
+import torch
 
 from unspool.data.labelled import Labelled
 from unspool.data.readers.sounds import read_sound

@@ -341,7 +341,9 @@ def test_a_glance_is_torchs_convolution_and_skips_what_is_not_present():
     short_conv, x = ShortConv(width=4, size=3), torch.randn(2, 6, 4)
     whole, (last,) = short_conv(x, short_conv.start(x))
     padded = torch.nn.functional.pad(x.mT, (2, 0))
-    torch.testing.assert_close(whole, torch.nn.functional.conv1d(padded, short_conv.weight, short_conv.bias, groups=4).mT)
+    torch.testing.assert_close(
+        whole, torch.nn.functional.conv1d(padded, short_conv.weight, short_conv.bias, groups=4).mT
+    )
     torch.testing.assert_close(last, x[:, -2:])
     mask = torch.tensor([[0, 1, 0, 1, 1, 0], [0, 0, 0, 0, 0, 1]]).bool()
     past = (torch.randn(2, 2, 4),)

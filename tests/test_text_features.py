@@ -55,9 +55,9 @@ def test_what_is_true_behind_each_character(name, text, marks):
         ("place in the text", "ab\n", [1, 2, 3]),
     ],
 )
-def test_what_is_counted_behind_each_character(name, text, loss_mask):
+def test_what_is_counted_behind_each_character(name, text, counts):
     found = all_features(list(text))[name]
-    assert found.dtype == np.float32 and found.tolist() == loss_mask
+    assert found.dtype == np.float32 and found.tolist() == counts
 
 
 def test_words_and_pieces_are_judged_by_where_they_end():

@@ -1,16 +1,21 @@
-"""What `unspool train` prints and stores has a unit that fits the task: only tokens have perplexity and bits."""
+"""What every recipe prints and stores: a unit that fits its task, and a preprocessor that encodes the same again."""
 
 import json
 import re
+from itertools import islice
 
 import pytest
+import torch
 
 from test_recipes import quick
 from unspool.build import task_class
+from unspool.data.preprocessors.preprocessor import preprocessors, save_preprocessor
 from unspool.experiment.experiment import Experiment
 from unspool.experiment.progress import show
 from unspool.recipe import load_recipe, recipe_names
+from unspool.runs.run import load_saved_preprocessor
 
+WITHOUT_A_RECIPE = {"labelled-numbers"}
 OF_TOKENS = re.compile(r"perplexity|bits|\btokens?\b")
 
 
@@ -24,7 +29,8 @@ def all_keys(value):
 @pytest.mark.parametrize("name", recipe_names())
 def test_what_a_training_prints_and_stores_has_a_unit_that_fits(name, tmp_path, capsys):
     unit = task_class(load_recipe(name)).unit
-    show(Experiment.new(quick(name, tmp_path), tmp_path / "run"))
+    experiment = Experiment.new(quick(name, tmp_path), tmp_path / "run")
+    show(experiment)
     printed = capsys.readouterr().err
     about = json.loads((tmp_path / "run/about.json").read_text())
     results = json.loads((tmp_path / "run/results.json").read_text())
@@ -39,3 +45,24 @@ def test_what_a_training_prints_and_stores_has_a_unit_that_fits(name, tmp_path, 
         told = "\n".join(line for line in printed.replace(str(tmp_path), "").splitlines() if "parameters" not in line)
         assert not OF_TOKENS.search(told), told
         assert not [key for key in all_keys([results, metrics]) if OF_TOKENS.search(key.replace("_", " "))]
+    encodes_the_same(experiment, tmp_path / "run")
+
+
+def encodes_the_same(experiment, folder):
+    """The preprocessor of a run is what it was when it is loaded, for a record with and without its answer."""
+    preprocessor, again = experiment.task.preprocessor, load_saved_preprocessor(folder)
+    if preprocessor is None:
+        assert again is None
+        return
+    assert type(again) is type(preprocessor) and save_preprocessor(again) == save_preprocessor(preprocessor)
+    assert again.options() == preprocessor.options() and again.fitted() == preprocessor.fitted()
+    records = experiment.sections.dataset.read().train
+    for record in [records] if isinstance(records, str) else list(islice(records, 20)):
+        for one, other in zip(preprocessor.encode(record), again.encode(record), strict=True):
+            assert type(one) is type(other) and (one is None or torch.equal(one, other))
+
+
+def test_every_preprocessor_belongs_to_a_recipe():
+    used = {task_class(load_recipe(name)).preprocessing for name in recipe_names()} - {None}
+    rest = {kind for kind in preprocessors.kinds() if preprocessors.find(kind) not in used}
+    assert rest <= WITHOUT_A_RECIPE

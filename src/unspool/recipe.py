@@ -137,7 +137,7 @@ def parse_recipe(text: str, name: str) -> Recipe:
 def override(recipe: Recipe, text: str) -> None:
     """Apply one `section.key=value`; a value is read as TOML where it can be, and as a string where not."""
     key, equals, value = text.partition("=")
-    if not equals:
+    if not equals or not all(key.split(".")):
         raise ConfigError(f"cannot read the override {text!r}", hint="write it as section.key=value")
     set_key(recipe, key, value_of(value))
 

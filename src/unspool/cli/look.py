@@ -34,7 +34,9 @@ def look(
         ),
     ] = "all",
     text: Annotated[str | None, typer.Option(help="What is to be read, or answered; else the run's own data.")] = None,
-    target_text: Annotated[str, typer.Option(help="The answer to --text that is read; the model's own by default.")] = "",
+    target_text: Annotated[
+        str, typer.Option(help="The answer to --text that is read; the model's own by default.")
+    ] = "",
     file: Annotated[str | None, typer.Option(help="A file with what is to be read; - is standard input.")] = None,
     split: Annotated[str, typer.Option(help="Which part of its data, where no text is given.")] = "valid",
     length: Annotated[

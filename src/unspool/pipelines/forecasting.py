@@ -87,7 +87,7 @@ class Forecaster(Predictor):
         for line, row in enumerate(rows, start=1):
             entries = getattr(row, "row", {}) if isinstance(row, Failure) else row
             for column in values:
-                name = series_name(entries, group, column, len(values) > 1)
+                name = series_name(dict(entries), group, column, len(values) > 1)
                 series = found.setdefault(name, {"values": [], "times": []})
                 try:
                     if isinstance(row, Failure):

@@ -18,7 +18,6 @@ from unspool.tasks.sequence import text_features_of
 
 if TYPE_CHECKING:
     from unspool.look.history import Losses, Unrolled
-    from unspool.look.inside import Inspection
     from unspool.runs.run import Run
 
 ROWS = 32
@@ -27,7 +26,7 @@ FEWEST = 3
 """So many tokens there must be to look at."""
 
 
-def look(run: "Run", text: str | None, split: str, length: int, progress: Any, target_text: str) -> "Look":
+def look(run: "Run", text: str | None, split: str, length: int, progress: Any, target_text: str) -> "Inspection":
     """What `Run.look` gives."""
     from unspool.look.inside import Inspection
 
@@ -130,7 +129,7 @@ def features_of(batch: Batch, preprocessor: Preprocessor) -> Mapping[str, torch.
     return text_features_of(batch, tokenizer) if isinstance(tokenizer, Tokenizer) else {}
 
 
-def look_beside(run: "Run", other: "Run", first: "Look", progress: Any = None) -> "Look":
+def look_beside(run: "Run", other: "Run", first: "Inspection", progress: Any = None) -> "Inspection":
     """Another run while it reads what the first one read: the same text, in its own tokens.
 
     Raises:

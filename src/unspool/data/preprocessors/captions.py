@@ -95,13 +95,9 @@ class CaptionedImage(SourceAndText):
         """Take the side back."""
         self.size = int(fitted["side"])
 
-    def pixels(self, image: Any) -> bytes:
-        """The pixels of an image as `unspool.data.readers.images.read_image` takes it, resized."""
-        return read_image(image, self.size)
-
     def patches(self, image: Any) -> Tensor:
         """The patches of an image, (S, 3 * height * width) from 0 to 255."""
-        return patches(self.pixels(image), self.size, *self.patch)
+        return patches(read_image(image, self.size), self.size, *self.patch)
 
     def caption(self, caption: str) -> Tensor:
         """The ids of a raw caption between two line breaks, (U,)."""
