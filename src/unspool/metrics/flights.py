@@ -48,7 +48,7 @@ def predicted(output: Flight, reference: Record) -> Tensor:
 def stay(output: Flight, reference: Record) -> Tensor:
     """Everything stays where it is.
 
-    >>> stay(None, {"across": [0.1, 0.5], "up": [0.0, 0.25], "future": [[0, 0], [0, 0]]}).tolist()
+    >>> stay(Flight("", [], [], []), {"across": [0.1, 0.5], "up": [0.0, 0.25], "future": [[0, 0], [0, 0]]}).tolist()
     [[0.5, 0.25], [0.5, 0.25]]
     """
     last = torch.tensor([reference["across"][-1], reference["up"][-1]], dtype=torch.float64)
@@ -58,7 +58,7 @@ def stay(output: Flight, reference: Record) -> Tensor:
 def straight(output: Flight, reference: Record) -> Tensor:
     """Everything goes on as between the last two frames.
 
-    >>> straight(None, {"across": [0.5, 0.75], "up": [0.0, 0.0], "future": [[0, 0], [0, 0]]}).tolist()
+    >>> straight(Flight("", [], [], []), {"across": [0.5, 0.75], "up": [0.0, 0.0], "future": [[0, 0], [0, 0]]}).tolist()
     [[1.0, 0.0], [1.25, 0.0]]
     """
     places = torch.tensor([reference["across"][-2:], reference["up"][-2:]], dtype=torch.float64).T

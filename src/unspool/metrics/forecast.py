@@ -74,7 +74,7 @@ def median(output: Series, reference: Record) -> Sequence[float]:
 def seasonal_naive(season: int) -> Forecast:
     """The forecast that the last season comes again.
 
-    >>> seasonal_naive(2)(None, {"values": [5.0, 1.0, 2.0], "future": [0.0, 0.0, 0.0]})
+    >>> seasonal_naive(2)(Series("", [], []), {"values": [5.0, 1.0, 2.0], "future": [0.0, 0.0, 0.0]})
     [1.0, 2.0, 1.0]
     """
 
