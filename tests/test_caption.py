@@ -13,6 +13,7 @@ from unspool.build import model as build_model
 from unspool.data.pictures import CaptionedImages
 from unspool.data.predictions import Failure, Text
 from unspool.data.preprocessors.captions import CaptionedImage
+from unspool.data.readers.images import read_image
 from unspool.data.synthetic.scenes import HELD_OUT, captions, scene
 from unspool.data.unseen_bigrams import unseen_bigrams
 from unspool.experiment.experiment import Experiment

@@ -18,6 +18,7 @@ from unspool.tasks.sequence import text_features_of
 
 if TYPE_CHECKING:
     from unspool.look.history import Losses, Unrolled
+    from unspool.look.inside import Inspection
     from unspool.runs.run import Run
 
 ROWS = 32
