@@ -279,7 +279,7 @@ def test_losses_of_several_runs_share_a_picture():
 def test_the_unrolled_net_is_cut_where_the_gradient_is():
     options = {"kind": "language", "batch_size": 2, "length": 3}
     tokenizer = tokenizers.build("tokenizer", "byte")
-    task = tasks.build("task", options, splits=Splits("abc" * 30), tokenizer=tokenizer)
+    task = tasks.build("task", options, splits=Splits("abc" * 30), preprocessor=LanguageText(tokenizer))
     view = Unrolled.of(task.train_batches())
     assert (view.lengths, view.carried, view.rows) == ([3] * 4, [False, True, True, True], 2)
     said = [text.get_text() for text in view.plot().axes[0].texts]

@@ -114,10 +114,14 @@ def test_what_is_generated_greedily_is_right_where_every_step_is(runs):
 
 
 def test_an_image_file_is_captioned_as_the_training_images_were_read(runs, tmp_path, capsys):
+    from functools import partial
+
     from PIL import Image
 
+    from unspool.data.readers.images import read_image
+
     run = Run.load(runs / "captions")
-    record, pixels = load_task(run).records["valid"][0], run.preprocessor.pixels
+    record, pixels = load_task(run).records["valid"][0], partial(read_image, side=run.preprocessor.size)
     Image.frombytes("RGB", (16, 16), pixels(record["image"])).save(tmp_path / "scene.png")
     assert pixels(str(tmp_path / "scene.png")) == pixels(record["image"])
     assert told("predict", runs / "captions", tmp_path / "scene.png") == 0

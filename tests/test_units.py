@@ -57,7 +57,8 @@ def encodes_the_same(experiment, folder):
     assert type(again) is type(preprocessor) and save_preprocessor(again) == save_preprocessor(preprocessor)
     assert again.options() == preprocessor.options() and again.fitted() == preprocessor.fitted()
     records = experiment.sections.dataset.read().train
-    for record in [records] if isinstance(records, str) else list(islice(records, 20)):
+    some = ([records] if records else []) if isinstance(records, str) else list(islice(records, 20))
+    for record in some:
         for one, other in zip(preprocessor.encode(record), again.encode(record), strict=True):
             assert type(one) is type(other) and (one is None or torch.equal(one, other))
 

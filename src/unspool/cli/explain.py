@@ -16,7 +16,7 @@ COLUMNS = 96
 ENDLESS = 1e9
 """A limit this high keeps a machine from harm and tells a reader nothing."""
 EQUATION = re.compile(r"[\w', ]+ = ")
-SECTION, KEY = re.compile(r"\[(\w+)\]"), re.compile(r"(\w+) *=")
+SECTION, KEY = re.compile(r"\[([\w.]+)\]"), re.compile(r"(\w+) *=")
 
 PURPOSES = {
     "about": "how the recipe is listed",
@@ -77,7 +77,7 @@ def explain(name: str) -> tuple[str, dict[str, Setting]]:
         header, key = SECTION.match(line), KEY.match(line)
         if header:
             section = header[1]
-            line = f"{line} # {PURPOSES[section]}"
+            line = f"{line} # {PURPOSES[section.rpartition('.')[2]]}"
         if key:
             place = f"{section}.{key[1]}" if section else key[1]
             said[place] = known.get(place, Setting(""))
@@ -121,6 +121,9 @@ def section_readers(recipe: Mapping[str, Any]) -> dict[str, tuple[list[str], lis
     for name in ("core", "encoder"):
         if name in full:
             found[name] = cores.kinds(), [cores.find(full[name]["kind"])]
+    inner = full["core"].get("core")
+    if isinstance(inner, Mapping):  # the core that another is wrapped around
+        found["core.core"] = cores.kinds(), [cores.find(inner["kind"])]
     more: dict[str, list[Callable[..., Any]]] = {"model": [Ends], "train": [HardwareOptions]}
     return found | {name: ([], [*more.get(name, ()), cls]) for name, cls in SECTIONS.items()}
 
