@@ -186,7 +186,7 @@ def shuffled(records: list[Record]) -> list[Record]:
     """The records in their one shuffled order.
 
     >>> [record["n"] for record in shuffled([{"n": number} for number in range(5)])]
-    [0, 2, 1, 3, 4]
+    [1, 0, 4, 2, 3]
     """
     order = torch.randperm(len(records), generator=torch.Generator().manual_seed(SHUFFLE))
     return [records[index] for index in order.tolist()]
