@@ -10,6 +10,7 @@ import torch
 from test_recipes import quick
 from unspool.build import task_class
 from unspool.data.preprocessors.preprocessor import preprocessors, save_preprocessor
+from unspool.data.splits import NoData
 from unspool.experiment.experiment import Experiment
 from unspool.experiment.progress import show
 from unspool.recipe import load_recipe, recipe_names
@@ -57,6 +58,8 @@ def encodes_the_same(experiment, folder):
     assert type(again) is type(preprocessor) and save_preprocessor(again) == save_preprocessor(preprocessor)
     assert again.options() == preprocessor.options() and again.fitted() == preprocessor.fitted()
     records = experiment.sections.dataset.read().train
+    if experiment.task.dataset is NoData:  # it draws its own
+        records = next(iter(experiment.task.generation_sets("valid").values())).records
     some = ([records] if records else []) if isinstance(records, str) else list(islice(records, 20))
     for record in some:
         for one, other in zip(preprocessor.encode(record), again.encode(record), strict=True):
