@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -118,11 +119,32 @@ def test_the_command_works(words, shown, place, clean_shelves, capsys):
     if verb in PARSED:
         parse(words)
         return
+    prepare(words, capsys)
     said = run(small(words), capsys)
     if shown:
         assert said[2].splitlines() == shown
     else:
         assert said[0] == 0, said[2]
+
+
+MAKES = ("--run", "--save-state", "--out")
+"""Options that name what a command makes."""
+
+
+def prepare(words, capsys):
+    """Make what a command needs of earlier ones, which another worker may have run, and remove what it will make."""
+    made = {words[at + 1] for at, word in enumerate(words[:-1]) if word in MAKES}
+    for name in made:
+        shutil.rmtree(name, ignore_errors=True)
+        Path(name).unlink(missing_ok=True)
+    for name in words:
+        if name not in made and not Path(name).exists():
+            for param in commands():
+                earlier = param.values[0]
+                if any(word in MAKES and earlier[at + 1] == name for at, word in enumerate(earlier[:-1])):
+                    prepare(earlier, capsys)
+                    assert run(small(earlier), capsys)[0] == 0
+                    break
 
 
 def small(words):
