@@ -134,6 +134,7 @@ MAKES = ("--run", "--save-state", "--out")
 def prepare(words, capsys):
     """Make what a command needs of earlier ones, which another worker may have run, and remove what it will make."""
     made = {words[at + 1] for at, word in enumerate(words[:-1]) if word in MAKES}
+    made = {name for name in made if words.count(name) == 1}  # a state that is read and written again stays
     for name in made:
         shutil.rmtree(name, ignore_errors=True)
         Path(name).unlink(missing_ok=True)
@@ -141,7 +142,8 @@ def prepare(words, capsys):
         if name not in made and not Path(name).exists():
             for param in commands():
                 earlier = param.values[0]
-                if any(word in MAKES and earlier[at + 1] == name for at, word in enumerate(earlier[:-1])):
+                makes = any(word in MAKES and earlier[at + 1] == name for at, word in enumerate(earlier[:-1]))
+                if makes and earlier.count(name) == 1:
                     prepare(earlier, capsys)
                     assert run(small(earlier), capsys)[0] == 0
                     break
