@@ -127,7 +127,7 @@ def test_the_command_works(words, shown, place, clean_shelves, capsys):
         assert said[0] == 0, said[2]
 
 
-MAKES = ("--run", "--save-state", "--out")
+MAKES = ("--run", "--save-state", "--out", "--write")
 """Options that name what a command makes."""
 
 

@@ -1,11 +1,14 @@
 """A task with a new kind of use, a reader and a verb are one file each, outside of the package."""
 
 import csv
+import sys
 from pathlib import Path
 
 import pytest
 
 from conftest import run
+from unspool.checks.cases import cell_kind
+from unspool.nn.cell import cells
 
 PLUGGED = Path(__file__).parent / "plugged"
 RECIPE = """
@@ -55,3 +58,14 @@ def test_a_task_a_reader_and_a_pipeline_from_one_file_each(place, capsys):
 def test_a_verb_from_a_file(place, capsys):
     assert run("parameters", "run", "--plugin", PLUGGED / "count_verb.py") == 0
     assert int(capsys.readouterr().out) > 1000
+
+
+def test_a_cell_can_be_named_by_its_file_again_and_beside_its_plug_in(capsys, monkeypatch):
+    cells.kinds()
+    monkeypatch.setattr(cells, "_known", dict(cells._known))
+    monkeypatch.delitem(sys.modules, "unspool_plugin_my_cell", raising=False)
+    file = Path(__file__).parent / "my_cell.py"
+    assert [cell_kind(f"{file}:MinimalGated") for _ in range(2)] == ["mgu", "mgu"]
+    assert run("selftest", "--cell", f"{file}:MinimalGated", "--plugin", file) == 0
+    assert run("selftest", "--cell", f"{file}:Nothing") == 2 and "no Cell named 'Nothing'" in capsys.readouterr().err
+    sys.modules.pop("unspool_plugin_my_cell")

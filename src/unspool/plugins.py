@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 from unspool.errors import ConfigError
 
@@ -31,14 +32,14 @@ def module_of(plugin: str | Path) -> str:
     return f"unspool_plugin_{Path(plugin).stem}"
 
 
-def load_plugin(path: Path) -> None:
-    """Import a user's file, so that what it registers can be named. The user asked for it: this runs the file."""
+def load_plugin(path: Path) -> ModuleType:
+    """Import a user's file once, so that what it registers can be named. The user asked for it: this runs the file."""
     name = module_of(path)
     if not path.is_file():
         raise ConfigError(f"there is no plug-in file {path}", hint="--plugin takes the path of a Python file")
-    loaded = getattr(sys.modules.get(name), "__file__", None)
-    if loaded and Path(loaded).resolve() == path.resolve():
-        return
+    loaded = sys.modules.get(name)
+    if loaded is not None and loaded.__file__ and Path(loaded.__file__).resolve() == path.resolve():
+        return loaded
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"the plug-in {path} is not a Python file", hint="its name should end in .py")
@@ -50,6 +51,7 @@ def load_plugin(path: Path) -> None:
     except ConfigError:
         del sys.modules[name]
         raise
+    return module
 
 
 def load_entry_points() -> None:

@@ -66,6 +66,15 @@ class Registry(Generic[T]):
                 raise unknown(self.what, name, kinds)
         return self._known[name]
 
+    def kind_of(self, cls: type[T]) -> str:
+        """The name under which a class was registered: no other file of the shelf is imported for it.
+
+        >>> from unspool.nn.cell import cells
+        >>> cells.kind_of(cells.find("gru"))
+        'gru'
+        """
+        return next(kind for kind, known in self._known.items() if known is cls)
+
     def build(self, key: str, options: str | Mapping[str, Any], **given: Any) -> T:
         """The thing that a recipe's section asks for.
 

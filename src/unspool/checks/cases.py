@@ -180,12 +180,10 @@ def cell_kind(name: str) -> str:
     if not colon:
         cells.find(name)
         return name
-    before = set(Cell.__subclasses__())
-    load_plugin(Path(file))
-    made = [c for c in set(Cell.__subclasses__()) - before if c.__name__ == wanted]
-    if not made:
+    made = getattr(load_plugin(Path(file)), wanted, None)
+    if not (isinstance(made, type) and issubclass(made, Cell)):
         raise ConfigError(f"{file} defines no Cell named {wanted!r}", hint="give it as FILE.py:Class")
-    known = [kind for kind in cells.kinds() if cells.find(kind) is made[0]]
+    known = [kind for kind in cells.kinds() if cells.find(kind) is made]
     if not known:
-        cells.register(wanted)(made[0])
+        cells.register(wanted)(made)
     return (known or [wanted])[0]

@@ -101,8 +101,7 @@ def save_text(tokenizer: Tokenizer) -> str:
     >>> save_text(tokenizers.build("tokenizer", "byte"))
     '{"kind": "byte"}'
     """
-    kinds = (kind for kind in tokenizers.kinds() if tokenizers.find(kind) is type(tokenizer))
-    return json.dumps({"kind": next(kinds), **tokenizer.to_json()})
+    return json.dumps({"kind": tokenizers.kind_of(type(tokenizer)), **tokenizer.to_json()})
 
 
 def load_text(text: str) -> Tokenizer:

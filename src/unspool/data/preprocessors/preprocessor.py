@@ -97,8 +97,8 @@ preprocessors: Registry[Preprocessor] = Registry("preprocessor", "unspool.data.p
 
 def save_preprocessor(preprocessor: Preprocessor) -> str:
     """The preprocessor as JSON text; its tokenizers are kept in files of their own."""
-    kinds = (kind for kind in preprocessors.kinds() if preprocessors.find(kind) is type(preprocessor))
-    data = {"kind": next(kinds), "options": preprocessor.options(), "fitted": preprocessor.fitted()}
+    kind = preprocessors.kind_of(type(preprocessor))
+    data = {"kind": kind, "options": preprocessor.options(), "fitted": preprocessor.fitted()}
     return json.dumps(data, indent=1)
 
 
