@@ -3,10 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import log, sqrt
-from typing import Any
 
-from unspool.metrics.metric import Metric
-from unspool.metrics.text import ORDER, Reference, runs, words_of
+from unspool.metrics.text import ORDER, WordMetric, runs
 
 Weights = dict[tuple[str, ...], float]
 
@@ -44,22 +42,12 @@ def _cosine(one: Weights, other: Weights) -> float:
     return sum(weight * other.get(run, 0.0) for run, weight in one.items()) / length if length else 0.0
 
 
-class Cider(Metric):
+class Cider(WordMetric):
     """CIDEr of generated captions.
 
     Args:
         references: the words of each right caption of a record.
     """
-
-    def __init__(self, references: Reference) -> None:
-        self.references = references
-        self.written: list[list[str]] = []
-        self.wanted: list[Sequence[Sequence[str]]] = []
-
-    def update(self, output: Any, reference: Any) -> None:
-        """Count one caption."""
-        self.written.append(words_of(output))
-        self.wanted.append(self.references(reference))
 
     def compute(self) -> dict[str, float]:
         """CIDEr from 0 to 1."""

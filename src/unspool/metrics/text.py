@@ -87,7 +87,25 @@ def words_of(prediction: Any) -> list[str]:
     return list(getattr(prediction, "tokens", ()))
 
 
-class Bleu(Metric):
+class WordMetric(Metric):
+    """Gathers the words of generated texts beside those of their right ones, for a subclass to compare.
+
+    Args:
+        references: the words of each right text of a record.
+    """
+
+    def __init__(self, references: Reference) -> None:
+        self.references = references
+        self.written: list[list[str]] = []
+        self.wanted: list[Sequence[Sequence[str]]] = []
+
+    def update(self, output: Any, reference: Any) -> None:
+        """Count one generated text."""
+        self.written.append(words_of(output))
+        self.wanted.append(self.references(reference))
+
+
+class Bleu(WordMetric):
     """Corpus BLEU on the words of generated texts: BLEU-4, or all four from BLEU-1 on.
 
     Args:
@@ -102,14 +120,8 @@ class Bleu(Metric):
     """
 
     def __init__(self, references: Reference, orders: bool = False) -> None:
-        self.references, self.orders = references, orders
-        self.written: list[list[str]] = []
-        self.wanted: list[Sequence[Sequence[str]]] = []
-
-    def update(self, output: Any, reference: Any) -> None:
-        """Count one generated text."""
-        self.written.append(words_of(output))
-        self.wanted.append(self.references(reference))
+        super().__init__(references)
+        self.orders = orders
 
     def compute(self) -> dict[str, float]:
         """BLEU from 0 to 100."""

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 from torch import Tensor
 
-from unspool.batch import Batch, Domain, Tokens, Vectors
-from unspool.data.preprocessors.generation import SourceAndText
+from unspool.batch import Batch, Domain, Vectors
+from unspool.data.preprocessors.generation import SourceAndText, TokenizedTarget
 from unspool.data.preprocessors.parallel import prepared
 from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
 from unspool.data.punctuation import join_punctuation
 from unspool.data.readers.images import ENDINGS, netpbm_width, numbers, patches, read_image, shape
-from unspool.data.tokenizer import Tokenizer, line_break
+from unspool.data.tokenizer import Tokenizer
 from unspool.schema import Natural
 
 SIDE = 32
@@ -21,7 +20,7 @@ SIDE = 32
 
 
 @preprocessors.register("captioned-image")
-class CaptionedImage(SourceAndText):
+class CaptionedImage(TokenizedTarget, SourceAndText):  # type: ignore[override]
     """An image as patches in reading order, and a caption between two line breaks.
 
     Captions are read in lower case, with punctuation apart from words.
@@ -61,21 +60,6 @@ class CaptionedImage(SourceAndText):
         """The red, green and blue of the pixels of a patch."""
         height, width = self.patch
         return Vectors(3 * height * width)
-
-    @property
-    def inputs(self) -> Domain:  # type: ignore[override]
-        """Token ids."""
-        return Tokens(self.tokenizer.size)
-
-    @property
-    def targets(self) -> Domain:  # type: ignore[override]
-        """Token ids."""
-        return Tokens(self.tokenizer.size)
-
-    @cached_property
-    def end(self) -> int:  # type: ignore[override]
-        """The id of the line break."""
-        return line_break(self.tokenizer)
 
     def texts(self, records: Sequence[Record]) -> dict[str, str]:
         """All right captions, one a line."""
@@ -117,14 +101,6 @@ class CaptionedImage(SourceAndText):
         """The words of every right caption."""
         return [prepared(caption).split() for caption in record["captions"]]
 
-    def tokens(self, ids: Sequence[int]) -> list[str]:
-        """The words, with punctuation apart."""
-        return self.tokenizer.decode(ids).split()
-
     def text(self, ids: Sequence[int]) -> str:
         """The caption, its punctuation where it is usually written."""
         return join_punctuation(self.tokenizer.decode(ids))
-
-    def input_labels(self, ids: Sequence[int]) -> list[str]:
-        """The tokens."""
-        return [self.tokenizer.token(id) for id in ids]

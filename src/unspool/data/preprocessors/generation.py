@@ -3,15 +3,17 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from unspool.batch import Batch
+from unspool.batch import Batch, Domain, Tokens
 from unspool.data.batching.collate import sequence_pairs
 from unspool.data.predictions import Prediction, Text
 from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row
+from unspool.data.tokenizer import Tokenizer, line_break
 
 
 class Generation(NamedTuple):
@@ -42,6 +44,36 @@ class GeneratedText(Preprocessor):
         """The best candidate as a text, with the others as its alternatives."""
         best, *others = [Text(self.text(ids), self.tokens(ids), value) for ids, value in output.candidates]
         return replace(best, alternatives=others, attention=output.attention)
+
+
+class TokenizedTarget:
+    """What a preprocessor has whose generated text is made of a tokenizer's words, and ends with a line break."""
+
+    tokenizer: Tokenizer
+    """Of the text."""
+
+    @property
+    def inputs(self) -> Domain:
+        """Token ids of the text."""
+        return Tokens(self.tokenizer.size)
+
+    @property
+    def targets(self) -> Domain:
+        """Token ids of the text."""
+        return Tokens(self.tokenizer.size)
+
+    @cached_property
+    def end(self) -> int:
+        """The id of the line break of the text."""
+        return line_break(self.tokenizer)
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """The words, with punctuation apart."""
+        return self.tokenizer.decode(ids).split()
+
+    def input_labels(self, ids: Sequence[int]) -> list[str]:
+        """The tokens of the text."""
+        return [self.tokenizer.token(id) for id in ids]
 
 
 class SourceAndText(GeneratedText):

@@ -4,12 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from torch import Tensor
-
-from unspool.batch import Batch, Domain, Tokens, Vectors
-from unspool.data.predictions import Prediction
-from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, need, preprocessors
-from unspool.data.preprocessors.text import label, label_id, label_lines, label_names
+from unspool.batch import Batch, Domain, Vectors
+from unspool.data.preprocessors.labels import LabelledRecord, label_id
+from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
 from unspool.data.readers.images import ENDINGS, netpbm_width, numbers, patches, read_image, shape
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import ConfigError
@@ -17,7 +14,7 @@ from unspool.schema import Natural
 
 
 @preprocessors.register("labelled-image")
-class LabelledImage(Preprocessor):
+class LabelledImage(LabelledRecord):
     """An image as patches in reading order, and its label, one of a few.
 
     Args:
@@ -34,7 +31,6 @@ class LabelledImage(Preprocessor):
     (torch.Size([2, 24]), tensor(1))
     """
 
-    tokenizers: ClassVar[Mapping[str, str]] = {"labels": "label"}
     fields: ClassVar[Mapping[str, str]] = {"image": "file"}
     endings: ClassVar[Sequence[str]] = ENDINGS
 
@@ -58,15 +54,6 @@ class LabelledImage(Preprocessor):
         height, width = self.patch
         return Vectors(3 * height * width)
 
-    @property
-    def targets(self) -> Domain:  # type: ignore[override]
-        """Label ids."""
-        return Tokens(self.labels.size)
-
-    def texts(self, records: Sequence[Record]) -> dict[str, str]:
-        """The labels, one a line."""
-        return {"labels": label_lines(records)}
-
     def fit(self, records: Sequence[Record]) -> None:
         """Learn the size of the training images, unless `side` says another."""
         image = records[0]["image"] if records else None
@@ -83,14 +70,6 @@ class LabelledImage(Preprocessor):
         """Images side by side; pixels become numbers here, and take a quarter of the room until then."""
         batch = super().collate(rows)
         return replace(batch, inputs=numbers(batch.inputs))
-
-    def decode(self, output: Tensor, record: Record) -> Prediction:
-        """Logits (V,) as a label."""
-        return label(output, self.target_labels(range(self.labels.size)))
-
-    def target_labels(self, ids: Sequence[int]) -> list[str]:
-        """The labels."""
-        return label_names(self.labels, ids)
 
     def fitted(self) -> dict[str, Any]:
         """The side of an image, in pixels."""

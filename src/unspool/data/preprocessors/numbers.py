@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from unspool.batch import Domain, Tokens, Vectors
-from unspool.data.predictions import Prediction
-from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, need, preprocessors
-from unspool.data.preprocessors.text import label, label_id, label_lines, label_names
+from unspool.batch import Domain, Vectors
+from unspool.data.preprocessors.labels import LabelledRecord, label_id
+from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 
 
 @preprocessors.register("labelled-numbers")
-class LabelledNumbers(Preprocessor):
+class LabelledNumbers(LabelledRecord):
     """A few numbers as a sequence of length one, standardized by the training records, and their label.
 
     A record holds the numbers by name, as its own fields or together as its field `features`.
@@ -27,8 +26,6 @@ class LabelledNumbers(Preprocessor):
     >>> numbers.encode({"size": "3", "label": "yes"})
     Row(input=tensor([[1.]]), target=tensor(1))
     """
-
-    tokenizers: ClassVar[Mapping[str, str]] = {"labels": "label"}
 
     def __init__(self, labels: Tokenizer) -> None:
         self.labels = labels
@@ -44,15 +41,6 @@ class LabelledNumbers(Preprocessor):
     def inputs(self) -> Domain:  # type: ignore[override]
         """The numbers."""
         return Vectors(len(self.names))
-
-    @property
-    def targets(self) -> Domain:  # type: ignore[override]
-        """Label ids."""
-        return Tokens(self.labels.size)
-
-    def texts(self, records: Sequence[Record]) -> dict[str, str]:
-        """The labels, one a line."""
-        return {"labels": label_lines(records)}
 
     def fit(self, records: Sequence[Record]) -> None:
         """Learn the names of the numbers, and mean and standard deviation of each."""
@@ -73,14 +61,6 @@ class LabelledNumbers(Preprocessor):
         """The standardized numbers (1, size), and the id of the label ()."""
         values = ((self.values(record) - self.mean) / self.scale).float()
         return Row(values.unsqueeze(0), label_id(record, self.labels))
-
-    def decode(self, output: Tensor, record: Record) -> Prediction:
-        """Logits (V,) as a label."""
-        return label(output, self.target_labels(range(self.labels.size)))
-
-    def target_labels(self, ids: Sequence[int]) -> list[str]:
-        """The labels."""
-        return label_names(self.labels, ids)
 
     def fitted(self) -> dict[str, Any]:
         """The names of the numbers, and mean and standard deviation of each."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from unspool.batch import Domain, Tokens
-from unspool.data.preprocessors.generation import SourceAndText
+from unspool.data.preprocessors.generation import SourceAndText, TokenizedTarget
 from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
 from unspool.data.punctuation import join_punctuation, split_punctuation
 from unspool.data.tokenizer import Tokenizer, line_break
@@ -29,7 +29,7 @@ def prepared(line: str, lower: bool = True, split: bool = True) -> str:
 
 
 @preprocessors.register("parallel-text")
-class ParallelText(SourceAndText):
+class ParallelText(TokenizedTarget, SourceAndText):  # type: ignore[override]
     r"""A sentence and its translation.
 
     A translation begins and ends with a line break, as a line of a file does: every tokenizer has that symbol already.
@@ -67,24 +67,9 @@ class ParallelText(SourceAndText):
         self.lower, self.split, self.reverse_source = lower, split, reverse_source
 
     @property
-    def inputs(self) -> Domain:  # type: ignore[override]
-        """Token ids of the target language."""
-        return Tokens(self.tokenizer.size)
-
-    @property
-    def targets(self) -> Domain:  # type: ignore[override]
-        """Token ids of the target language."""
-        return Tokens(self.tokenizer.size)
-
-    @property
     def source(self) -> Domain:  # type: ignore[override]
         """Token ids of the source language."""
         return Tokens(self.source_tokenizer.size)
-
-    @cached_property
-    def end(self) -> int:  # type: ignore[override]
-        """The id of the line break of the target language."""
-        return line_break(self.tokenizer)
 
     @cached_property
     def source_end(self) -> int:
@@ -114,18 +99,10 @@ class ParallelText(SourceAndText):
         """The words of the right translation."""
         return [self.prepare(record["target"]).split()]
 
-    def tokens(self, ids: Sequence[int]) -> list[str]:
-        """The words, with punctuation apart."""
-        return self.tokenizer.decode(ids).split()
-
     def text(self, ids: Sequence[int]) -> str:
         """The sentence, its punctuation where it is usually written."""
         line = self.tokenizer.decode(ids)
         return join_punctuation(line) if self.split else line
-
-    def input_labels(self, ids: Sequence[int]) -> list[str]:
-        """The tokens of a translation."""
-        return [self.tokenizer.token(id) for id in ids]
 
     def source_labels(self, ids: Sequence[int]) -> list[str]:
         """The tokens of a source."""

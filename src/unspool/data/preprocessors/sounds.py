@@ -6,12 +6,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from unspool.batch import Batch, Domain, Tokens, Vectors
+from unspool.batch import Batch, Vectors
 from unspool.data.batching.buckets import Side
 from unspool.data.batching.collate import one_target
-from unspool.data.predictions import Prediction
-from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, answers, need, preprocessors
-from unspool.data.preprocessors.text import label, label_id, label_lines, label_names
+from unspool.data.preprocessors.labels import LabelledRecord, label_id
+from unspool.data.preprocessors.preprocessor import Record, Row, answers, need, preprocessors
 from unspool.data.readers.sounds import read_sound
 from unspool.data.sounds import log_mel
 from unspool.data.tokenizer import Tokenizer
@@ -20,7 +19,7 @@ from unspool.schema import Count, Natural, Positive
 
 
 @preprocessors.register("labelled-sound")
-class LabelledSound(Preprocessor):
+class LabelledSound(LabelledRecord):
     """A sound as the loudness of bands of frequencies in each frame, standardized, and its label, one of a few.
 
     Args:
@@ -33,7 +32,6 @@ class LabelledSound(Preprocessor):
         mask_padding: whether the padding is masked; see `unspool.data.batching.collate.one_target`.
     """
 
-    tokenizers: ClassVar[Mapping[str, str]] = {"labels": "label"}
     fields: ClassVar[Mapping[str, str]] = {"sound": "file"}
     endings: ClassVar[Sequence[str]] = (".wav",)
 
@@ -51,15 +49,6 @@ class LabelledSound(Preprocessor):
         self.max_length, self.padding, self.mask_padding = max_length, padding, mask_padding
         self.inputs = Vectors(bands)
         self.mean, self.scale, self.rate = torch.zeros(bands), torch.ones(bands), 0
-
-    @property
-    def targets(self) -> Domain:  # type: ignore[override]
-        """Label ids."""
-        return Tokens(self.labels.size)
-
-    def texts(self, records: Sequence[Record]) -> dict[str, str]:
-        """The labels, one a line."""
-        return {"labels": label_lines(records)}
 
     def fit(self, records: Sequence[Record]) -> None:
         """Learn the sampling rate, and mean and standard deviation of every band over the training sounds."""
@@ -90,14 +79,6 @@ class LabelledSound(Preprocessor):
         """Sounds side by side; the target is predicted at the end of each."""
         targets = answers(rows, self.targets)
         return one_target([row.input for row in rows], targets, self.padding, self.mask_padding)
-
-    def decode(self, output: Tensor, record: Record) -> Prediction:
-        """Logits (V,) as a label."""
-        return label(output, self.target_labels(range(self.labels.size)))
-
-    def target_labels(self, ids: Sequence[int]) -> list[str]:
-        """The labels."""
-        return label_names(self.labels, ids)
 
     def fitted(self) -> dict[str, Any]:
         """Mean and standard deviation of every band, and samples a second."""

@@ -12,7 +12,8 @@ from torch import Tensor
 from unspool.batch import Batch, Domain, Tokens, Vectors
 from unspool.data.batching.buckets import Side
 from unspool.data.batching.collate import one_target, target_per_position
-from unspool.data.predictions import Label, Prediction, Span, Tags, Value
+from unspool.data.predictions import Prediction, Span, Tags, Value
+from unspool.data.preprocessors.labels import label, label_id, label_lines, label_names
 from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, answers, need, preprocessors
 from unspool.data.spans import spans
 from unspool.data.tokenizer import Tokenizer
@@ -213,36 +214,6 @@ class TaggedText(TextInput):
     def target_labels(self, ids: Sequence[int]) -> list[str]:
         """The labels."""
         return label_names(self.labels, ids)
-
-
-def label(logits: Tensor, names: Sequence[str]) -> Label:
-    """Logits (V,) as a label with its probability and those of all labels.
-
-    >>> label(torch.tensor([0.0, 0.0]), ["no", "yes"]).scores
-    {'no': 0.5, 'yes': 0.5}
-    """
-    scores = logits.double().softmax(dim=-1)
-    best = int(scores.argmax())
-    return Label(names[best], float(scores[best]), dict(zip(names, scores.tolist(), strict=True)))
-
-
-def label_lines(records: Sequence[Record]) -> str:
-    r"""The labels of records, one a line: what the tokenizer of labels is fitted to.
-
-    >>> label_lines([{"label": "good"}, {"label": "bad"}])
-    'good\nbad\n'
-    """
-    return "".join(f"{record['label']}\n" for record in records)
-
-
-def label_id(record: Record, labels: Tokenizer) -> Tensor | None:
-    """The id of a record's label, (); None where it has none. Raises: DataError for an unknown label."""
-    return torch.from_numpy(labels.encode(record["label"]))[0] if "label" in record else None
-
-
-def label_names(labels: Tokenizer, ids: Sequence[int]) -> list[str]:
-    """The labels of ids."""
-    return [labels.piece(id).decode() for id in ids]
 
 
 def number(record: Record) -> float:
