@@ -15,7 +15,7 @@ from unspool.data.preprocessors.symbols import Symbols
 from unspool.errors import DataError
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
-from unspool.runs.run import load_task
+from unspool.runs.run import engine_of, load_task
 
 QUICK = ["train.minutes=0", "train.epochs=0", "train.precision=float32", "train.threads=1", "evaluate.times=1"]
 PAIRS = {"eins": "one", "zwei": "two", "drei": "three", "rot": "red", "blau": "blue"}
@@ -105,7 +105,7 @@ def test_what_is_generated_greedily_is_right_where_every_step_is(runs):
     generated = task.generation_sets("valid")["generated"]
     rows = [run.preprocessor.encode(record) for record in generated.records]
     batch = run.preprocessor.collate(rows)
-    right = ((run.engine.forward(batch).argmax(dim=-1) == batch.targets) | ~batch.loss_mask).all(dim=1)
+    right = ((engine_of(run).forward(batch).argmax(dim=-1) == batch.targets) | ~batch.loss_mask).all(dim=1)
     matches = [
         found.text == one["target"]
         for one, found in zip(generated.records, run.predict(generated.records), strict=True)

@@ -15,10 +15,16 @@ from typing import Any
 
 import typer
 
-from unspool.cli import evaluate, predict, train, use  # noqa: F401 (their verbs)
+from unspool.cli import train  # noqa: F401 (its verbs, and below those of the others, as --help lists them)
 
 # isort: split
-from unspool.cli import look, recipes, verify  # noqa: F401 (which --help lists behind those)
+from unspool.cli import sample  # noqa: F401
+
+# isort: split
+from unspool.cli import predict  # noqa: F401
+
+# isort: split
+from unspool.cli import evaluate, look, recipes, verify  # noqa: F401
 from unspool.cli.shared import app, say
 from unspool.errors import UnspoolError
 

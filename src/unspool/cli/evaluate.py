@@ -9,6 +9,30 @@ from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins
 from unspool.errors import ConfigError
 
 
+@app.command("eval")
+def evaluate(
+    run: RunPath,
+    split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
+    plugin: Plugins = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Evaluate a trained model on a whole split: its loss, and every metric of its task."""
+    from unspool.runs.evaluation import by_set
+    from unspool.runs.run import Run, format_values
+
+    load_plugins(plugin)
+    checked(split)
+    results = Run.load(run, device).evaluate(split)
+    if not results:
+        raise ConfigError(f"{run} has no {split} split", hint=f"train with data.{split}=0.1 or data.{split}_path=FILE")
+    if as_json:
+        print_json(results)
+        return
+    for name, values in by_set(results, split).items():
+        typer.echo(f"{split}, {name}:   {format_values(values, between='   ')}")
+
+
 @app.command()
 def suggest(
     run: RunPath,
@@ -46,30 +70,6 @@ def suggest(
         print_json(savings.figures())
     else:
         typer.echo(format_values(savings.figures()))
-
-
-@app.command("eval")
-def evaluate(
-    run: RunPath,
-    split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
-    plugin: Plugins = None,
-    device: Device = "cpu",
-    as_json: Json = False,
-) -> None:
-    """Evaluate a trained model on a whole split: its loss, and every metric of its task."""
-    from unspool.runs.evaluation import by_set
-    from unspool.runs.run import Run, format_values
-
-    load_plugins(plugin)
-    checked(split)
-    results = Run.load(run, device).evaluate(split)
-    if not results:
-        raise ConfigError(f"{run} has no {split} split", hint=f"train with data.{split}=0.1 or data.{split}_path=FILE")
-    if as_json:
-        print_json(results)
-        return
-    for name, values in by_set(results, split).items():
-        typer.echo(f"{split}, {name}:   {format_values(values, between='   ')}")
 
 
 def checked(split: str) -> None:

@@ -61,9 +61,10 @@ def follow(experiment: "Experiment", as_json: bool = False, quiet: bool = False)
 
 
 def load_plugins(paths: list[Path] | None) -> None:
-    """Import what the user asked for."""
-    from unspool.plugins import load_plugin
+    """Import the files that the user names, and what installed packages offer."""
+    from unspool.plugins import load_entry_points, load_plugin
 
+    load_entry_points()
     for path in paths or ():
         load_plugin(path)
 

@@ -183,7 +183,7 @@ class Run:
             DataError: the prompt has characters that the tokenizer does not know.
         """
         options = {"state": state, "length": length, "sampling": sampling, "seed": seed, "stop": stop, "ban": ban}
-        return stream_text(self.engine, self.tokenizer, prompt, **options)  # type: ignore[arg-type]
+        return stream_text(engine_of(self), self.tokenizer, prompt, **options)  # type: ignore[arg-type]
 
     def read(self, text: str = "", *, source: Tensor | None = None, state: State | None = None) -> State:
         """The state of the model after reading a text: a value to go on from, to save or to fork.
@@ -197,7 +197,7 @@ class Run:
             ConfigError: the run does not go on with a text, or its core reads both ways.
             DataError: the text has characters that the tokenizer does not know.
         """
-        return read_prompt(self.engine, self.tokenizer, text, state, source)
+        return read_prompt(engine_of(self), self.tokenizer, text, state, source)
 
     def load_state(self, path: str | Path) -> State:
         """A state that `State.save` wrote; going on from it is bit for bit going on from the saved one.
@@ -205,7 +205,7 @@ class Run:
         Raises:
             CheckpointError: the file is missing or damaged, or its model has other weights or tokenizers.
         """
-        return load_state(path, self.engine)
+        return load_state(path, engine_of(self))
 
     def session(self, state: State | None = None) -> Session:
         """A text that is read and generated in turns, and that can be rewound to any earlier token.
@@ -213,13 +213,7 @@ class Run:
         Args:
             state: where to begin; None: with an empty text.
         """
-        return Session(self.engine, self.tokenizer, state)
-
-    @property
-    def engine(self) -> Engine:
-        """What runs the model; the fingerprint of its weights and tokenizers goes into every state."""
-        names = self.preprocessor.tokenizers if isinstance(self.preprocessor, Preprocessor) else ()
-        return Engine(self.model, fingerprint(self.model, {name: getattr(self.preprocessor, name) for name in names}))
+        return Session(engine_of(self), self.tokenizer, state)
 
     def look(
         self,
@@ -286,6 +280,12 @@ def is_single(inputs: Any) -> bool:
         or not isinstance(inputs, Iterable)
         or (getattr(inputs, "ndim", 0) == 1)
     )
+
+
+def engine_of(run: Run) -> Engine:
+    """What runs the model of a run; the fingerprint of its weights and tokenizers goes into every state."""
+    names = run.preprocessor.tokenizers if isinstance(run.preprocessor, Preprocessor) else ()
+    return Engine(run.model, fingerprint(run.model, {name: getattr(run.preprocessor, name) for name in names}))
 
 
 def predictor_of(run: Run, **options: Any) -> Predictor:

@@ -14,9 +14,12 @@ from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins
 from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from unspool.generate.sampling import Sampling
+    from unspool.generate.state import State
     from unspool.generate.text import Candidate
+    from unspool.runs.run import Run
 
 
 @app.command()
@@ -50,13 +53,12 @@ def sample(
     """
     from unspool.generate.documents import LONGEST
     from unspool.generate.sampling import Sampling
-    from unspool.generate.text import candidates, likeliest, token_before
+    from unspool.generate.text import likeliest
     from unspool.runs.run import Run, format_values
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
-    usual = 500 if length is None else length
     options = {"--state": state, "--save-state": save_state, "--stop": stop, "--ban": ban}
     if to:
         from unspool.cli.documents import write_documents
@@ -65,12 +67,12 @@ def sample(
         figures = write_documents(loaded, to, count, length or LONGEST, sampling, seed, prompt)
         print_json(figures) if as_json else typer.echo(format_values(figures))
         return
-    tokenizer, banned = loaded.tokenizer, banned_texts(ban)
+    length, banned, ends = length or 500, banned_texts(ban), stop or ()
     if beam:
         refuse_narrow(beam, count, "texts")
         refuse_options({**options, "--ban": None}, "--beam searches from a prompt")
         with notes():
-            found = likeliest(loaded.model, tokenizer, prompt, usual, beam, banned)[:count]
+            found = likeliest(loaded.model, loaded.tokenizer, prompt, length, beam, banned)[:count]
         show_texts(prompt, found, count, as_json)
         return
     if save_state is not None and not save_state.parent.is_dir():
@@ -78,24 +80,38 @@ def sample(
     began = None if state is None else loaded.load_state(state)
     if count > 1 or as_json:
         refuse_options({"--save-state": save_state}, "--count and --json generate several texts")
-        with notes():
-            first = loaded.read(prompt, state=began)
-        first = first if seed is None else replace(first, seed=seed)
-        before = token_before(tokenizer, prompt, first.ids, began is not None)
-        found = candidates(
-            loaded.engine, tokenizer, first, usual, sampling, count, before=before, stop=stop or (), ban=banned
-        )
+        found = several(loaded, prompt, began, length, sampling, seed, count, ends, banned)
         show_texts(prompt, found, count, as_json)
         return
     with notes():
-        stream = loaded.stream(
-            prompt, state=began, length=usual, sampling=sampling, seed=seed, stop=stop or (), ban=banned
-        )
+        stream = loaded.stream(prompt, state=began, length=length, sampling=sampling, seed=seed, stop=ends, ban=banned)
     try:
         show_stream(prompt, stream)
     finally:
         if save_state is not None:
             stream.state.save(save_state)
+
+
+def several(
+    run: "Run",
+    prompt: str,
+    state: "State | None",
+    length: int,
+    sampling: "Sampling",
+    seed: int | None,
+    count: int,
+    stop: "Sequence[str]",
+    ban: "Sequence[str]",
+) -> "list[Candidate]":
+    """Several continuations of a prompt, the likeliest first."""
+    from unspool.generate.text import candidates, token_before
+    from unspool.runs.run import engine_of
+
+    with notes():
+        first = run.read(prompt, state=state)
+    first = first if seed is None else replace(first, seed=seed)
+    before = token_before(run.tokenizer, prompt, first.ids, state is not None)
+    return candidates(engine_of(run), run.tokenizer, first, length, sampling, count, before=before, stop=stop, ban=ban)
 
 
 @contextmanager
