@@ -200,8 +200,8 @@ def take_turns(variants: list[Variant], rounds: int, seconds: float) -> None:
     for number in range(1, rounds + 1):
         for variant in variants:
             variant.measure(seconds)
-        told = ", ".join(f"{variant.name} {variant.per_second[-1]:,.0f}" for variant in variants)
-        say(f"round {number} of {rounds}, characters per second: {told}")
+        summary = ", ".join(f"{variant.name} {variant.per_second[-1]:,.0f}" for variant in variants)
+        say(f"round {number} of {rounds}, characters per second: {summary}")
 
 
 def conclude(variants: list[Variant], proof: dict, options: argparse.Namespace) -> None:

@@ -77,7 +77,7 @@ def one_run(which: tuple[str, int], options: argparse.Namespace, runs: dict[str,
     name, seed = which
     made = peer(options, seed) if name == PEER else ours(name, options, seed)
     runs[name].append(made)
-    say(f"{name}, seed {seed}: {told(made)}")
+    say(f"{name}, seed {seed}: {summary(made)}")
     if options.keep:
         options.keep.write_text(json.dumps(runs))
 
@@ -140,7 +140,7 @@ def peer(options: argparse.Namespace, seed: int) -> dict:
     return {**run, "seed": seed, "parameters": WEIGHTS, "carried": loss, "windowed": loss}
 
 
-def told(run: dict) -> str:
+def summary(run: dict) -> str:
     wall, cpu = run["wall_seconds"], run["cpu_seconds"]
     return f"carried {run['carried']:.4f}, windowed {run['windowed']:.4f}, {wall:.0f} s wall, {cpu:.0f} CPU s in all"
 

@@ -126,8 +126,8 @@ def growth(costs: dict[int, float]) -> float:
 
 def line(row: dict, what: str) -> str:
     costs = row[f"{what}_microseconds_per_token"]
-    told = ", ".join(f"{n:,}: {cost:,.0f}" for n, cost in costs.items())
-    return f"microseconds per token: {told}   (longest over shortest {row[f'{what}_longest_over_shortest']})"
+    summary = ", ".join(f"{n:,}: {cost:,.0f}" for n, cost in costs.items())
+    return f"microseconds per token: {summary}   (longest over shortest {row[f'{what}_longest_over_shortest']})"
 
 
 def draw(table: dict, path: Path) -> None:

@@ -90,13 +90,13 @@ def switch(options: argparse.Namespace) -> list[dict]:
         for seed in range(1, options.seeds + 1):
             run = trained("temporal-order-moderate", [*LECTURE, f"seed={seed}"], Path(folder) / str(seed))
             look = run.look()
-            told = [
+            summary = [
                 one for one in look.neurons().best if one.feature.startswith("between ") and "trigger 2" in one.feature
             ]
-            one = max((found for found in told), key=lambda found: found.found.score)
+            one = max((found for found in summary), key=lambda found: found.found.score)
             accuracy = run.evaluate("valid")["fresh"]["accuracy"]
-            rows.append({"seed": seed, "accuracy": accuracy, "told": one.told(), **vars(one.found)})
-            say(f"seed {seed}: accuracy {accuracy:.3f}; {one.told()}")
+            rows.append({"seed": seed, "accuracy": accuracy, "told": one.summary(), **vars(one.found)})
+            say(f"seed {seed}: accuracy {accuracy:.3f}; {one.summary()}")
             if best is None or one.found.score > best[0]:
                 best = one.found.score, one, look
         if options.out and best:

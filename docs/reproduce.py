@@ -66,7 +66,7 @@ def main() -> None:
             continue
         found, seconds = of_runs(name, options.runs) if options.runs else trained(name, overrides)
         note(name, found, seconds)
-        print("\n".join([name, *("  " + verdict.told() for verdict in found)]), flush=True)
+        print("\n".join([name, *("  " + verdict.summary() for verdict in found)]), flush=True)
         held = held and all(verdict.holds for verdict in found)
     sys.exit(0 if held else 1)
 

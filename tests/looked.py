@@ -28,7 +28,7 @@ def trace(layer, kind, tokens, units, generator):
         "low": low,
         "high": high,
         "rows": rows,
-        "told": "41 of 512 units are open (over 0.9) at least 95 % of the time, 3 shut" if kind == "gate" else "",
+        "summary": "41 of 512 units are open (over 0.9) at least 95 % of the time, 3 shut" if kind == "gate" else "",
     }
 
 
@@ -42,7 +42,7 @@ def looking(names, heads, generator):
         "down": names,
         "across": names,
         "heads": [encoded(head, 0.0, 1.0) for head in scores.softmax(-1)],
-        "told": [f"head {n} looks at the token before (93 %)" if n % 2 else "" for n in range(1, heads + 1)],
+        "summary": [f"head {n} looks at the token before (93 %)" if n % 2 else "" for n in range(1, heads + 1)],
         "loss": 1.43,
         "ablated": [round(0.213 / n - 0.03, 3) for n in range(1, heads + 1)],
     }
@@ -64,7 +64,7 @@ def run(name="runs/char-lm", lengths=(120,), units=16, heads=2, seed=0):
     vocabulary = sorted(set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,;()")) + words
     return {
         "name": name,
-        "told": "recurrent lstm, 140,660 weights",
+        "summary": "recurrent lstm, 140,660 weights",
         "loss": 1.43,
         "words": [
             f"layer 1 memory, unit {unit} is on inside quotes: AUC 0.98 (chance 0.61)",
@@ -89,7 +89,7 @@ def run(name="runs/char-lm", lengths=(120,), units=16, heads=2, seed=0):
                 {"name": "inputs", "norms": [math.exp(-lag / 6) for lag in range(60)]},
                 {"name": "states", "norms": [2 * math.exp(-lag / 12) for lag in range(60)]},
             ],
-            "told": "the gradient at the inputs has fallen to a tenth 14 tokens back",
+            "summary": "the gradient at the inputs has fallen to a tenth 14 tokens back",
         },
         "attention": [looking([letters[at % len(letters)] for at in range(40)], heads, generator)] if heads else [],
         "embeddings": {

@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def told(capsys):
+def printed(capsys):
     """A command's stdout; it must end well."""
 
     def tell(*words):
@@ -63,15 +63,15 @@ def command(*words, **options):
     return subprocess.run([sys.executable, "-m", "unspool", *map(str, words)], **every)
 
 
-def test_train_tells_its_events_as_json(place, told):
-    events = [json.loads(line) for line in told("train", "char-lm", *TINY, "--run", "new", "--json").splitlines()]
+def test_train_tells_its_events_as_json(place, printed):
+    events = [json.loads(line) for line in printed("train", "char-lm", *TINY, "--run", "new", "--json").splitlines()]
     assert [event["event"] for event in events] == ["Step", "Step", "Evaluated", "Saved", "Finished"]
     assert events[-1]["results"]["valid/contiguous/loss"] > 0
 
 
-def test_train_counts_its_folders(place, told):
+def test_train_counts_its_folders(place, printed):
     for _ in range(2):
-        told("train", "char-lm", *TINY)
+        printed("train", "char-lm", *TINY)
     assert sorted(p.name for p in Path("runs").iterdir()) == ["char-lm", "char-lm-2"]
 
 
@@ -86,70 +86,70 @@ def test_resume_goes_on_and_a_finished_run_says_how(place, capsys):
     assert checkpoints(Path("run"))[-1].plain()["overrides"] == ["train.steps=4", "train.minutes=0"]
 
 
-def test_resume_takes_another_learning_rate(place, told):
-    told("resume", "run", "train.steps=4", "train.learning_rate=0.5", "train.schedule=constant")
+def test_resume_takes_another_learning_rate(place, printed):
+    printed("resume", "run", "train.steps=4", "train.learning_rate=0.5", "train.schedule=constant")
     records = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert [r["learning_rate"] for r in records if r["kind"] == "step"][-1] == 0.5
 
 
-def test_resume_from_another_folder(place, told, monkeypatch):
+def test_resume_from_another_folder(place, printed, monkeypatch):
     os.mkdir("elsewhere")
     monkeypatch.chdir("elsewhere")
-    told("resume", "../run", "train.steps=3")
-    told("eval", "../run")
+    printed("resume", "../run", "train.steps=3")
+    printed("eval", "../run")
 
 
-def test_patterns_hold_from_every_folder(place, told, monkeypatch):
-    told("train", "char-lm", *TINY, "data.path=go*.txt", "--run", "new")
+def test_patterns_hold_from_every_folder(place, printed, monkeypatch):
+    printed("train", "char-lm", *TINY, "data.path=go*.txt", "--run", "new")
     monkeypatch.chdir("/")
-    told("eval", place / "new")
+    printed("eval", place / "new")
 
 
-def test_the_same_seed_writes_the_same(place, told):
-    one, again, other = (told("sample", "run", "--length", 40, "--seed", seed) for seed in (1, 1, 2))
+def test_the_same_seed_writes_the_same(place, printed):
+    one, again, other = (printed("sample", "run", "--length", 40, "--seed", seed) for seed in (1, 1, 2))
     assert one == again != other
 
 
-def test_streamed_text_is_the_whole_text(place, told):
+def test_streamed_text_is_the_whole_text(place, printed):
     options = ("sample", "run", "--prompt", "the ", "--length", 40, "--seed", 3)
-    assert told(*options) == json.loads(told(*options, "--json"))[0]["text"] + "\n"
+    assert printed(*options) == json.loads(printed(*options, "--json"))[0]["text"] + "\n"
 
 
-def test_sample_searches_with_beams(place, told, capsys):
-    made = json.loads(told("sample", "run", "--beam", 3, "--count", 2, "--length", 6, "--prompt", "the", "--json"))
+def test_sample_searches_with_beams(place, printed, capsys):
+    made = json.loads(printed("sample", "run", "--beam", 3, "--count", 2, "--length", 6, "--prompt", "the", "--json"))
     assert len(made) == 2 and made[0]["log_probability"] >= made[1]["log_probability"]
     assert all(one["text"].startswith("the") for one in made)
-    assert told("sample", "run", "--beam", 3, "--length", 6, "--prompt", "the").strip() == made[0]["text"].strip()
+    assert printed("sample", "run", "--beam", 3, "--length", 6, "--prompt", "the").strip() == made[0]["text"].strip()
     assert run("sample", "run", "--beam", 2, "--count", 3) == 2
     assert "finds at most 2 texts" in capsys.readouterr().err
 
 
-def test_the_likeliest_comes_first(place, told):
-    made = json.loads(told("sample", "run", "--count", 4, "--length", 10, "--seed", 1, "--json"))
+def test_the_likeliest_comes_first(place, printed):
+    made = json.loads(printed("sample", "run", "--count", 4, "--length", 10, "--seed", 1, "--json"))
     scores = [one["log_probability"] for one in made]
     assert len(made) == 4 and scores == sorted(scores, reverse=True)
 
 
-def test_a_text_without_line_breaks_can_be_continued(place, told):
+def test_a_text_without_line_breaks_can_be_continued(place, printed):
     Path("flat.txt").write_text(TEXT.replace("\n", " "))
-    told("train", "char-lm", *TINY, "data.path=flat.txt", "sample.times=1", "sample.length=5", "--run", "flat")
-    assert len(told("sample", "flat", "--length", 5)) == 6
+    printed("train", "char-lm", *TINY, "data.path=flat.txt", "sample.times=1", "sample.length=5", "--run", "flat")
+    assert len(printed("sample", "flat", "--length", 5)) == 6
 
 
-def test_eval_as_json(place, told):
-    figures = json.loads(told("eval", "run", "--json"))
+def test_eval_as_json(place, printed):
+    figures = json.loads(printed("eval", "run", "--json"))
     assert {key.rpartition("/")[0] for key in figures} == {"valid/contiguous", "valid/windowed"}
     assert figures["valid/contiguous/bits_per_character"] > 0
-    assert "bits per character" in told("eval", "run", "--split", "train")
+    assert "bits per character" in printed("eval", "run", "--split", "train")
 
 
-def test_recipes_and_doctor_as_json(told):
-    assert "char-lm" in json.loads(told("recipes", "--json")) and "char-lm" in told("recipes")
-    assert "device" in json.loads(told("doctor", "--json")) and "torch" in told("doctor")
+def test_recipes_and_doctor_as_json(printed):
+    assert "char-lm" in json.loads(printed("recipes", "--json")) and "char-lm" in printed("recipes")
+    assert "device" in json.loads(printed("doctor", "--json")) and "torch" in printed("doctor")
 
 
-def test_selftest_of_a_cell_as_json(told):
-    results = json.loads(told("selftest", "--cell", "lstm", "--json"))
+def test_selftest_of_a_cell_as_json(printed):
+    results = json.loads(printed("selftest", "--cell", "lstm", "--json"))
     assert len(results) > 8 and all(result["case"] == "cell lstm" for result in results)
 
 
@@ -268,16 +268,16 @@ def test_a_folder_with_strange_letters(place, capsys):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help(verb, told):
-    page = told(verb, "--help")
+def test_every_verb_has_help(verb, printed):
+    page = printed(verb, "--help")
     assert page.startswith(f"Usage: unspool {verb}") and "--json" in page
 
 
-def test_the_list_of_verbs_is_whole(told):
-    page = told("--help")
+def test_the_list_of_verbs_is_whole(printed):
+    page = printed("--help")
     assert sorted(VERBS) == sorted(c.name or c.callback.__name__.replace("_", "-") for c in cli.app.registered_commands)
-    assert all(verb in page for verb in VERBS) and told() == page
-    assert told("--version").strip()
+    assert all(verb in page for verb in VERBS) and printed() == page
+    assert printed("--version").strip()
 
 
 def test_help_imports_nothing_heavy():

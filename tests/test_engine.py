@@ -64,9 +64,9 @@ def test_what_is_generated_is_what_a_fresh_reading_says(case):
         seen = ids[:, window_start(ids.shape[1], limit) :]
         with torch.no_grad():
             scores = model(seen, case.start(model, seen))[0][:, -1].log_softmax(-1)
-        told = scores.gather(1, step.ids).squeeze(1)
-        torch.testing.assert_close(step.log_probability, told, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(told, scores.amax(dim=-1), atol=1e-4, rtol=1e-4)
+        printed = scores.gather(1, step.ids).squeeze(1)
+        torch.testing.assert_close(step.log_probability, printed, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(printed, scores.amax(dim=-1), atol=1e-4, rtol=1e-4)
         ids = torch.cat([ids, step.ids], dim=1)
 
 

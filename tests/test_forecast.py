@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import run as told
+from conftest import run as printed
 from unspool.batch import Vectors
 from unspool.build import dataset
 from unspool.build import task as build_task
@@ -215,7 +215,7 @@ def test_a_flight_goes_on_from_where_the_model_says_that_it_is(tmp_path, frames)
         assert run.predict(longer).across[:2] == pytest.approx(alone.across[1:], abs=1e-5)
     rows = [("flight", "across", "up"), ("a", 0.1, 0.2), ("b", 0.5, "x"), ("a", 0.2, 0.2), ("b", 0.5, 0.1)]
     table = write(tmp_path, "\n".join(",".join(map(str, row)) for row in rows), "flights.csv")
-    assert told("predict", tmp_path / "run", "--file", table, "--out", tmp_path / "out.csv") == 0
+    assert printed("predict", tmp_path / "run", "--file", table, "--out", tmp_path / "out.csv") == 0
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert lines[0] == "flight,step,across,up,error" and [line[:4] for line in lines[1:4]] == ["a,1,", "a,2,", "a,3,"]
     assert len(lines) == 5 and lines[4].startswith("b,,,,") and "numbers" in lines[4]
@@ -473,7 +473,7 @@ def test_a_recipe_learns_a_csv_of_yours_and_draws_it(tmp_path, capsys):
     assert (tmp_path / "run/forecasts.png").stat().st_size > 10_000
     again = Run.load(tmp_path / "run").evaluate("valid")
     assert {key: again[key] for key in again} == pytest.approx({key: results[key] for key in again})
-    assert told("predict", tmp_path / "run", "--file", path, "--horizon", "4", "--seed", "1", "--json") == 0
+    assert printed("predict", tmp_path / "run", "--file", path, "--horizon", "4", "--seed", "1", "--json") == 0
     one, other = json.loads(capsys.readouterr().out)
     assert (one["series"], other["series"]) == ("a", "b") and one["step"] == [1, 2, 3, 4]
     assert len(one["samples"]) == 20 and one["quantiles"]["0.5"] == one["values"]
@@ -484,7 +484,7 @@ def test_a_model_of_a_ball_writes_no_text(tmp_path, capsys):
     made = load_recipe("ball", ["train.steps=2", "core.width=8", "task.batch_size=2", "task.horizon=3"])
     list(Experiment.new(made, tmp_path / "run"))
     assert (tmp_path / "run/flights.png").stat().st_size > 10_000
-    assert told("sample", tmp_path / "run") == 2 and "predict" in capsys.readouterr().err
+    assert printed("sample", tmp_path / "run") == 2 and "predict" in capsys.readouterr().err
 
 
 # Predictions
@@ -518,7 +518,7 @@ def record_of(folder, shop):
 
 
 def test_a_csv_of_daily_series_is_forecast(daily, tmp_path):
-    assert told("predict", daily / "run", "--file", daily / "series.csv", "--out", tmp_path / "out.csv") == 0
+    assert printed("predict", daily / "run", "--file", daily / "series.csv", "--out", tmp_path / "out.csv") == 0
     header, *rows = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()]
     assert header[:4] == ["series", "time", "value", "q0.05"] and header[-2:] == ["q0.95", "error"]
     assert [row[0] for row in rows] == [shop for shop in ("north", "south", "west") for _ in range(5)]
@@ -531,12 +531,12 @@ def test_a_series_with_a_bad_row_is_an_error_and_the_others_are_forecast(daily, 
     lines[5] = lines[5].rsplit(",", 1)[0] + ",many"  # south
     lines[9] += ",more"  # west
     path = write(tmp_path, "\n".join(lines))
-    assert told("predict", daily / "run", "--file", path, "--out", tmp_path / "out.csv") == 0
+    assert printed("predict", daily / "run", "--file", path, "--out", tmp_path / "out.csv") == 0
     assert "2 of 3 rows have an error" in capsys.readouterr().err
     rows = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()[1:]]
     assert {row[0]: row[-1] for row in rows}["north"] == "" and len(rows) == 5 + 2
     assert "'many' in the column 'sales' is not a number" in {row[0]: row[-1] for row in rows}["south"]
-    assert told("predict", daily / "run", "--file", write(tmp_path, "day,shop,sales\n1,a,2", "short.csv")) == 2
+    assert printed("predict", daily / "run", "--file", write(tmp_path, "day,shop,sales\n1,a,2", "short.csv")) == 2
     assert "the series has 1 values, and 21 are needed" in capsys.readouterr().err
 
 

@@ -93,8 +93,8 @@ def test_what_comes_out_goes_in_again(model):
     with torch.no_grad():
         logits, _ = model(ids, model.start(ids))
     log_probabilities = logits[:, 3:-1].log_softmax(-1).gather(2, ids[:, 4:, None]).squeeze(2)
-    told = torch.stack([d.log_probability for d in drawn], dim=1)
-    torch.testing.assert_close(told, log_probabilities, atol=1e-6, rtol=1e-5)
+    printed = torch.stack([d.log_probability for d in drawn], dim=1)
+    torch.testing.assert_close(printed, log_probabilities, atol=1e-6, rtol=1e-5)
 
 
 def test_text_streams_and_repeats_itself(model, tokenizer):

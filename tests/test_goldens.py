@@ -262,8 +262,8 @@ def texts(run: Path, *options: str) -> list[Any]:
 
 def answers(run: Path, *options: str) -> list[Any]:
     """What a model says to one source, and the log-probabilities."""
-    (told,) = json.loads(unspool("predict", run, *options, "--json"))
-    return [[one["text"], one["log_probability"]] for one in (told, *told["alternatives"])]
+    (printed,) = json.loads(unspool("predict", run, *options, "--json"))
+    return [[one["text"], one["log_probability"]] for one in (printed, *printed["alternatives"])]
 
 
 def fills(run: Path, *options: str) -> list[Any]:
@@ -279,8 +279,8 @@ def series(run: Path, *options: str) -> dict[str, list[float]]:
     table = run.parent / "series.csv"
     rows = [f"{name},{value!r}" for name, values in five_series().items() for value in values]
     table.write_text("\n".join(["series,value", *rows]))
-    told = unspool("predict", run, "--file", table, "--column", "series=series", *options, "--json")
-    return {one["series"]: one["values"] for one in json.loads(told)}
+    printed = unspool("predict", run, "--file", table, "--column", "series=series", *options, "--json")
+    return {one["series"]: one["values"] for one in json.loads(printed)}
 
 
 def words(run: Path, *options: str) -> list[Any]:
@@ -296,10 +296,10 @@ def keystrokes(run: Path, *options: str) -> dict[str, float]:
 def piece(run: Path, *options: str) -> dict[str, Any]:
     """A piece that a model writes to a folder: what is said of it, and the checksums of its files."""
     to = run.parent / "piece"
-    told = json.loads(unspool("sample", run, *options, "--to", to, "--json"))
-    told["pieces"] = told.pop("documents")  # as it was called
+    printed = json.loads(unspool("sample", run, *options, "--to", to, "--json"))
+    printed["pieces"] = printed.pop("documents")  # as it was called
     files = sorted(file for file in to.rglob("*") if file.suffix in (".abc", ".mid"))
-    return {"figures": told} | {file.suffix: sha256(file.read_bytes()).hexdigest()[:16] for file in files}
+    return {"figures": printed} | {file.suffix: sha256(file.read_bytes()).hexdigest()[:16] for file in files}
 
 
 ASK: dict[str, Callable[..., Any]] = {

@@ -60,7 +60,7 @@ def test_surprise_is_the_cross_entropy_of_every_token():
         and look.loss == pytest.approx(found.mean)
     )
     worst = int(wanted.argmax())
-    assert f"at {look.rows.targets[0][worst]!r}" in found.told()[0]
+    assert f"at {look.rows.targets[0][worst]!r}" in found.summary()[0]
 
 
 def test_gates_and_states_are_told_apart():
@@ -88,7 +88,7 @@ def test_the_search_finds_the_unit_that_reads_a_letter():
     assert (
         [value > 0 for value in best.values] == [token == "a" for token in best.tokens] == [on == 1 for on in best.on]
     )
-    assert "unit 5 tells 'is an a': AUC 1.00" in best.told()
+    assert "unit 5 tells 'is an a': AUC 1.00" in best.summary()
 
 
 def test_embeddings_are_those_of_what_was_read():
@@ -108,7 +108,7 @@ def test_eigenvalues_stand_beside_the_gradient_of_a_simple_net():
     found = look.gradient(lags=20)
     assert len(found.norms["inputs"]) == 21
     assert [round(abs(v), 6) for v in found.eigenvalues["layer 1"]] == [round(0.8 - 0.1 * n, 6) for n in range(8)]
-    assert any("largest eigenvalue has size 0.800" in word for word in found.told())
+    assert any("largest eigenvalue has size 0.800" in word for word in found.summary())
     assert look_at().gradient(lags=5).eigenvalues == {}
 
 
@@ -168,12 +168,12 @@ def test_every_recipe_can_be_looked_into(name, tmp_path):
     look = Inspection(model, probe, task.input_labels, name=name)
     lacks = []
     found = seen(look, chosen("all"), lacks.append)
-    assert set(found) | {told.partition(":")[0] for told in lacks} == set(VIEWS)
+    assert set(found) | {printed.partition(":")[0] for printed in lacks} == set(VIEWS)
     assert ("gradient" in found) == bool(probe.batch.loss_mask.any())
     data = {which: [view.data() for view in views] for which, views in found.items()}
     json.dumps(finite(data), allow_nan=False)
     assert all(isinstance(word, str) for word in words(found))
-    page(document([look], [found], ["told"]))
+    page(document([look], [found], ["summary"]))
     for one in found.get("attention", [Attention([])])[0].maps:
         assert one.weights.shape[1:] == (len(one.down), len(one.across))
 
@@ -228,7 +228,7 @@ def test_an_attention_picture_has_a_map_a_head():
     assert [axes.images[0].get_array().tolist() for axes in picture.axes] == weights.tolist()
     assert "head 2" in picture.axes[1].get_title() and "-0.100 nats" in picture.axes[1].get_title()
     assert [label.get_text() for label in picture.axes[0].get_yticklabels()] == ["He", "tossed"]
-    assert view.told()[0].startswith("layer 1 attention, head 1")
+    assert view.summary()[0].startswith("layer 1 attention, head 1")
     assert Attention([]).plot().axes[0].texts[0].get_text() == "no part of this model looks"
 
 
@@ -254,10 +254,10 @@ def test_a_picture_of_neurons_shades_where_the_feature_is_on():
     axes = Neurons([one]).plot().axes[0]
     assert list(axes.lines[0].get_ydata()) == one.values
     assert [bar.get_height() for bar in axes.patches] == one.on
-    assert axes.get_title(loc="left") == one.told()
-    assert Neurons([one]).told() == [one.told()]
+    assert axes.get_title(loc="left") == one.summary()
+    assert Neurons([one]).summary() == [one.summary()]
     by_chance = Neuron("odd", "core.x", "x", Found(3, 0.6, 0.7), "AUC", ["a"], [0.1], [1.0])
-    assert Neurons([by_chance]).told() == []
+    assert Neurons([by_chance]).summary() == []
 
 
 def test_losses_of_several_runs_share_a_picture():
@@ -273,7 +273,7 @@ def test_losses_of_several_runs_share_a_picture():
     view = Losses(records)
     axes = view.plot().axes[0]
     assert [list(line.get_ydata()) for line in axes.lines] == [[2.0, 1.0], [3.0, 2.0], [2.0, 1.0], [4.0, 3.0]]
-    assert view.told()[1] == "b: best validation loss 3.0000 at step 2"
+    assert view.summary()[1] == "b: best validation loss 3.0000 at step 2"
 
 
 def test_the_unrolled_net_is_cut_where_the_gradient_is():
@@ -286,7 +286,7 @@ def test_the_unrolled_net_is_cut_where_the_gradient_is():
     assert said.count("detach: the state goes on") == 3 and said.count("h") == 12
     anew = Unrolled([3, 5], [False, False], 2)
     assert "begins anew: an empty state" in [text.get_text() for text in anew.plot().axes[0].texts]
-    assert "cut every 3 tokens" in view.told()[0] and "empty state" in anew.told()[0]
+    assert "cut every 3 tokens" in view.summary()[0] and "empty state" in anew.summary()[0]
 
 
 def test_the_five_switches_are_drawn_from_the_real_cell():
@@ -329,10 +329,10 @@ def trained(tmp_path_factory):
 
 def test_look_tells_in_words_and_writes_pictures_and_a_page(place, capsys):
     assert run("look", "run", "--length", "150", "--svg") == 0
-    told = capsys.readouterr()
-    assert "surprise:" in told.out and "layer 1 forget:" in told.out and "gradient of inputs" in told.out
+    printed = capsys.readouterr()
+    assert "surprise:" in printed.out and "layer 1 forget:" in printed.out and "gradient of inputs" in printed.out
     folder = place / "run/look"
-    assert "look.html" in told.err
+    assert "look.html" in printed.err
     names = {path.name for path in folder.iterdir()}
     assert {
         "look.html",
@@ -349,8 +349,8 @@ def test_look_tells_in_words_and_writes_pictures_and_a_page(place, capsys):
 
 def test_two_runs_are_told_on_the_same_text(place, capsys):
     assert run("look", "run", "other", "--text", GOOD, "--what", "surprise,gradient,losses", "--out", "both") == 0
-    told = capsys.readouterr().out
-    assert told.splitlines()[0].startswith("run: ") and "is better by" in told and "--- other" in told
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0].startswith("run: ") and "is better by" in printed and "--- other" in printed
     assert {"gradient.png", "gradient-1.png", "gradient-2.png", "surprise-2.png"} <= {
         path.name for path in (place / "both").iterdir()
     }
@@ -383,18 +383,18 @@ def test_in_python_a_view_is_a_picture(place):
 def test_a_text_may_be_in_a_file_or_piped_in(place, capsys, monkeypatch):
     (place / "story.txt").write_text(GOOD)
     assert run("look", "run", "--file", "story.txt", "--what", "surprise") == 0
-    told = capsys.readouterr().out
-    assert f"over {len(GOOD) - 1:,} tokens" in told
+    printed = capsys.readouterr().out
+    assert f"over {len(GOOD) - 1:,} tokens" in printed
     monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(GOOD.encode())))
     assert run("look", "run", "--file", "-", "--what", "surprise") == 0
-    assert capsys.readouterr().out == told
+    assert capsys.readouterr().out == printed
 
 
 def test_two_checkpoints_of_a_run_are_told_apart(place, capsys):
     step = next((place / "run/checkpoints").iterdir())
     assert run("look", "run", step, "--text", GOOD, "--what", "gradient,surprise", "--out", "both") == 0
-    told = capsys.readouterr().out
-    assert told.splitlines()[0].startswith("run: ") and f"; {step}: " in told and "is better" not in told
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0].startswith("run: ") and f"; {step}: " in printed and "is better" not in printed
     assert (place / "both/gradient.png").exists()
 
 
@@ -409,8 +409,8 @@ def test_runs_of_other_tokens_are_compared_by_the_character(place, capsys):
 def test_what_a_run_lacks_is_said_and_no_error_unless_it_is_asked_for(place, capsys):
     (place / "run/metrics.jsonl").unlink()
     assert run("look", "run", "--text", GOOD) == 0
-    told = capsys.readouterr().err
-    assert "attention: run: no part of this model looks" in told and "losses: " in told
+    printed = capsys.readouterr().err
+    assert "attention: run: no part of this model looks" in printed and "losses: " in printed
     assert run("look", "run", "--text", GOOD, "--what", "losses") == 2
     assert run("look", "run", "--text", GOOD, "--what", "attention") == 2
 
@@ -447,8 +447,8 @@ def test_words_have_the_features_of_the_text_that_they_make():
 )
 def test_bad_input_is_one_sentence(arguments, error, place, capsys):
     assert run("look", "run", *arguments) == 2
-    told = capsys.readouterr()
-    assert error in told.err and "hint: " in told.err and told.out == "" and "Traceback" not in told.err
+    printed = capsys.readouterr()
+    assert error in printed.err and "hint: " in printed.err and printed.out == "" and "Traceback" not in printed.err
 
 
 def test_runs_of_different_things_are_not_compared(place, capsys):
@@ -474,8 +474,8 @@ def test_a_text_for_a_classifier_has_no_surprise_but_states(place, capsys):
     ]
     assert run("train", "names", *small) == 0
     assert run("look", "c", "--text", "good bad good bad 1 2 3") == 0
-    told = capsys.readouterr()
-    assert "surprise: nothing is asked for" in told.err and "layer 1" in told.out
+    printed = capsys.readouterr()
+    assert "surprise: nothing is asked for" in printed.err and "layer 1" in printed.out
 
 
 def test_a_half_last_line_of_a_killed_run_is_left_out(place, capsys):
@@ -506,7 +506,7 @@ def test_words_are_set_apart_and_gaps_told():
     rows = Rows([["the", "cat\\n", "sat"]], [["cat\\n", "sat", "down"]])
     axes = Surprise(rows, [[1.0, 2.0, 3.0]], 2.0, 3).plot().axes[0]
     assert [text.get_text() for text in axes.texts] == ["cat\\n ", "sat ", "down "]
-    assert "'down' after 'the cat\\n sat'" in Surprise(rows, [[1.0, 2.0, 3.0]], 2.0, 3).told()[0]
+    assert "'down' after 'the cat\\n sat'" in Surprise(rows, [[1.0, 2.0, 3.0]], 2.0, 3).summary()[0]
 
 
 def test_nothing_is_told_before_all_is_written_and_old_pictures_go(place, capsys, monkeypatch):
@@ -525,8 +525,13 @@ def test_nothing_is_told_before_all_is_written_and_old_pictures_go(place, capsys
 
     monkeypatch.setattr("unspool.files.write_through", full)
     assert run("look", "run", "--text", GOOD, "--what", "surprise") == 2
-    told = capsys.readouterr()
-    assert told.out == "" and "no space left" in told.err and "--out DIR" in told.err and "resume" not in told.err
+    printed = capsys.readouterr()
+    assert (
+        printed.out == ""
+        and "no space left" in printed.err
+        and "--out DIR" in printed.err
+        and "resume" not in printed.err
+    )
 
 
 def test_an_empty_file_is_no_reason_to_read_something_else(place, capsys):

@@ -351,14 +351,14 @@ def test_heads_are_called_by_what_they_look_at():
     before = torch.eye(7).roll(1, 0)
     before[0] = torch.eye(7)[0]
     found = measures.habit(before, ids)
-    assert found.before == 1 and found.entropy == 0 and "the token before" in found.told()
+    assert found.before == 1 and found.entropy == 0 and "the token before" in found.summary()
     induction = torch.eye(7)
     for t in range(3, 7):
         induction[t] = torch.eye(7)[t - 2]  # three apart, and the one behind
     assert measures.habit(induction, ids).again == 1
     assert measures.habit(torch.eye(6), torch.ones(6, dtype=torch.long)).again == 0  # it looks at itself
     assert measures.habit(induction, torch.tensor([1, 2, 3, 1, 5, 6, 7])).again == 0  # once is no habit
-    assert measures.habit(torch.full((7, 7), 1 / 7), ids).told() == ""
+    assert measures.habit(torch.full((7, 7), 1 / 7), ids).summary() == ""
     assert measures.entropy(torch.full((7,), 1 / 7)) == pytest.approx(math.log(7))
 
 
@@ -384,15 +384,15 @@ def irregular(length, random, share=0.05):
 
 def test_the_search_finds_the_unit_that_was_put_there():
     random = torch.Generator().manual_seed(0)
-    values, told = torch.randn(3000, 20, generator=random), irregular(3000, random)
+    values, printed = torch.randn(3000, 20, generator=random), irregular(3000, random)
     starts = (torch.rand(3000, generator=random) < 0.03).long() * torch.arange(3000)
     column = (torch.arange(3000) - starts.cummax(dim=0).values).float()  # since the last line began
-    values[:, 7] = torch.where(told, -1.0, 1.0) + 0.4 * values[:, 7]
+    values[:, 7] = torch.where(printed, -1.0, 1.0) + 0.4 * values[:, 7]
     values[:, 11] = column / 10 + 0.4 * values[:, 11]
-    some = torch.where(torch.arange(3000) % 2 == 0, told.float(), torch.nan)  # asked of every other position
-    found = measures.search(values, {"told": told, "column": column, "some": some})
-    assert found["told"].unit == found["some"].unit == 7 and found["told"].score > 0.99
-    assert found["told"].shifted.max() < 0.6 and len(found["told"].shifted) == 40
+    some = torch.where(torch.arange(3000) % 2 == 0, printed.float(), torch.nan)  # asked of every other position
+    found = measures.search(values, {"summary": printed, "column": column, "some": some})
+    assert found["summary"].unit == found["some"].unit == 7 and found["summary"].score > 0.99
+    assert found["summary"].shifted.max() < 0.6 and len(found["summary"].shifted) == 40
     assert found["column"].unit == 11 and found["column"].score > 0.9 and found["column"].shifted.max() < 0.2
 
 

@@ -43,7 +43,7 @@ def read_midi(data):
     """(start, end, pitch) in ticks, the tempo and the title: a reader of its own, by the specification."""
     assert data[:4] == b"MThd" and data[4:8] == bytes([0, 0, 0, 6]) and data[8:12] == bytes([0, 0, 0, 1])
     assert data[14:18] == b"MTrk" and int.from_bytes(data[18:22], "big") == len(data) - 22
-    place, now, sounding, found, told, status = 22, 0, {}, [], {}, 0
+    place, now, sounding, found, printed, status = 22, 0, {}, [], {}, 0
 
     def number():
         nonlocal place
@@ -63,7 +63,7 @@ def read_midi(data):
             kind, size = data[place], 0
             place += 1
             size = number()
-            told[kind] = data[place : place + size]
+            printed[kind] = data[place : place + size]
             place += size
         elif status == 0xC0:
             place += 1
@@ -76,8 +76,8 @@ def read_midi(data):
             else:
                 assert status == 0x80
                 found.append((sounding.pop(pitch), now, pitch))
-    assert not sounding and told[0x2F] == b""
-    return sorted(found), int.from_bytes(told[0x51], "big"), told[0x03].decode()
+    assert not sounding and printed[0x2F] == b""
+    return sorted(found), int.from_bytes(printed[0x51], "big"), printed[0x03].decode()
 
 
 def test_a_midi_file_reads_back_as_what_was_written():
@@ -305,8 +305,8 @@ def test_documents_are_written_as_files(runs, tmp_path, capsys):
     assert (
         run_command("sample", runs / "chorales", "--to", tmp_path / "out", "--count", 3, "--length", 30, "--json") == 0
     )
-    told = json.loads(capsys.readouterr().out)
-    assert told["documents"] == 3 and set(told) == {"documents", "ended", "well_formed"}
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["documents"] == 3 and set(printed) == {"documents", "ended", "well_formed"}
     assert sorted(p.name for p in (tmp_path / "out").glob("c*")) == [
         f"chorale-{n}.{e}" for n in (1, 2, 3) for e in ("mid", "wav")
     ]

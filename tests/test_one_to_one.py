@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import run as told
+from conftest import run as printed
 from unspool import Run, Vectors, build
 from unspool.data.features import Features, chance, student
 from unspool.data.pictures import LabelledImages
@@ -72,7 +72,7 @@ def test_a_folder_of_images_is_predicted(tmp_path, capsys):
     for name in ("a.png", "b.JPG", "more/c.bmp"):
         Image.fromarray(array).save(tmp_path / "images" / name)
     (tmp_path / "images/half.png").write_bytes((tmp_path / "images/a.png").read_bytes()[:200])
-    assert told("predict", tmp_path / "run", tmp_path / "images", "--out", tmp_path / "out.csv") == 0
+    assert printed("predict", tmp_path / "run", tmp_path / "images", "--out", tmp_path / "out.csv") == 0
     assert "1 of 4 rows have an error" in capsys.readouterr().err
     header, *rows = csv_rows(tmp_path / "out.csv")
     assert header == ["file", "label", "score", "error"] and len(rows) == 4
@@ -113,7 +113,7 @@ def test_a_folder_of_sounds_is_predicted(tmp_path, capsys):
         wav(tmp_path / f"new/{name}.wav", samples)
     wav(tmp_path / "new/fast.wav", tone(255), rate=16000)
     (tmp_path / "new/broken.wav").write_bytes(b"RIFF")
-    assert told("predict", tmp_path / "run", tmp_path / "new", "--out", tmp_path / "out.csv") == 0
+    assert printed("predict", tmp_path / "run", tmp_path / "new", "--out", tmp_path / "out.csv") == 0
     assert "2 of 4 rows have an error" in capsys.readouterr().err
     header, *rows = csv_rows(tmp_path / "out.csv")
     assert header == ["file", "label", "score", "error"]
@@ -210,7 +210,7 @@ def test_a_table_of_numbers_is_predicted(tmp_path, capsys):
     list(Experiment.new(made, tmp_path / "run"))
     rows = ["who,hours,lectures", "a,60,20", "b,0,0", "c,many,3", "d,,3", "e,nan,3", "f,1", "g,59,19"]
     (tmp_path / "new.csv").write_text("\n".join(rows))
-    assert told("predict", tmp_path / "run", "--file", tmp_path / "new.csv", "--out", tmp_path / "out.csv") == 0
+    assert printed("predict", tmp_path / "run", "--file", tmp_path / "new.csv", "--out", tmp_path / "out.csv") == 0
     assert "4 of 7 rows have an error" in capsys.readouterr().err
     header, *found = csv_rows(tmp_path / "out.csv")
     assert header == ["who", "hours", "lectures", "label", "score", "error"]
@@ -228,5 +228,5 @@ def test_a_table_of_numbers_is_predicted(tmp_path, capsys):
     assert again.names == run.preprocessor.names == ["lectures", "hours"]
     assert torch.equal(again.encode(records[0]).input, run.preprocessor.encode(records[0]).input)
     (tmp_path / "other.csv").write_text("hours\n3\n")
-    assert told("predict", tmp_path / "run", "--file", tmp_path / "other.csv") == 2
+    assert printed("predict", tmp_path / "run", "--file", tmp_path / "other.csv") == 2
     assert "has no column 'lectures'" in capsys.readouterr().err

@@ -281,7 +281,7 @@ def test_two_runs_are_side_by_side_and_share_the_token(opened):
 
 def empty(**given):
     lists = ("words", "rows", "traces", "neurons", "attention")
-    nothing = {"name": "e", "told": "an empty run", "loss": None, "gradient": None, "embeddings": None}
+    nothing = {"name": "e", "summary": "an empty run", "loss": None, "gradient": None, "embeddings": None}
     return nothing | {name: [] for name in lists} | given
 
 
@@ -299,7 +299,7 @@ CASES = {
     ),
     "one of two": ([WHOLE, empty(rows=WHOLE["rows"][:1])], None),
     "zeros": (
-        [empty(gradient={"lags": [0, 1], "curves": [{"name": "a", "norms": [0.0, 0.0]}], "told": ""})],
+        [empty(gradient={"lags": [0, 1], "curves": [{"name": "a", "norms": [0.0, 0.0]}], "summary": ""})],
         "gradient",
     ),
 }
@@ -375,7 +375,7 @@ def test_a_real_look_at_rows_of_different_lengths_opens(opened, tmp_path):
     task = build.task(recipe, build.dataset(recipe).read())
     model = build.model(recipe, task.inputs, task.targets, task.source)
     look = Inspection(model, task.probe("valid", 8, 40), task.input_labels, name="reverse")
-    found = seen(look, chosen("all"), lambda told: None)
+    found = seen(look, chosen("all"), lambda printed: None)
     shown = opened(report_of([look], [found], ["untrained"]))
     assert shown.locator("#attention canvas").count() == 1
     weights = found["attention"][0].maps[-1]

@@ -81,7 +81,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def told(capsys):
+def printed(capsys):
     """What a command says: its exit code, stdout and stderr."""
 
     def tell(*words):
@@ -107,10 +107,10 @@ OUTPUTS = {"classify": ["label", "score"], "regress": ["value"], "tag": ["tags",
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_rows_in_are_rows_out_in_order_behind_their_own_columns(task, size, trained, table, told, tmp_path):
+def test_rows_in_are_rows_out_in_order_behind_their_own_columns(task, size, trained, table, printed, tmp_path):
     path, rows = table
     out = tmp_path / "out.csv"
-    code, stdout, err = told("predict", trained / task, "--file", path, "--out", out, "--batch-size", size)
+    code, stdout, err = printed("predict", trained / task, "--file", path, "--out", out, "--batch-size", size)
     assert code == 0 and stdout == "" and f"{ROWS} rows in" in err and "error" not in err
     names, found = read_csv(out)
     assert names == ["id", "text", "note", *OUTPUTS[task], "error"]
@@ -129,10 +129,10 @@ def test_one_input_is_a_batch_at_any_batch_size(task, trained):
     run, texts = Run.load(trained / task), [text_of(number) for number in range(90)]
 
     def numbers(predictions):
-        told = [prediction.as_dict() for prediction in predictions]
+        printed = [prediction.as_dict() for prediction in predictions]
         if task == "classify":
-            return [list(one["scores"].values()) for one in told]
-        return [[one["value"]] if task == "regress" else one["scores"] for one in told]
+            return [list(one["scores"].values()) for one in printed]
+        return [[one["value"]] if task == "regress" else one["scores"] for one in printed]
 
     alone = numbers(run.predict(text) for text in texts)
     for size in (1, 2, 3, 32, 500):
@@ -140,23 +140,23 @@ def test_one_input_is_a_batch_at_any_batch_size(task, trained):
             assert other == pytest.approx(one, abs=1e-6, rel=1e-6)
 
 
-def test_outputs_get_a_prefix_where_the_header_has_one_of_their_names(trained, told, tmp_path):
+def test_outputs_get_a_prefix_where_the_header_has_one_of_their_names(trained, printed, tmp_path):
     rows = [{"text": text_of(n), "score": str(n), "label": "mine"} for n in range(9)]
     out = tmp_path / "out.csv"
-    assert told("predict", trained / "classify", "--file", write_csv(tmp_path / "a.csv", rows), "--out", out)[0] == 0
+    assert printed("predict", trained / "classify", "--file", write_csv(tmp_path / "a.csv", rows), "--out", out)[0] == 0
     names, found = read_csv(out)
     assert names == ["text", "score", "label", "predicted_label", "predicted_score", "error"]
     assert [{name: row[name] for name in rows[0]} for row in found] == rows
 
 
-def test_a_bad_row_is_an_error_row_and_never_ends_the_stream(trained, told, tmp_path):
+def test_a_bad_row_is_an_error_row_and_never_ends_the_stream(trained, printed, tmp_path):
     lines = [
         "id,text", "0,a good film", "1,", "2,   ", "3,one,too many", "4", "5,bad", "", f"7,{'good ' * 3000}", "8,xyzzy",
         '9,"a ""quote"""',
     ]  # fmt: skip
     (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
     out = tmp_path / "out.csv"
-    code, _, err = told("predict", trained / "classify", "--file", tmp_path / "a.csv", "--out", out)
+    code, _, err = printed("predict", trained / "classify", "--file", tmp_path / "a.csv", "--out", out)
     _, found = read_csv(out)
     assert code == 0 and "4 of 9 rows have an error" in err
     assert [row["id"] for row in found] == ["0", "1", "2", "3", "4", "5", "7", "8", "9"]
@@ -167,7 +167,7 @@ def test_a_bad_row_is_an_error_row_and_never_ends_the_stream(trained, told, tmp_
     assert "line 6 has 1 fields" in found[4]["error"] and found[4]["text"] == ""
 
 
-def test_a_text_that_is_too_long_for_the_model_is_an_error_row(trained, told):
+def test_a_text_that_is_too_long_for_the_model_is_an_error_row(trained, printed):
     run = Run.load(trained / "short")
     texts = ["good film", "good " * 16, "good " * 17, "bad"]
     found = list(run.predict(texts))
@@ -175,14 +175,14 @@ def test_a_text_that_is_too_long_for_the_model_is_an_error_row(trained, told):
     assert "17 tokens" in found[2].error and "16" in found[2].error
     with pytest.raises(DataError, match="17 tokens"):
         run.predict(texts[2])
-    code, out, err = told("predict", trained / "short", *texts)
+    code, out, err = printed("predict", trained / "short", *texts)
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and ["error" in row for row in rows] == [False, False, True, False] and "1 of 4 rows" in err
 
 
-def test_where_nothing_could_be_read_the_exit_code_says_so(trained, told, tmp_path):
+def test_where_nothing_could_be_read_the_exit_code_says_so(trained, printed, tmp_path):
     (tmp_path / "bad.csv").write_text("text\n \n \n")
-    code, _, err = told("predict", trained / "classify", "--file", tmp_path / "bad.csv", "--out", tmp_path / "o.csv")
+    code, _, err = printed("predict", trained / "classify", "--file", tmp_path / "bad.csv", "--out", tmp_path / "o.csv")
     assert code == 2 and "nothing could be predicted" in err
     assert [row["error"] != "" for row in read_csv(tmp_path / "o.csv")[1]] == [True, True]
     (tmp_path / "no.csv").write_text("a,b\n1,2\n")
@@ -196,20 +196,20 @@ def test_where_nothing_could_be_read_the_exit_code_says_so(trained, told, tmp_pa
         ("none.csv", "cannot read", "path"),
         ("x.pdf", "says nothing of its format", ".csv"),
     ):
-        code, out, err = told("predict", trained / "classify", "--file", tmp_path / name)
+        code, out, err = printed("predict", trained / "classify", "--file", tmp_path / name)
         assert code == 2 and out == "" and says in err and hint in err, name
         assert "Traceback" not in err
 
 
-def test_a_file_that_ends_too_early_is_used_as_far_as_it_can_be_read(trained, told, tmp_path):
+def test_a_file_that_ends_too_early_is_used_as_far_as_it_can_be_read(trained, printed, tmp_path):
     packed = gzip.compress("".join(["text\n", *(f"{text_of(n)}\n" for n in range(5000))]).encode())
     (tmp_path / "half.csv.gz").write_bytes(packed[: len(packed) // 2])
-    code, out, err = told("predict", trained / "classify", "--file", tmp_path / "half.csv.gz")
+    code, out, err = printed("predict", trained / "classify", "--file", tmp_path / "half.csv.gz")
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and len(rows) > 1000 and ["error" in row for row in rows] == [False] * (len(rows) - 1) + [True]
     assert "cannot be read any further" in err
     (tmp_path / "no.csv.gz").write_bytes(b"not packed")
-    code, _, err = told("predict", trained / "classify", "--file", tmp_path / "no.csv.gz")
+    code, _, err = printed("predict", trained / "classify", "--file", tmp_path / "no.csv.gz")
     assert code == 2 and "cannot be read any further: not a gzipped file" in err and "Traceback" not in err
 
 
@@ -225,7 +225,7 @@ CONTENT = {
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gz"])
 @pytest.mark.parametrize("name", [*CONTENT, "a.parquet"])
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl"])
-def test_every_format_in_gives_the_same_in_every_format_out(name, packed, ending, trained, told, tmp_path):
+def test_every_format_in_gives_the_same_in_every_format_out(name, packed, ending, trained, printed, tmp_path):
     if name == "a.parquet":
         import pyarrow
         from pyarrow import parquet
@@ -238,7 +238,7 @@ def test_every_format_in_gives_the_same_in_every_format_out(name, packed, ending
         content = CONTENT[name].encode()
         (tmp_path / (name + ".gz" * packed)).write_bytes(gzip.compress(content) if packed else content)
     out = tmp_path / f"out.{ending}"
-    assert told("predict", trained / "classify", "--file", tmp_path / (name + ".gz" * packed), "--out", out)[0] == 0
+    assert printed("predict", trained / "classify", "--file", tmp_path / (name + ".gz" * packed), "--out", out)[0] == 0
     if ending == "jsonl":
         found = [json.loads(line) for line in out.read_text().splitlines()]
         assert all(sum(row["scores"].values()) == pytest.approx(1) for row in found)
@@ -250,41 +250,41 @@ def test_every_format_in_gives_the_same_in_every_format_out(name, packed, ending
         assert row["label"] == alone.label and float(row["score"]) == pytest.approx(alone.score, abs=1e-6)
 
 
-def test_standard_input_is_a_line_each(trained, told, monkeypatch):
+def test_standard_input_is_a_line_each(trained, printed, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("a good film\n\nbad\n"))
-    code, out, err = told("predict", trained / "classify")
+    code, out, err = printed("predict", trained / "classify")
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and [row["text"] for row in rows] == ["a good film", "", "bad"] and "1 of 3 rows" in err
     assert ["error" in row for row in rows] == [False, True, False]
 
 
-def test_columns_are_named_and_labels_are_cut(trained, told, tmp_path):
+def test_columns_are_named_and_labels_are_cut(trained, printed, tmp_path):
     path = write_csv(tmp_path / "a.csv", [{"review": "a good film", "text": ""}, {"review": "bad", "text": ""}])
-    code, out, _ = told("predict", trained / "classify", "--file", path, "--column", "text=review", "--top", 1)
+    code, out, _ = printed("predict", trained / "classify", "--file", path, "--column", "text=review", "--top", 1)
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and all(row["scores"] == {row["label"]: row["score"]} for row in rows)
-    code, out, _ = told("predict", trained / "classify", "good", "bad", "--json")
+    code, out, _ = printed("predict", trained / "classify", "good", "bad", "--json")
     assert code == 0 and [row["text"] for row in json.loads(out)] == ["good", "bad"]
     for column in ("text", "txt=review"):
-        code, out, err = told("predict", trained / "classify", "--file", path, "--column", column)
+        code, out, err = printed("predict", trained / "classify", "--file", path, "--column", column)
         assert code == 2 and out == "" and "the fields are text" in err
 
 
-def test_nothing_is_overwritten(trained, told, tmp_path):
+def test_nothing_is_overwritten(trained, printed, tmp_path):
     out = tmp_path / "out.csv"
     out.write_text("years of work")
-    code, _, err = told("predict", trained / "classify", "good", "--out", out)
+    code, _, err = printed("predict", trained / "classify", "good", "--out", out)
     assert code == 2 and "is there already" in err and out.read_text() == "years of work"
-    code, _, err = told("predict", trained / "classify", "good", "--out", tmp_path / "out.txt")
+    code, _, err = printed("predict", trained / "classify", "good", "--out", tmp_path / "out.txt")
     assert code == 2 and "says nothing of its format" in err
-    code, _, err = told("predict", trained / "classify", "good", "--out", tmp_path / "no/out.csv")
+    code, _, err = printed("predict", trained / "classify", "good", "--out", tmp_path / "no/out.csv")
     assert code == 2 and "cannot write" in err
-    code, _, err = told("predict", trained / "classify", "good", "--file", tmp_path / "a.csv")
+    code, _, err = printed("predict", trained / "classify", "good", "--file", tmp_path / "a.csv")
     assert code == 2 and "both given" in err
 
 
-def test_a_language_model_is_refused(trained, told):
-    code, out, err = told("predict", trained / "language", "good")
+def test_a_language_model_is_refused(trained, printed):
+    code, out, err = printed("predict", trained / "language", "good")
     assert code == 2 and out == "" and "unspool sample" in err
     with pytest.raises(ConfigError) as refused:
         Run.load(trained / "language").predict("good")
@@ -302,17 +302,17 @@ def test_a_span_has_the_offsets_of_its_characters(trained):
     assert [(span.label, span.text) for span in found.spans] == [("kind", "good"), ("kind", "bad"), ("kind", "fine")]
     assert all(text[span.start : span.end] == span.text and span.score > 0.9 for span in found.spans)
     assert len(tokenizer.encode(text)) == len(wanted)
-    told = run.predict(text)
-    assert told.tokens == text.split() and len(told.tags) == len(told.scores) == 6
+    printed = run.predict(text)
+    assert printed.tokens == text.split() and len(printed.tags) == len(printed.scores) == 6
 
 
-def test_a_regression_tells_an_interval_where_it_predicts_a_distribution(trained, told, tmp_path):
+def test_a_regression_tells_an_interval_where_it_predicts_a_distribution(trained, printed, tmp_path):
     value = Run.load(trained / "spread").predict("a good film")
     assert value.low < value.value < value.high
     plain = Run.load(trained / "regress").predict("a good film")
     assert plain.low is None and plain.high is None and plain.columns() == [{"value": plain.value}]
     path = write_csv(tmp_path / "a.csv", [{"text": "good"}, {"text": "a bad film"}])
-    assert told("predict", trained / "spread", "--file", path, "--out", tmp_path / "out.csv")[0] == 0
+    assert printed("predict", trained / "spread", "--file", path, "--out", tmp_path / "out.csv")[0] == 0
     names, rows = read_csv(tmp_path / "out.csv")
     assert names == ["text", "value", "low", "high", "error"]
     assert all(float(row["low"]) < float(row["value"]) < float(row["high"]) for row in rows)

@@ -96,8 +96,8 @@ def test_a_recipe_runs_two_steps(name, tmp_path):
     assert isinstance(events[-1], Finished)
     if "expect" in load_recipe(name):
         claims = set(claimed(load_recipe(name)))
-        told = {name.replace("valid/", "test/") for name in events[-1].results} | set(events[-1].results)
-        assert claims <= told, "a claim that is never measured"
+        printed = {name.replace("valid/", "test/") for name in events[-1].results} | set(events[-1].results)
+        assert claims <= printed, "a claim that is never measured"
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -183,7 +183,7 @@ def test_a_claim_is_judged(tmp_path):
     good, bad = verify(recipe, 0, follow)
     assert good.holds and not bad.holds and len(good.values) == 2
     assert good.values[0] != good.values[1]
-    assert good.told().startswith("holds") and bad.told().startswith("FAILS")
+    assert good.summary().startswith("holds") and bad.summary().startswith("FAILS")
     assert isinstance(good, Verdict)
 
 

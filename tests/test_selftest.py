@@ -102,5 +102,5 @@ def test_a_bug_breaks_its_promise(bug, monkeypatch):
     assert all(result.passed for result in selftest.run(case))
     monkeypatch.setattr(place, name, wrong)
     (result,) = selftest.run(case)
-    assert not result.passed and result.told().startswith("FAIL")
+    assert not result.passed and result.summary().startswith("FAIL")
     assert result.problem.split(":")[0] in ("", "ValueError")  # measured or said, not stumbled over

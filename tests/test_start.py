@@ -64,7 +64,7 @@ def test_a_classifier_takes_embedding_core_and_tokenizer_and_its_head_is_new(pla
     assert made.recipe["core"]["core"]["kind"] == "transformer" and made.recipe["core"]["width"] == 16
     assert made.recipe["tokenizer"]["punctuation"] is True
     assert made.started["new"] == ["head"]
-    assert "core, embedding, with its tokenizer; new: head" in made.started["told"]
+    assert "core, embedding, with its tokenizer; new: head" in made.started["summary"]
 
 
 def test_where_it_started_is_in_the_run_with_the_digest_of_the_weights(place, tmp_path):
@@ -99,7 +99,7 @@ def test_a_language_model_goes_on_where_the_other_was(place, tmp_path):
     assert results["valid/windowed/loss"] == pytest.approx(other, abs=1e-5)
     made, start = begun("fine-tune-lm", tmp_path / "next", *options)
     assert same(made.model, start.model) and made.started["new"] == []
-    assert made.recipe["core"]["input_width"] == 8 and made.started["told"].endswith("new: nothing")
+    assert made.recipe["core"]["input_width"] == 8 and made.started["summary"].endswith("new: nothing")
 
 
 def test_a_run_of_another_task_goes_on_from_a_pooled_one_and_the_other_way_round(place, tmp_path):

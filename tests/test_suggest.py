@@ -136,7 +136,7 @@ def run(tmp_path_factory):
     return folder
 
 
-def told(*words):
+def printed(*words):
     with pytest.raises(SystemExit) as stop:
         cli.main([str(word) for word in words])
     return stop.value.code or 0
@@ -145,20 +145,20 @@ def told(*words):
 def test_a_trained_run_suggests(run, capsys):
     loaded = Run.load(run / "run")
     assert suggest(loaded.model, loaded.tokenizer, ["the cat sat on the m"], k=1)[0][0].word == "mat"
-    assert told("suggest", run / "run", "the cat sa", "--count", 2) == 0
+    assert printed("suggest", run / "run", "the cat sa", "--count", 2) == 0
     assert capsys.readouterr().out.splitlines()[0] == "sat"
-    assert told("suggest", run / "run", "the cat ", "--json") == 0
+    assert printed("suggest", run / "run", "the cat ", "--json") == 0
     made = json.loads(capsys.readouterr().out)
     assert made[0]["word"] == made[0]["rest"] == "sat" and made[0]["log_probability"] < 0
 
 
 def test_what_it_saves_is_measured_on_the_held_out_text(run, capsys):
-    assert told("suggest", run / "run", "--measure", 60, "--json") == 0
+    assert printed("suggest", run / "run", "--measure", 60, "--json") == 0
     out, err = capsys.readouterr()
     figures = json.loads(out)
     assert figures["words"] == 60 and "60 words" in err
     assert figures["keystrokes_saved"] > 0.5 and figures["next_word_accuracy_at_3"] > 0.8
-    assert told("suggest", run / "run", "--measure", 5, "--split", "train") == 0
+    assert printed("suggest", run / "run", "--measure", 5, "--split", "train") == 0
     assert "keystrokes saved" in capsys.readouterr().out
 
 
@@ -173,7 +173,7 @@ def test_what_it_saves_is_measured_on_the_held_out_text(run, capsys):
     ],
 )
 def test_what_cannot_be_suggested_is_refused(run, capsys, words, says, hint):
-    code = told("suggest", run / words[0], *words[1:])
+    code = printed("suggest", run / words[0], *words[1:])
     out, err = capsys.readouterr()
     if says:
         error, advice = err.splitlines()

@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 import torch
 
-from conftest import run as told
+from conftest import run as printed
 from unspool import Run
 from unspool.data.predictions import Failure, Text
 from unspool.data.preprocessors.programs import ProgramText
@@ -124,9 +124,9 @@ def test_an_image_file_is_captioned_as_the_training_images_were_read(runs, tmp_p
     record, pixels = load_task(run).records["valid"][0], partial(read_image, side=run.preprocessor.size)
     Image.frombytes("RGB", (16, 16), pixels(record["image"])).save(tmp_path / "scene.png")
     assert pixels(str(tmp_path / "scene.png")) == pixels(record["image"])
-    assert told("predict", runs / "captions", tmp_path / "scene.png") == 0
+    assert printed("predict", runs / "captions", tmp_path / "scene.png") == 0
     assert json.loads(capsys.readouterr().out)["text"] == run.predict(str(tmp_path / "scene.png")).text
-    assert told("predict", runs / "captions", tmp_path / "nothing.png") == 2
+    assert printed("predict", runs / "captions", tmp_path / "nothing.png") == 2
     assert "nothing.png" in capsys.readouterr().err
 
 
@@ -136,7 +136,7 @@ def test_a_folder_of_images_is_captioned(runs, tmp_path, capsys):
     for number in range(12):
         Image.new("RGB", (20, 10), (20 * number, 0, 0)).save(tmp_path / f"{number:02}.png")
     (tmp_path / "05.png").write_bytes((tmp_path / "05.png").read_bytes()[:45])
-    assert told("predict", runs / "captions", tmp_path, "--out", tmp_path / "out.csv") == 0
+    assert printed("predict", runs / "captions", tmp_path, "--out", tmp_path / "out.csv") == 0
     assert "1 of 12 rows have an error" in capsys.readouterr().err
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -146,10 +146,10 @@ def test_a_folder_of_images_is_captioned(runs, tmp_path, capsys):
 
 
 def test_predict_translates_arguments_lines_and_300_sentences(runs, capsys, monkeypatch, tmp_path):
-    assert told("predict", runs / "translate", "eins, blau!") == 0
+    assert printed("predict", runs / "translate", "eins, blau!") == 0
     assert json.loads(capsys.readouterr().out)["text"] == "one, blue!"
     monkeypatch.setattr("sys.stdin", StringIO("rot, rot!\nzwei, drei!\n"))
-    assert told("predict", runs / "translate", "--beam", 3, "--top", 1, "--json") == 0
+    assert printed("predict", runs / "translate", "--beam", 3, "--top", 1, "--json") == 0
     made = json.loads(capsys.readouterr().out)
     assert [line["de"] for line in made] == ["rot, rot!", "zwei, drei!"], "as [data] names the source"
     assert [line["text"] for line in made] == ["red, red!", "two, three!"]
@@ -159,7 +159,7 @@ def test_predict_translates_arguments_lines_and_300_sentences(runs, capsys, monk
     with (tmp_path / "in.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("number", "sentence"), *((n, source) for n, (source, _) in enumerate(pairs))])
     words = ("--file", tmp_path / "in.csv", "--column", "source=sentence", "--out", tmp_path / "out.csv")
-    assert told("predict", runs / "translate", *words) == 0
+    assert printed("predict", runs / "translate", *words) == 0
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["number"] for row in rows] == [str(n) for n in range(300)] and "is empty" in rows[100]["error"]
@@ -178,7 +178,7 @@ def test_predict_translates_arguments_lines_and_300_sentences(runs, capsys, monk
     ],
 )
 def test_what_cannot_be_read_is_refused(runs, capsys, words, says):
-    assert told("predict", runs / words[0], *words[1:]) == 2
+    assert printed("predict", runs / words[0], *words[1:]) == 2
     assert says in capsys.readouterr().err
 
 

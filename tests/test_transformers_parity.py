@@ -59,10 +59,10 @@ def test_the_logits_are_the_same(name):
 def test_the_greedy_text_is_the_same(name):
     ours, other = both(name)
     prompt = torch.randint(SIZE, (2, 7))
-    told = other.generate(
+    printed = other.generate(
         prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=20, do_sample=False, pad_token_id=0
     )[:, 7:]
-    assert torch.equal(torch.cat([d.ids for d in islice(sample_tokens(ours, prompt, greedy), 20)], dim=1), told)
+    assert torch.equal(torch.cat([d.ids for d in islice(sample_tokens(ours, prompt, greedy), 20)], dim=1), printed)
 
 
 @pytest.mark.parametrize("name", hf.FROM_HF)

@@ -228,8 +228,8 @@ def test_a_run_learns_is_measured_by_what_it_generates_and_says_so(trained, caps
     with pytest.raises(SystemExit) as stopped:
         main(["eval", str(folder), "--split", "test", "--json"])
     assert stopped.value.code == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["test/generated/bleu"] > 80 and "test/teacher_forced/loss" in told
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["test/generated/bleu"] > 80 and "test/teacher_forced/loss" in printed
 
 
 def test_sentences_are_translated_one_by_one_as_in_a_batch_and_a_bad_one_is_a_failure_in_its_place(trained):

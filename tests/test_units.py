@@ -43,8 +43,10 @@ def test_what_a_training_prints_and_stores_has_a_unit_that_fits(name, tmp_path, 
     assert (" bits)" in printed) == unit.is_token
     if not unit.is_token:
         # how many tokens a text has is a fact of the data, and the folder's name may hold anything
-        told = "\n".join(line for line in printed.replace(str(tmp_path), "").splitlines() if "parameters" not in line)
-        assert not OF_TOKENS.search(told), told
+        shown_text = "\n".join(
+            line for line in printed.replace(str(tmp_path), "").splitlines() if "parameters" not in line
+        )
+        assert not OF_TOKENS.search(shown_text), shown_text
         assert not [key for key in all_keys([results, metrics]) if OF_TOKENS.search(key.replace("_", " "))]
     encodes_the_same(experiment, tmp_path / "run")
 

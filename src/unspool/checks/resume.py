@@ -29,7 +29,7 @@ class Proof:
     same: list[str]
     different: list[str]
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """The comparison as text."""
         kills = ", ".join(map(str, self.killed_after))
         lines = [f"{self.steps} steps straight, and killed (-9) after steps {kills} and resumed:"]

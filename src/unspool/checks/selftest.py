@@ -45,7 +45,7 @@ class Result:
         """Whether the difference is within the tolerance; NaN never is."""
         return not self.problem and self.difference <= self.tolerance
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """One line of the table."""
         mark = "pass" if self.passed else "FAIL"
         why = f"   {self.problem}" if self.problem else ""

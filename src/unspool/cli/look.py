@@ -77,8 +77,8 @@ def look(
             indent=None,
         )
     else:
-        told = [word for one, views in zip(looks, found, strict=True) for word in (f"--- {one.name}", *words(views))]
-        for word in told[1:] if other is None else [*compared(looks), *told]:
+        summary = [word for one, views in zip(looks, found, strict=True) for word in (f"--- {one.name}", *words(views))]
+        for word in summary[1:] if other is None else [*compared(looks), *summary]:
             typer.echo(word)
     say(f"{len(written)} file{'s' * (len(written) > 1)} in {folder}; open {written[0]}")
 

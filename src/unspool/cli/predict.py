@@ -153,14 +153,14 @@ def write_all(
             yield record
 
     total = failed = 0
-    last, told = "", monotonic()
+    last, shown = "", monotonic()
     for prediction in pipeline.predict(records(), batch_size):
         writer.write(own.popleft(), shortened(prediction, top))
         total += 1
         if isinstance(prediction, Failure):
             failed, last = failed + 1, prediction.error
-        if monotonic() - told > EVERY:
-            told = monotonic()
+        if monotonic() - shown > EVERY:
+            shown = monotonic()
             say(f"{total:,} rows")
     writer.close()
     return total, failed, last

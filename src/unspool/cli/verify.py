@@ -26,7 +26,7 @@ def verify(
         print_json([verdict.__dict__ for verdict in verdicts])
     else:
         for verdict in verdicts:
-            typer.echo(verdict.told())
+            typer.echo(verdict.summary())
     if not all(verdict.holds for verdict in verdicts):
         raise typer.Exit(1)
 
@@ -51,7 +51,7 @@ def verify_resume(
     if as_json:
         print_json(proof.__dict__)
     else:
-        typer.echo(proof.told())
+        typer.echo(proof.summary())
     if proof.different:
         raise typer.Exit(1)
 
@@ -72,16 +72,16 @@ def selftest(
     torch.set_num_threads(1)  # the models are tiny, and threads would wait for each other
     load_plugins(plugin)
     failed = 0
-    told = []
+    summary = []
     for result in run_all(cell, core, device):
         failed += not result.passed
-        told.append(result.__dict__)
+        summary.append(result.__dict__)
         if not as_json:
-            typer.echo(result.told())
+            typer.echo(result.summary())
     if as_json:
-        print_json(told)
+        print_json(summary)
     else:
-        say(f"{len(told) - failed} passed, {failed} failed")
+        say(f"{len(summary) - failed} passed, {failed} failed")
     if failed:
         raise typer.Exit(1)
 

@@ -32,7 +32,7 @@ class Verdict:
     values: list[float]
     holds: bool
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """One line: the claim, the mean, the spread."""
         spread = f" ({min(self.values):.4f} to {max(self.values):.4f})" if len(self.values) > 1 else ""
         mark = "holds" if self.holds else "FAILS"

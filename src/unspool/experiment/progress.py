@@ -52,8 +52,8 @@ def introduce(experiment: "Experiment", console: "Console") -> None:
     threads = f"{choice.threads} thread{'s' * (choice.threads > 1)}"
     about = ", ".join(filter(None, [f"{parameters:,} parameters", task.summary()]))
     console.print(f"[bold]{escape(str(experiment.folder))}[/]: {about}")
-    if told := experiment.started.get("told"):
-        console.print(escape(told))
+    if summary := experiment.started.get("summary"):
+        console.print(escape(summary))
     console.print(f"on {experiment.device} in {choice.precision}, {threads} ({choice.why})")
 
 
@@ -104,12 +104,12 @@ class Bar:
         spent = self.experiment.trainer.seconds
         left = spent / progress - spent if progress else 0.0
         loss = loss_in_words(self.experiment, self.loss)
-        told = f"step {step.number:,}  {loss}  {self.experiment.task.unit.speed(speed)}  {left:.0f} s left"
+        summary = f"step {step.number:,}  {loss}  {self.experiment.task.unit.speed(speed)}  {left:.0f} s left"
         if self.console.is_terminal:
-            self.progress.update(self.line, completed=progress, description=told)
+            self.progress.update(self.line, completed=progress, description=summary)
         elif progress - self.shown >= 0.1 or self.shown < 0:
             self.shown = progress
-            self.console.print(f"{100 * progress:3.0f} %  {told}")
+            self.console.print(f"{100 * progress:3.0f} %  {summary}")
 
 
 def loss_in_words(experiment: "Experiment", loss: float) -> str:

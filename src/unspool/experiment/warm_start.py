@@ -128,16 +128,16 @@ class Start:
                 hint="leave [core] out of the recipe: it is then as the start has it",
             )
         new = sorted({name.rpartition(".")[0] for name in model.state_dict() if name not in loaded})
-        told = f"starts from {self.path}: "
-        told += f"{len(loaded)} tensors of {_listed({name.partition('.')[0] for name in loaded})}"
-        told += f", with its {_listed(taken_over).replace('_', ' ')}" if taken_over else ""
-        told += f"; new: {_listed(new) or 'nothing'}"
+        summary = f"starts from {self.path}: "
+        summary += f"{len(loaded)} tensors of {_listed({name.partition('.')[0] for name in loaded})}"
+        summary += f", with its {_listed(taken_over).replace('_', ' ')}" if taken_over else ""
+        summary += f"; new: {_listed(new) or 'nothing'}"
         return {
             "path": str(self.path),
             "sha256": dict(self.digests),
             "loaded": list(loaded),
             "new": new,
-            "told": told,
+            "summary": summary,
         }
 
     def _pairs(self, model: SequenceModel, task: Task) -> Iterator[tuple[str, nn.Module, nn.Module]]:

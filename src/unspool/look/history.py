@@ -15,7 +15,7 @@ LOOKED = 4  # batches that are unrolled
 class Losses:
     """The losses of one or several runs over their steps: records as metrics.jsonl has them, by run.
 
-    >>> Losses({"a": [{"kind": "valid", "step": 9, "set": "all", "loss": 1.5}]}).told()
+    >>> Losses({"a": [{"kind": "valid", "step": 9, "set": "all", "loss": 1.5}]}).summary()
     ['a: best validation loss 1.5000 at step 9']
     """
 
@@ -31,7 +31,7 @@ class Losses:
             found[name] = trained, first
         return found
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """The best of each run."""
         best = {name: min(judged, key=lambda one: one[1]) for name, (_, judged) in self.curves().items() if judged}
         return [f"{name}: best validation loss {loss:.4f} at step {step:,}" for name, (step, loss) in best.items()]
@@ -59,7 +59,7 @@ class Unrolled:
         some = [batches[number] for number in range(LOOKED)]
         return cls([b.inputs.shape[1] for b in some], [b.carries_state for b in some], len(some[0].inputs))
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """Truncated or not, in words."""
         if any(self.carried[1:]):
             return [

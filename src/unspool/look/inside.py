@@ -46,7 +46,7 @@ NAMED = 400  # tokens whose embeddings are drawn
 class Inspection:
     """What a model does inside while it reads a passage.
 
-    `Run.look(text)` makes one. Each method gives a view with `told()`, `data()` and `plot()`, or a list of them;
+    `Run.look(text)` makes one. Each method gives a view with `summary()`, `data()` and `plot()`, or a list of them;
     nothing is worked out before it is asked for, and the passage is read once.
 
     >>> from unspool import Batch, SequenceModel, Tokens, cores, embedding, head
@@ -170,8 +170,8 @@ class Inspection:
             weights = one.weights[0].float().cpu()
             habits = [habit(head, few.inputs[0]) for head in weights] if own else []
             along = [diagonal(head) for head in weights] if one.attends_to_source else []
-            told = habits, costs.get(one.place, []), along
-            maps.append(Map(f"{one.place}.weights", spoken(one.place), weights, down, across, *told))
+            summary = habits, costs.get(one.place, []), along
+            maps.append(Map(f"{one.place}.weights", spoken(one.place), weights, down, across, *summary))
         return Attention(maps, loss)
 
     def embeddings(self) -> Embeddings:

@@ -124,10 +124,10 @@ class Habit:
     again: float  # of tokens that came before: at what came after them then (an induction head); 0 where few did
     entropy: float  # nats
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """What it mostly does, in words; "" when that has no name.
 
-        >>> Habit(0.9, 0.05, 0.05, 0.0, 0.3).told()
+        >>> Habit(0.9, 0.05, 0.05, 0.0, 0.3).summary()
         'looks at the token before (90 %)'
         """
         names = {
@@ -143,7 +143,7 @@ class Habit:
 def habit(weights: Float[Tensor, "T T"], ids: Int[Tensor, " T"]) -> Habit:
     """What a causal head looks at while it reads these ids; induction as Olsson et al. 2022 (arXiv:2209.11895) say.
 
-    >>> habit(torch.tensor([[1.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.0, 1.0, 0.0]]), torch.tensor([1, 2, 3])).told()
+    >>> habit(torch.tensor([[1.0, 0.0, 0.0], [0.9, 0.1, 0.0], [0.0, 1.0, 0.0]]), torch.tensor([1, 2, 3])).summary()
     'looks at the token before (95 %)'
     """
     length = len(ids)

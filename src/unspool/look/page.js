@@ -90,7 +90,7 @@ function signalsOf(run) {
       name: "surprise", kind: "surprise", units: [0], of: 1, low: 0, high, title: () => "surprise",
       cells: () => rowOf(run).surprise.map(nats => Math.round(255 * clamp(nats / high, 0, 1))),
       value: (unit, token) => rowOf(run).surprise[token] ?? null,
-      told: "The surprise at what was to be predicted, in nats; the highest percent is coloured alike.",
+      summary: "The surprise at what was to be predicted, in nats; the highest percent is coloured alike.",
     });
   }
   return found;

@@ -169,7 +169,7 @@ def draw_outlooks(outlooks: Sequence[Outlook], path: Path, title: str = "") -> N
         axes.plot(ahead, one.bands["0.5"], color=WAYS[0], linewidth=1.8, label="forecast")
         axes.axvline(one.start - 0.5, color=INK, linewidth=0.7, linestyle=(0, (2, 3)))
         axes.set_title(one.name, loc="left", fontsize=10, fontweight="bold", color=INK)
-        axes.set_title(one.told, loc="right", fontsize=8.5, color=INK)
+        axes.set_title(one.summary, loc="right", fontsize=8.5, color=INK)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.25)
         axes.margins(x=0.01)

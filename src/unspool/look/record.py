@@ -145,10 +145,10 @@ def spoken(place: str) -> str:
     ('layer 1 memory', 'layer 2 attention weights', 'hidden')
     """
     words = place.split(".")
-    told = []
+    summary = []
     for before, word in zip(chain([""], words), words, strict=False):
         if word.isdigit():
-            told += [f"layer {int(word) + 1}"] if before == "layers" else ["backwards"] if word == "1" else []
+            summary += [f"layer {int(word) + 1}"] if before == "layers" else ["backwards"] if word == "1" else []
         elif word not in ("core", "layers"):
-            told.append(word.replace("_", " "))
-    return " ".join(told)
+            summary.append(word.replace("_", " "))
+    return " ".join(summary)

@@ -29,7 +29,7 @@ VIEWS: dict[str, ViewFunction] = {
 def register_view(name: str) -> Callable[[ViewFunction], ViewFunction]:
     """A decorator that makes a function a view, for `--what NAME`, the page and JSON; a plug-in may bring one.
 
-    The function is shown an inspection of a model and gives a view, with `told()` (sentences), `data()` (JSON) and
+    The function is shown an inspection of a model and gives a view, with `summary()` (sentences), `data()` (JSON) and
     `plot()` (a picture), or a list of them.
 
     >>> @register_view("width")
@@ -102,7 +102,7 @@ def seen(look: Inspection, names: Sequence[str], lacks: Callable[[str], None] | 
 
 def words(found: Mapping[str, Sequence[View]]) -> list[str]:
     """What matters, some sentences of each kind."""
-    of = {name: [word for view in views for word in view.told()] for name, views in found.items()}
+    of = {name: [word for view in views for word in view.summary()] for name, views in found.items()}
     return [word for name, some in of.items() for word in some[: WORDS.get(name, 4)]]
 
 
@@ -153,14 +153,14 @@ def drawn(found: Mapping[str, Sequence[View]]) -> dict[str, Picture]:
 
 
 def document(
-    looks: Sequence[Inspection], found: Sequence[Mapping[str, Sequence[View]]], told: Sequence[str]
+    looks: Sequence[Inspection], found: Sequence[Mapping[str, Sequence[View]]], summary: Sequence[str]
 ) -> dict[str, Any]:
     """All that the page of one or two runs is made of."""
-    runs = [_run(look, views, said) for look, views, said in zip(looks, found, told, strict=True)]
+    runs = [_run(look, views, said) for look, views, said in zip(looks, found, summary, strict=True)]
     return {"title": " and ".join(look.name for look in looks), "runs": runs}
 
 
-def _run(look: Inspection, found: Mapping[str, Sequence[View]], told: str) -> dict[str, Any]:
+def _run(look: Inspection, found: Mapping[str, Sequence[View]], summary: str) -> dict[str, Any]:
     views = [view for some in found.values() for view in some]
     by_kind: dict[type, Any] = {type(view): view for view in views}
     neurons, attention = by_kind.get(Neurons), by_kind.get(Attention)
@@ -174,7 +174,7 @@ def _run(look: Inspection, found: Mapping[str, Sequence[View]], told: str) -> di
     traces = [_trace(view, known.get(view.place, [])) for view in units]
     return {
         "name": look.name,
-        "told": told,
+        "summary": summary,
         "words": words(found),
         "loss": look.loss,
         "rows": _rows(look, surprise),
@@ -232,7 +232,7 @@ def _trace(view: Units, known: Sequence[int]) -> dict[str, Any]:
         "of": values.shape[-1],
         "low": low,
         "high": 1.0,
-        "told": "; ".join(view.told()),
+        "summary": "; ".join(view.summary()),
     }
     if view.gate is None:  # one that counts to a hundred leaves the others their colours
         scales = shown.abs().flatten(0, 1).amax(dim=0).clamp(min=1e-9)
@@ -243,7 +243,7 @@ def _trace(view: Units, known: Sequence[int]) -> dict[str, Any]:
 def _gradient(view: Gradient) -> dict[str, Any]:
     longest = max(map(len, view.norms.values()), default=0)
     curves = [{"name": name, "norms": norms} for name, norms in view.norms.items()]
-    return {"lags": list(range(longest)), "curves": curves, "told": "; ".join(view.told())}
+    return {"lags": list(range(longest)), "curves": curves, "summary": "; ".join(view.summary())}
 
 
 def _attention(view: Attention) -> list[dict[str, Any]]:
@@ -253,7 +253,7 @@ def _attention(view: Attention) -> list[dict[str, Any]]:
             "down": one.down,
             "across": one.across,
             "heads": [encoded(head, 0.0, 1.0) for head in one.weights],
-            "told": [", ".join(one.only(k).head(0)[: -1 if one.costs else None]) for k in range(len(one.weights))],
+            "summary": [", ".join(one.only(k).head(0)[: -1 if one.costs else None]) for k in range(len(one.weights))],
             "ablated": one.costs,
             "loss": view.loss,
         }
@@ -270,7 +270,7 @@ def _embeddings(view: Embeddings) -> dict[str, Any]:
 def write(
     looks: Sequence[Inspection],
     found: Sequence[Mapping[str, Sequence[View]]],
-    told: Sequence[str],
+    summary: Sequence[str],
     folder: Path,
     kinds: Sequence[str] = ("png",),
 ) -> list[Path]:
@@ -278,7 +278,7 @@ def write(
 
     The paths come back, the page first. Errors: CheckpointError where the folder cannot be written into.
     """
-    html, file = page(document(looks, found, told)), folder / "look.html"
+    html, file = page(document(looks, found, summary)), folder / "look.html"
     with writing(folder, REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():

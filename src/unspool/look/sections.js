@@ -15,7 +15,7 @@ function text(run) {
   if (!run.rows.length) return null;
   const keys = "left and right walk over the tokens, up and down over the units";
   const body = make("div", { tabindex: 0, role: "group", "aria-label": `the text: ${keys}` });
-  const source = make("p", { class: "faint" }), told = make("p", { class: "faint" });
+  const source = make("p", { class: "faint" }), summary = make("p", { class: "faint" });
   const key = make("span", { class: "legend" });
   let spans = [];
 
@@ -37,7 +37,7 @@ function text(run) {
       span.style = `background: ${css(shade)}; color: ${inkOn(shade)}`;
     });
     key.replaceChildren(...legend(scale, run.signal.kind === "surprise" ? "nats" : ""));
-    told.textContent = run.signal.told ?? "";
+    summary.textContent = run.signal.summary ?? "";
   });
   when("row token", () => {
     body.querySelector(".here")?.classList.remove("here");
@@ -50,7 +50,7 @@ function text(run) {
     return at == null ? null : numbers(Number(at));
   });
   body.addEventListener("keydown", event => walk(event, run, spans));
-  return make("div", {}, make("div", { class: "controls" }, ...choosers(run), key), source, body, told);
+  return make("div", {}, make("div", { class: "controls" }, ...choosers(run), key), source, body, summary);
 }
 
 /* The arrow keys over the text: to another token, or to another unit. */
@@ -129,7 +129,7 @@ function time(run) {
 }
 
 function gradient(run) {
-  const { lags = [], curves = [], told } = run.gradient ?? {};
+  const { lags = [], curves = [], summary } = run.gradient ?? {};
   if (!lags.length) return null;
   const hues = ["below", "surprised", "open", "above", "other"].map(name => `rgb(var(--${name}))`);
   const names = curves.map(({ name }, at) => make("span", { style: `color: ${hues[at % 5]}` }, `— ${name}  `));
@@ -162,7 +162,7 @@ function gradient(run) {
     });
     frame.replaceChildren(element);
   });
-  return make("div", {}, make("p", {}, ...names), frame, make("p", { class: "faint" }, told ?? ""));
+  return make("div", {}, make("p", {}, ...names), frame, make("p", { class: "faint" }, summary ?? ""));
 }
 
 function attention(run) {
@@ -193,10 +193,10 @@ function attention(run) {
     key.replaceChildren(...legend(scale, "weight"));
   });
   when("head", () => {
-    const { heads: maps, told, ablated, loss } = parts[run.part], { head } = run, change = ablated[head];
+    const { heads: maps, summary, ablated, loss } = parts[run.part], { head } = run, change = ablated[head];
     const lines = maps.map((_, at) => [
       make("button", { "aria-pressed": at === head }, `head ${at + 1}`),
-      (told[at] ?? "").replace(/^head \d+ /, ""),
+      (summary[at] ?? "").replace(/^head \d+ /, ""),
       ablated[at] == null ? "–" : signed(ablated[at]),
     ]);
     heads.replaceChildren(table(["head", "", "loss without it (nats)"], lines, 2));
@@ -285,8 +285,8 @@ function neurons(run) {
 
 // ---- the page -------------------------------------------------------------------------------------------------------
 
-function about({ told, loss }) {
-  return make("p", {}, loss == null ? told : `${told}; loss ${number(loss, 3)} nats a token`);
+function about({ summary, loss }) {
+  return make("p", {}, loss == null ? summary : `${summary}; loss ${number(loss, 3)} nats a token`);
 }
 
 /* One part of a section for every run, each under its name where there are several; null where no run has one. */

@@ -17,7 +17,7 @@ from unspool.look.measures import Decay, Found, Habit, Openness, decay
 class View(Protocol):
     """One thing that was seen."""
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """What matters, a sentence each, the most important first."""
 
     def data(self) -> Any:
@@ -72,18 +72,18 @@ class Surprise:
     mean: float  # of all that was read
     count: int
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """The mean, and where it was surprised most."""
         costs = [
             (cost, row, t) for row, all_ in enumerate(self.nats) for t, cost in enumerate(all_) if cost is not None
         ]
-        told = f"surprise: {self.mean:.3f} nats a token over {self.count:,} tokens"
+        summary = f"surprise: {self.mean:.3f} nats a token over {self.count:,} tokens"
         if costs:
             cost, row, t = max(costs)
             before = joined(self.rows.tokens[row][max(0, t - 20) : t + 1])
             of = "" if len(costs) == self.count else " of those shown"
-            told += f"; the greatest{of}, {cost:.1f}, at '{self.rows.targets[row][t]}' after '{before}'"
-        return [told]
+            summary += f"; the greatest{of}, {cost:.1f}, at '{self.rows.targets[row][t]}' after '{before}'"
+        return [summary]
 
     def data(self) -> dict[str, Any]:
         """Nats by row and token."""
@@ -106,7 +106,7 @@ class Units:
     half_lives: Tensor | None = None  # (U) ticks, where it says how much is kept
     saturated: Tensor | None = None  # (U) share of the time, where it is squashed
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """How open or how full its units are."""
         many, words = self.values.shape[-1], []
         if self.gate is not None:
@@ -184,7 +184,7 @@ class Trajectory:
     places: list[list[list[float]]]  # row, time, two coordinates
     explained: list[float]
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """How much of the movement the plane holds."""
         return [f"{self.name}: two directions hold {100 * sum(self.explained):.0f} % of how it moves"]
 
@@ -218,7 +218,7 @@ class Gradient:
             if len(norms) > 2
         }
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """How fast each fades, and the size of the largest eigenvalue."""
         words = []
         for name, fit in self.fits().items():
@@ -226,8 +226,8 @@ class Gradient:
             at = min(10, len(norms) - 1)
             share = norms[at] / norms[0] if norms[0] else float("nan")
             rate = f"it changes by x {fit.rate:.3f} a token" + (f" (R² {fit.fit:.2f})" if fit.fit < 0.99 else "")
-            told = f"what was read {at} tokens ago moves the loss {shared(share)} what is read now; {rate}"
-            words.append(f"gradient of {name}: {told if isfinite(share) and share else 'nothing moves the loss'}")
+            summary = f"what was read {at} tokens ago moves the loss {shared(share)} what is read now; {rate}"
+            words.append(f"gradient of {name}: {summary if isfinite(share) and share else 'nothing moves the loss'}")
         for name, values in self.eigenvalues.items():
             words.append(f"recurrent matrix of {name}: the largest eigenvalue has size {abs(values[0]):.3f}")
         return words
@@ -259,7 +259,7 @@ class Map:
 
     def head(self, number: int) -> list[str]:
         """What there is to say of a head."""
-        habit = self.habits[number].told() if self.habits else ""
+        habit = self.habits[number].summary() if self.habits else ""
         cost = f"without it the loss changes by {self.costs[number]:+.3f} nats" if self.costs else ""
         straight = self.along[number] if self.along else 0.0
         way = f"goes along the source (r {straight:.2f})" if straight >= STRAIGHT else ""
@@ -283,7 +283,7 @@ class Attention:
     maps: list[Map]
     loss: float | None = None  # of what was read to see what the heads are worth, nats a token
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """The heads without which the loss rises most, and what heads mostly do."""
         heads = [(one.costs[k] if one.costs else 0.0, one, k) for one in self.maps for k in range(len(one.weights))]
         heads.sort(key=lambda head: -head[0])
@@ -320,7 +320,7 @@ class Embeddings:
     explained: list[float]
     neighbours: list[list[tuple[str, float]]]  # of each token, the nearest first
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """How flat the picture is, and the closest pairs."""
         words = [f"embeddings: the two main directions hold {100 * sum(self.explained):.0f} % of the variance"]
         every = zip(self.tokens, self.neighbours, strict=True)
@@ -354,7 +354,7 @@ class Neuron:
     values: list[float]  # of the unit over that row
     on: list[float]  # of the feature
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """In words."""
         return (
             f"{self.name}, unit {self.found.unit} tells {self.feature!r}: {self.statistic} {self.found.score:.2f} "
@@ -368,9 +368,9 @@ class Neurons:
 
     best: list[Neuron]
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """Those that are beyond chance."""
-        return [neuron.told() for neuron in self.best if neuron.found.beyond_chance]
+        return [neuron.summary() for neuron in self.best if neuron.found.beyond_chance]
 
     def data(self) -> list[dict[str, Any]]:
         """What was found for every feature."""
@@ -387,4 +387,4 @@ class Neurons:
 
     def plot(self, most: int = 8) -> Picture:
         """The clearest units over a row, each with its feature as a shade."""
-        return pictures.neurons([(one.told(), one.tokens, one.values, one.on) for one in self.best[:most]])
+        return pictures.neurons([(one.summary(), one.tokens, one.values, one.on) for one in self.best[:most]])

@@ -39,7 +39,7 @@ class Outlook:
     values: list[float]  # true ones, before and after
     start: int  # how many of them are before
     bands: dict[str, list[float]]  # quantiles, by their level: "0.5" is the median
-    told: str = ""
+    summary: str = ""
 
 
 @dataclass(frozen=True)

@@ -226,13 +226,13 @@ class Forecast(Task):
         """What is drawn of one window: as much before it as is read, and the forecast."""
         origin = record["start"] + self.season + self.context
         begin = max(0, origin - max(self.context, 2 * self.season))
-        told = ", ".join(
+        summary = ", ".join(
             f"{name} {values[key]:.2f}"
             for name, key in (("MASE", "mase"), ("seasonal naive", "as_a_season_ago"))
             if key in values
         )
         whole = one.values[begin : origin + self.horizon].tolist()
-        return Outlook(one.name, whole, origin - begin, said.quantiles or {"0.5": said.values}, told)
+        return Outlook(one.name, whole, origin - begin, said.quantiles or {"0.5": said.values}, summary)
 
 
 class Listed:

@@ -111,8 +111,8 @@ def likely(data: bytes) -> tuple[str, str]:
         return "", ""
     foreign = "".join(letter for letter in str(best) if not letter.isascii())
     spelled = len(SYLLABLES[best.language].findall(foreign)) if best.language in SYLLABLES else 0
-    told = best.coherence >= 0.2 and len(foreign) >= RARE * len(str(best))
-    if len(foreign) < LEAST or not (told or spelled >= 0.2 * len(foreign)):
+    confident = best.coherence >= 0.2 and len(foreign) >= RARE * len(str(best))
+    if len(foreign) < LEAST or not (confident or spelled >= 0.2 * len(foreign)):
         return "", ""
     try:
         data.decode(best.encoding)
