@@ -125,16 +125,26 @@ def test_every_optimizer_learns_and_goes_on_bit_for_bit(name):
     assert all(torch.equal(a, b) for a, b in zip(straight.average, second.average, strict=True))
 
 
-def test_the_average_follows_the_weights_and_steps_aside():
+def test_the_average_is_of_trained_weights_alone_and_steps_aside():
+    """Exponential weights that add up to one over the steps done: the random weights at the start have no share."""
     model = make()
     trainer = Trainer(model, ContiguousBatches(IDS, 4, 10), steps=5, ema=0.5)
-    average = vector(model)
-    for _ in trainer:
-        average = 0.5 * average + 0.5 * vector(model)
+    passed = [vector(model) for _ in trainer]
+    shares = [0.5 ** (5 - number) for number in range(5)]
+    average = sum(share * weights for share, weights in zip(shares, passed, strict=True)) / sum(shares)
     raw = vector(model)
     with trainer.averaged():
         torch.testing.assert_close(vector(model), average)
     assert torch.equal(vector(model), raw)
+
+
+def test_the_average_of_one_step_is_its_weights():
+    model = make()
+    trainer = Trainer(model, ContiguousBatches(IDS, 4, 10), steps=1, ema=0.99)
+    list(trainer)
+    raw = vector(model)
+    with trainer.averaged():
+        assert torch.equal(vector(model), raw)
 
 
 def test_epochs_are_a_budget_too():

@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     for talk in (sys.stdout, sys.stderr):  # a terminal that lacks a letter shows another
         if isinstance(talk, TextIOWrapper):
             talk.reconfigure(errors="replace")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave the core to other processes
     try:
         load_verbs(arguments)
         code = app(arguments, prog_name="unspool", standalone_mode=False)

@@ -6,8 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from unspool import build, files, seeds
 from unspool.batch import Batches
 from unspool.data.source import located
@@ -27,7 +25,8 @@ from unspool.schema import validated
 from unspool.sections import Sections
 from unspool.training.evaluate import evaluate_set
 from unspool.training.log import Log, records
-from unspool.training.precision import choose, usable
+from unspool.training.precision import choose, set_threads, usable
+from unspool.training.threads import ThreadControl
 from unspool.training.trainer import Trainer
 
 FIXED = ("seed", *TOKENIZERS, "preprocessor", "task", "model", "core", "encoder")
@@ -66,11 +65,11 @@ class Experiment:
             )
         self.device = usable(sections.hardware.device)
         batches = self.task.train_batches()
-        first = batches[0]  # a text that is too short for its batches is refused before anything is written
-        self.choice = choose(self.model, first, self.device, sections.hardware.precision, sections.hardware.threads)
+        batches[0]  # a text that is too short for its batches is refused before anything is written
+        self.choice = choose(self.model, batches, self.device, sections.hardware.precision, sections.hardware.threads)
         self.recipe["train"] |= {"precision": self.choice.precision, "threads": self.choice.threads}
         self.trainer = self._trainer(batches)
-        torch.set_num_threads(self.choice.threads)
+        set_threads(self.choice.threads)
         self.best, self.best_number, self.stale = float("inf"), 0, 0
         self.saved_number = -1
         self.stopping = False
@@ -157,6 +156,8 @@ class Experiment:
     def __iter__(self) -> Iterator[Event]:
         log = Log(self.folder, after=self.trainer.number, tensorboard=self.sections.save.tensorboard)
         why: Literal["budget", "patience", "asked"] = "budget"
+        expected = self.choice.seconds_per_position  # None where the recipe fixes the number of threads
+        control = ThreadControl(self.choice.threads, expected) if expected else None
         try:
             while not self.trainer.finished:
                 if self.stopping or self._out_of_patience():
@@ -164,6 +165,8 @@ class Experiment:
                     break
                 before = self.trainer.progress()
                 step = self.trainer.step()
+                if control:
+                    set_threads(control.after(step.seconds / max(1, step.positions)))
                 log.write("step", step.number, {k: v for k, v in asdict(step).items() if k != "number"})
                 yield step
                 yield from self._after(log, step.number, before, self.trainer.progress())

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from unspool.training.muon import Muon
+from unspool.training.precision import has_bfloat16
+
 OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop", "muon"]
 
 
@@ -21,8 +24,8 @@ def optimizers(
     """Build the optimizers for a model's weights; each group keeps its highest learning rate under "base".
 
     Only matrices decay. "muon" orthogonalizes the updates of the matrices of cores, an encoder's too (Jordan et al.
-    2024, kellerjordan.github.io/posts/muon), and leaves embeddings, heads, norms and biases to AdamW; torch scales its
-    updates to the size of AdamW's, so that one learning rate suits both.
+    2024, kellerjordan.github.io/posts/muon), and leaves embeddings, heads, norms and biases to AdamW; its updates have the
+    size of AdamW's, so that one learning rate suits both.
 
     Args:
         model: its weights that require gradients are optimized.
@@ -43,11 +46,7 @@ def optimizers(
         rest = [p for p in matrices if id(p) not in hidden]
         made: list[Optimizer] = []
         if turned:
-            made.append(
-                torch.optim.Muon(
-                    turned, lr=learning_rate, weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-                )
-            )
+            made.append(Muon(turned, learning_rate, weight_decay, bfloat16=has_bfloat16(turned[0].device.type)))
         made.append(torch.optim.AdamW(_groups(rest, others, weight_decay), lr=learning_rate, betas=betas, **fused))
     elif name == "rmsprop":
         made = [torch.optim.RMSprop(_groups(matrices, others, weight_decay), lr=learning_rate, momentum=momentum)]

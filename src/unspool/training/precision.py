@@ -1,35 +1,43 @@
 """Devices, and the precision and thread count with which a model trains fastest, by measurement."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from math import inf
-from statistics import median
 from time import perf_counter
 from typing import Literal
 
 import torch
 
-from unspool.batch import Batch
+from unspool.batch import Batch, Batches
 from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
 
 PrecisionName = Literal["float32", "bfloat16"]
 
 SECONDS = 1.0
-"""How many seconds the whole measurement may take, about."""
+"""How many seconds the trials may take, about, after one pass of each setting that does not count."""
+FIRST = 9
+"""Of so many batches the one of median size is timed."""
+TRIALS = 9
+"""How many times each setting is timed at most; the least time counts, which other processes disturb the least."""
+HOPELESS = 2.0
+"""A setting that takes this many times the best is not timed further."""
 WORTH = 1.3
 """How much faster more threads must be to be chosen: they are slower when other processes need a core."""
+SMALL = 0.004
+"""Seconds of a pass on one thread from which on more threads are tried: below it they mostly wait for each other."""
 
 
 @dataclass(frozen=True)
 class HardwareChoice:
-    """The chosen precision and number of threads, and the reason as text for the user."""
+    """The chosen precision and number of threads, the reason as text for the user, and the measured speed."""
 
     precision: PrecisionName
     threads: int
     why: str
+    seconds_per_position: float | None = None  # of a forward and a backward pass; None: nothing was measured
 
 
 def usable(name: str) -> str:
@@ -67,36 +75,79 @@ def autocast(device: str, precision: PrecisionName) -> AbstractContextManager[ob
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
 
+def set_threads(number: int) -> None:
+    """Set how many threads torch uses, where it is not the number already."""
+    if number != torch.get_num_threads():
+        torch.set_num_threads(number)
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether a device multiplies in bfloat16 in hardware: GPUs, and CPUs with AVX512-BF16 or AMX that torch may use.
+
+    Elsewhere the same product takes many times as long as in float32.
+
+    Args:
+        device: as torch names devices.
+
+    >>> isinstance(has_bfloat16("cpu"), bool)
+    True
+    """
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind != "cpu":
+        return True
+    has: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    uses = "AVX512" in torch.backends.cpu.get_cpu_capability()  # ATEN_CPU_CAPABILITY=avx2 forbids it
+    return uses and bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
 def choose(
     model: SequenceModel,
-    batch: Batch,
+    batches: Batches,
     device: str,
     precision: PrecisionName | Literal["auto"] = "auto",
     threads: int = 0,
 ) -> HardwareChoice:
-    """The fastest of what is not yet decided (precision "auto", threads 0), by forward and backward on one batch.
+    """The fastest of what is not yet decided (precision "auto", threads 0), by forward and backward on a usual batch.
 
-    The model's weights, gradients and random numbers are left as they were.
+    Every setting has one pass that does not count (kernels are compiled in it, memory is taken), then they take turns,
+    and of each the least time counts. bfloat16 is tried only where the hardware has it (`has_bfloat16`), more threads
+    only where a pass takes longer than a few milliseconds. The model's weights, gradients and random numbers are left
+    as they were.
+
+    Args:
+        model: is moved to the device.
+        batches: what it trains on; of the first few the one of median size is used.
+        device: as torch names devices.
+        precision: "auto" to measure, or one of the two.
+        threads: 0 to measure, or how many.
     """
-    names: list[PrecisionName] = ["float32", "bfloat16"] if precision == "auto" else [precision]
+    names: list[PrecisionName] = [precision] if precision != "auto" else ["float32"]
+    if precision == "auto" and has_bfloat16(device):
+        names.append("bfloat16")
     counts = [threads] if threads else _thread_counts(device)
     if len(names) * len(counts) == 1:
-        return HardwareChoice(names[0], counts[0], "as the recipe says")
-    batch = batch.to(device)
-    model = model.to(device)
+        why = "as the recipe says" if precision != "auto" else "this processor has no bfloat16"
+        return HardwareChoice(names[0], counts[0], why)
+    batch, model = _usual(batches).to(device), model.to(device)
     before = torch.get_num_threads()
     with _untouched(model, device):
-        times: dict[tuple[PrecisionName, int], float] = {}
-        for count in counts:
-            torch.set_num_threads(count)
-            for name in names:
-                limit = min(times.values(), default=inf)
-                times[name, count] = _time(model, batch, device, name, SECONDS / len(names) / len(counts), limit)
+        times = _in_turns(model, batch, device, [(name, counts[0]) for name in names])
+        if len(counts) > 1 and min(times.values()) > SMALL:
+            settings = [(name, count) for count in counts for name in names if (name, counts[0]) in times]
+            times = _in_turns(model, batch, device, settings)
     torch.set_num_threads(before)
     best = min(times.values())
     name, count = min((c for c in times if times[c] <= best * WORTH), key=lambda c: (c[1], times[c]))
     table = ", ".join(f"{n} on {c} thread{'s' * (c > 1)} {1000 * t:.3g} ms" for (n, c), t in times.items())
-    return HardwareChoice(name, count, f"measured per batch: {table}")
+    return HardwareChoice(name, count, f"measured per batch: {table}", times[name, count] / max(1, batch.positions))
+
+
+def _usual(batches: Batches) -> Batch:
+    """Of the first few batches the one of median size."""
+    first = [batches[number] for number in range(FIRST)]
+    return sorted(first, key=lambda batch: batch.inputs.shape[:2].numel())[FIRST // 2]
 
 
 def _thread_counts(device: str) -> list[int]:
@@ -107,21 +158,32 @@ def _thread_counts(device: str) -> list[int]:
     return sorted({1, min(available, torch.get_num_threads())})
 
 
-def _time(model: SequenceModel, batch: Batch, device: str, name: PrecisionName, budget: float, limit: float) -> float:
-    """Seconds of a forward and a backward pass: the median of a few, after one that does not count.
-
-    A setting whose first pass takes four times the limit is not measured further.
-    """
-    taken: list[float] = []
+def _in_turns(
+    model: SequenceModel, batch: Batch, device: str, settings: Sequence[tuple[PrecisionName, int]]
+) -> dict[tuple[PrecisionName, int], float]:
+    """The least seconds that each setting takes, in the order of the settings."""
+    for setting in settings:
+        _time(model, batch, device, *setting)  # compiles, and takes memory
+    times = dict.fromkeys(settings, inf)
     began = perf_counter()
-    while not taken or (len(taken) < 12 and perf_counter() - began < budget and taken[0] < 4 * limit):
-        start = perf_counter()
-        with autocast(device, name):
-            loss, _ = model.loss(batch)
-        loss.backward()
-        loss.item()  # waits for the device
-        taken.append(perf_counter() - start)
-    return median(taken[1:] or taken)
+    for trial in range(TRIALS):
+        for setting in settings:
+            if trial == 0 or times[setting] < HOPELESS * min(times.values()):
+                times[setting] = min(times[setting], _time(model, batch, device, *setting))
+        if perf_counter() - began > SECONDS:
+            break
+    return times
+
+
+def _time(model: SequenceModel, batch: Batch, device: str, name: PrecisionName, threads: int) -> float:
+    """Seconds of one forward and one backward pass."""
+    torch.set_num_threads(threads)
+    start = perf_counter()
+    with autocast(device, name):
+        loss, _ = model.loss(batch)
+    loss.backward()
+    loss.item()  # waits for the device
+    return perf_counter() - start
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class Trainer:
         clip: the largest norm of the gradient; 0: any.
         accumulate: a batch is cut into so many parts of rows to save memory; the step stays the same.
         ema: the decay of an exponential moving average of the weights, which `averaged()` puts in their place for a
-            while; 0: none.
+            while; 0: none. It is corrected for its beginning, as Adam's moments are: after one step it is the weights.
         teacher_forcing: the share of the right tokens that a model goes on from, instead of its own.
         freeze: weights whose names begin so ("core", say) stay as they are.
         precision: the precision of matrix products.
@@ -176,7 +176,8 @@ class Trainer:
         for parameter in self.parameters:
             parameter.grad = None
         if self.average:
-            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1 - self.ema)
+            weight = (1 - self.ema) / (1 - self.ema ** (self.number + 1))  # 1 at first: not the random weights' share
+            torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], weight)
         self.number += 1
         seconds = perf_counter() - began
         self.seconds += seconds
