@@ -24,8 +24,8 @@ def optimizers(
     """Build the optimizers for a model's weights; each group keeps its highest learning rate under "base".
 
     Only matrices decay. "muon" orthogonalizes the updates of the matrices of cores, an encoder's too (Jordan et al.
-    2024, kellerjordan.github.io/posts/muon), and leaves embeddings, heads, norms and biases to AdamW; its updates have the
-    size of AdamW's, so that one learning rate suits both.
+    2024, kellerjordan.github.io/posts/muon), and leaves embeddings, heads, norms and biases to AdamW; its updates have
+    the size of AdamW's, so that one learning rate suits both.
 
     Args:
         model: its weights that require gradients are optimized.
