@@ -148,7 +148,7 @@ class Transformer(Core):
         source = state[1 + len(self.layers) :]  # empty without cross-attention
         slots, capacity = caches[0][0].shape[2], min(self.context, self.window)
         step = read(length, slots, x.shape[1], mask, capacity=capacity, window=self.window, causal=self.causal)
-        self._check(step.length)
+        self._check(step.length, x.shape[1])
         x = self.dropout(self.positions.add(self.enter(x) * self.scale, step.positions))
         context = AttentionContext(
             step,
@@ -167,8 +167,12 @@ class Transformer(Core):
         """`max_length` less the tokens of the row that has read the most; None without a limit."""
         return None if self.max_length is None else self.max_length - int(state[0].max())
 
-    def _check(self, length: Tensor) -> None:
-        if self.max_length is None or torch.compiler.is_compiling() or int(length.max()) <= self.max_length:
+    def _check(self, length: Tensor, time: int) -> None:
+        """Refuse more tokens than there are positions; a step of one token on a GPU does not wait to find out."""
+        waits = length.device.type == "cpu" or time > 1
+        if self.max_length is None or not waits or torch.compiler.is_compiling():
+            return
+        if int(length.max()) <= self.max_length:
             return
         raise DataError(
             f"this model reads at most {self.max_length} tokens; this would be {int(length.max())}",

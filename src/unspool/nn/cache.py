@@ -138,8 +138,8 @@ def _held(length: Tensor, slots: int) -> Tensor:
 
 
 def _in_use(length: Tensor, capacity: int) -> int:
-    """How many slots to attend to; while compiling all of them, as a graph cannot depend on values."""
-    if torch.compiler.is_compiling():
+    """How many slots to attend to: on a CPU those that hold tokens, elsewhere all, as reading a length would wait."""
+    if length.device.type != "cpu" or torch.compiler.is_compiling():
         return capacity
     return min(capacity, ROUND * (1 + int(length.max()) // ROUND))
 
