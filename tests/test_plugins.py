@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import run
+from helpers.commands import run
 from unspool.checks.cases import cell_kind
+from unspool.cli.shared import app
 from unspool.nn.cell import cells
 
 PLUGGED = Path(__file__).parent / "plugged"
@@ -55,16 +56,18 @@ def test_a_task_a_reader_and_a_pipeline_from_one_file_each(place, capsys):
     assert rows[1]["error"] and list(rows[0]) == ["id", "text", "word", "score", "error"]
 
 
-def test_a_verb_from_a_file(place, capsys):
+def test_a_verb_from_a_file(place, capsys, monkeypatch):
+    monkeypatch.setattr(app, "registered_commands", list(app.registered_commands))  # it goes when the test does
     assert run("parameters", "run", "--plugin", PLUGGED / "count_verb.py") == 0
     assert int(capsys.readouterr().out) > 1000
+    sys.modules.pop("unspool_plugin_count_verb")
 
 
 def test_a_cell_can_be_named_by_its_file_again_and_beside_its_plug_in(capsys, monkeypatch):
     cells.kinds()
     monkeypatch.setattr(cells, "_known", dict(cells._known))
     monkeypatch.delitem(sys.modules, "unspool_plugin_my_cell", raising=False)
-    file = Path(__file__).parent / "my_cell.py"
+    file = PLUGGED / "my_cell.py"
     assert [cell_kind(f"{file}:MinimalGated") for _ in range(2)] == ["mgu", "mgu"]
     assert run("selftest", "--cell", f"{file}:MinimalGated", "--plugin", file) == 0
     assert run("selftest", "--cell", f"{file}:Nothing") == 2 and "no Cell named 'Nothing'" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TEXT, TINY
+from helpers.commands import TEXT, TINY
 from unspool import cli
 
 STEP = "checkpoints/step-00000002"
@@ -250,7 +250,7 @@ def test_data_that_changed_is_refused(trained, tmp_path, capsys):
 
 def test_a_run_says_which_plug_in_it_needs(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(trained)
-    plugin = Path(__file__).with_name("my_cell.py")
+    plugin = Path(__file__).parents[1] / "plugged/my_cell.py"
     assert command("train", "char-lm", *TINY, "core.cell=mgu", "--plugin", plugin, "--run", tmp_path).returncode == 0
     for verb in ("sample", "resume"):
         made = command(verb, tmp_path)

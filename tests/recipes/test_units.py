@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 import torch
 
-from test_recipes import quick
+from helpers.recipes import quick
 from unspool.build import task_class
 from unspool.data.preprocessors.preprocessor import preprocessors, save_preprocessor
 from unspool.data.splits import NoData

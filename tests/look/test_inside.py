@@ -8,8 +8,8 @@ from io import BytesIO, TextIOWrapper
 import pytest
 import torch
 
-from conftest import TEXT, TINY, run
-from test_recipes import quick
+from helpers.commands import TEXT, TINY, run
+from helpers.recipes import quick
 from unspool import Batch, Run, SequenceModel, Tokens, build, cores, embedding, head
 from unspool.data.preprocessors.language import LanguageText
 from unspool.data.probe import Probe

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from conftest import run as printed
+from helpers.commands import run as printed
 from unspool import Run, Vectors, build
 from unspool.data.features import Features, chance, student
 from unspool.data.pictures import LabelledImages

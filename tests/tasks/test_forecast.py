@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import run as printed
+from helpers.commands import run as printed
 from unspool.batch import Vectors
 from unspool.build import dataset
 from unspool.build import task as build_task

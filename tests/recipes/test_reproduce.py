@@ -15,7 +15,7 @@ from unspool.recipe import load_recipe, read_recipe, recipe_names
 from unspool.runs.run import Run
 from unspool.sections import complete
 
-spec = importlib.util.spec_from_file_location("reproduce", Path(__file__).parent.parent / "docs/reproduce.py")
+spec = importlib.util.spec_from_file_location("reproduce", Path(__file__).parents[2] / "docs/reproduce.py")
 reproduce = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(reproduce)
 CLAIMING = [name for name in recipe_names() if "expect" in load_recipe(name)]

@@ -1,4 +1,4 @@
-"""A user's own cell in one file: `unspool train char-lm core.cell=mgu --plugin tests/my_cell.py`."""
+"""A user's own cell in one file: `unspool train char-lm core.cell=mgu --plugin tests/plugged/my_cell.py`."""
 
 import torch
 from torch import Tensor, nn

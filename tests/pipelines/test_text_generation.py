@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 import torch
 
-from conftest import run as printed
+from helpers.commands import run as printed
 from unspool import Run
 from unspool.data.predictions import Failure, Text
 from unspool.data.preprocessors.programs import ProgramText

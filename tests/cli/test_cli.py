@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TEXT, TINY, run
+from helpers.commands import TEXT, TINY, run
 from unspool import cli
 from unspool.experiment.progress import asked_to_stop
 from unspool.runs import checkpoint
 from unspool.runs.checkpoint import checkpoints
 
-MY_CELL = Path(__file__).with_name("my_cell.py")
+MY_CELL = Path(__file__).parents[1] / "plugged/my_cell.py"
 VERBS = [
     "train",
     "resume",

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from test_recipes import TEXT, quick
+from helpers.recipes import TEXT, quick
 from unspool import build
 from unspool.batch import Batch, Tokens, Vectors
 from unspool.data.batching.drawn import Drawn

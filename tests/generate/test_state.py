@@ -1,19 +1,20 @@
 """A state is a value: saved, loaded, forked and rewound, for every core that can be streamed."""
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from conftest import run
+import helpers
+from helpers.commands import run
+from helpers.states import MORE, STREAMING, begin, engine_of, go_on
 from unspool import Run, Sampling, Tokens, cores, embedding, head, tokenizers
-from unspool.checks.cases import Case, cases
 from unspool.errors import CheckpointError, ConfigError
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import sampler
@@ -23,17 +24,15 @@ from unspool.generate.stream import Stream
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import tensors
 
-STREAMING = [s for s in cases() if s.streams]
 every_core = pytest.mark.parametrize("case", STREAMING, ids=lambda s: s.name)
 SYMBOLS = tokenizers.build("tokenizer", "char").fit("abcdefghijk")  # as many as a subject's tokens
-MORE = 40  # tokens: beyond the end of every limited cache
 
 OTHER_PROCESS = """
 import sys, torch
 from pathlib import Path
 from safetensors.torch import save_file
 sys.path.insert(0, sys.argv[2])
-from test_state import STREAMING, engine_of, go_on
+from helpers.states import STREAMING, engine_of, go_on
 from unspool.generate.state import load_state
 
 torch.set_num_threads(1)
@@ -43,24 +42,6 @@ for number, subject in enumerate(STREAMING):
     found[f"ids{number}"], found[f"logits{number}"] = go_on(engine, load_state(folder / str(number), engine))
 save_file(found, folder / "found")
 """
-
-
-def engine_of(case: Case) -> Engine:
-    model = case.model()
-    return Engine(model, fingerprint(model))
-
-
-def begin(case, engine, time=9, seed=2):
-    """A state of one row after some tokens, and its source."""
-    looks = case.source_of([0])
-    return replace(engine.read(case.ids(rows=1, time=time, seed=seed), **looks), seed=5), looks
-
-
-def go_on(engine, state, number=MORE):
-    """The ids that follow a state, and the logits behind them."""
-    steps = engine.steps(state, sampler(state, Sampling(temperature=0.8, repetition_penalty=1.2)))
-    ids = torch.cat([step.ids for step in islice(steps, number)], dim=1)
-    return ids, steps.state.logits
 
 
 def together(state):
@@ -86,7 +67,7 @@ def test_a_state_goes_on_in_another_process_bit_for_bit(tmp_path):
         steps.state.save(tmp_path / str(number))
         wanted[f"ids{number}"] = torch.cat([step.ids for step in islice(steps, MORE)], dim=1)
         wanted[f"logits{number}"] = steps.state.logits
-    code = [sys.executable, "-c", OTHER_PROCESS, str(tmp_path), os.path.dirname(__file__)]
+    code = [sys.executable, "-c", OTHER_PROCESS, str(tmp_path), str(Path(helpers.__file__).parents[1])]
     subprocess.run(code, check=True)
     found = load_file(tmp_path / "found")
     for name, value in wanted.items():

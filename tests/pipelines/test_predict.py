@@ -10,7 +10,7 @@ from statistics import NormalDist
 import pytest
 import torch
 
-from conftest import run as command
+from helpers.commands import run as command
 from unspool import Run
 from unspool.data.predictions import Failure
 from unspool.data.preprocessors.preprocessor import load_preprocessor, save_preprocessor

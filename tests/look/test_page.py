@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import unspool.look
-from looked import document, run
-from test_recipes import quick
+from helpers.looked import document, run
+from helpers.recipes import quick
 from unspool import build
 from unspool.errors import DataError
 from unspool.look.inside import Inspection
