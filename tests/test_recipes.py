@@ -20,7 +20,7 @@ from unspool.experiment.experiment import Experiment
 from unspool.recipe import LECTURES, SHAPES, dump_recipe, load_recipe, parse_recipe, read_recipe, recipe_names
 from unspool.schema import defaults
 from unspool.sections import complete
-from unspool.training.trainer import Step
+from unspool.training.trainer import TrainingStep
 
 QUICK = [
     "train.steps=2", "train.minutes=0", "train.epochs=0", "train.precision=float32", "train.threads=1",
@@ -92,7 +92,7 @@ def quick(name, tmp_path):
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_runs_two_steps(name, tmp_path):
     events = list(Experiment.new(quick(name, tmp_path), tmp_path / "run"))
-    assert [e.number for e in events if isinstance(e, Step)] == [1, 2]
+    assert [e.number for e in events if isinstance(e, TrainingStep)] == [1, 2]
     assert isinstance(events[-1], Finished)
     if "expect" in load_recipe(name):
         claims = set(claimed(load_recipe(name)))

@@ -11,7 +11,7 @@ from unspool.errors import ConfigError
 from unspool.nn.cell import Cell, cells
 from unspool.nn.core import Core, cores, needed
 from unspool.nn.part import CoreState
-from unspool.nn.state_projection import StateProjection, last
+from unspool.nn.state_projection import StateProjection, last_present
 from unspool.nn.unroll import unroll
 from unspool.schema import Count, Natural, Share
 
@@ -80,7 +80,7 @@ class Recurrent(Core):
         state = tuple(tuple(_cell(cell).start(like) for cell in ways) for ways in self._stack())
         if not self.needs_source:
             return state
-        vector = last(needed("recurrent", source), source_mask)
+        vector = last_present(needed("recurrent", source), source_mask)
         made = zip(self.bridges, state, strict=True)
         state = tuple(
             tuple(b(vector, s) for b, s in zip(bridges, ways, strict=True))  # type: ignore[call-overload]

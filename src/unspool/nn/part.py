@@ -79,15 +79,15 @@ def fork(state: CoreState) -> CoreState:
     return map_state(Tensor.clone, state)
 
 
-def parts(state: CoreState, number: int) -> Iterator[CoreState]:
+def split_state(state: CoreState, number: int) -> Iterator[CoreState]:
     """Split the rows of a state in `number` parts, as `Batch.parts` splits a batch."""
     rows = next(tensors(state))[1].shape[0]
     for piece in torch.arange(rows).tensor_split(min(number, rows)):
         yield map_state(lambda s, p=piece: s[p[0] : p[-1] + 1], state)  # type: ignore[misc]
 
 
-def join(states: Iterable[CoreState]) -> CoreState:
-    """Concatenate the rows of several states: the inverse of `parts`."""
+def join_states(states: Iterable[CoreState]) -> CoreState:
+    """Concatenate the rows of several states: the inverse of `split_state`."""
     first, *others = states
     return _zip(first, others) if others else first
 

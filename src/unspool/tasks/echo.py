@@ -40,11 +40,11 @@ class Echo(Task):
 
     def train_batches(self) -> Batches:
         """Series after series."""
-        return Series(self, self.seed)
+        return EchoBatches(self, self.seed)
 
     def eval_sets(self, split: str) -> dict[str, EvalSet]:
         """A series that training never sees, from an empty state to its end."""
-        return {"contiguous": EvalSet(Series(self, mix(self.seed, -SPLITS[split])), [Accuracy])}
+        return {"contiguous": EvalSet(EchoBatches(self, mix(self.seed, -SPLITS[split])), [Accuracy])}
 
     def first(self, split: str, rows: int, length: int) -> Batch:
         """The split's series from its beginning on, as one chunk."""
@@ -59,7 +59,7 @@ class Echo(Task):
         return {f"the bit {ticks} ticks ago": one for ticks, one in ago.items()}
 
 
-class Series:
+class EchoBatches:
     """The chunks of one series after another, by number."""
 
     def __init__(self, echo: Echo, seed: int) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from unspool.batch import Batch, Batches
 from unspool.data.batching.contiguous import ContiguousBatches, ContiguousEval, RandomWindows, WindowedEval
 from unspool.data.preprocessors.language import LanguageText
-from unspool.data.splits import Splits, parts
+from unspool.data.splits import Splits, non_empty
 from unspool.metrics.metric import EvalSet, perplexity
 from unspool.pipelines.writing import TextWriter
 from unspool.schema import Count, Share
@@ -26,7 +26,7 @@ class TextTask(Task):
     def __init__(self, splits: Splits[str], preprocessor: LanguageText, seed: int) -> None:
         self.preprocessor, self.seed = preprocessor, seed
         self.inputs, self.targets = preprocessor.inputs, preprocessor.targets
-        self.texts: Mapping[str, str] = parts(splits)
+        self.texts: Mapping[str, str] = non_empty(splits)
         self.ids = {split: preprocessor.encode(text).input for split, text in self.texts.items()}
 
     def summary(self) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from unspool.batch import Domain, Tokens
 from unspool.data.predictions import Fill, Fills, Prediction
-from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, preprocessors, required
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 
@@ -65,7 +65,7 @@ class MaskedText(LanguageText):
         """The ids of a text (T,); in a record's text every ___ is a mask. Raises: DataError without a blank."""
         if isinstance(record, str):
             return super().encode(record)
-        text = str(need(record, "text"))
+        text = str(required(record, "text"))
         before, *after = text.split(BLANK)
         if not after:
             raise DataError(f"there is no blank to fill in {text[:40]!r}", hint=f"write {BLANK} for a missing token")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unspool.batch import Domain, Vectors
 from unspool.data.preprocessors.labels import LabelledRecord, label_id
-from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, required
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 
@@ -55,7 +55,7 @@ class LabelledNumbers(LabelledRecord):
         """The numbers of a record, (size,) in double precision. Raises: DataError for one that is none."""
         given = record.get("features", record)
         given = given if isinstance(given, Mapping) else record
-        return torch.tensor([number(given, name) for name in self.names], dtype=torch.float64)
+        return torch.tensor([field_value(given, name) for name in self.names], dtype=torch.float64)
 
     def encode(self, record: Record) -> Row:
         """The standardized numbers (1, size), and the id of the label ()."""
@@ -72,13 +72,13 @@ class LabelledNumbers(LabelledRecord):
         self.mean, self.scale = (torch.tensor(fitted[key], dtype=torch.float64) for key in ("mean", "scale"))
 
 
-def number(record: Record, name: str) -> float:
+def field_value(record: Record, name: str) -> float:
     """A field of a record as a number. Raises: DataError where it is none, or not finite.
 
-    >>> number({"size": "1e3"}, "size")
+    >>> field_value({"size": "1e3"}, "size")
     1000.0
     """
-    value = need(record, name)
+    value = required(record, name)
     try:
         found = float(value)
     except (TypeError, ValueError):

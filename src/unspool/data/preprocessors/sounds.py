@@ -10,7 +10,7 @@ from unspool.batch import Batch, Vectors
 from unspool.data.batching.buckets import Side
 from unspool.data.batching.collate import one_target
 from unspool.data.preprocessors.labels import LabelledRecord, label_id
-from unspool.data.preprocessors.preprocessor import Record, Row, answers, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Record, Row, answers, preprocessors, required
 from unspool.data.readers.sounds import read_sound
 from unspool.data.sounds import log_mel
 from unspool.data.tokenizer import Tokenizer
@@ -63,7 +63,7 @@ class LabelledSound(LabelledRecord):
 
         Raises: DataError for what is no sound, or has another sampling rate than the training sounds.
         """
-        samples, rate = read_sound(need(record, "sound"), self.rate)
+        samples, rate = read_sound(required(record, "sound"), self.rate)
         if self.rate and rate != self.rate:
             raise DataError(
                 f"the sound has {rate:,} samples a second, and the training sounds have {self.rate:,}",

@@ -14,7 +14,7 @@ from unspool.data.batching.buckets import Side
 from unspool.data.batching.collate import one_target, target_per_position
 from unspool.data.predictions import Prediction, Span, Tags, Value
 from unspool.data.preprocessors.labels import label, label_id, label_lines, label_names
-from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, answers, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, answers, preprocessors, required
 from unspool.data.spans import spans
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
@@ -58,7 +58,7 @@ class TextInput(Preprocessor):
 
     def text(self, record: Record) -> str:
         """The text that is tokenized."""
-        text = str(need(record, "text"))
+        text = str(required(record, "text"))
         return markup.unescape(TAG.sub(" ", text)).strip() if self.html else text
 
     def ids(self, record: Record) -> Tensor:
@@ -136,12 +136,12 @@ class ValuedText(TextInput):
 
     def fit(self, records: Sequence[Record]) -> None:
         """Learn the mean and the standard deviation of the numbers."""
-        values = torch.tensor([number(record) for record in records])
+        values = torch.tensor([label_value(record) for record in records])
         self.mean, self.scale = float(values.mean()), float(values.std(correction=0)) or 1.0
 
     def encode(self, record: Record) -> Row:
         """The ids of the text (T,), and the standardized number (1,)."""
-        wanted = (torch.tensor([number(record)]) - self.mean) / self.scale if "label" in record else None
+        wanted = (torch.tensor([label_value(record)]) - self.mean) / self.scale if "label" in record else None
         return Row(self.ids(record), wanted)
 
     def decode(self, output: Tensor, record: Record) -> Prediction:
@@ -216,7 +216,7 @@ class TaggedText(TextInput):
         return label_names(self.labels, ids)
 
 
-def number(record: Record) -> float:
+def label_value(record: Record) -> float:
     """A record's label as a number. Raises: DataError where it is none."""
     try:
         return float(record["label"])

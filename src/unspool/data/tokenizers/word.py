@@ -17,7 +17,7 @@ APART = re.compile(r"\n|\w+(?:['\u2019]\w+)*|[^\w\s]")
 
 
 @tokenizers.register("word")
-class Word(Tokenizer):
+class WordTokenizer(Tokenizer):
     r"""The words of the training text, the frequent ones first; id 0, `<unk>`, stands for every other word.
 
     Only words seen `min_count` times are kept, and at most `max_size` ids (0: all). A text comes back with one space
@@ -27,7 +27,7 @@ class Word(Tokenizer):
     Args:
         lower: whether the text is lowercased.
 
-    >>> tokenizer = Word().fit("to be or\nnot to be")
+    >>> tokenizer = WordTokenizer().fit("to be or\nnot to be")
     >>> tokenizer.decode(tokenizer.encode("be  not\n here"))
     'be not\n<unk>'
     """
@@ -49,7 +49,7 @@ class Word(Tokenizer):
         """The words of a text, known or not."""
         return (APART if self.punctuation else WORD).findall(text.lower() if self.lower else text)
 
-    def fit(self, text: str) -> "Word":
+    def fit(self, text: str) -> "WordTokenizer":
         """Learn the words of the text; words equally frequent stand in their order."""
         counts = Counter(self.split(text))
         del counts[UNKNOWN]  # a text may hold it already, as WikiText does
@@ -81,7 +81,7 @@ class Word(Tokenizer):
         return options | {"punctuation": self.punctuation, "words": self.words}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Word":
+    def from_json(cls, data: Mapping[str, Any]) -> "WordTokenizer":
         """The tokenizer that `to_json` wrote down."""
         tokenizer = cls(
             field(data, "min_count", Count),
