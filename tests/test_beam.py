@@ -127,7 +127,7 @@ def test_coverage_counts_what_was_looked_at(name):
             if name == "attention-rnn":
                 looked = torch.cat(trace["attention.weights"])  # (T, S)
             else:
-                layers = [trace[f"layers.{layer}.across.weights"][0] for layer in range(2)]
+                layers = [trace[f"layers.{layer}.cross_attention.weights"][0] for layer in range(2)]
                 looked = torch.stack(layers).mean(dim=(0, 2))[0]  # (T, S)
             total = looked[1:].sum(dim=0)[looks["source_mask"][row]]
             wanted = beam.log_probability + 0.5 * float(total.clamp(1e-6, 1).log().sum())

@@ -173,11 +173,12 @@ def argument(reader: Callable[..., Any], name: str) -> str:
 
 def docstrings(reader: Callable[..., Any]) -> list[str]:
     """The docstring of a function; those of a class and of the classes that it is made from."""
-    return [inspect.cleandoc(one.__dict__.get("__doc__") or "") for one in getattr(reader, "__mro__", (reader,))]
+    texts = [vars(one).get("__doc__") for one in reader.__mro__] if isinstance(reader, type) else [reader.__doc__]
+    return [inspect.cleandoc(text or "") for text in texts]
 
 
 def arguments(docstring: str) -> dict[str, str]:
-    """The entries under "Args:" of a docstring.
+    """The entries under "Args:" of a docstring, by name without stars.
 
     >>> arguments("One line.\\n\\nArgs:\\n    a: one thing\\n        or two.\\n    b, c: others.\\n\\nReturns: d: no.")
     {'a': 'one thing or two.', 'b': 'others.', 'c': 'others.'}
@@ -189,9 +190,9 @@ def arguments(docstring: str) -> dict[str, str]:
         if not line.startswith(" "):
             inside = line == "Args:" or (inside and not line)
         elif inside:
-            entry = re.match(r"    ([\w, ]+): (.*)", line)
+            entry = re.match(r"    ([\w, *]+): (.*)", line)
             if entry and not line.startswith("     "):
-                names = entry[1].split(", ")
+                names = entry[1].replace("*", "").split(", ")
                 found |= dict.fromkeys(names, entry[2])
             else:
                 found |= {name: f"{found[name]} {line.strip()}" for name in names}

@@ -33,6 +33,12 @@ class Recurrent(Core):
             (Sutskever et al. 2014, arXiv:1409.3215), "always" also as an input of the first layer at every position
             (Cho et al. 2014, arXiv:1406.1078). The encoder should read forwards.
         source_width: the size of the source's vectors; 0: the encoder's.
+
+    >>> core = Recurrent(width=8, cell="gru", layers=2)
+    >>> x = torch.zeros(2, 5, 8)  # (B, T, D)
+    >>> y, state = core(x, core.start(x))
+    >>> y.shape
+    torch.Size([2, 5, 8])
     """
 
     def __init__(

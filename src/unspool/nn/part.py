@@ -60,22 +60,59 @@ def map_state(function: Callable[[Tensor], Tensor], state: CoreState) -> CoreSta
 
 
 def detach(state: CoreState) -> CoreState:
-    """Detach every tensor from the graph, as truncated back-propagation through time does between chunks."""
+    """Detach every tensor from the graph, as truncated back-propagation through time does between chunks.
+
+    Args:
+        state: nested tuples of tensors, batch first.
+
+    >>> (h,) = detach((torch.zeros(1, 2, requires_grad=True),))
+    >>> h.requires_grad
+    False
+    """
     return map_state(Tensor.detach, state)
 
 
 def select(state: CoreState, rows: Tensor) -> CoreState:
-    """Select rows of the batch by index, in that order, as beam search does after every step."""
+    """Select rows of the batch by index, in that order, as beam search does after every step.
+
+    Args:
+        state: nested tuples of tensors, batch first.
+        rows: indices of rows, (R,); a row may be repeated.
+
+    Returns:
+        The state of those rows.
+
+    >>> (h,) = select((torch.tensor([[1.0], [2.0]]),), torch.tensor([1, 1, 0]))
+    >>> h.flatten().tolist()
+    [2.0, 2.0, 1.0]
+    """
     return map_state(lambda s: s.index_select(0, rows), state)
 
 
 def move(state: CoreState, device: torch.device | str) -> CoreState:
-    """Move a state to another device."""
+    """Move a state to another device.
+
+    Args:
+        state: nested tuples of tensors, batch first.
+        device: as torch names devices.
+
+    >>> (h,) = move((torch.zeros(1, 2),), "cpu")
+    >>> h.device
+    device(type='cpu')
+    """
     return map_state(lambda s: s.to(device), state)
 
 
 def fork(state: CoreState) -> CoreState:
-    """Clone a state: generation may write into the original in place."""
+    """Clone a state: generation may write into the original in place.
+
+    Args:
+        state: nested tuples of tensors, batch first.
+
+    >>> state = (torch.zeros(1, 2),)
+    >>> fork(state)[0].data_ptr() == state[0].data_ptr()
+    False
+    """
     return map_state(Tensor.clone, state)
 
 

@@ -24,6 +24,13 @@ class Echo(Task):
     over: truncated back-propagation through time must carry what it cannot differentiate. A pass is one series, and the
     next pass has a new one (Canziani, NYU Deep Learning 2020, practicum 6).
 
+    Args:
+        delay: after how many steps an input is the target.
+        batch_size: rows in a batch.
+        length: steps of a row in a batch.
+        series: steps of a row in a pass.
+        seed: of the bits.
+
     >>> batch = Echo(delay=2, batch_size=1, length=6).train_batches()[0]
     >>> batch.inputs.tolist(), batch.targets.tolist()
     ([[1, 1, 1, 0, 0, 0]], [[0, 0, 1, 1, 1, 0]])

@@ -59,6 +59,11 @@ class Execute(Generated):
 
     Args:
         operations: which operations programs have.
+        preprocessor: of programs; it has no options.
+        length: how many digits a number has at most.
+        nesting: how many operations lie in one another at most.
+        curriculum: what is trained on: "none", "naive", "mix" or "combined".
+        growth: after so many batches the naive curriculum gets harder.
 
     >>> batch = Execute(length=2, nesting=1, batch_size=1, seed=4).train_batches()[0]
     >>> print("".join(SYMBOLS[i] for i in batch.inputs[0]), "".join(SYMBOLS[i] for i in batch.targets[batch.loss_mask]))

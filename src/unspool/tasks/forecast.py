@@ -73,6 +73,12 @@ class Forecast(Task):
         horizon: so many steps are predicted behind each context.
         batch_size: windows in a batch.
         epoch: so many batches are called one pass.
+
+    >>> from unspool import build
+    >>> recipe = {"task": {"kind": "forecast"}, "data": {"corpus": "five-series"}}
+    >>> task = build.task(recipe, build.dataset(recipe).read())
+    >>> task.train_batches()[0].inputs.shape  # (B, context + horizon, numbers of a step)
+    torch.Size([32, 72, 2])
     """
 
     dataset = TimeSeries

@@ -16,12 +16,15 @@ from unspool.errors import DataError
 
 @preprocessors.register("labelled-numbers")
 class LabelledNumbers(LabelledRecord):
-    """A few numbers as a sequence of length one, standardized by the training records, and their label.
+    r"""A few numbers as a sequence of length one, standardized by the training records, and their label.
 
     A record holds the numbers by name, as its own fields or together as its field `features`.
 
+    Args:
+        labels: the tokenizer of the labels.
+
     >>> from unspool.data.tokenizer import tokenizers
-    >>> numbers = LabelledNumbers(tokenizers.build("labels", "label").fit("no\\nyes\\n"))
+    >>> numbers = LabelledNumbers(tokenizers.build("labels", "label").fit("no\nyes\n"))
     >>> numbers.fit([{"features": {"size": 1.0}, "label": "no"}, {"features": {"size": 3.0}, "label": "yes"}])
     >>> numbers.encode({"size": "3", "label": "yes"})
     Row(input=tensor([[1.]]), target=tensor(1))

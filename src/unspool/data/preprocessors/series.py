@@ -56,6 +56,11 @@ class ScaledSeries(Preprocessor):
     Args:
         season: after so many values a season comes again; 1: there is none.
         context: so many values are read before the first that is forecast.
+
+    >>> preprocessor = ScaledSeries(context=4)
+    >>> preprocessor.fit([{"series": "sales", "values": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]}])
+    >>> preprocessor.encode({"series": "sales", "values": [5.0, 6.0, 7.0, 8.0, 9.0]}).input.shape
+    torch.Size([5, 2])
     """
 
     fields: ClassVar[Mapping[str, str]] = {"values": "column", "series": "group", "times": "time"}

@@ -31,11 +31,14 @@ def byte_letters() -> dict[str, int]:
 
 @tokenizers.register("bpe")
 class BPETokenizer(Tokenizer):
-    """The most frequent neighbours become one token, again and again, until there are `vocabulary` tokens.
+    """Byte pair encoding: the most frequent pair of neighbours becomes one token, until there are `vocabulary` tokens.
 
     It starts from the 256 bytes, so any text comes back exactly.
 
     Sennrich, Haddow and Birch 2016, arXiv:1508.07909; on bytes: Radford et al. 2019.
+
+    Args:
+        vocabulary: how many tokens there are, at least the 256 bytes.
 
     >>> tokenizer = BPETokenizer(vocabulary=258).fit("ababab ababab")
     >>> len(tokenizer.encode("ababab")) < 6, tokenizer.decode(tokenizer.encode("abé"))

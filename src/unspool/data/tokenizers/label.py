@@ -12,7 +12,7 @@ from unspool.errors import DataError
 
 @tokenizers.register("label")
 class LabelTokenizer(Tokenizer):
-    r"""The sorted lines of the training text: each is a label, whatever is in it.
+    r"""One id for each different line of the training text, sorted: a line is a label.
 
     >>> labels = LabelTokenizer().fit("pos\nneg\npos\n")
     >>> labels.encode("neg\npos").tolist(), labels.decode([1, 0])

@@ -20,12 +20,13 @@ APART = re.compile(r"\n|\w+(?:['\u2019]\w+)*|[^\w\s]")
 class WordTokenizer(Tokenizer):
     r"""The words of the training text, the frequent ones first; id 0, `<unk>`, stands for every other word.
 
-    Only words seen `min_count` times are kept, and at most `max_size` ids (0: all). A text comes back with one space
-    between words and none around the ends of lines, whatever white space it had. With `punctuation` each mark that is
-    not inside a word is a word of its own.
+    A text is decoded with one space between words and none around line breaks, whatever white space it had.
 
     Args:
         lower: whether the text is lowercased.
+        min_count: only words that occur so often in the training text are kept.
+        max_size: at most so many ids; 0: any number.
+        punctuation: whether every mark that is not inside a word is a word of its own.
 
     >>> tokenizer = WordTokenizer().fit("to be or\nnot to be")
     >>> tokenizer.decode(tokenizer.encode("be  not\n here"))
