@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from unspool.build import Ends
 from unspool.cli import app
-from unspool.cli.explain import Setting, argument, prose, settings_of
+from unspool.cli.explain import Setting, argument, description, settings_of
 from unspool.data.source import Source
 from unspool.data.splits import NoData
 from unspool.data.tokenizer import tokenizers
@@ -142,7 +142,7 @@ def key_tables() -> str:
         "## [train]",
         *described(Trainer, HardwareOptions),
     ]
-    parts += ["### train.optimizer", prose(optimizers), "### train.schedule", prose(Schedule)]
+    parts += ["### train.optimizer", description(optimizers), "### train.schedule", description(Schedule)]
     for section, cls in (("evaluate", EvaluateOptions), ("sample", SampleOptions), ("save", SaveOptions)):
         parts += [f"## [{section}]", *described(cls)]
     return "\n\n".join(part.strip("\n") if part != parts[0] else part for part in parts) + "\n"
@@ -186,14 +186,14 @@ def shelf(section: str, registry: Registry[Any], without: tuple[str, ...] = ()) 
 
 def described(cls: type, *more: type, without: tuple[str, ...] = ()) -> Iterator[str]:
     """A class by its own words, and the table of its keys; what further classes say goes before what it says."""
-    yield prose(cls)
+    yield description(cls)
     rows: dict[str, tuple[str, Setting]] = {}
     for source in (cls, *more):
         own = {n: s for n, s in settings_of(source).items() if n not in GIVEN and n not in without}
         for name, setting in own.items():
             rows[name] = argument(source, name) or rows.get(name, ("",))[0], setting
         if source is not cls and own:
-            yield f"{', '.join(f'`{name}`' for name in own)}: {prose(source)[0].lower()}{prose(source)[1:]}"
+            yield f"{', '.join(f'`{name}`' for name in own)}: {description(source)[0].lower()}{description(source)[1:]}"
     if not rows:
         yield "It has no keys."
         return

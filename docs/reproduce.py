@@ -25,7 +25,7 @@ from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe, recipe_names
 from unspool.runs.run import Run
 from unspool.sections import complete
-from unspool.training.trainer import Step
+from unspool.training.trainer import TrainingStep
 
 NOTES = Path(__file__).parent / "lectures.json"
 DATA = {
@@ -86,7 +86,7 @@ def trained(name: str, overrides: list[str]) -> tuple[list[Verdict], list[float]
     def follow(experiment: Experiment) -> dict[str, float]:
         results: dict[str, float] = {}
         for event in experiment:
-            if isinstance(event, Step) and event.number % 500 == 0:
+            if isinstance(event, TrainingStep) and event.number % 500 == 0:
                 print(f"{name}: step {event.number:,}, loss {event.loss:.3f}", file=sys.stderr, flush=True)
             elif isinstance(event, Finished):
                 results = event.results

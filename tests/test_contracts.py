@@ -8,7 +8,7 @@ from unspool.checks.selftest import CHECKS, cases
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
 from unspool.nn.part import select, tensors
-from unspool.nn.unroll import loop, unroll
+from unspool.nn.unroll import unroll, unroll_loop
 
 CASES = cases()
 B, T, D, H = 3, 7, 4, 5
@@ -44,7 +44,7 @@ def test_a_cell_equals_the_one_in_torch(kind, fast):
         theirs.bias_ih_l0.copy_(cell.input.bias)
         theirs.bias_hh_l0.copy_(0 if cell.recurrent.bias is None else cell.recurrent.bias)
     x = torch.randn(B, T, D)
-    ours, state = (unroll if fast else loop)(cell, x, cell.start(x))
+    ours, state = (unroll if fast else unroll_loop)(cell, x, cell.start(x))
     wanted, last = theirs(x)
     torch.testing.assert_close(ours, wanted)
     for mine, other in zip(state, last if isinstance(last, tuple) else (last,), strict=True):
@@ -65,7 +65,7 @@ def test_the_peephole_lstm_equals_a_hand_written_miniature():
         new = sigmoid(f + p[1] * c) * c + sigmoid(i + p[0] * c) * torch.tensor(g).tanh().item()
         h, c = sigmoid(o + p[2] * new) * torch.tensor(new).tanh().item(), new
     x = torch.tensor(xs)[None, :, None]
-    _, (hidden, memory) = loop(cell, x, cell.start(x))
+    _, (hidden, memory) = unroll_loop(cell, x, cell.start(x))
     assert hidden.item() == pytest.approx(h, abs=1e-6)
     assert memory.item() == pytest.approx(c, abs=1e-6)
 

@@ -40,7 +40,7 @@ from unspool.nn.core import cores
 from unspool.nn.embeddings import embedding
 from unspool.nn.heads import head
 from unspool.nn.part import Part, fork, tensors
-from unspool.nn.unroll import loop, unroll
+from unspool.nn.unroll import unroll, unroll_loop
 from unspool.recipe import load_recipe
 from unspool.runs import checkpoint
 from unspool.runs.run import Run
@@ -48,7 +48,7 @@ from unspool.training.evaluate import evaluate
 from unspool.training.log import Log, records
 from unspool.training.optimizers import optimizers
 from unspool.training.schedules import Schedule
-from unspool.training.trainer import Step, Trainer
+from unspool.training.trainer import Trainer, TrainingStep
 
 B, T, D, H, V, W = 4, 6, 3, 5, 7, 6
 MASK = torch.tensor([[1, 0, 1, 0, 0, 1], [0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 0]]).bool()
@@ -103,7 +103,7 @@ def test_how_an_elman_net_begins():
     assert 0.2 < uniform.abs().max() <= 0.25 and (uniform @ uniform.T - torch.eye(16)).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("run", [unroll, loop])
+@pytest.mark.parametrize("run", [unroll, unroll_loop])
 def test_a_relu_net_equals_the_one_in_torch(run):
     cell = cells.build("cell", {"kind": "elman", "activation": "relu"}, input_size=D, hidden_size=H)
     theirs = nn.RNN(D, H, nonlinearity="relu", batch_first=True)
@@ -115,7 +115,7 @@ def test_a_relu_net_equals_the_one_in_torch(run):
 
 
 @every_cell
-@pytest.mark.parametrize("run", [unroll, loop])
+@pytest.mark.parametrize("run", [unroll, unroll_loop])
 def test_a_masked_row_goes_on_from_its_own_state_and_shows_zero_elsewhere(kind, run):
     cell, x = cells.build("cell", kind, input_size=D, hidden_size=H), torch.randn(B, T, D)
     before = some_state(cell)
@@ -124,7 +124,7 @@ def test_a_masked_row_goes_on_from_its_own_state_and_shows_zero_elsewhere(kind, 
     for row, there in enumerate(MASK):
         mine = tuple(s[row : row + 1] for s in before)
         if there.any():
-            alone, mine = loop(cell, x[row : row + 1, there], mine)
+            alone, mine = unroll_loop(cell, x[row : row + 1, there], mine)
             torch.testing.assert_close(y[row, there], alone[0])
         for ours, theirs in zip(after, mine, strict=True):
             torch.testing.assert_close(ours[row : row + 1], theirs)
@@ -143,7 +143,7 @@ def test_a_stack_is_layer_upon_layer(residual):
     x = torch.randn(B, T, W)
     y, _ = core(x, core.start(x))
     for (cell,) in core.layers:
-        inner, _ = loop(cell, x, cell.start(x))
+        inner, _ = unroll_loop(cell, x, cell.start(x))
         x = x + inner if residual else inner
     torch.testing.assert_close(y, x)
 
@@ -466,7 +466,7 @@ def test_the_best_model_is_kept_through_worse_ones_and_a_resume(tmp_path):
     assert len(losses) == 12 and best < 9
     assert [event.number for event in judged(events) if event.best][-1] == best
     assert [c.number for c in checkpoint.checkpoints(tmp_path / "run")] == [best, 11, 12]
-    assert checkpoint.find(tmp_path / "run").number == best
+    assert checkpoint.find_checkpoint(tmp_path / "run").number == best
     assert events[-1].results["valid/contiguous/loss"] == pytest.approx(min(losses), abs=1e-6)
 
 
@@ -483,7 +483,7 @@ def test_patience_is_not_renewed_by_a_resume(tmp_path):
 
 def test_a_plateau_hears_every_judgement(tmp_path):
     recipe = tiny("train.schedule=plateau", "train.warmup=0", "train.learning_rate=1e-12")
-    steps = [event for event in Experiment.new(recipe, tmp_path / "run") if isinstance(event, Step)]
+    steps = [event for event in Experiment.new(recipe, tmp_path / "run") if isinstance(event, TrainingStep)]
     losses = [event["loss"] for event in records(tmp_path / "run", "valid")]
     worse = sum(loss >= min(losses[:index]) for index, loss in enumerate(losses[:-1]) if index)
     assert worse > 0 and steps[-1].learning_rate / 1e-12 == pytest.approx(0.25**worse)
@@ -492,13 +492,15 @@ def test_a_plateau_hears_every_judgement(tmp_path):
 def test_what_one_resume_was_told_the_next_one_knows(tmp_path):
     list(Experiment.new(tiny("train.schedule=constant"), tmp_path / "run"))
     list(Experiment.resume(tmp_path / "run", ["train.steps=14", "train.learning_rate=0.25"]))
-    steps = [event for event in Experiment.resume(tmp_path / "run", ["train.steps=16"]) if isinstance(event, Step)]
+    steps = [
+        event for event in Experiment.resume(tmp_path / "run", ["train.steps=16"]) if isinstance(event, TrainingStep)
+    ]
     assert [(step.number, step.learning_rate) for step in steps] == [(15, 0.25), (16, 0.25)]
 
 
 def test_the_training_loss_is_the_mean_of_the_last_fifth(tmp_path):
     events = list(Experiment.new(tiny(), tmp_path / "run"))
-    losses = [event.loss for event in events if isinstance(event, Step)]
+    losses = [event.loss for event in events if isinstance(event, TrainingStep)]
     assert events[-1].results["train/loss"] == pytest.approx(sum(losses[-2:]) / 2)
 
 
@@ -528,18 +530,18 @@ def test_what_a_crash_left_half_written_goes_and_is_never_read(tmp_path):
     draft.mkdir(parents=True)
     (draft / "model.safetensors").write_bytes(b"half")
     list(experiment)
-    assert not draft.exists() and checkpoint.find(tmp_path / "run").number in (1, 2)
+    assert not draft.exists() and checkpoint.find_checkpoint(tmp_path / "run").number in (1, 2)
 
 
 def test_a_manifest_names_every_file(tmp_path):
     list(Experiment.new(tiny("train.steps=2", "evaluate.times=1"), tmp_path / "run"))
-    manifest = checkpoint.find(tmp_path / "run").path / "manifest.json"
+    manifest = checkpoint.find_checkpoint(tmp_path / "run").path / "manifest.json"
     named = json.loads(manifest.read_text())
     for name in ("model.safetensors", "trainer.safetensors", "trainer.json"):
         less = {key: value for key, value in named["sha256"].items() if key != name}
         manifest.write_text(json.dumps({"sha256": less}))
         with pytest.raises(CheckpointError, match="does not name every file"):
-            checkpoint.find(tmp_path / "run")
+            checkpoint.find_checkpoint(tmp_path / "run")
 
 
 def test_validation_looks_at_the_validation_text():

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from unspool.registry import Registry
     from unspool.runs.run import Run, load
     from unspool.tasks.task import Task
-    from unspool.training.evaluate import Score, evaluate
-    from unspool.training.trainer import Step, Trainer
+    from unspool.training.evaluate import EvalResult, evaluate
+    from unspool.training.trainer import Trainer, TrainingStep
 
 _HOME = {
     "batch": (
@@ -131,11 +131,11 @@ _HOME = {
     ),
     "tasks.task": ("Task",),
     "training.evaluate": (
-        "Score",
+        "EvalResult",
         "evaluate",
     ),
     "training.trainer": (
-        "Step",
+        "TrainingStep",
         "Trainer",
     ),
 }
@@ -152,6 +152,7 @@ __all__ = [
     "DataError",
     "Domain",
     "Engine",
+    "EvalResult",
     "EvalSet",
     "Experiment",
     "Failure",
@@ -170,14 +171,12 @@ __all__ = [
     "Row",
     "Run",
     "Sampling",
-    "Score",
     "SequenceModel",
     "Series",
     "Session",
     "Source",
     "Splits",
     "State",
-    "Step",
     "Stream",
     "Tags",
     "Task",
@@ -186,6 +185,7 @@ __all__ = [
     "Tokens",
     "Trainer",
     "TrainingError",
+    "TrainingStep",
     "Unit",
     "UnspoolError",
     "Value",

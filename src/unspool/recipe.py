@@ -200,17 +200,17 @@ def dump_recipe(recipe: Mapping[str, Any]) -> str:
     """
     import tomli_w
 
-    return tomli_w.dumps(plain(recipe))
+    return tomli_w.dumps(toml_value(recipe))
 
 
-def plain(value: Any) -> Any:
+def toml_value(value: Any) -> Any:
     """A value as TOML knows it: paths as strings; options that are None are left out.
 
-    >>> plain({"path": Path("a.txt"), "limit": None, "columns": ("x", "y")})
+    >>> toml_value({"path": Path("a.txt"), "limit": None, "columns": ("x", "y")})
     {'path': 'a.txt', 'columns': ['x', 'y']}
     """
     if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items() if inner is not None}
+        return {key: toml_value(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
+        return [toml_value(inner) for inner in value]
     return str(value) if isinstance(value, Path) else value

@@ -65,7 +65,7 @@ def command(*words, **options):
 
 def test_train_tells_its_events_as_json(place, printed):
     events = [json.loads(line) for line in printed("train", "char-lm", *TINY, "--run", "new", "--json").splitlines()]
-    assert [event["event"] for event in events] == ["Step", "Step", "Evaluated", "Saved", "Finished"]
+    assert [event["event"] for event in events] == ["TrainingStep", "TrainingStep", "Evaluated", "Saved", "Finished"]
     assert events[-1]["results"]["valid/contiguous/loss"] > 0
 
 
@@ -80,7 +80,7 @@ def test_resume_goes_on_and_a_finished_run_says_how(place, capsys):
     assert "unspool resume run train.steps" in capsys.readouterr().err
     assert run("resume", "run", "train.steps=4", "train.minutes=0", "--json") == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [event["number"] for event in events if event["event"] == "Step"] == [3, 4]
+    assert [event["number"] for event in events if event["event"] == "TrainingStep"] == [3, 4]
     assert run("resume", "run") == 0  # the larger budget is remembered
     assert "is finished" in capsys.readouterr().err
     assert checkpoints(Path("run"))[-1].plain()["overrides"] == ["train.steps=4", "train.minutes=0"]

@@ -8,7 +8,7 @@ import torch
 from unspool import Batch, Tokens, cores, embedding, head, sample_tokens, watch
 from unspool.checks.cases import SIZE, Case, cases
 from unspool.errors import ConfigError
-from unspool.generate.beam import search
+from unspool.generate.beam import beam_search
 from unspool.generate.sampling import greedy
 from unspool.generate.text import likeliest
 from unspool.models.sequence import SequenceModel
@@ -56,7 +56,7 @@ def one(looks, row):
 def test_a_beam_as_wide_as_everything_finds_the_true_best(name, strength):
     model, looks = small(name)
     prompt, length = [[1, 2], [0, 0], [2, 1]], 3
-    found = search(model, torch.tensor(prompt), length, 4**length, end=END, length_penalty=strength, **looks)
+    found = beam_search(model, torch.tensor(prompt), length, 4**length, end=END, length_penalty=strength, **looks)
     words = [w for size in range(length + 1) for w in product(range(END), repeat=size)]
     for row, beams in enumerate(found):
         wanted = []
@@ -75,8 +75,8 @@ def test_a_beam_of_one_is_greedy(name):
     model, looks = small(name, size=9)
     prompt = torch.tensor([[1], [0], [2]])
     written = torch.cat([drawn.ids for drawn in islice(sample_tokens(model, prompt, greedy, **looks), 12)], dim=1)
-    assert [beams[0].ids for beams in search(model, prompt, 12, 1, **looks)] == written.tolist()
-    for row, (beam,) in enumerate(search(model, prompt, 12, 1, end=END, **looks)):
+    assert [beams[0].ids for beams in beam_search(model, prompt, 12, 1, **looks)] == written.tolist()
+    for row, (beam,) in enumerate(beam_search(model, prompt, 12, 1, end=END, **looks)):
         whole = written[row].tolist()
         cut = whole.index(END) if END in whole else 12
         assert (beam.ids, beam.finished) == (whole[:cut], END in whole)
@@ -86,7 +86,7 @@ def test_a_beam_of_one_is_greedy(name):
 def test_scores_are_those_of_reading_what_was_written_and_rows_are_strangers(name):
     model, looks = small(name, size=6, sharp=3.0)
     prompt = torch.tensor([[1, 4], [0, 0], [2, 5]])
-    found = search(model, prompt, 10, 4, end=END, length_penalty=0.6, **looks)
+    found = beam_search(model, prompt, 10, 4, end=END, length_penalty=0.6, **looks)
     ended = set()
     for row, beams in enumerate(found):
         assert len(beams) == 4 and [b.score for b in beams] == sorted((b.score for b in beams), reverse=True)
@@ -97,7 +97,7 @@ def test_scores_are_those_of_reading_what_was_written_and_rows_are_strangers(nam
             assert beam.log_probability == pytest.approx(again, abs=1e-3)
             assert beam.score == pytest.approx(again / ((5 + len(whole)) / 6) ** 0.6, abs=1e-3)
             ended.add(beam.finished)
-        (alone,) = search(model, prompt[row : row + 1], 10, 4, end=END, length_penalty=0.6, **one(looks, row))
+        (alone,) = beam_search(model, prompt[row : row + 1], 10, 4, end=END, length_penalty=0.6, **one(looks, row))
         assert [b.ids for b in alone] == [b.ids for b in beams]
     assert True in ended
 
@@ -106,7 +106,7 @@ def test_a_length_penalty_makes_answers_longer():
     model, looks = small("attention-rnn", sharp=2.0)
     prompt = torch.tensor([[1], [0], [2]])
     sizes = [
-        sum(len(beams[0].ids) for beams in search(model, prompt, 8, 50, end=END, length_penalty=strength, **looks))
+        sum(len(beams[0].ids) for beams in beam_search(model, prompt, 8, 50, end=END, length_penalty=strength, **looks))
         for strength in (0.0, 3.0)
     ]
     assert sizes[0] < sizes[1]
@@ -116,8 +116,8 @@ def test_a_length_penalty_makes_answers_longer():
 def test_coverage_counts_what_was_looked_at(name):
     model, looks = small(name, size=9)
     prompt = torch.tensor([[1, 2], [0, 2], [2, 2]])
-    plain = search(model, prompt, 6, 3, end=END, **looks)
-    covered = search(model, prompt, 6, 3, end=END, coverage_penalty=0.5, **looks)
+    plain = beam_search(model, prompt, 6, 3, end=END, **looks)
+    covered = beam_search(model, prompt, 6, 3, end=END, coverage_penalty=0.5, **looks)
     for row in range(3):
         assert sorted(b.ids for b in plain[row]) == sorted(b.ids for b in covered[row])
         for beam in covered[row]:
@@ -127,20 +127,20 @@ def test_coverage_counts_what_was_looked_at(name):
             if name == "attention-rnn":
                 looked = torch.cat(trace["attention.weights"])  # (T, S)
             else:
-                layers = [trace[f"layers.{layer}.across.weights"][0] for layer in range(2)]
+                layers = [trace[f"layers.{layer}.cross_attention.weights"][0] for layer in range(2)]
                 looked = torch.stack(layers).mean(dim=(0, 2))[0]  # (T, S)
             total = looked[1:].sum(dim=0)[looks["source_mask"][row]]
             wanted = beam.log_probability + 0.5 * float(total.clamp(1e-6, 1).log().sum())
             assert beam.score == pytest.approx(wanted, abs=1e-3)
     assert not any(getattr(part, "watcher", None) for part in model.core.modules())
     with pytest.raises(ConfigError, match="needs attention"):
-        search(small("lstm")[0], prompt, 3, 2, coverage_penalty=0.1)
+        beam_search(small("lstm")[0], prompt, 3, 2, coverage_penalty=0.1)
 
 
 def test_a_core_with_an_end_ends_the_search():
     core = cores.build("core", {"kind": "transformer", "positions": "learned", "context": 8}, width=8)
     model = SequenceModel(embedding(Tokens(5), 8), core, head(Tokens(5), 8))
-    (beams,) = search(model, torch.zeros(1, 3, dtype=torch.long), 50, 2)
+    (beams,) = beam_search(model, torch.zeros(1, 3, dtype=torch.long), 50, 2)
     assert [len(b.ids) for b in beams] == [6, 6]  # the last is never read
 
 
@@ -148,7 +148,7 @@ def test_a_core_with_an_end_ends_the_search():
 def test_every_core_can_be_searched(case: Case):
     model, prompt = case.model(), case.ids(rows=3, time=2)
     looks = case.source_of(range(3))
-    found = search(model, prompt, 5, 3, **looks)
+    found = beam_search(model, prompt, 5, 3, **looks)
     for row, beams in enumerate(found):
         ids = torch.tensor([[*prompt[row].tolist(), *beam.ids] for beam in beams])
         rows = case.source_of([row] * 3)

@@ -15,7 +15,7 @@ from unspool.generate import stream as stream_module
 from unspool.generate.engine import Engine, window_start
 from unspool.generate.rollout import Roller
 from unspool.generate.sampling import Ban, greedy, noise, sample_tokens, sampler
-from unspool.generate.state import fingerprint
+from unspool.generate.state import model_fingerprint
 from unspool.generate.stream import Stream, stream_text
 from unspool.generate.text import StopText, banned_ids, candidates, likeliest, prime, read_prompt, token_before
 from unspool.models.sequence import SequenceModel
@@ -34,7 +34,7 @@ def small(size=28, width=8, seed=0, dropout=0.0, **options):
 
 def engine_of(tokenizer, seed=0, **options):
     model = small(tokenizer.size, seed=seed, **options)
-    return Engine(model, fingerprint(model, {"tokenizer": tokenizer}))
+    return Engine(model, model_fingerprint(model, {"tokenizer": tokenizer}))
 
 
 CHAR = tokenizers.build("tokenizer", "char").fit("abcdefghijklmnopqrstuvwxyz \n")

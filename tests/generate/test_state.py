@@ -19,7 +19,7 @@ from unspool.errors import CheckpointError, ConfigError
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import sampler
 from unspool.generate.session import Session, unfinished
-from unspool.generate.state import State, digest_of, fingerprint, load_state, row_seed
+from unspool.generate.state import State, digest_of, load_state, model_fingerprint, row_seed
 from unspool.generate.stream import Stream
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import tensors
@@ -91,7 +91,7 @@ def small(seed=0, width=8, **options):
     torch.manual_seed(seed)
     core = cores.build("core", {"kind": "recurrent", **options}, width=width)
     model = SequenceModel(embedding(Tokens(11), width), core, head(Tokens(11), width)).eval()
-    return Engine(model, fingerprint(model, {"tokenizer": SYMBOLS}))
+    return Engine(model, model_fingerprint(model, {"tokenizer": SYMBOLS}))
 
 
 IDS = torch.tensor([[1, 2, 3]])
@@ -103,12 +103,14 @@ def test_a_state_of_other_weights_or_tokenizers_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="a model with other weights or tokenizers") as caught:
         load_state(tmp_path / "state", small(seed=1))
     assert "read the text again" in caught.value.hint
-    other = Engine(engine.model, fingerprint(engine.model, {"tokenizer": tokenizers.build("tokenizer", "byte")}))
+    other = Engine(engine.model, model_fingerprint(engine.model, {"tokenizer": tokenizers.build("tokenizer", "byte")}))
     with pytest.raises(CheckpointError, match="other weights or tokenizers"):
         load_state(tmp_path / "state", other)
     with torch.no_grad():
         next(engine.model.parameters()).view(-1)[3] += 1e-3
-    assert fingerprint(engine.model, {"tokenizer": SYMBOLS}) != engine.weights, "weights that changed are other weights"
+    assert model_fingerprint(engine.model, {"tokenizer": SYMBOLS}) != engine.weights, (
+        "weights that changed are other weights"
+    )
 
 
 def resealed(path, **changes):

@@ -9,7 +9,7 @@ from unspool import Sampling
 from unspool.checks.cases import Case, cases
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import sampler
-from unspool.generate.state import fingerprint
+from unspool.generate.state import model_fingerprint
 
 STREAMING = [case for case in cases() if case.streams]
 MORE = 40  # tokens: beyond the end of every limited cache
@@ -17,7 +17,7 @@ MORE = 40  # tokens: beyond the end of every limited cache
 
 def engine_of(case: Case) -> Engine:
     model = case.model()
-    return Engine(model, fingerprint(model))
+    return Engine(model, model_fingerprint(model))
 
 
 def begin(case, engine, time=9, seed=2):

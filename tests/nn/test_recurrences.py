@@ -14,7 +14,7 @@ from unspool.nn.kernels.scan import BUSY, scan, scan_of_logarithms, scan_of_maxi
 from unspool.nn.linear_attention import FADE, recall, recall_all, split_heads
 from unspool.nn.part import map_state, tensors
 from unspool.nn.short_convolution import ShortConv
-from unspool.nn.unroll import loop, unroll
+from unspool.nn.unroll import unroll, unroll_loop
 
 PARALLEL = ["mingru", "minlstm", "rglru", "mlstm", "ssd", "gla"]
 B, D, H = 3, 5, 8
@@ -26,7 +26,9 @@ def build(kind, size=H, **options):
 
 def some_state(cell, rows=B):
     """What the cell remembers after some inputs: a start that is not zero and is possible."""
-    return map_state(torch.Tensor.detach, loop(cell, torch.randn(rows, 6, D), cell.start(torch.zeros(rows, 1)))[1])
+    return map_state(
+        torch.Tensor.detach, unroll_loop(cell, torch.randn(rows, 6, D), cell.start(torch.zeros(rows, 1)))[1]
+    )
 
 
 # Scans
@@ -104,7 +106,7 @@ def ragged(time):
 
 def both_ways(cell, x, state, mask):
     results = []
-    for run in (partial(loop, cell), cell.fused):
+    for run in (partial(unroll_loop, cell), cell.fused):
         inputs = x.clone().requires_grad_()
         before = map_state(lambda s: s.clone().requires_grad_(), state)
         y, after = run(inputs, before, mask)
@@ -137,8 +139,8 @@ def test_the_parallel_form_is_true_for_4096_steps(kind, scale):
     cell, x = build(kind), scale * torch.randn(1, 4096, D)
     with torch.no_grad():
         fast = cell.fused(x, cell.start(x), None)
-        slow = None if scale > 1 else loop(cell, x, cell.start(x))  # where it rounds badly itself it is no judge
-        exact = loop(cell.double(), x.double(), cell.start(x.double()))
+        slow = None if scale > 1 else unroll_loop(cell, x, cell.start(x))  # where it rounds badly itself it is no judge
+        exact = unroll_loop(cell.double(), x.double(), cell.start(x.double()))
     for reference in (slow, exact):
         for (_, ours), (_, theirs) in zip(tensors(fast), tensors(reference or exact), strict=True):
             size = max(1.0, float(theirs.abs().max()))
@@ -163,7 +165,7 @@ def test_half_precision_stays_near(kind):
     with torch.no_grad():
         exact, _ = cell.fused(x, cell.start(x), None)
         with torch.autocast("cpu", torch.bfloat16):
-            (fast, state), (slow, _) = cell.fused(x, cell.start(x), None), loop(cell, x, cell.start(x))
+            (fast, state), (slow, _) = cell.fused(x, cell.start(x), None), unroll_loop(cell, x, cell.start(x))
     assert all(s.dtype == torch.float32 for _, s in tensors(state))
     torch.testing.assert_close(fast, slow, atol=1e-3, rtol=1e-3)  # the gates are read alike; all sums are in full
     assert (fast - exact).abs().median() < 0.02
@@ -204,7 +206,7 @@ def narrow(kind, size=1, **options):
     with torch.no_grad():
         for parameter in cell.parameters():
             parameter.add_(torch.randn_like(parameter) / 2)
-        y = loop(cell, x, cell.start(x))[0][0]
+        y = unroll_loop(cell, x, cell.start(x))[0][0]
         torch.testing.assert_close(unroll(cell, x, cell.start(x))[0][0], y)
     return cell, cell.input.weight.flatten().tolist(), cell.input.bias.tolist(), y.tolist()
 

@@ -5,7 +5,7 @@ import torch
 
 from unspool.nn.cell import cells
 from unspool.nn.cells import lstm
-from unspool.nn.unroll import loop
+from unspool.nn.unroll import unroll_loop
 
 
 def case(size=5, width=13, length=21, seed=0):
@@ -28,7 +28,7 @@ def outcome(run, cell, x, state):
 def test_it_is_the_loop_forward_and_back(width, length):
     cell, x, state = case(width=width, length=length)
     ours = outcome(lambda x, s: cell.fused(x, s, None), cell, x, state)
-    plain = outcome(lambda x, s: loop(cell, x, s), cell, x, state)
+    plain = outcome(lambda x, s: unroll_loop(cell, x, s), cell, x, state)
     for a, b in zip(ours, plain, strict=True):
         torch.testing.assert_close(a, b, atol=2e-5, rtol=2e-5)
 
@@ -59,7 +59,7 @@ def test_without_numba_torch_does_it(monkeypatch):
     cell, x, state = case()
     y, _ = cell.fused(x, state, None)
     lstm.single_row.cache_clear()
-    torch.testing.assert_close(y, loop(cell, x, state)[0])
+    torch.testing.assert_close(y, unroll_loop(cell, x, state)[0])
 
 
 @pytest.mark.parametrize("where", ["x", "state", "weight"])
@@ -74,4 +74,4 @@ def test_what_is_not_a_number_is_not_hidden(where):
 def test_large_inputs_saturate():
     cell, x, state = case()
     y, _ = cell.fused(x * 1e4, state, None)
-    torch.testing.assert_close(y, loop(cell, x * 1e4, state)[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(y, unroll_loop(cell, x * 1e4, state)[0], atol=1e-5, rtol=1e-5)

@@ -10,7 +10,7 @@ from unspool import build
 from unspool.batch import Batch, Tokens, Vectors
 from unspool.data.batching.drawn import Drawn
 from unspool.data.preprocessors.language import LanguageText, MaskedText
-from unspool.data.probe import beginning, cut
+from unspool.data.probe import beginning, select_positions
 from unspool.data.splits import NoData, Splits
 from unspool.data.tokenizer import tokenizers
 from unspool.metrics.metric import EvalSet
@@ -127,7 +127,10 @@ def test_temporal_order_by_hand():
     ids = [SYMBOLS.index(one) for one in "XdBaXbYcE"]  # two places of padding, whose X is none
     there = torch.tensor([[False, False] + [True] * 7])
     batch = batch_of(task, (ids, [1] * 9), mask=there, loss_mask=torch.arange(9).expand(1, -1) == 8)
-    for probe, first in ((task.probe_of(batch), 2), (task.probe_of(cut(batch, beginning(batch, 1, 7))), 0)):
+    for probe, first in (
+        (task.probe_of(batch), 2),
+        (task.probe_of(select_positions(batch, beginning(batch, 1, 7))), 0),
+    ):
         assert probe.tokens[0][first:] == list("BaXbYcE") and probe.tokens[0][:first] == [""] * first
         assert probe.targets[0] == [""] * (first + 6) + ["XY"]
         features = {name: [place - first for place in true_at(probe, name)] for name in probe.features}
@@ -269,13 +272,13 @@ def test_an_answer_at_the_end_of_a_padded_row_moves_with_it():
     ids = torch.tensor([[[9.0], [1.0], [2.0]], [[3.0], [4.0], [5.0]]])
     there = torch.tensor([[False, True, True], [True, True, True]])
     batch = Batch(ids, ids, torch.arange(3).expand(2, -1) == 2, there)
-    moved = cut(batch, beginning(batch, 2, 5))
+    moved = select_positions(batch, beginning(batch, 2, 5))
     assert moved.inputs.squeeze(-1).tolist() == [[1, 2, 9], [3, 4, 5]]
     assert moved.mask.tolist() == [[True, True, False], [True, True, True]]
     assert moved.loss_mask.tolist() == [[False, True, False], [False, False, True]]
-    assert cut(batch, beginning(batch, 1, 5)).inputs.shape == (1, 2, 1)
+    assert select_positions(batch, beginning(batch, 1, 5)).inputs.shape == (1, 2, 1)
     whole = replace(batch, mask=None)
-    assert torch.equal(cut(whole, beginning(whole, 2, 5)).inputs, ids)
+    assert torch.equal(select_positions(whole, beginning(whole, 2, 5)).inputs, ids)
 
 
 def test_a_task_that_knows_nothing_of_this_is_watched_all_the_same():

@@ -14,13 +14,13 @@ from unspool.experiment.events import Finished
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import LECTURES, SHAPES, dump_recipe, load_recipe, parse_recipe, read_recipe, recipe_names
 from unspool.sections import complete
-from unspool.training.trainer import Step
+from unspool.training.trainer import TrainingStep
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_runs_two_steps(name, tmp_path):
     events = list(Experiment.new(quick(name, tmp_path), tmp_path / "run"))
-    assert [e.number for e in events if isinstance(e, Step)] == [1, 2]
+    assert [e.number for e in events if isinstance(e, TrainingStep)] == [1, 2]
     assert isinstance(events[-1], Finished)
     if "expect" in load_recipe(name):
         claims = set(claimed(load_recipe(name)))

@@ -56,12 +56,12 @@ def test_a_run_is_a_folder_of_data(run):
 
 def test_best_and_last_are_kept(run):
     numbers = [c.number for c in checkpoint.checkpoints(run)]
-    assert checkpoint.find(run, "last").number == 12
-    assert checkpoint.find(run, "best").number in numbers and len(numbers) <= 3
+    assert checkpoint.find_checkpoint(run, "last").number == 12
+    assert checkpoint.find_checkpoint(run, "best").number in numbers and len(numbers) <= 3
 
 
 def test_a_loaded_model_is_the_trained_one(run):
-    best = checkpoint.find(run)
+    best = checkpoint.find_checkpoint(run)
     model = Run.load(run).model
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in best.weights().items())
     results = json.loads((run / "results.json").read_text())
@@ -102,7 +102,7 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, call):
     events = iter(Experiment.new(tiny(), folder))
     while not isinstance(next(events), Saved):
         pass
-    kept = checkpoint.find(folder, "last").number
+    kept = checkpoint.find_checkpoint(folder, "last").number
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -111,14 +111,14 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch, call):
         patch.setattr(checkpoint, call, full)
         with pytest.raises(CheckpointError, match="no space left"):
             list(events)
-    assert checkpoint.find(folder, "last").number >= kept
+    assert checkpoint.find_checkpoint(folder, "last").number >= kept
     list(Experiment.resume(folder))
     list(Experiment.new(tiny(), tmp_path / "straight"))
     assert weights(folder) == weights(tmp_path / "straight")
 
 
 def weights(folder):
-    last = checkpoint.find(folder, "last")
+    last = checkpoint.find_checkpoint(folder, "last")
     return {name: value.tolist() for name, value in {**last.weights(), **last.tensors()}.items()}
 
 

@@ -21,7 +21,7 @@ from unspool.look import plots
 from unspool.look.canvas import Picture
 from unspool.metrics.captions import cider
 from unspool.metrics.drawings import Captioned
-from unspool.metrics.scene_captions import attributes, compared, grade, said
+from unspool.metrics.scene_captions import attribute_counts, attributes, grade, said
 from unspool.metrics.text import bleu, bleus
 from unspool.nn.heads import cross_entropy_without, head
 from unspool.recipe import load_recipe
@@ -88,13 +88,23 @@ def test_what_is_said_is_taken_apart_and_the_nearest_right_caption_is_beside_it(
     for number in range(100):
         right = captions(scene(0, number, most=3))
         for one in right:
-            assert all(good == of for good, of in compared(one, right).values()) and grade(one, right) == "no errors"
+            assert (
+                all(good == of for good, of in attribute_counts(one, right).values())
+                and grade(one, right) == "no errors"
+            )
     right = ["a red ring left of a small blue square", "a small blue square right of a red ring"]
-    turned = compared("a small green square right of a red ring", right)
+    turned = attribute_counts("a small green square right of a red ring", right)
     assert turned == {"colours": (1, 2), "shapes": (2, 2), "sizes": (2, 2), "relations": (1, 1)}
-    assert compared("a red ring", right) == {"colours": (1, 2), "shapes": (1, 2), "sizes": (1, 2), "relations": (0, 1)}
-    assert compared("", right)["colours"] == (0, 2)
-    assert compared("a red ring left of a blue ring", ["a red ring"])["colours"] == (1, 2), "too much is wrong too"
+    assert attribute_counts("a red ring", right) == {
+        "colours": (1, 2),
+        "shapes": (1, 2),
+        "sizes": (1, 2),
+        "relations": (0, 1),
+    }
+    assert attribute_counts("", right)["colours"] == (0, 2)
+    assert attribute_counts("a red ring left of a blue ring", ["a red ring"])["colours"] == (1, 2), (
+        "too much is wrong too"
+    )
     assert grade(right[1], right) == "no errors"
     assert grade("a red ring above a small blue square", right) == "minor errors"
     assert grade("a red ring", right) == grade("a ring", right) == "unrelated"

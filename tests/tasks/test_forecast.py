@@ -12,11 +12,10 @@ from unspool.batch import Vectors
 from unspool.build import dataset
 from unspool.build import task as build_task
 from unspool.data.clock import Clock
-from unspool.data.predictions import Failure, Flight
-from unspool.data.predictions import Series as Prediction
+from unspool.data.predictions import Failure, Flight, Series
 from unspool.data.preprocessors.preprocessor import load_preprocessor, save_preprocessor
 from unspool.data.scaling import naive_error
-from unspool.data.series import Series
+from unspool.data.series import TimeSeries
 from unspool.data.splits import Splits
 from unspool.data.synthetic.five_series import five_series
 from unspool.data.synthetic.flight import Ball, flight, fly
@@ -238,7 +237,7 @@ def record(series="a", naive=2.0, values=(1.0, 5.0), future=(2.0, 8.0)):
 
 
 def said(*values, samples=()):
-    return Prediction("", [1, 2], list(values), samples=list(samples))
+    return Series("", [1, 2], list(values), samples=list(samples))
 
 
 def test_errors_are_means_over_windows_and_then_over_series():
@@ -327,13 +326,13 @@ def write(folder, text, name="series.csv"):
 def test_series_are_columns_and_groups_cut_in_time(tmp_path):
     rows = [f"{shop},{n},{10 * n}" for n in range(10) for shop in ("b", "a") if n < 8 or shop == "a"]
     path = write(tmp_path, "\n".join(["shop,sales,visits", *rows]))
-    parts = Series(path, column=("sales", "visits"), group="shop", valid=0.25, test=0.25).read()
+    parts = TimeSeries(path, column=("sales", "visits"), group="shop", valid=0.25, test=0.25).read()
     train, valid, test = ({r["series"]: r["values"] for r in p} for p in (parts.train, parts.valid, parts.test))
     assert list(train) == ["b sales", "b visits", "a sales", "a visits"]
     assert train["b sales"] == [0, 1, 2, 3] and valid["b sales"] == [4, 5] and test["b sales"] == [6, 7]
     assert train["a visits"] + valid["a visits"] + test["a visits"] == [10 * n for n in range(10)]
     assert parts.places["b visits"] == f"{path}, line 2"
-    assert parts.fingerprint != Series(path, column="sales", group="shop").read().fingerprint
+    assert parts.fingerprint != TimeSeries(path, column="sales", group="shop").read().fingerprint
 
 
 @pytest.mark.parametrize(
@@ -358,7 +357,7 @@ def test_series_are_columns_and_groups_cut_in_time(tmp_path):
 )
 def test_a_table_that_is_no_series_is_refused_by_file_and_line(tmp_path, text, options, error, hint):
     with pytest.raises(DataError) as caught:
-        Series(write(tmp_path, text), **options).read()
+        TimeSeries(write(tmp_path, text), **options).read()
     assert "series.csv" in str(caught.value) and error in str(caught.value) and hint in caught.value.hint
 
 
@@ -614,6 +613,6 @@ def test_times_that_are_not_equally_far_apart_have_no_clock(times):
 def test_rows_that_go_back_in_time_are_refused(tmp_path):
     path = write(tmp_path, "day,value\n2024-01-02,1\n2024-01-01,2\n")
     with pytest.raises(DataError, match=r"series.csv, line 3: 2024-01-01 is before 2024-01-02") as refused:
-        Series(path, time="day").read()
+        TimeSeries(path, time="day").read()
     assert "sort" in refused.value.hint
-    assert Series(path, valid=0.0, test=0.5).read().train, "without a time nobody can tell"
+    assert TimeSeries(path, valid=0.0, test=0.5).read().train, "without a time nobody can tell"

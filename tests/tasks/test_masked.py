@@ -8,7 +8,7 @@ import torch
 
 from unspool import Run, build, cli
 from unspool.data.batching.contiguous import RandomWindows, WindowedEval
-from unspool.data.batching.masking import Masked, some
+from unspool.data.batching.masking import Masked, choose_positions
 from unspool.data.splits import Splits
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
@@ -43,10 +43,10 @@ def test_of_the_chosen_eight_in_ten_are_masked_one_is_random_and_one_stays():
 
 def test_padding_is_never_chosen_and_every_row_has_a_place():
     there = torch.arange(20) < torch.tensor([[20], [3], [1], [0]])
-    chosen = some(there, 0.15, torch.Generator().manual_seed(0))
+    chosen = choose_positions(there, 0.15, torch.Generator().manual_seed(0))
     assert not bool((chosen & ~there).any())
     assert chosen.sum(dim=1).tolist() == [3, 1, 1, 0]
-    assert torch.equal(some(there, 1.0, torch.Generator()), there)
+    assert torch.equal(choose_positions(there, 1.0, torch.Generator()), there)
 
 
 def test_a_batch_follows_from_seed_and_number_and_the_same_text_is_hidden_anew():

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from unspool import cli
-from unspool.data.music.abc_reader import parse
+from unspool.data.music.abc_reader import parse_tune
 from unspool.data.music.chorales import ChoraleBook, as_score
 from unspool.data.music.documents import TuneDocument
 from unspool.data.music.midi import midi
@@ -24,7 +24,7 @@ from unspool.data.music.tune_grammar import tune
 from unspool.data.music.tunes import TuneBook
 from unspool.data.preprocessors.music import ChoralePitches, TuneText
 from unspool.data.splits import Splits
-from unspool.data.tokenizers.char import Char
+from unspool.data.tokenizers.char import CharTokenizer
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.generate.documents import generate_documents
@@ -81,7 +81,7 @@ def read_midi(data):
 
 
 def test_a_midi_file_reads_back_as_what_was_written():
-    score = parse("X:1\nT:Ü\nM:2/4\nL:1/8\nQ:1/4=100\nK:D\n|:F2 (3FFF|[DA]4:|").score()
+    score = parse_tune("X:1\nT:Ü\nM:2/4\nL:1/8\nQ:1/4=100\nK:D\n|:F2 (3FFF|[DA]4:|").score()
     found, tempo, title = read_midi(midi(score))
     ticks = [(round(n.start * 960), round(n.end * 960), n.pitch) for n in score.notes]
     assert found == sorted(ticks) and len(found) == 12
@@ -138,7 +138,7 @@ def test_a_tune_book_is_parted_by_whole_tunes_each_once(tmp_path):
     assert splits.notes[1] == "1 of 22 tunes come again, and are taken once"
     more = TuneBook(book(tmp_path, "\n".join(tunes)), valid=0.2, test=0.1, transpose=True).read()
     assert more.valid == splits.valid and set(splits.train) < set(more.train)
-    assert all(parse(text).metre_error() == "" for text in more.train)
+    assert all(parse_tune(text).metre_error() == "" for text in more.train)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_what_is_no_tune_book_is_refused(tmp_path, text, what):
 
 def test_every_character_of_a_tune_counts_once():
     splits = TuneBook(number=30).read()
-    preprocessor = TuneText(Char())
+    preprocessor = TuneText(CharTokenizer())
     tokenizer = preprocessor.tokenizer.fit("".join(preprocessor.texts(splits.train + splits.valid).values()))
     task = Tunes(splits, preprocessor, batch_size=4)
     evaluated = task.eval_sets("valid")["teacher_forced"]
@@ -328,7 +328,9 @@ def test_a_good_tune_is_written_as_all_three(runs, tmp_path):
     assert run.preprocessor.ended(ids) and not run.preprocessor.ended(ids[:-1])
     found = run.preprocessor.decode((0, ids, True), {}).files()
     assert found[".abc"].decode() == text and set(found) == {".abc", ".mid", ".wav"}
-    assert [pitch for *_, pitch in read_midi(found[".mid"])[0]] == [n.pitch for n in sorted(parse(text).score().notes)]
+    assert [pitch for *_, pitch in read_midi(found[".mid"])[0]] == [
+        n.pitch for n in sorted(parse_tune(text).score().notes)
+    ]
     assert len(samples(found[".wav"])) > 10 * RATE
 
 

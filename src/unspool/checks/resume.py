@@ -120,7 +120,7 @@ def _next(recipe: Path, run: Path) -> list[str]:
 
 def _digests(folder: Path) -> Iterator[tuple[str, str]]:
     """The digest of every tensor, setting and record that a run left, apart from the time it took."""
-    last = checkpoint.find(folder, "last")
+    last = checkpoint.find_checkpoint(folder, "last")
     for kind, values in (("model", last.weights()), ("trainer", last.tensors())):
         for name, value in values.items():
             content = value.contiguous().view(-1).numpy().tobytes()

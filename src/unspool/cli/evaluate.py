@@ -22,7 +22,7 @@ def evaluate(
     from unspool.runs.run import Run, format_values
 
     load_plugins(plugin)
-    checked(split)
+    check_split(split)
     results = Run.load(run, device).evaluate(split)
     if not results:
         raise ConfigError(f"{run} has no {split} split", hint=f"train with data.{split}=0.1 or data.{split}_path=FILE")
@@ -60,7 +60,7 @@ def suggest(
         return
     if text:
         raise ConfigError("--measure types held-out words, and a text is given", hint="leave one of them out")
-    checked(split)
+    check_split(split)
     held_out = getattr(load_data(loaded.recipe, loaded.checkpoint.run), split)  # type: ignore[union-attr]
     for savings in keystrokes_saved(loaded.model, loaded.tokenizer, held_out, count, measure):
         if sys.stderr.isatty():
@@ -72,7 +72,7 @@ def suggest(
         typer.echo(format_values(savings.figures()))
 
 
-def checked(split: str) -> None:
+def check_split(split: str) -> None:
     """Refuse a split that there never is."""
     if split not in ("train", "valid", "test"):
         raise ConfigError(

@@ -140,7 +140,9 @@ def settings_of(*readers: Callable[..., Any]) -> dict[str, Setting]:
         hints = get_type_hints(reader.__init__ if inspect.isclass(reader) else reader, include_extras=True)
         for name, parameter in inspect.signature(reader).parameters.items():
             if name in hints and parameter.kind is not parameter.VAR_KEYWORD:
-                found.setdefault(name, Setting(meaning(reader, name), takes(hints[name]), shown(parameter.default)))
+                found.setdefault(
+                    name, Setting(meaning(reader, name), takes(hints[name]), toml_default(parameter.default))
+                )
     return found
 
 
@@ -156,7 +158,7 @@ def meaning(reader: Callable[..., Any], name: str) -> str:
     if found := argument(reader, name):
         return found
     for text in docstrings(reader):
-        for sentence in re.split(r"(?<=[.:])\s+(?=[A-Z`])", " ".join(prose(text).split())):
+        for sentence in re.split(r"(?<=[.:])\s+(?=[A-Z`])", " ".join(description(text).split())):
             if f"`{name}`" in sentence:
                 return sentence
     return ""
@@ -171,11 +173,12 @@ def argument(reader: Callable[..., Any], name: str) -> str:
 
 def docstrings(reader: Callable[..., Any]) -> list[str]:
     """The docstring of a function; those of a class and of the classes that it is made from."""
-    return [inspect.cleandoc(one.__dict__.get("__doc__") or "") for one in getattr(reader, "__mro__", (reader,))]
+    texts = [vars(one).get("__doc__") for one in reader.__mro__] if isinstance(reader, type) else [reader.__doc__]
+    return [inspect.cleandoc(text or "") for text in texts]
 
 
 def arguments(docstring: str) -> dict[str, str]:
-    """The entries under "Args:" of a docstring.
+    """The entries under "Args:" of a docstring, by name without stars.
 
     >>> arguments("One line.\\n\\nArgs:\\n    a: one thing\\n        or two.\\n    b, c: others.\\n\\nReturns: d: no.")
     {'a': 'one thing or two.', 'b': 'others.', 'c': 'others.'}
@@ -187,9 +190,9 @@ def arguments(docstring: str) -> dict[str, str]:
         if not line.startswith(" "):
             inside = line == "Args:" or (inside and not line)
         elif inside:
-            entry = re.match(r"    ([\w, ]+): (.*)", line)
+            entry = re.match(r"    ([\w, *]+): (.*)", line)
             if entry and not line.startswith("     "):
-                names = entry[1].split(", ")
+                names = entry[1].replace("*", "").split(", ")
                 found |= dict.fromkeys(names, entry[2])
             else:
                 found |= {name: f"{found[name]} {line.strip()}" for name in names}
@@ -198,10 +201,10 @@ def arguments(docstring: str) -> dict[str, str]:
 
 def paragraph(thing: Callable[..., Any]) -> str:
     """The first paragraph of a docstring as one line."""
-    return " ".join(prose(thing).split("\n\n")[0].split())
+    return " ".join(description(thing).split("\n\n")[0].split())
 
 
-def prose(thing: Callable[..., Any] | str) -> str:
+def description(thing: Callable[..., Any] | str) -> str:
     """A docstring, or that of a class or function, without arguments and examples; equations are set as code."""
     said = thing if isinstance(thing, str) else inspect.cleandoc(thing.__doc__ or "")
     text = said.partition(">>>")[0].strip()
@@ -256,14 +259,14 @@ def bounded(kind: type, rules: list[Any]) -> str:
     return ", ".join([takes(kind), *words])
 
 
-def shown(default: Any) -> str:
+def toml_default(default: Any) -> str:
     """A default as TOML writes it; "" where there is none.
 
-    >>> shown(True), shown((0.9, 0.95)), shown("a")
+    >>> toml_default(True), toml_default((0.9, 0.95)), toml_default("a")
     ('`true`', '`[0.9, 0.95]`', '`"a"`')
     """
-    from unspool.recipe import plain
+    from unspool.recipe import toml_value
 
     if default is inspect.Parameter.empty:
         return ""
-    return f"`{json.dumps(plain(default), ensure_ascii=False)}`"  # what TOML and JSON write the same way
+    return f"`{json.dumps(toml_value(default), ensure_ascii=False)}`"  # what TOML and JSON write the same way

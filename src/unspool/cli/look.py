@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unspool.cli.evaluate import checked
+from unspool.cli.evaluate import check_split
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
 from unspool.errors import CheckpointError, ConfigError, DataError
 
@@ -59,7 +59,7 @@ def look(
 
     load_plugins(plugin)
     names = chosen(what)
-    checked(split)
+    check_split(split)
     runs = [Run.load(path, device) for path in (run, other) if path]
     looks = [runs[0].look(given(text, file), split, length, told_progress(), target_text)]
     looks += [look_beside(one, runs[0], looks[0], told_progress()) for one in runs[1:]]

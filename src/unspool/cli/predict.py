@@ -71,7 +71,7 @@ def predict(
     columns = columns_of(loaded, pipeline, column or ())
     rows = given_rows(pipeline, columns, inputs, file)
     with opened(out) as stream:
-        writer: Writer = JsonList(stream) if as_json else writer_for(out)(stream)
+        writer: PredictionWriter = JsonList(stream) if as_json else writer_for(out)(stream)
         total, failed, last = write_all(pipeline, rows, columns, writer, batch_size, top, has_own=file is not None)
     if failed:
         say(f"{failed:,} of {total:,} rows have an error" + (f", the last: {last}" if last else ""))
@@ -137,7 +137,7 @@ def write_all(
     pipeline: "Predictor",
     rows: "Iterable[TableRow]",
     columns: Mapping[str, Any],
-    writer: "Writer",
+    writer: "PredictionWriter",
     batch_size: int,
     top: int,
     has_own: bool,
@@ -209,7 +209,7 @@ def opened(path: Path | None) -> "Iterator[Sink]":
         yield file
 
 
-class Writer:
+class PredictionWriter:
     """Writes predictions behind the columns that a row has already, as JSON lines."""
 
     wants_inputs = True
@@ -231,7 +231,7 @@ class Writer:
         self.stream.flush()
 
 
-class JsonList(Writer):
+class JsonList(PredictionWriter):
     """Writes one JSON list."""
 
     def __init__(self, stream: Sink) -> None:
@@ -249,7 +249,7 @@ class JsonList(Writer):
         super().close()
 
 
-class Table(Writer):
+class Table(PredictionWriter):
     """Writes a csv or tsv file. Its header is known once something could be predicted, so earlier rows wait."""
 
     delimiter = ","
@@ -301,9 +301,11 @@ class TabTable(Table):
     delimiter = "\t"
 
 
-def writer_for(out: Path | None) -> Callable[[Sink], Writer]:
+def writer_for(out: Path | None) -> Callable[[Sink], PredictionWriter]:
     """What writes a file of that ending."""
-    return {"": Writer, ".jsonl": Writer, ".csv": Table, ".tsv": TabTable}[out.suffix.lower() if out else ""]
+    return {"": PredictionWriter, ".jsonl": PredictionWriter, ".csv": Table, ".tsv": TabTable}[
+        out.suffix.lower() if out else ""
+    ]
 
 
 def prefixed(found: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

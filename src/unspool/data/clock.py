@@ -22,7 +22,7 @@ class Clock(NamedTuple):
     @classmethod
     def of(cls, times: Sequence[Any]) -> "Clock | None":
         """The clock of some times; None where they are not equally far apart, or are no times."""
-        found = [parse(str(time).strip()) for time in times[:2]]
+        found = [parse_time(str(time).strip()) for time in times[:2]]
         if len(found) < 2 or None in found or type(found[0]) is not type(found[1]):
             return None
         one, other = found
@@ -38,7 +38,7 @@ class Clock(NamedTuple):
 
     def times(self, start: int, number: int) -> list[Any]:
         """The times of so many steps, the first of them numbered from 0, as the given ones are written."""
-        begin = parse(self.first)
+        begin = parse_time(self.first)
         return [self.written(begin, n) for n in range(start, start + number)]
 
     def written(self, begin: Any, number: int) -> Any:
@@ -56,7 +56,7 @@ class Clock(NamedTuple):
 
     def position(self, time: Any) -> int | None:
         """The number of the step that has a time; None where none has."""
-        begin, then = parse(self.first), parse(str(time).strip())
+        begin, then = parse_time(self.first), parse_time(str(time).strip())
         if then is None or type(begin) is not type(then):
             return None
         if self.months:
@@ -66,10 +66,10 @@ class Clock(NamedTuple):
         return round(steps) if abs(steps - round(steps)) < 1e-6 * max(1.0, abs(steps)) else None
 
 
-def parse(time: str) -> float | datetime | None:
+def parse_time(time: str) -> float | datetime | None:
     """A time as a number or a date; None where it is neither.
 
-    >>> parse("3"), parse("2024-05-01").month, parse("May")
+    >>> parse_time("3"), parse_time("2024-05-01").month, parse_time("May")
     (3.0, 5, None)
     """
     try:

@@ -33,11 +33,11 @@ def python_docs() -> str:
         topics = importlib.import_module("pydoc_data.topics").topics
     except ImportError:
         raise DataError("this Python comes without its help pages", hint="set data.path=FILE") from None
-    pages = ("\n".join(prose(topics[name])).strip("\n") for name in sorted(topics))
+    pages = ("\n".join(without_tables(topics[name])).strip("\n") for name in sorted(topics))
     return "\n\n\n".join(pages) + "\n"
 
 
-def prose(page: str) -> Iterator[str]:
+def without_tables(page: str) -> Iterator[str]:
     """The lines of a page without the frames of its tables: a character model would spend itself on their blanks."""
     for line in page.splitlines():
         if not line.lstrip().startswith(("|", "+-", "+=", "====", "----")):

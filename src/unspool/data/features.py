@@ -69,11 +69,11 @@ class Features(SplitOptions, TableFormat):
         names = self.features or tuple(name for name in record if name != self.label)
         if not names:
             raise DataError(f"{place}: there is no column but the label", hint="give each record some numbers")
-        values = {name: number(picked(record, place, name, "features"), name, place) for name in names}
+        values = {name: feature_value(picked(record, place, name, "features"), name, place) for name in names}
         return {"label": label, "features": values}
 
 
-def number(value: object, name: str, place: str) -> float:
+def feature_value(value: object, name: str, place: str) -> float:
     """The number that a field says. Errors: DataError where it says none."""
     try:
         found = float(str(value))

@@ -8,7 +8,7 @@ from unspool.data.readers.decoding import decode
 from unspool.data.readers.tables import Placed, Record
 from unspool.data.readers.trees import File, is_tree, label_of, split_of
 from unspool.data.readers.trees import files as tree_files
-from unspool.data.records import Found, TableFormat, check_paths, files, gather, read_splits, split
+from unspool.data.records import Found, TableFormat, check_paths, gather, given_files, read_splits, split
 from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.data.synthetic.code_words import code_words
 from unspool.errors import DataError, unknown
@@ -64,7 +64,7 @@ class Labelled(SplitOptions, TableFormat, SplitPaths):
         """Read, check and split."""
         notes: list[str] = []
         found = gather(self.path or self.corpus, self, lambda path: self.found(path, notes), self.together)
-        return split(found, self, notes, files(self.path or self.corpus, self), self.taken, self.distinct)
+        return split(found, self, notes, given_files(self.path or self.corpus, self), self.taken, self.distinct)
 
     def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Records are never read from standard input."""

@@ -81,7 +81,7 @@ class Parallel(SplitPaths):
 
     def pairs(self, file: str, other: str) -> list[Record]:
         """The sentences of two files side by side."""
-        ours, theirs = lines(file), lines(other)
+        ours, theirs = read_lines(file), read_lines(other)
         if len(ours) != len(theirs):
             shorter, least = (file, len(ours)) if len(ours) < len(theirs) else (other, len(theirs))
             raise DataError(
@@ -98,10 +98,10 @@ def matching(name: str) -> list[str]:
     return here or [file for ending in ("", ".gz") for file in sorted(glob.glob(name + ending)) if os.path.isfile(file)]
 
 
-def lines(file: str) -> list[str]:
+def read_lines(file: str) -> list[str]:
     """The lines of a file, plain or .gz, without white space around them."""
     data = read_bytes(file)
-    data = unpacked(data, file) if file.endswith(".gz") else data
+    data = gunzipped(data, file) if file.endswith(".gz") else data
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -116,7 +116,7 @@ def lines(file: str) -> list[str]:
     return found
 
 
-def unpacked(data: bytes, file: str) -> bytes:
+def gunzipped(data: bytes, file: str) -> bytes:
     """What a .gz file holds."""
     try:
         return gzip.decompress(data)

@@ -67,12 +67,12 @@ def beginning(batch: Batch, rows: int, longest: int) -> Places:
     return torch.arange(len(there)).unsqueeze(1), order[:, : min(longest, int(there.sum(dim=1).max()))]
 
 
-def cut(batch: Batch, places: Places) -> Batch:
+def select_positions(batch: Batch, places: Places) -> Batch:
     """What stands at these places; the source stays whole.
 
     >>> ids, there = torch.tensor([[0, 0, 3, 4], [5, 6, 7, 8]]), torch.tensor([[False, False, True, True], [True] * 4])
     >>> batch = Batch(ids, ids, there, there)
-    >>> cut(batch, beginning(batch, rows=2, longest=3)).inputs.tolist()
+    >>> select_positions(batch, beginning(batch, rows=2, longest=3)).inputs.tolist()
     [[3, 4, 0], [5, 6, 7]]
     """
     values: dict[str, Any] = {f.name: getattr(batch, f.name) for f in fields(batch)}

@@ -12,7 +12,7 @@ import torch
 from unspool.data.readers.tables import ENDINGS, FormatName, Placed, Record, read_table
 from unspool.data.readers.text import matches
 from unspool.data.readers.trees import SPLITS
-from unspool.data.splits import SplitOptions, SplitPaths, Splits, plain
+from unspool.data.splits import SplitOptions, SplitPaths, Splits, as_text
 from unspool.errors import ConfigError, DataError
 
 SHUFFLE = 20_000
@@ -68,7 +68,7 @@ class Records(SplitOptions, TableFormat, SplitPaths):
         """Read, check and split."""
         notes: list[str] = []
         found = gather(self.path, self, lambda path: read_splits(path, self, notes), self.together)
-        return split(found, self, notes, files(self.path, self), distinct=self.distinct)
+        return split(found, self, notes, given_files(self.path, self), distinct=self.distinct)
 
     def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Records are never read from standard input."""
@@ -86,7 +86,7 @@ def check_paths(path: str, paths: SplitPaths) -> None:
         raise ConfigError("records cannot come from standard input", hint="write them to a file first")
 
 
-def files(path: str, paths: SplitPaths) -> tuple[str, ...]:
+def given_files(path: str, paths: SplitPaths) -> tuple[str, ...]:
     """The paths that are set."""
     return tuple(filter(None, (path or paths.train_path, paths.valid_path, paths.test_path)))
 
@@ -179,7 +179,7 @@ def kept(
     found = [record for _, record in taken if record is not None]
     if not distinct:
         return found
-    return list({json.dumps(record, sort_keys=True, default=plain): record for record in found}.values())
+    return list({json.dumps(record, sort_keys=True, default=as_text): record for record in found}.values())
 
 
 def shuffled(records: list[Record]) -> list[Record]:

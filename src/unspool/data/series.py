@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from unspool.data.clock import distance, parse
+from unspool.data.clock import distance, parse_time
 from unspool.data.labelled import picked
 from unspool.data.readers.tables import Placed, Record
 from unspool.data.records import TableFormat, check_paths, read_table_files
@@ -17,7 +17,7 @@ from unspool.schema import Share
 
 
 @dataclass
-class Series(TableFormat):
+class TimeSeries(TableFormat):
     """Series of numbers from `path`: .csv, .tsv, .json, .jsonl or .parquet, plain or .gz, a row for each time in order.
 
     `column` is where the numbers stand; several columns are several series. `group` is the column that names the series
@@ -32,7 +32,7 @@ class Series(TableFormat):
         valid: the share of every series for validation.
         test: the share of every series for the test, at its end.
 
-    >>> parts = Series(corpus="five-series").read()
+    >>> parts = TimeSeries(corpus="five-series").read()
     >>> [record["series"] for record in parts.train]
     ['sine', 'trend', 'ar2', 'walk', 'growing']
     """
@@ -94,7 +94,7 @@ class Series(TableFormat):
             time = str(picked(record, place, self.time, "time") or "").strip() if self.time else ""
             for column in self.columns:
                 name = series_name(record, self.group, column, len(self.columns) > 1)
-                value = number(picked(record, place, column, "column"), column, place)
+                value = series_value(picked(record, place, column, "column"), column, place)
                 series = found.setdefault(name, [])
                 if series and self.time and goes_back(series[-1].time, time):
                     raise DataError(f"{place}: {time} is before {series[-1].time}", hint="sort the rows by time")
@@ -132,14 +132,14 @@ def goes_back(before: str, after: str) -> bool:
     >>> goes_back("2024-05-02", "2024-05-01"), goes_back("Monday", "Sunday")
     (True, False)
     """
-    one, other = parse(before), parse(after)
+    one, other = parse_time(before), parse_time(after)
     return one is not None and type(one) is type(other) and distance(one, other) < 0
 
 
-def number(entry: Any, column: str, place: str) -> float:
+def series_value(entry: Any, column: str, place: str) -> float:
     """What is written, as a number.
 
-    >>> number(" 1e3 ", "value", "a.csv, line 2")
+    >>> series_value(" 1e3 ", "value", "a.csv, line 2")
     1000.0
     """
     text = "" if entry is None else str(entry).strip()

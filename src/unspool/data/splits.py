@@ -52,7 +52,7 @@ class Splits(Generic[T]):
                 digest.update((b"\0" if number else b"") + split.encode("utf-8", "surrogatepass"))
                 continue
             for record in split:
-                digest.update(json.dumps(record, sort_keys=True, default=plain).encode())
+                digest.update(json.dumps(record, sort_keys=True, default=as_text).encode())
             digest.update(b"\0")
         return digest.hexdigest()
 
@@ -91,10 +91,10 @@ class SplitPaths:
     test_path: str = ""
 
 
-def plain(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A value that JSON does not have, as text: equal only for equal values.
 
-    >>> plain(b"a") == plain(b"b")
+    >>> as_text(b"a") == as_text(b"b")
     False
     """
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else repr(value)
@@ -129,10 +129,10 @@ class NoData:
         return ""
 
 
-def parts(splits: Splits[T]) -> dict[str, T]:
+def non_empty(splits: Splits[T]) -> dict[str, T]:
     """The splits that are not empty, by name.
 
-    >>> parts(Splits("to be", test="or not"))
+    >>> non_empty(Splits("to be", test="or not"))
     {'train': 'to be', 'test': 'or not'}
     """
     return {name: part for name in ("train", "valid", "test") if (part := getattr(splits, name))}

@@ -69,42 +69,42 @@ def all_features(tokens: Sequence[str]) -> dict[str, np.ndarray]:
 
     place = np.arange(len(text))
     space, letter, newline = where(str.isspace), where(str.isalpha), where("\n".__eq__)
-    leading = last(~space) <= last(newline)  # nothing but white space stands in the line so far
-    paragraph = last(newline & np.concatenate([[True], leading[:-1]]))
-    line = last(newline)
-    word = place - last(~letter)  # so many letters of the present word were read
-    begins = last(word == 1)
+    leading = last_true(~space) <= last_true(newline)  # nothing but white space stands in the line so far
+    paragraph = last_true(newline & np.concatenate([[True], leading[:-1]]))
+    line = last_true(newline)
+    word = place - last_true(~letter)  # so many letters of the present word were read
+    begins = last_true(word == 1)
     capital = where(str.isupper)
     found = {
         "inside quotes": odd(where('"'.__eq__), paragraph) | between(where("“".__eq__), where("”".__eq__), paragraph),
-        "inside brackets": nested(where("([".__contains__), where(")]".__contains__), paragraph) > 0,
+        "inside brackets": nesting_depth(where("([".__contains__), where(")]".__contains__), paragraph) > 0,
         "inside < >": between(where("<".__eq__), where(">".__eq__), line),
         "a capital": capital,
         "in a word with a capital first": (word > 0) & capital[begins],
-        "in a word in capitals": (word > 1) & (last(letter & ~capital) < begins),
+        "in a word in capitals": (word > 1) & (last_true(letter & ~capital) < begins),
         "a vowel": where("aeiouAEIOU".__contains__),
         "a digit": where(str.isdigit),
         "white space": space,
         "punctuation": ~(space | where(str.isalnum)),
         "inside a word": word > 0,
         "the first letter of a word": word == 1,
-        "after a colon in the line": last(where(":".__eq__)) > line,
+        "after a colon in the line": last_true(where(":".__eq__)) > line,
         "in the line after a colon": below(where(":".__eq__), newline),
         "in the first line of a paragraph": line == paragraph,
-        "after # in the line": last(where("#".__eq__)) > line,
+        "after # in the line": last_true(where("#".__eq__)) > line,
         "column in the line": place - line,
         "letters of the word so far": word,
-        "indentation of the line": (place - line)[last(leading)],
+        "indentation of the line": (place - line)[last_true(leading)],
         "place in the text": place,
     }
     ends = np.cumsum([len(token) for token in tokens], dtype=int)
     return {n: v[ends] if v.dtype == bool else v[ends].astype(np.float32) for n, v in found.items()}
 
 
-def last(there: np.ndarray) -> np.ndarray:
+def last_true(there: np.ndarray) -> np.ndarray:
     """Where it was last so, up to and including each place; 0 where it never was.
 
-    >>> last(np.array([False, True, False, True])).tolist()
+    >>> last_true(np.array([False, True, False, True])).tolist()
     [0, 1, 1, 3]
     """
     return np.maximum.accumulate(np.where(there, np.arange(len(there)), 0))
@@ -118,15 +118,15 @@ def odd(marks: np.ndarray, begins: np.ndarray) -> np.ndarray:
 
 def between(opening: np.ndarray, closing: np.ndarray, begins: np.ndarray) -> np.ndarray:
     """Whether something was opened since the last beginning, and not closed."""
-    opened = last(opening)
-    return (opened > last(closing)) & (opened > begins)
+    opened = last_true(opening)
+    return (opened > last_true(closing)) & (opened > begins)
 
 
-def nested(opening: np.ndarray, closing: np.ndarray, begins: np.ndarray) -> np.ndarray:
+def nesting_depth(opening: np.ndarray, closing: np.ndarray, begins: np.ndarray) -> np.ndarray:
     """How many are open since the last beginning; what closes nothing does not count.
 
     >>> text = np.array(list(".)(()).(."))
-    >>> nested(text == "(", text == ")", np.zeros(9, dtype=int)).tolist()
+    >>> nesting_depth(text == "(", text == ")", np.zeros(9, dtype=int)).tolist()
     [0, 0, 1, 2, 1, 0, 0, 1, 1]
     """
     count = opening.cumsum() - closing.cumsum()
@@ -136,4 +136,4 @@ def nested(opening: np.ndarray, closing: np.ndarray, begins: np.ndarray) -> np.n
 
 def below(marks: np.ndarray, newline: np.ndarray) -> np.ndarray:
     """Whether the line before this one ends with a mark."""
-    return np.concatenate([[False], marks[:-1]])[last(newline)]
+    return np.concatenate([[False], marks[:-1]])[last_true(newline)]

@@ -68,7 +68,7 @@ class Tokenizer(ABC):
 
     def token(self, id: int) -> str:
         """One token as a picture can show it."""
-        return shown(self.piece(id).decode("utf-8", "backslashreplace"))
+        return visible(self.piece(id).decode("utf-8", "backslashreplace"))
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -80,10 +80,10 @@ class Tokenizer(ABC):
         """The tokenizer that `to_json` wrote down; a DataError where a field is missing or wrong."""
 
 
-def shown(text: str) -> str:
+def visible(text: str) -> str:
     r"""A text as a picture can show it.
 
-    >>> shown("to be\n")
+    >>> visible("to be\n")
     'to␣be\\n'
     """
     return "".join("␣" if one == " " else one if one.isprintable() else repr(one)[1:-1] for one in text)

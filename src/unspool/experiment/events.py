@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from unspool.training.trainer import Step
+from unspool.training.trainer import TrainingStep
 
 
 @dataclass(frozen=True)
@@ -44,5 +44,5 @@ class Finished:
     why: Literal["budget", "patience", "asked"]
 
 
-Event = Step | Evaluated | Sampled | Saved | Finished
+Event = TrainingStep | Evaluated | Sampled | Saved | Finished
 """What an experiment has to say while it goes on."""

@@ -105,7 +105,7 @@ class Experiment:
     @classmethod
     def resume(cls, path: Path, overrides: Sequence[str] = ()) -> "Experiment":
         """An experiment that goes on from its last checkpoint, or from the one whose folder is given."""
-        saved = checkpoint.find(path, "last")
+        saved = checkpoint.find_checkpoint(path, "last")
         folder = saved.run
         recipe = parse_recipe(files.read_text(folder / "recipe.toml"), str(folder / "recipe.toml"))
         overrides = [*saved.plain().get("overrides", ()), *overrides]
@@ -242,7 +242,7 @@ class Experiment:
             "stale": self.stale,
             "overrides": self.overrides,
         }
-        checkpoint.save(self.folder, number, weights, tensors, state)
+        checkpoint.save_checkpoint(self.folder, number, weights, tensors, state)
         last = {c.number for c in checkpoint.checkpoints(self.folder)[-2:]}
         checkpoint.prune(self.folder, {*last, best})
         self.saved_number = number

@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from unspool.runs.evaluation import by_set
 from unspool.runs.run import format_values
-from unspool.training.trainer import Step
+from unspool.training.trainer import TrainingStep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +33,7 @@ def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -
 
     console = Console(stderr=True, highlight=False, quiet=quiet, soft_wrap=True)
     introduce(experiment, console)
-    with Bar(experiment, console) as bar:
+    with ProgressBar(experiment, console) as bar:
         for event in experiment:
             if as_json:
                 data = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(event).items()}
@@ -57,7 +57,7 @@ def introduce(experiment: "Experiment", console: "Console") -> None:
     console.print(f"on {experiment.device} in {choice.precision}, {threads} ({choice.why})")
 
 
-class Bar:
+class ProgressBar:
     """A moving line on a terminal; every so often a plain line elsewhere."""
 
     def __init__(self, experiment: "Experiment", console: "Console") -> None:
@@ -75,7 +75,7 @@ class Bar:
         self.loss = 0.0
         self.shown = -1.0
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> "ProgressBar":
         self.progress.start()
         return self
 
@@ -86,7 +86,7 @@ class Bar:
         """Show one event."""
         from unspool.experiment.events import Evaluated, Sampled
 
-        if isinstance(event, Step):
+        if isinstance(event, TrainingStep):
             self._step(event)
         elif isinstance(event, Evaluated):
             values = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in event.values.items())
@@ -97,7 +97,7 @@ class Bar:
             self.console.print(f"[dim]step {event.number:,} writes:[/]")
             self.console.print(text, markup=False, style="cyan")
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: TrainingStep) -> None:
         self.loss = step.loss if step.number == 1 or not self.loss else 0.9 * self.loss + 0.1 * step.loss
         progress = self.experiment.trainer.progress()
         speed = step.positions / max(step.seconds, 1e-9)

@@ -46,7 +46,7 @@ class _Beams(NamedTuple):
 
 
 @torch.no_grad()
-def search(
+def beam_search(
     model: SequenceModel,
     prompt: Int[Tensor, "B T"],
     length: Count,

@@ -187,7 +187,9 @@ class Sampler:
             ids = scores.argmax(dim=-1, keepdim=True)
         else:
             uniform = noise(self.seeds, position)
-            ids = draw(scores, uniform.float().to("mps") if scores.device.type == "mps" else uniform.to(scores.device))
+            ids = draw_ids(
+                scores, uniform.float().to("mps") if scores.device.type == "mps" else uniform.to(scores.device)
+            )
         self.seen.scatter_(-1, ids, True)
         if self.ban.reach:
             self.recent = torch.cat([self.recent, ids], dim=1)[:, -self.ban.reach :]
@@ -203,10 +205,10 @@ def noise(seeds: Sequence[int], position: int) -> Float[Tensor, " B"]:
     return torch.tensor([(mix(seed, position) >> 31) / 2**32 for seed in seeds], dtype=torch.float64)
 
 
-def draw(logits: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[Tensor, "B 1"]:
+def draw_ids(logits: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[Tensor, "B 1"]:
     """The id at which the cumulative probability exceeds a number from 0 to below 1: inverse transform sampling.
 
-    >>> draw(torch.tensor([[0.0, -inf, 0.0]] * 2), torch.tensor([0.4, 0.6], dtype=torch.float64)).tolist()
+    >>> draw_ids(torch.tensor([[0.0, -inf, 0.0]] * 2), torch.tensor([0.4, 0.6], dtype=torch.float64)).tolist()
     [[0], [2]]
     """
     total = logits.to(uniform.dtype).softmax(dim=-1).cumsum(dim=-1)

@@ -158,12 +158,12 @@ def row_seed(seed: int, row: int) -> int:
     return seed if row == 0 else mix(seed, -row)
 
 
-def fingerprint(model: SequenceModel, tokenizers: Mapping[str, Tokenizer] | None = None) -> str:
+def model_fingerprint(model: SequenceModel, tokenizers: Mapping[str, Tokenizer] | None = None) -> str:
     """The SHA-256 of a model's weights and of its tokenizers, in hexadecimal.
 
     >>> from unspool import Tokens, cores, embedding, head
     >>> model = SequenceModel(embedding(Tokens(5), 8), cores.build("core", "recurrent", width=8), head(Tokens(5), 8))
-    >>> len(fingerprint(model))
+    >>> len(model_fingerprint(model))
     64
     """
     texts = {name: save_text(one) for name, one in sorted((tokenizers or {}).items())}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
-from unspool.generate.beam import search
+from unspool.generate.beam import beam_search
 from unspool.generate.text import prime
 from unspool.models.sequence import SequenceModel
 
@@ -70,7 +70,7 @@ def suggest(
         rows = torch.cat([prompts[number] for number in numbers])
         spelling = Spelling(tokenizer, [wanted[number] for number in numbers], int(rows[0, -1]), rows.device)
         length = LONGEST + max(map(len, wanted))
-        beams = search(model, rows, length, width, end=spelling.end, rule=spelling, enough=k)
+        beams = beam_search(model, rows, length, width, end=spelling.end, rule=spelling, enough=k)
         for number, best in zip(numbers, beams, strict=True):
             words = [(spelling.spell(beam.ids).decode("utf-8", "replace"), beam) for beam in best if beam.finished]
             found[number] = [

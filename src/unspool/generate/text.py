@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.errors import ConfigError, DataError
-from unspool.generate.beam import search
+from unspool.generate.beam import beam_search
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import Ban, Sampling, sampler
 from unspool.generate.state import State
@@ -225,7 +225,7 @@ def likeliest(
     ids = prime(model, tokenizer, prompt)
     warn_of_unknown(tokenizer, prompt)
     rule = Ban(banned_ids(tokenizer, ban), tokenizer.size, ids.device)
-    (found,) = search(model, ids, length, width, rule=rule)
+    (found,) = beam_search(model, ids, length, width, rule=rule)
     before = token_before(tokenizer, prompt, ids)
     texts = [TextStream(tokenizer, before) for _ in found]
     return [

@@ -7,7 +7,7 @@ from math import isfinite
 import torch
 from torch import Tensor, nn
 
-from unspool.data.probe import Probe, beginning, cut, everywhere
+from unspool.data.probe import Probe, beginning, everywhere, select_positions
 from unspool.errors import DataError
 from unspool.look.attention import loss_without_heads, sights
 from unspool.look.lags import gradient_by_lag, windows
@@ -153,7 +153,7 @@ class Inspection:
 
     def attention(self) -> Attention:
         """Where it looks while it reads the first tokens of the first row; what the loss is without each head."""
-        few = cut(self.batch, beginning(self.batch, 1, self._fitting(ATTENDED)))
+        few = select_positions(self.batch, beginning(self.batch, 1, self._fitting(ATTENDED)))
         seen, loss, costs = sights(self.model, few), None, dict[str, list[float]]()
         if seen and bool(self.batch.loss_mask.any()):
             many = windows(self.batch, self._fitting(EXAMINED) - 1, rows=8)

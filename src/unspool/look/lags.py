@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unspool.batch import Batch
-from unspool.data.probe import cut, everywhere
+from unspool.data.probe import everywhere, select_positions
 from unspool.errors import DataError
 from unspool.look.record import along
 from unspool.look.watch import watch
@@ -25,7 +25,7 @@ def windows(batch: Batch, lags: Count, rows: Count = 16) -> Batch:
     if len(batch.inputs) > 1 or batch.source is not None or length <= lags + 1:
         return batch
     starts = torch.linspace(0, length - lags - 1, min(rows, length - lags)).long().unsqueeze(1)
-    return cut(batch, (torch.zeros_like(starts), starts + torch.arange(lags + 1)))
+    return select_positions(batch, (torch.zeros_like(starts), starts + torch.arange(lags + 1)))
 
 
 def gradient_by_lag(model: SequenceModel, batch: Batch, place: str = "inputs") -> Float[Tensor, " K"]:
@@ -43,7 +43,7 @@ def gradient_by_lag(model: SequenceModel, batch: Batch, place: str = "inputs") -
             "nothing is asked for in this passage, so no loss has a gradient",
             hint="give a longer text, or none: then the run reads its own data",
         )
-    batch = cut(batch, (asked, torch.arange(batch.loss_mask.shape[1]).unsqueeze(0))).to(model.device)
+    batch = select_positions(batch, (asked, torch.arange(batch.loss_mask.shape[1]).unsqueeze(0))).to(model.device)
     at = (batch.loss_mask * torch.arange(batch.loss_mask.shape[1], device=batch.loss_mask.device)).amax(dim=1)  # (B)
     loss_mask = torch.zeros_like(batch.loss_mask).scatter_(1, at.unsqueeze(1), True)
     leaves = {"inputs": lambda found: found.detach().requires_grad_()}

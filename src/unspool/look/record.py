@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unspool.batch import Batch
-from unspool.data.probe import cut
+from unspool.data.probe import select_positions
 from unspool.look.watch import Trace, watch
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import Cell
@@ -91,7 +91,7 @@ def chunks(model: SequenceModel, batch: Batch) -> Iterator[tuple[Batch, Trace]]:
     number = -(-length // size)
     state = None
     for begin, end in pairwise(length * n // number for n in range(number + 1)):
-        part = cut(batch, (torch.arange(rows).unsqueeze(1), torch.arange(begin, end).unsqueeze(0)))
+        part = select_positions(batch, (torch.arange(rows).unsqueeze(1), torch.arange(begin, end).unsqueeze(0)))
         part = part.to(model.device)
         with torch.no_grad(), eval_mode(model), watch(model, keep=("core.*", "head.logits")) as trace:
             y, state = model.hidden_states_of(part, state)

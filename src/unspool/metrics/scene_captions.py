@@ -41,12 +41,12 @@ def said(caption: str) -> Said:
     return found
 
 
-def compared(caption: str, right: Sequence[str]) -> dict[str, tuple[int, int]]:
+def attribute_counts(caption: str, right: Sequence[str]) -> dict[str, tuple[int, int]]:
     """How many attributes of each family are right, and of how many, beside the right caption that is nearest.
 
     What is missing is wrong, and what is said too much is wrong too.
 
-    >>> compared("a red ring", ["a small red circle"])
+    >>> attribute_counts("a red ring", ["a small red circle"])
     {'colours': (1, 1), 'shapes': (0, 1), 'sizes': (0, 1), 'relations': (0, 0)}
     """
     ours = said(caption)
@@ -66,7 +66,7 @@ def grade(caption: str, right: Sequence[str]) -> Grade:
     """
     if caption in right:
         return "no errors"
-    counts = compared(caption, right).values()
+    counts = attribute_counts(caption, right).values()
     good, every = (sum(column) for column in zip(*counts, strict=True))
     if every - good <= 1:
         return "minor errors"
@@ -79,7 +79,7 @@ def attributes(written: Sequence[str], right: Sequence[Sequence[str]]) -> dict[s
     >>> attributes(["a large red ring"], [["a small red ring"]])["attributes"]
     0.6666666666666666
     """
-    every = [compared(caption, wanted) for caption, wanted in zip(written, right, strict=True)]
+    every = [attribute_counts(caption, wanted) for caption, wanted in zip(written, right, strict=True)]
     found: dict[str, float] = {}
     good, total = 0, 0
     for family in FAMILIES:

@@ -30,6 +30,12 @@ class AttentionRNN(Core):
         source_width: the size of the source's vectors; 0: the encoder's.
         cell: a kind of cell, or a table of a kind and its options.
         attention: how a query is compared with keys: "additive", "dot" or "general".
+
+    >>> core = AttentionRNN(width=8, source_width=6)
+    >>> x = torch.zeros(2, 5, 8)  # (B, T, D)
+    >>> y, state = core(x, core.start(x, source=torch.zeros(2, 4, 6)))
+    >>> y.shape
+    torch.Size([2, 5, 8])
     """
 
     needs_source = True

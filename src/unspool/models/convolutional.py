@@ -55,6 +55,12 @@ class Convolutional(Core):
         kernel: how many positions each convolution combines.
         cycle: the dilations are 1, 2, 4 ... 2^(cycle - 1), and again.
         dropout: on what each layer adds.
+
+    >>> core = Convolutional(width=8, layers=3, kernel=2)
+    >>> x = torch.zeros(2, 5, 8)  # (B, T, D)
+    >>> y, state = core(x, core.start(x))
+    >>> y.shape
+    torch.Size([2, 5, 8])
     """
 
     def __init__(

@@ -74,6 +74,12 @@ class Blocks(Core):
         feed_forward: the activation of the feed-forward network behind the cell, or "none".
         expand: the cell is so many times as wide as the stack.
         dropout: on what each block adds.
+
+    >>> core = Blocks(width=8, cell="mingru", layers=2)
+    >>> x = torch.zeros(2, 5, 8)  # (B, T, D)
+    >>> y, state = core(x, core.start(x))
+    >>> y.shape
+    torch.Size([2, 5, 8])
     """
 
     def __init__(

@@ -44,6 +44,12 @@ class GridConvolutional(Core):
         layers: how many convolutions lie above each other.
         columns: how many columns the grid has.
         dropout: on what each layer adds.
+
+    >>> core = GridConvolutional(width=8, layers=1, columns=2)
+    >>> x = torch.zeros(2, 5, 8)  # (B, T, D)
+    >>> y, state = core(x, core.start(x))
+    >>> y.shape
+    torch.Size([2, 5, 8])
     """
 
     causal = False

@@ -30,6 +30,12 @@ class Pooled(Core):
         core: the inner core: a kind, or a table of a kind and its options; h is its output.
         by: "mean" (all weights are one), "attention" (w = exp(15 tanh(v . h / 15)) with a learned vector v), "max" (the
             largest value of each component) or "last".
+
+    >>> core = Pooled(width=8, core={"kind": "recurrent", "cell": "gru"}, by="max")
+    >>> x = torch.zeros(2, 5, 8)  # (B, T, D)
+    >>> y, state = core(x, core.start(x))
+    >>> y.shape
+    torch.Size([2, 5, 8])
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from unspool.errors import ConfigError
 from unspool.nn.cell import Cell, cells
 from unspool.nn.core import Core, cores, needed
 from unspool.nn.part import CoreState
-from unspool.nn.state_projection import StateProjection, last
+from unspool.nn.state_projection import StateProjection, last_present
 from unspool.nn.unroll import unroll
 from unspool.schema import Count, Natural, Share
 
@@ -33,6 +33,12 @@ class Recurrent(Core):
             (Sutskever et al. 2014, arXiv:1409.3215), "always" also as an input of the first layer at every position
             (Cho et al. 2014, arXiv:1406.1078). The encoder should read forwards.
         source_width: the size of the source's vectors; 0: the encoder's.
+
+    >>> core = Recurrent(width=8, cell="gru", layers=2)
+    >>> x = torch.zeros(2, 5, 8)  # (B, T, D)
+    >>> y, state = core(x, core.start(x))
+    >>> y.shape
+    torch.Size([2, 5, 8])
     """
 
     def __init__(
@@ -80,7 +86,7 @@ class Recurrent(Core):
         state = tuple(tuple(_cell(cell).start(like) for cell in ways) for ways in self._stack())
         if not self.needs_source:
             return state
-        vector = last(needed("recurrent", source), source_mask)
+        vector = last_present(needed("recurrent", source), source_mask)
         made = zip(self.bridges, state, strict=True)
         state = tuple(
             tuple(b(vector, s) for b, s in zip(bridges, ways, strict=True))  # type: ignore[call-overload]

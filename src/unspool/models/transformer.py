@@ -52,6 +52,12 @@ class Transformer(Core):
         cross_attention: whether every block also attends to a source, whose keys and values are computed once and kept
             in the state.
         source_width: the size of the source's vectors; 0: the encoder's.
+
+    >>> core = Transformer(width=8, layers=2, heads=2, context=16)
+    >>> x = torch.zeros(2, 5, 8)  # (B, T, D)
+    >>> y, state = core(x, core.start(x))
+    >>> y.shape
+    torch.Size([2, 5, 8])
     """
 
     def __init__(
@@ -109,9 +115,9 @@ class Transformer(Core):
         for block in self._stack():
             readers, outputs = [block.attention.read, block.feed_forward.up], [block.attention.output]
             outputs.append(block.feed_forward.down)
-            if block.across is not None:
-                readers += [block.across.query, block.across.read]
-                outputs.append(block.across.output)
+            if block.cross_attention is not None:
+                readers += [block.cross_attention.query, block.cross_attention.read]
+                outputs.append(block.cross_attention.output)
             for linear in readers:
                 nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
             for linear in outputs:
@@ -132,7 +138,7 @@ class Transformer(Core):
         source = needed("transformer", source)
         if source_mask is None:
             source_mask = source.new_ones(source.shape[:2], dtype=torch.bool)
-        return *state, (source_mask, *(b.across.keys(source) for b in self._stack() if b.across is not None))
+        return *state, (source_mask, *(b.cross_attention.keys(source) for b in self._stack() if b.cross_attention is not None))
 
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None

@@ -27,6 +27,12 @@ class WindowMLP(Core):
         window: how many inputs it sees.
         layers: how many linear layers there are.
         inner: the size of the hidden layers; 0: four times the width.
+
+    >>> core = WindowMLP(width=8, window=3)
+    >>> x = torch.zeros(2, 5, 8)  # (B, T, D)
+    >>> y, state = core(x, core.start(x))
+    >>> y.shape
+    torch.Size([2, 5, 8])
     """
 
     def __init__(

@@ -44,6 +44,11 @@ class Attention(Part):
     Args:
         width: the size of the query.
         source_width: the size of the source vectors.
+
+    >>> source = torch.zeros(1, 3, 4)  # (B, S, D)
+    >>> attention = build_attention("additive", width=5, source_width=4)
+    >>> attention(torch.zeros(1, 5), source, attention.keys(source), torch.ones(1, 3, dtype=torch.bool)).shape
+    torch.Size([1, 4])
     """
 
     attends_to_source = True
@@ -80,6 +85,16 @@ class Dot(Attention):
     """The dot product of query and source (Luong et al. 2015, arXiv:1508.04025).
 
     score = query . source
+
+    Args:
+        width: the size of the query, H.
+        source_width: the size of the source vectors, D.
+
+    Raises:
+        ConfigError: where the two sizes differ.
+
+    >>> Dot(4, 4).score(torch.ones(1, 4), torch.ones(1, 2, 4)).tolist()
+    [[4.0, 4.0]]
     """
 
     def __init__(self, width: Count, source_width: Count) -> None:
@@ -95,6 +110,13 @@ class General(Attention):
     """The product of query and source through a matrix (Luong et al. 2015, arXiv:1508.04025).
 
     score = query . W source
+
+    Args:
+        width: the size of the query, H.
+        source_width: the size of the source vectors, D.
+
+    >>> General(4, 6).keys(torch.zeros(1, 2, 6)).shape
+    torch.Size([1, 2, 4])
     """
 
     def __init__(self, width: Count, source_width: Count) -> None:
@@ -110,6 +132,13 @@ class Additive(Attention):
     """The score is a small feed-forward network (Bahdanau et al. 2015, arXiv:1409.0473).
 
     score = v . tanh(W query + U source)
+
+    Args:
+        width: the size of the query, H.
+        source_width: the size of the source vectors, D.
+
+    >>> Additive(4, 6).keys(torch.zeros(1, 2, 6)).shape
+    torch.Size([1, 2, 4])
     """
 
     def __init__(self, width: Count, source_width: Count) -> None:
@@ -152,6 +181,9 @@ class Heads(Part):
 
     Raises:
         ConfigError: where the heads do not divide the width, or the key heads do not divide the heads.
+
+    >>> Heads(width=8, heads=2).cut(torch.zeros(1, 5, 8)).shape
+    torch.Size([1, 2, 5, 4])
     """
 
     def __init__(self, width: Count, heads: Count, kv_heads: Natural = 0, dropout: Share = 0.0) -> None:
@@ -220,6 +252,12 @@ class MultiHead(Heads):
         query_key_norm: whether queries and keys are RMS-normalized, which bounds the scores (Henry et al. 2020,
             arXiv:2010.04245).
         dropout: on the attention weights.
+
+    >>> from unspool.nn.cache import read
+    >>> attention, x = MultiHead(width=8, heads=2), torch.zeros(1, 5, 8)
+    >>> y, (keys, values) = attention(x, attention.start(x), read(torch.tensor([0]), 0, 5, capacity=16))
+    >>> y.shape, keys.shape
+    (torch.Size([1, 5, 8]), torch.Size([1, 2, 5, 4]))
     """
 
     def __init__(
@@ -267,6 +305,19 @@ class CrossAttention(Heads):
     q = W x      [k; v] = U source      weights = softmax(q k / sqrt(D / heads))      y = W_o (weights v)
 
     Keys and values do not depend on the tokens: `keys` computes them once, and they are part of the state.
+
+    Args:
+        width: the model width D, divided among the heads.
+        source_width: the size of the source vectors.
+        heads: the number of heads.
+        bias: whether the linear layers have biases.
+        dropout: on the attention weights.
+
+    >>> from unspool.nn.cache import whole
+    >>> attention, source = CrossAttention(width=8, source_width=6, heads=2), torch.zeros(1, 3, 6)
+    >>> step = whole(torch.ones(1, 3, dtype=torch.bool), 5)
+    >>> attention(torch.zeros(1, 5, 8), attention.keys(source), step).shape
+    torch.Size([1, 5, 8])
     """
 
     attends_to_source = True

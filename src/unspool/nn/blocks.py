@@ -56,6 +56,10 @@ class FeedForward(Part):
         kind: the activation g, or "swiglu".
         inner: the size of the hidden layer; 0: 4 times the width, 8/3 times for "swiglu", which has a third matrix.
         bias: whether the linear layers have biases.
+
+    >>> import torch
+    >>> FeedForward(width=8, kind="swiglu")(torch.zeros(1, 5, 8)).shape
+    torch.Size([1, 5, 8])
     """
 
     def __init__(self, width: Count, kind: FeedForwardName = "gelu", inner: Natural = 0, bias: bool = False) -> None:
@@ -76,7 +80,19 @@ class FeedForward(Part):
 
 @dataclass(frozen=True)
 class AttentionContext:
-    """What the attention of every layer needs: cache step, rotation, score bias and source mask, computed once."""
+    """What the attention of every layer needs: cache step, rotation, score bias and source mask, computed once.
+
+    Args:
+        step: how the new tokens are added to the cache.
+        rotation: cosines and sines of rotary positions; None: without.
+        bias: what is added to the attention scores, (B, K, T, C); None: nothing.
+        source: the mask of the cross-attention to a source; None: without a source.
+
+    >>> import torch
+    >>> from unspool.nn.cache import read
+    >>> AttentionContext(read(torch.tensor([0]), 0, 3, capacity=8)).step.positions.tolist()
+    [[0, 1, 2]]
+    """
 
     step: CacheStep
     rotation: Rotation | None = None
@@ -90,7 +106,25 @@ class Block(Part):
     x' = x + attention(norm(x))      y = x' + feed_forward(norm(x'))          (pre-norm)
     x' = norm(x + attention(x))      y = norm(x' + feed_forward(x'))          (post-norm, as in 2017)
 
-    With `across` there is cross-attention to a source between the two, with a norm and a residual connection too.
+    With `cross_attention` there is attention to a source between the two, with a norm and a residual connection too.
+
+    Args:
+        width: the model width D.
+        attention: the self-attention.
+        feed_forward: the feed-forward network.
+        norm: "rms" or "layer".
+        post_norm: whether each sum is normalized, as in 2017, and not what the two parts read.
+        bias: whether the norms have biases.
+        epsilon: is added to a variance before its root is taken.
+        dropout: on what each part adds.
+        cross_attention: the attention to a source; None: without.
+
+    >>> import torch
+    >>> from unspool.nn.cache import read
+    >>> block, x = Block(8, MultiHead(8, heads=2), FeedForward(8)), torch.zeros(1, 5, 8)
+    >>> context = AttentionContext(read(torch.tensor([0]), 0, 5, capacity=16))
+    >>> block(x, block.attention.start(x), context)[0].shape
+    torch.Size([1, 5, 8])
     """
 
     def __init__(
@@ -103,14 +137,14 @@ class Block(Part):
         bias: bool = False,
         epsilon: Positive = 1e-5,
         dropout: Share = 0.0,
-        across: CrossAttention | None = None,
+        cross_attention: CrossAttention | None = None,
     ) -> None:
         super().__init__()
         self.post_norm, self.attention, self.feed_forward = post_norm, attention, feed_forward
         self.attention_norm, self.feed_forward_norm = (make_norm(norm, width, bias, epsilon) for _ in range(2))
-        self.dropout, self.across = nn.Dropout(dropout), across
-        if across is not None:
-            self.across_norm = make_norm(norm, width, bias, epsilon)
+        self.dropout, self.cross_attention = nn.Dropout(dropout), cross_attention
+        if cross_attention is not None:
+            self.cross_norm = make_norm(norm, width, bias, epsilon)
 
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, context: AttentionContext, source: CoreState = ()
@@ -122,13 +156,13 @@ class Block(Part):
         if self.post_norm:
             seen, kept = attention(x)
             x = self.attention_norm(x + self.dropout(seen))
-            if self.across is not None:
-                x = self.across_norm(x + self.dropout(self.across(x, source, context.source)))
+            if self.cross_attention is not None:
+                x = self.cross_norm(x + self.dropout(self.cross_attention(x, source, context.source)))
             x = self.feed_forward_norm(x + self.dropout(self.feed_forward(x)))
         else:
             seen, kept = attention(self.attention_norm(x))
             x = x + self.dropout(seen)
-            if self.across is not None:
-                x = x + self.dropout(self.across(self.across_norm(x), source, context.source))
+            if self.cross_attention is not None:
+                x = x + self.dropout(self.cross_attention(self.cross_norm(x), source, context.source))
             x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
         return self.tap("hidden", x), kept

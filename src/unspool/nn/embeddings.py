@@ -9,7 +9,15 @@ from unspool.batch import Domain, Tokens
 
 
 class OneHot(nn.Module):
-    """One-hot encoding of token ids; no weights."""
+    """One-hot encoding of token ids; no weights.
+
+    Args:
+        size: V, the number of ids.
+
+    >>> import torch
+    >>> OneHot(3)(torch.tensor([2])).tolist()
+    [[0.0, 0.0, 1.0]]
+    """
 
     table: Tensor
 

@@ -22,8 +22,13 @@ class Head(Part):
     `forward` gives logits or means, `loss` the mean over the positions of the loss mask.
 
     Args:
-        width: the size of the vectors that come in.
-        rows: the number of outputs: a row of the weight each.
+        width: the size D of the vectors that come in.
+        rows: V, the number of outputs: a row of the weight each.
+
+    >>> layer = head(Tokens(5), width=3)
+    >>> y, targets = torch.zeros(1, 2, 3), torch.tensor([[4, 0]])
+    >>> round(layer.loss(y, targets, loss_mask=torch.ones(1, 2, dtype=torch.bool)).item(), 4)  # log 5
+    1.6094
     """
 
     predicts_distribution: bool = False
@@ -63,7 +68,15 @@ class Head(Part):
 
 
 class Categorical(Head):
-    """A categorical distribution over tokens; the loss is the cross-entropy."""
+    """A categorical distribution over tokens; the loss is the cross-entropy.
+
+    Args:
+        width: the size D of the vectors that come in.
+        rows: V, the number of tokens.
+
+    >>> Categorical(width=3, rows=5)(torch.zeros(1, 2, 3)).shape
+    torch.Size([1, 2, 5])
+    """
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Logits, (..., V). Taps "logits"."""
@@ -112,7 +125,17 @@ def cross_entropy_without(
 
 
 class Gaussian(Head):
-    """The mean of a Gaussian with unit variance; the loss is half the squared error."""
+    """The mean of a Gaussian with unit variance; the loss is half the squared error.
+
+    Args:
+        width: the size D of the vectors that come in.
+        rows: how many numbers are predicted at a position.
+
+    >>> layer = Gaussian(width=3, rows=2)
+    >>> y, targets = torch.zeros(1, 1, 3), torch.ones(1, 1, 2)
+    >>> layer.loss(y, targets, torch.ones(1, 1, dtype=torch.bool)).item()
+    1.0
+    """
 
     measure = "half squared error"
 

@@ -60,34 +60,71 @@ def map_state(function: Callable[[Tensor], Tensor], state: CoreState) -> CoreSta
 
 
 def detach(state: CoreState) -> CoreState:
-    """Detach every tensor from the graph, as truncated back-propagation through time does between chunks."""
+    """Detach every tensor from the graph, as truncated back-propagation through time does between chunks.
+
+    Args:
+        state: nested tuples of tensors, batch first.
+
+    >>> (h,) = detach((torch.zeros(1, 2, requires_grad=True),))
+    >>> h.requires_grad
+    False
+    """
     return map_state(Tensor.detach, state)
 
 
 def select(state: CoreState, rows: Tensor) -> CoreState:
-    """Select rows of the batch by index, in that order, as beam search does after every step."""
+    """Select rows of the batch by index, in that order, as beam search does after every step.
+
+    Args:
+        state: nested tuples of tensors, batch first.
+        rows: indices of rows, (R,); a row may be repeated.
+
+    Returns:
+        The state of those rows.
+
+    >>> (h,) = select((torch.tensor([[1.0], [2.0]]),), torch.tensor([1, 1, 0]))
+    >>> h.flatten().tolist()
+    [2.0, 2.0, 1.0]
+    """
     return map_state(lambda s: s.index_select(0, rows), state)
 
 
 def move(state: CoreState, device: torch.device | str) -> CoreState:
-    """Move a state to another device."""
+    """Move a state to another device.
+
+    Args:
+        state: nested tuples of tensors, batch first.
+        device: as torch names devices.
+
+    >>> (h,) = move((torch.zeros(1, 2),), "cpu")
+    >>> h.device
+    device(type='cpu')
+    """
     return map_state(lambda s: s.to(device), state)
 
 
 def fork(state: CoreState) -> CoreState:
-    """Clone a state: generation may write into the original in place."""
+    """Clone a state: generation may write into the original in place.
+
+    Args:
+        state: nested tuples of tensors, batch first.
+
+    >>> state = (torch.zeros(1, 2),)
+    >>> fork(state)[0].data_ptr() == state[0].data_ptr()
+    False
+    """
     return map_state(Tensor.clone, state)
 
 
-def parts(state: CoreState, number: int) -> Iterator[CoreState]:
+def split_state(state: CoreState, number: int) -> Iterator[CoreState]:
     """Split the rows of a state in `number` parts, as `Batch.parts` splits a batch."""
     rows = next(tensors(state))[1].shape[0]
     for piece in torch.arange(rows).tensor_split(min(number, rows)):
         yield map_state(lambda s, p=piece: s[p[0] : p[-1] + 1], state)  # type: ignore[misc]
 
 
-def join(states: Iterable[CoreState]) -> CoreState:
-    """Concatenate the rows of several states: the inverse of `parts`."""
+def join_states(states: Iterable[CoreState]) -> CoreState:
+    """Concatenate the rows of several states: the inverse of `split_state`."""
     first, *others = states
     return _zip(first, others) if others else first
 

@@ -22,6 +22,10 @@ class Positions(Part):
     A subclass overrides one of three methods: `add` (to the input), `rotation` (of queries and keys) or `bias` (on the
     attention scores). A position is the number of present tokens of the row that came before, so it does not depend on
     where the padding is.
+
+    >>> x, positions = torch.zeros(1, 3, 8), torch.arange(3).unsqueeze(0)  # (B, T, D) and (B, T)
+    >>> Positions().add(x, positions).shape, Positions().rotation(positions, x)
+    (torch.Size([1, 3, 8]), None)
     """
 
     max_length: int | None = None
@@ -46,6 +50,14 @@ class Learned(Positions):
     """A learned vector for each of `context` positions (Gehring et al. 2017, arXiv:1705.03122; GPT-2).
 
     x' = x + E[p]
+
+    Args:
+        width: the model width D.
+        context: how many positions there are.
+
+    >>> x, positions = torch.zeros(1, 3, 8), torch.arange(3).unsqueeze(0)  # (B, T, D) and (B, T)
+    >>> Learned(width=8, context=16).add(x, positions).shape
+    torch.Size([1, 3, 8])
     """
 
     def __init__(self, width: int, context: int) -> None:
@@ -62,6 +74,14 @@ class Sinusoidal(Positions):
     """Fixed sines and cosines of many wavelengths (Vaswani et al. 2017, arXiv:1706.03762).
 
     x' = x + E(p)      E(p, 2i) = sin(p / base^(2i / D))      E(p, 2i + 1) = cos(p / base^(2i / D))
+
+    Args:
+        context: how many positions there are.
+        base: the base of the wavelengths.
+
+    >>> x, positions = torch.zeros(1, 3, 8), torch.arange(3).unsqueeze(0)  # (B, T, D) and (B, T)
+    >>> Sinusoidal(context=16).add(x, positions)[0, 0, :2].tolist()
+    [0.0, 1.0]
     """
 
     def __init__(self, context: int, base: float = 10_000.0) -> None:
@@ -79,6 +99,18 @@ class Rotary(Positions):
     q' = [a cos - b sin; b cos + a sin]      [a; b] = q      angle_i = p / base^(2i / D)
 
     The halves a and b of a head are rotated together, as in Llama and GPT-NeoX.
+
+    Args:
+        head_width: the width of a head, which must be even.
+        base: the base of the wavelengths.
+
+    Raises:
+        ConfigError: where the width of a head is odd.
+
+    >>> x, positions = torch.zeros(1, 3, 8), torch.arange(3).unsqueeze(0)  # (B, T, D) and (B, T)
+    >>> cosines, sines = Rotary(head_width=4).rotation(positions, x)
+    >>> cosines.shape
+    torch.Size([1, 1, 3, 2])
     """
 
     def __init__(self, head_width: int, base: float = 10_000.0) -> None:
@@ -100,6 +132,13 @@ class Alibi(Positions):
     """Attention with linear biases: each head penalizes distance at its own rate (Press et al. 2022, arXiv:2108.12409).
 
     score' = score - m_k |p_query - p_key|      m_k = 2^(-8 k / K) for head k of K
+
+    Args:
+        heads: K, the number of attention heads.
+
+    >>> x, positions = torch.zeros(1, 3, 8), torch.arange(3).unsqueeze(0)  # (B, T, D) and (B, T)
+    >>> Alibi(heads=2).bias(positions, positions, x).shape
+    torch.Size([1, 2, 3, 3])
     """
 
     def __init__(self, heads: int) -> None:

@@ -11,7 +11,7 @@ from unspool.nn.cell import Cell
 from unspool.nn.part import CoreState, Part, tensors
 
 
-def last(source: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B D"]:
+def last_present(source: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"] | None = None) -> Float[Tensor, "B D"]:
     """The vector at the last present position of each row; zeros for rows without any.
 
     Args:
@@ -21,7 +21,7 @@ def last(source: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"] | None = None
     Returns:
         (B, D).
 
-    >>> last(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[True, False]])).tolist()
+    >>> last_present(torch.tensor([[[1.0], [2.0]]]), torch.tensor([[True, False]])).tolist()
     [[1.0]]
     """
     source = F.pad(source, (0, 0, 1, 0))  # a position of zeros in front, for rows without any

@@ -39,10 +39,10 @@ def unroll(
         result = cell.fused(x, state, mask)
         if result is not None:
             return result
-    return loop(cell, x, state, mask)
+    return unroll_loop(cell, x, state, mask)
 
 
-def loop(
+def unroll_loop(
     cell: Cell, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
 ) -> tuple[Float[Tensor, "B T H"], CoreState]:
     """`unroll` by a loop: the input projection is one matrix product, then `tick` at every position."""

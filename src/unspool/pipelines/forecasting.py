@@ -11,7 +11,7 @@ from unspool.batch import Batch
 from unspool.data.predictions import Failure
 from unspool.data.preprocessors.preprocessor import Record
 from unspool.data.preprocessors.series import ScaledSeries, SeriesBatch
-from unspool.data.series import number, series_name
+from unspool.data.series import series_name, series_value
 from unspool.errors import DataError
 from unspool.generate.rollout import Roller
 from unspool.models.sequence import SequenceModel
@@ -95,7 +95,7 @@ class Forecaster(Predictor):
                     lacks = next((one for one in (column, group, time) if one and one not in row), None)
                     if lacks is not None:
                         raise DataError(f"row {line}: there is no column {lacks!r}")
-                    series["values"].append(number(row[column], column, f"row {line}"))
+                    series["values"].append(series_value(row[column], column, f"row {line}"))
                     series["times"] += [row[time]] if time else []
                 except DataError as error:
                     failures.setdefault(name, Failure(f"{error}"))

@@ -11,7 +11,7 @@ from unspool.data.preprocessors.generation import GeneratedText, Generation
 from unspool.data.preprocessors.preprocessor import Record, Row
 from unspool.errors import DataError
 from unspool.generate.attention import source_attention
-from unspool.generate.beam import Beam, search
+from unspool.generate.beam import Beam, beam_search
 from unspool.models.sequence import SequenceModel
 from unspool.pipelines.pipeline import Predictor
 from unspool.schema import Count, NotNegative
@@ -62,7 +62,7 @@ class TextGeneration(Predictor):
         found: dict[int, list[Beam]] = {}
         for length in lengths.unique().tolist():  # prompts of one length are searched together
             numbers = (lengths == length).nonzero().flatten()
-            beams = search(
+            beams = beam_search(
                 self.model,
                 batch.inputs[numbers, :length],
                 self.max_new_tokens,

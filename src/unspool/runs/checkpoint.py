@@ -65,7 +65,7 @@ class Checkpoint:
         return read_tensors(self.path / "trainer.safetensors")
 
 
-def find(path: str | Path, which: str = "best") -> Checkpoint:
+def find_checkpoint(path: str | Path, which: str = "best") -> Checkpoint:
     """The best or the last checkpoint of a run folder, or the one whose folder is given; damaged ones are refused."""
     path = Path(path)
     if re.fullmatch(r"step-\d+", path.name) and path.is_dir():
@@ -146,7 +146,7 @@ def damage(checkpoint: Checkpoint) -> str:
     return ""
 
 
-def save(
+def save_checkpoint(
     run: Path, number: int, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], plain: Mapping[str, Any]
 ) -> Checkpoint:
     """Write the checkpoint of that many steps, whole or not at all; what was saved before stays."""

@@ -37,7 +37,7 @@ def evaluate_run(
     for name, evaluated in task.eval_sets(split).items():
         values, metrics = evaluate_set(model, evaluated, device)
         results |= {f"{split}/{name}/{key}": value for key, value in values.items()}
-        drawings |= drawn(metrics)
+        drawings |= drawings_of(metrics)
     for name, generated in task.generation_sets(split).items():
         predictor = pipeline(**generated.options)
         generation, pictures = evaluate_generation(predictor, generated)
@@ -64,10 +64,10 @@ def evaluate_generation(
         for metric in metrics
         for key, value in metric.compute().items()
     }
-    return values, drawn(measured.get("", ())) | dict(generated.drawing(predictions))
+    return values, drawings_of(measured.get("", ())) | dict(generated.drawing(predictions))
 
 
-def drawn(metrics: Sequence[Metric]) -> dict[str, Drawing]:
+def drawings_of(metrics: Sequence[Metric]) -> dict[str, Drawing]:
     """What is to be drawn of some metrics."""
     found: dict[str, Drawing] = {}
     for metric in metrics:

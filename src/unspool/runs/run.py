@@ -19,14 +19,14 @@ from unspool.files import read_json, read_text
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import Sampling
 from unspool.generate.session import Session
-from unspool.generate.state import State, fingerprint, load_state
+from unspool.generate.state import State, load_state, model_fingerprint
 from unspool.generate.stream import Stream, stream_text
 from unspool.generate.text import BANNED, read_prompt
 from unspool.models.sequence import SequenceModel
 from unspool.pipelines.pipeline import Pipeline, Predictor, as_record
 from unspool.plugins import module_of
 from unspool.recipe import TOKENIZERS, Recipe, parse_recipe
-from unspool.runs.checkpoint import Checkpoint, find
+from unspool.runs.checkpoint import Checkpoint, find_checkpoint
 from unspool.schema import Count
 from unspool.tasks.task import Task
 
@@ -88,7 +88,7 @@ class Run:
         from unspool.training.precision import usable
 
         device = usable(device)
-        checkpoint = find(path, which)
+        checkpoint = find_checkpoint(path, which)
         folder = checkpoint.run
         recipe = parse_recipe(read_text(folder / "recipe.toml"), str(folder))
         about = read_json(folder / "about.json")
@@ -259,9 +259,9 @@ class Run:
         Raises:
             CheckpointError: where something is there already, or the disk refuses.
         """
-        from unspool.runs.saving import save
+        from unspool.runs.saving import save_run
 
-        return Run.load(save(self, Path(path)), self.device)
+        return Run.load(save_run(self, Path(path)), self.device)
 
 
 def load(path: str | Path, device: str = "cpu", which: str = "best") -> Run:
@@ -285,7 +285,7 @@ def is_single(inputs: Any) -> bool:
 def engine_of(run: Run) -> Engine:
     """What runs the model of a run; the fingerprint of its weights and tokenizers goes into every state."""
     names = run.preprocessor.tokenizers if isinstance(run.preprocessor, Preprocessor) else ()
-    return Engine(run.model, fingerprint(run.model, {name: getattr(run.preprocessor, name) for name in names}))
+    return Engine(run.model, model_fingerprint(run.model, {name: getattr(run.preprocessor, name) for name in names}))
 
 
 def predictor_of(run: Run, **options: Any) -> Predictor:

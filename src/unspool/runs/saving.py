@@ -60,7 +60,7 @@ def describe_run(
             files.write_text(folder / f"{name}.json", save_text(getattr(preprocessor, name)))
 
 
-def save(run: Run, folder: Path) -> Path:
+def save_run(run: Run, folder: Path) -> Path:
     """Write a run into a new folder. Raises: CheckpointError where something is there already."""
     checkpoint.refuse_taken(folder)
     pre = run.preprocessor
@@ -69,7 +69,7 @@ def save(run: Run, folder: Path) -> Path:
     with checkpoint.begun(folder):
         domains = {"inputs": pre.inputs, "targets": pre.targets, "source": pre.source}
         describe_run(folder, run.recipe, run.model, domains, pre, fingerprint="", data=[])
-        checkpoint.save(folder, 0, dict(run.model.state_dict()), {}, {"best_number": 0})
+        checkpoint.save_checkpoint(folder, 0, dict(run.model.state_dict()), {}, {"best_number": 0})
     return folder
 
 

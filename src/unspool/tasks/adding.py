@@ -22,6 +22,9 @@ class Adding(Generated):
     Asked at the end (Hochreiter & Schmidhuber 1997, experiment 4; as in Le et al. 2015, arXiv:1504.00941). Always
     saying 1 has a squared error of 1/6; an answer within 0.04 of the truth is called right.
 
+    Args:
+        length: how many pairs of a value and a mark a sequence has.
+
     >>> batch = Adding(length=6, batch_size=1).train_batches()[0]
     >>> values, marks = batch.inputs[0].unbind(dim=1)
     >>> bool(torch.isclose(batch.targets[0, -1, 0], (values * marks).sum())), int(marks.sum())

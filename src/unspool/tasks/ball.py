@@ -54,6 +54,7 @@ class BallInBox(Task):
         horizon: so many frames it goes on.
         batch_size: flights in a batch.
         epoch: so many batches are called one pass.
+        seed: of the flights.
 
     >>> task = BallInBox(length=4)
     >>> task.train_batches()[0].inputs.shape, float(task.places(3, 1, 9).min()) >= 0

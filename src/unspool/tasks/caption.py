@@ -44,6 +44,17 @@ class Caption(SourceToText):
     captions of each image. Of drawn scenes the shares of colours, shapes, sizes and relations that are right are
     measured too, and how many captions have no errors, minor errors, are somewhat related and unrelated; for scenes
     whose combinations of colour and shape were in training ("seen") and for the others ("unseen").
+
+    Args:
+        exclude_unseen_bigrams: whether the loss leaves out words that never followed the last one, as above.
+
+    >>> from unspool import build
+    >>> from unspool.data.readers.images import netpbm
+    >>> from unspool.data.splits import Splits
+    >>> record = {"image": netpbm(bytes(192)), "target": "a red ring", "captions": ["a red ring"]}
+    >>> task = build.task({"task": {"kind": "caption"}, "preprocessor": {"side": 8}}, Splits([record]))
+    >>> task.train_batches()[0].source.shape  # (B, patches, numbers of a patch)
+    torch.Size([1, 4, 48])
     """
 
     dataset = CaptionedImages

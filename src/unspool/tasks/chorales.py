@@ -29,6 +29,12 @@ class Chorales(DocumentTask):
     Each chorale is a row and begins with an empty state. At the end the model writes so many whole `documents` at a
     `temperature`, and the set "generated" has the share of them that is `well_formed`: pitches that go down within each
     chord, at most four.
+
+    >>> from unspool import build
+    >>> recipe = {"task": {"kind": "chorales", "batch_size": 2}, "data": {"number": 20}}
+    >>> task = build.task(recipe, build.dataset(recipe).read())
+    >>> task.summary()
+    'chorales: train 16, valid 2, test 2'
     """
 
     dataset = ChoraleBook

@@ -48,11 +48,19 @@ class LabelTask(RowTask):
 
 @tasks.register("classify")
 class Classify(LabelTask):
-    """Which label does a text have? It is predicted at the end of the text.
+    """Classify a text: one label, predicted at the end of the text.
 
     Texts of similar lengths make a batch: every `pool` batches' worth of rows are sorted by length (1: lengths are as
     they come). A core that reads both ways is fine here, and core "pooled" predicts from all positions. How texts are
     read is said in [preprocessor] (`unspool.data.preprocessors.text.LabelledText`).
+
+    >>> from unspool import build
+    >>> from unspool.data.splits import Splits
+    >>> data = Splits([{"text": "a fine film", "label": "pos"}, {"text": "a dull film", "label": "neg"}])
+    >>> task = build.task({"task": {"kind": "classify"}}, data)
+    >>> batch = task.train_batches()[0]
+    >>> batch.inputs.shape, task.labels, sorted(batch.targets[batch.loss_mask].tolist())
+    (torch.Size([2, 3]), ['neg', 'pos'], [0, 1])
     """
 
     dataset = Labelled

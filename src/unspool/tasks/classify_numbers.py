@@ -10,10 +10,17 @@ from unspool.tasks.task import tasks
 
 @tasks.register("classify-numbers")
 class ClassifyNumbers(LabelTask):
-    """Which label do a few numbers have? One to one: each example is a sequence of length one.
+    """Classify a few numbers. One to one: each example is a sequence of length one.
 
     The numbers are standardized by the training records. Time has no part in it, so core "window-mlp" with a window of
     1, a feed-forward net, is all it takes; any other core reads it too.
+
+    >>> from unspool import build
+    >>> from unspool.data.splits import Splits
+    >>> data = Splits([{"features": {"size": 1.0}, "label": "no"}, {"features": {"size": 3.0}, "label": "yes"}])
+    >>> task = build.task({"task": {"kind": "classify-numbers"}}, data)
+    >>> task.train_batches()[0].inputs.shape
+    torch.Size([2, 1, 1])
     """
 
     dataset = Features

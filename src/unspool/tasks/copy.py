@@ -18,6 +18,11 @@ class Copy(Generated):
 
     Of `size` symbols; two more are the silence and the signal. Only the answer counts; chance is one in `size`.
 
+    Args:
+        size: how many symbols there are.
+        length: how many symbols are to be copied.
+        wait: how many steps of silence lie between.
+
     >>> batch = Copy(size=8, length=3, wait=2, batch_size=1).train_batches()[0]
     >>> batch.inputs.tolist(), batch.targets[batch.loss_mask].tolist()
     ([[7, 1, 3, 8, 8, 9, 8, 8]], [7, 1, 3])

@@ -24,6 +24,13 @@ class Echo(Task):
     over: truncated back-propagation through time must carry what it cannot differentiate. A pass is one series, and the
     next pass has a new one (Canziani, NYU Deep Learning 2020, practicum 6).
 
+    Args:
+        delay: after how many steps an input is the target.
+        batch_size: rows in a batch.
+        length: steps of a row in a batch.
+        series: steps of a row in a pass.
+        seed: of the bits.
+
     >>> batch = Echo(delay=2, batch_size=1, length=6).train_batches()[0]
     >>> batch.inputs.tolist(), batch.targets.tolist()
     ([[1, 1, 1, 0, 0, 0]], [[0, 0, 1, 1, 1, 0]])
@@ -40,11 +47,11 @@ class Echo(Task):
 
     def train_batches(self) -> Batches:
         """Series after series."""
-        return Series(self, self.seed)
+        return EchoBatches(self, self.seed)
 
     def eval_sets(self, split: str) -> dict[str, EvalSet]:
         """A series that training never sees, from an empty state to its end."""
-        return {"contiguous": EvalSet(Series(self, mix(self.seed, -SPLITS[split])), [Accuracy])}
+        return {"contiguous": EvalSet(EchoBatches(self, mix(self.seed, -SPLITS[split])), [Accuracy])}
 
     def first(self, split: str, rows: int, length: int) -> Batch:
         """The split's series from its beginning on, as one chunk."""
@@ -59,7 +66,7 @@ class Echo(Task):
         return {f"the bit {ticks} ticks ago": one for ticks, one in ago.items()}
 
 
-class Series:
+class EchoBatches:
     """The chunks of one series after another, by number."""
 
     def __init__(self, echo: Echo, seed: int) -> None:

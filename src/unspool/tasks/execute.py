@@ -59,6 +59,11 @@ class Execute(Generated):
 
     Args:
         operations: which operations programs have.
+        preprocessor: of programs; it has no options.
+        length: how many digits a number has at most.
+        nesting: how many operations lie in one another at most.
+        curriculum: what is trained on: "none", "naive", "mix" or "combined".
+        growth: after so many batches the naive curriculum gets harder.
 
     >>> batch = Execute(length=2, nesting=1, batch_size=1, seed=4).train_batches()[0]
     >>> print("".join(SYMBOLS[i] for i in batch.inputs[0]), "".join(SYMBOLS[i] for i in batch.targets[batch.loss_mask]))
@@ -114,7 +119,7 @@ class Execute(Generated):
         found = []
         for make in makers:
             drawn = (make(choose) for _ in range(PATIENCE))
-            item = next((item for item in drawn if split_of(item[0]) == split), None)
+            item = next((item for item in drawn if program_split(item[0]) == split), None)
             if item is None:
                 raise ConfigError(
                     f"there are too few programs of this kind: none is for {split}",
@@ -210,10 +215,10 @@ def generator(seed: int, split: str, number: int) -> torch.Generator:
     return torch.Generator().manual_seed(mix(seed_of(seed, split), number))
 
 
-def split_of(text: str) -> str:
+def program_split(text: str) -> str:
     """The split of a program: one in ten is for validation, one in ten for the test.
 
-    >>> split_of("print((59+63))")
+    >>> program_split("print((59+63))")
     'valid'
     """
     return {0: "valid", 1: "test"}.get(crc32(text.encode()) % 10, "train")

@@ -23,6 +23,11 @@ class FlipFlop(Generated):
     when the clock is up. Something happens with probability `busy`. The accuracy where nothing happens ("held") is what
     tells memory from its absence: without one it is at chance.
 
+    Args:
+        logic: "sr" (set and reset) or "d" (data and clock).
+        length: how many inputs a sequence has.
+        busy: how likely an input is that sets, resets or takes data.
+
     >>> batch = FlipFlop(length=6, batch_size=1).train_batches()[0]
     >>> batch.inputs.tolist(), batch.targets.tolist()
     ([[1, 1, 2, 0, 0, 2]], [[1, 1, 0, 0, 0, 0]])

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from unspool.batch import Batch, Batches
 from unspool.data.batching.drawn import Drawn
-from unspool.data.predictions import Series as Prediction
+from unspool.data.predictions import Series
 from unspool.data.preprocessors.preprocessor import Record
 from unspool.data.preprocessors.series import ScaledSeries
 from unspool.data.scaling import Scaling
-from unspool.data.series import Series
+from unspool.data.series import TimeSeries
 from unspool.data.splits import Splits
 from unspool.errors import DataError
 from unspool.metrics.drawings import Drawing, Outlook, Outlooks
@@ -73,9 +73,15 @@ class Forecast(Task):
         horizon: so many steps are predicted behind each context.
         batch_size: windows in a batch.
         epoch: so many batches are called one pass.
+
+    >>> from unspool import build
+    >>> recipe = {"task": {"kind": "forecast"}, "data": {"corpus": "five-series"}}
+    >>> task = build.task(recipe, build.dataset(recipe).read())
+    >>> task.train_batches()[0].inputs.shape  # (B, context + horizon, numbers of a step)
+    torch.Size([32, 72, 2])
     """
 
-    dataset = Series
+    dataset = TimeSeries
     preprocessing = ScaledSeries
     pipeline = Forecaster
     unit = Unit("value")
@@ -208,7 +214,7 @@ class Forecast(Task):
             partial(BetterThanSeasonalNaive, self.season),
         ]
 
-    def drawing(self, records: Sequence[Record], predictions: Sequence[Prediction]) -> Mapping[str, Drawing]:
+    def drawing(self, records: Sequence[Record], predictions: Sequence[Series]) -> Mapping[str, Drawing]:
         """The last window of the first series."""
         outlooks = []
         for known in self.series[:FEW]:
@@ -222,7 +228,7 @@ class Forecast(Task):
             outlooks += [self.outlook(known, *mine[-1], values)] if mine else []
         return {"forecasts": Outlooks(outlooks)}
 
-    def outlook(self, one: Known, said: Prediction, record: Record, values: Mapping[str, float]) -> Outlook:
+    def outlook(self, one: Known, said: Series, record: Record, values: Mapping[str, float]) -> Outlook:
         """What is drawn of one window: as much before it as is read, and the forecast."""
         origin = record["start"] + self.season + self.context
         begin = max(0, origin - max(self.context, 2 * self.season))

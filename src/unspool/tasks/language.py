@@ -10,7 +10,7 @@ from torch import Tensor
 from unspool.batch import Batch, Batches
 from unspool.data.batching.contiguous import ContiguousBatches, ContiguousEval, RandomWindows, WindowedEval
 from unspool.data.preprocessors.language import LanguageText
-from unspool.data.splits import Splits, parts
+from unspool.data.splits import Splits, non_empty
 from unspool.metrics.metric import EvalSet, perplexity
 from unspool.pipelines.writing import TextWriter
 from unspool.schema import Count, Share
@@ -26,7 +26,7 @@ class TextTask(Task):
     def __init__(self, splits: Splits[str], preprocessor: LanguageText, seed: int) -> None:
         self.preprocessor, self.seed = preprocessor, seed
         self.inputs, self.targets = preprocessor.inputs, preprocessor.targets
-        self.texts: Mapping[str, str] = parts(splits)
+        self.texts: Mapping[str, str] = non_empty(splits)
         self.ids = {split: preprocessor.encode(text).input for split, text in self.texts.items()}
 
     def summary(self) -> str:
@@ -36,7 +36,7 @@ class TextTask(Task):
 
 @tasks.register("language")
 class Language(TextTask):
-    """Which token comes next in a text.
+    """Predict the next token of a text: a language model.
 
     `batching` is "contiguous" (the text as `batch_size` long rows, read `length` tokens at a time with the state
     carried over: truncated back-propagation through time; a share `reset_probability` of the batches begins with an
@@ -51,6 +51,17 @@ class Language(TextTask):
         length: tokens of a row in a batch.
         window: tokens of a window of the set "windowed".
         reset_probability: the share of contiguous batches that begin with an empty state.
+        splits: the text of each split.
+        preprocessor: with its tokenizer, fitted on the training text.
+        seed: of the windows, and of which batches are reset.
+        batching: "contiguous" or "windows".
+
+    >>> from unspool import build
+    >>> from unspool.data.splits import Splits
+    >>> data = Splits("to be or not to be " * 20)
+    >>> task = build.task({"task": {"kind": "language", "batch_size": 2, "length": 5}}, data)
+    >>> task.train_batches()[0].inputs.shape
+    torch.Size([2, 5])
     """
 
     preprocessing = LanguageText

@@ -33,6 +33,21 @@ class MaskedLanguage(TextTask):
     tokenizer's: it is read and never predicted.
 
     The set "masked" has every token of a split but the last, in windows of `length`, and always masks the same ones.
+
+    Args:
+        splits: the text of each split.
+        preprocessor: with its tokenizer, fitted on the training text.
+        seed: of the windows and of the masks.
+        batch_size: windows in a batch.
+        length: tokens of a window.
+        share: the share of tokens that is chosen for prediction.
+
+    >>> from unspool import build
+    >>> from unspool.data.splits import Splits
+    >>> data = Splits("to be or not to be " * 20)
+    >>> task = build.task({"task": {"kind": "masked", "batch_size": 2, "length": 8}}, data)
+    >>> task.train_batches()[0].positions  # one token of each window
+    2
     """
 
     preprocessing = MaskedText

@@ -13,6 +13,9 @@ from unspool.tasks.task import tasks
 class Parity(Generated):
     """Whether the number of ones so far is odd, asked after every bit: one bit of memory that every input may turn.
 
+    Args:
+        length: how many bits a sequence has.
+
     >>> batch = Parity(length=5, batch_size=1).train_batches()[0]
     >>> batch.inputs.tolist(), batch.targets.tolist()
     ([[1, 1, 1, 0, 0]], [[1, 0, 1, 1, 1]])

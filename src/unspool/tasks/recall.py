@@ -20,6 +20,10 @@ class Recall(Generated):
     constant size holds only so many pairs, attention any number. Of `size` keys and as many values; chance is one in
     `size`.
 
+    Args:
+        size: how many keys there are, and how many values.
+        pairs: how many pairs a sequence has.
+
     >>> batch = Recall(size=4, pairs=2, batch_size=1, seed=3).train_batches()[0]
     >>> batch.inputs.tolist(), batch.targets[batch.loss_mask].tolist()
     ([[3, 5, 1, 5, 3, 1]], [1, 1])

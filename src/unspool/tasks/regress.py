@@ -16,10 +16,18 @@ from unspool.tasks.task import tasks
 
 @tasks.register("regress")
 class Regress(RowTask):
-    """Which number belongs to a text? The label is a number, and is predicted at the end of the text.
+    """Predict a number from a text: the label is a number, predicted at the end of the text.
 
     It is learned in standard deviations from the mean of the training numbers; the mean absolute error is in the
     numbers' own unit.
+
+    >>> from unspool import build
+    >>> from unspool.data.splits import Splits
+    >>> data = Splits([{"text": "a fine film", "label": "4.5"}, {"text": "a dull film", "label": "1.5"}])
+    >>> task = build.task({"task": {"kind": "regress"}}, data)
+    >>> batch = task.train_batches()[0]
+    >>> sorted(batch.targets[batch.loss_mask].flatten().tolist())
+    [-1.0, 1.0]
     """
 
     dataset = Labelled

@@ -22,6 +22,10 @@ class Reverse(Generated):
     so sources are padded. The id beyond the symbols begins an answer and ends it. The set "generated" has the sources
     of one batch.
 
+    Args:
+        preprocessor: of the symbols; its `size` says how many there are.
+        length: how many symbols a source has at most.
+
     >>> batch = Reverse(Symbols(size=4), length=3, batch_size=1, seed=10).train_batches()[0]
     >>> batch.source.tolist(), batch.inputs.tolist(), batch.targets.tolist()
     ([[2, 0]], [[4, 0, 2]], [[0, 2, 4]])

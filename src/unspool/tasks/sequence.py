@@ -9,7 +9,7 @@ from unspool.batch import Batch, Batches
 from unspool.data.batching.buckets import Buckets
 from unspool.data.preprocessors.preprocessor import Preprocessor, Row
 from unspool.data.probe import everywhere
-from unspool.data.splits import parts
+from unspool.data.splits import non_empty
 from unspool.data.text_features import features_of_rows
 from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.schema import Count, Natural
@@ -32,7 +32,7 @@ class RowTask(Task):
     def __init__(
         self, splits: Any, preprocessor: Preprocessor, seed: int = 0, batch_size: Count = 32, pool: Natural = 50
     ) -> None:
-        self.preprocessor, self.records = preprocessor, parts(splits)
+        self.preprocessor, self.records = preprocessor, non_empty(splits)
         self.inputs, self.targets, self.source = preprocessor.inputs, preprocessor.targets, preprocessor.source
         self.batch_size, self.pool, self.seed = batch_size, pool, seed
         self.rows = {split: self.encoded(records) for split, records in self.records.items()}

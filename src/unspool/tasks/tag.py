@@ -16,9 +16,16 @@ from unspool.tasks.task import tasks
 
 @tasks.register("tag")
 class Tag(RowTask):
-    """Which label does each word of a text have? A record's label holds as many labels as its text has words.
+    """Label each word of a text. A record's label holds as many labels as its text has words.
 
     Measured are the accuracy over all words and, where labels are B-X, I-X and O, the F1 of whole spans.
+
+    >>> from unspool import build
+    >>> from unspool.data.splits import Splits
+    >>> data = Splits([{"text": "Ada wrote", "label": "B-name O"}])
+    >>> task = build.task({"task": {"kind": "tag"}}, data)
+    >>> task.labels, task.train_batches()[0].targets.tolist()
+    (['B-name', 'O'], [[0, 1]])
     """
 
     dataset = Labelled

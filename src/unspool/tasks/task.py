@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unspool.batch import Batch, Batches, Domain
 from unspool.data.preprocessors.preprocessor import Preprocessor
-from unspool.data.probe import Probe, beginning, cut, name_batch
+from unspool.data.probe import Probe, beginning, name_batch, select_positions
 from unspool.data.source import Source
 from unspool.metrics.metric import EvalSet, GenerationSet, Unit
 from unspool.models.sequence import SequenceModel
@@ -93,7 +93,7 @@ class Task(ABC):
             return None
         places = beginning(batch, rows, length)
         features = {name: values[places] for name, values in self.features(batch).items()}  # true to what is cut off
-        return self.probe_of(cut(batch, places), features)
+        return self.probe_of(select_positions(batch, places), features)
 
     def probe_of(self, batch: Batch, features: Mapping[str, Tensor] | None = None) -> Probe:
         """A batch with the names of everything in it, and those features that vary.

@@ -33,6 +33,14 @@ class Translate(SourceToText):
     greedy) and at most `max_new_tokens` long: `bleu` on words, by the length of the source too, and `sacrebleu` and
     `chrf` on lines as they are usually written. Where the model attends to the source, `diagonal` says how diagonal the
     attention is over a hundred sentences.
+
+    >>> from unspool import build
+    >>> from unspool.data.splits import Splits
+    >>> data = Splits([{"source": "zwei", "target": "two"}])
+    >>> task = build.task({"task": {"kind": "translate"}}, data)
+    >>> batch = task.train_batches()[0]
+    >>> batch.source.shape, batch.inputs.shape
+    (torch.Size([1, 2]), torch.Size([1, 2]))
     """
 
     dataset = Parallel

@@ -21,6 +21,12 @@ class Tunes(DocumentTask):
     Each tune is a row of its own and begins with an empty state, after a line break. At the end the model writes so
     many whole `documents` at a `temperature`, and the set "generated" has the shares of them that parse, whose inner
     bars are full (`full_bars`), and that keep their metre (by `unspool.data.music.abc_tune.Tune.metre_error`).
+
+    >>> from unspool import build
+    >>> recipe = {"task": {"kind": "tunes", "batch_size": 2}, "data": {"number": 20}}
+    >>> task = build.task(recipe, build.dataset(recipe).read())
+    >>> task.summary()
+    'tunes: train 18, valid 2'
     """
 
     dataset = TuneBook

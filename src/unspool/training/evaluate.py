@@ -13,7 +13,7 @@ from unspool.training.precision import PrecisionName, autocast
 
 
 @dataclass(frozen=True)
-class Score:
+class EvalResult:
     """The mean loss over a whole set.
 
     Args:
@@ -32,7 +32,7 @@ def evaluate(
     device: str = "cpu",
     precision: PrecisionName = "float32",
     metrics: Sequence[Metric] = (),
-) -> Score:
+) -> EvalResult:
     """The mean loss over one epoch of batches, the state carried where a batch says so.
 
     Args:
@@ -55,7 +55,7 @@ def evaluate(
                 metric.update(output, batch)
             total += loss.item() * batch.positions
             positions += batch.positions
-    return Score(total / max(1, positions), positions)
+    return EvalResult(total / max(1, positions), positions)
 
 
 def evaluate_set(

@@ -82,7 +82,7 @@ def _groups(
     return [group for group in groups if group["params"]]
 
 
-def pack(made: Sequence[Optimizer]) -> tuple[dict[str, Tensor], list[list[dict[str, Any]]]]:
+def optimizer_state(made: Sequence[Optimizer]) -> tuple[dict[str, Tensor], list[list[dict[str, Any]]]]:
     """The tensors of all optimizer states by path, and the settings of all groups as plain data."""
     tensors, settings = {}, []
     for number, optimizer in enumerate(made):
@@ -95,8 +95,10 @@ def pack(made: Sequence[Optimizer]) -> tuple[dict[str, Tensor], list[list[dict[s
     return tensors, settings
 
 
-def unpack(made: Sequence[Optimizer], tensors: dict[str, Tensor], settings: list[list[dict[str, Any]]]) -> None:
-    """Restore what `pack` returned; the settings stay those of the recipe, which may have changed.
+def load_optimizer_state(
+    made: Sequence[Optimizer], tensors: dict[str, Tensor], settings: list[list[dict[str, Any]]]
+) -> None:
+    """Restore what `optimizer_state` returned; the settings stay those of the recipe, which may have changed.
 
     Raises:
         ValueError: where the groups of weights differ.

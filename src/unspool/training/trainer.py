@@ -13,17 +13,17 @@ from torch import Tensor
 from unspool.batch import Batch, Batches
 from unspool.errors import CheckpointError, ConfigError, TrainingError, unknown
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import CoreState, detach, fill, join, move, parts, tensors
+from unspool.nn.part import CoreState, detach, fill, join_states, move, split_state, tensors
 from unspool.schema import Count, Natural, NotNegative, Portion, Positive, Share
 from unspool.seeds import mix, start
-from unspool.training.optimizers import OptimizerName, optimizers, pack, unpack
+from unspool.training.optimizers import OptimizerName, load_optimizer_state, optimizer_state, optimizers
 from unspool.training.precision import PrecisionName, autocast
 from unspool.training.scheduled_sampling import refuse_unanswered, scheduled_sampling
 from unspool.training.schedules import Schedule, ScheduleName
 
 
 @dataclass(frozen=True)
-class Step:
+class TrainingStep:
     """The result of one optimizer step."""
 
     number: int  # how many steps are done, this one included
@@ -123,7 +123,7 @@ class Trainer:
         self.loss = loss or type(model).loss
         self.number = 0
         self.seconds = 0.0
-        self.last: Step | None = None
+        self.last: TrainingStep | None = None
         self.state: CoreState | None = None
 
     def __repr__(self) -> str:
@@ -135,7 +135,7 @@ class Trainer:
             said += [f"loss {self.last.loss:.4g}", f"lr {self.last.learning_rate:.3g}"]
         return f"Trainer({', '.join(said)})"
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[TrainingStep]:
         while not self.finished:
             yield self.step()
 
@@ -150,7 +150,7 @@ class Trainer:
         by_time = (self.seconds + seconds) / (60 * self.minutes) if self.minutes else 0.0
         return min(1.0, max(by_steps, by_time))
 
-    def step(self) -> Step:
+    def step(self) -> TrainingStep:
         """One optimizer step on the next batch: forward, loss, backward, clip, update.
 
         Raises:
@@ -181,13 +181,13 @@ class Trainer:
         self.number += 1
         seconds = perf_counter() - began
         self.seconds += seconds
-        self.last = Step(self.number, loss, norm, rate, batch.positions, seconds)
+        self.last = TrainingStep(self.number, loss, norm, rate, batch.positions, seconds)
         return self.last
 
     def _backward(self, batch: Batch) -> float:
         """Add the batch's gradients, part by part, each weighted by the positions it counts; the mean loss."""
         total, loss_so_far, after = max(1, batch.positions), 0.0, []
-        states = parts(self.state, self.accumulate) if self.state is not None else None
+        states = split_state(self.state, self.accumulate) if self.state is not None else None
         for part in batch.parts(self.accumulate) if self.accumulate > 1 else (batch,):
             before = next(states) if states else None
             with autocast(self.device, self.precision):
@@ -199,7 +199,7 @@ class Trainer:
             loss.backward()
             loss_so_far += loss.item()
             after.append(detach(state))
-        self.state = join(after)
+        self.state = join_states(after)
         return loss_so_far
 
     def _clip(self) -> float:
@@ -234,7 +234,7 @@ class Trainer:
 
     def save(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What `load` needs to continue with the same result, bit for bit: tensors, and plain data."""
-        moments, settings = pack(self.optimizers)
+        moments, settings = optimizer_state(self.optimizers)
         saved = {f"optimizer.{place}": value for place, value in moments.items()}
         saved |= {f"weights.{name}": p.detach() for name, p in self.model.state_dict().items()}
         saved |= {f"average.{index}": value for index, value in enumerate(self.average)}
@@ -259,7 +259,7 @@ class Trainer:
             groups.setdefault(section, {})[place] = value
         try:
             self.model.load_state_dict(groups["weights"])
-            unpack(self.optimizers, groups.get("optimizer", {}), plain["optimizers"])
+            load_optimizer_state(self.optimizers, groups.get("optimizer", {}), plain["optimizers"])
             self.average = [groups["average"][str(i)].to(self.device) for i in range(len(self.average))]
             self.number, self.seconds = plain["number"], plain["seconds"]
             self.schedule.level, self.schedule.best = plain["schedule"]["level"], plain["schedule"]["best"]

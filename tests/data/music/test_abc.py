@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from unspool.data.music.abc_fields import key, metre, tempo, unit
-from unspool.data.music.abc_reader import blocks, parse
+from unspool.data.music.abc_reader import blocks, parse_tune
 from unspool.data.music.abc_transpose import transposed
 from unspool.data.music.tune_grammar import tune
 from unspool.errors import DataError
@@ -36,7 +36,7 @@ d|ded dBG|ABA AGE|[1 GAB AGE|G3 G2:|[2 GED EGA|G3 G2|]!
 
 def notes(music, k="C"):
     """(start, length, pitch) of a tune's notes in quarter beats."""
-    return [(float(n.start), float(n.length), n.pitch) for n in parse(HEAD.format(k) + music).score().notes]
+    return [(float(n.start), float(n.length), n.pitch) for n in parse_tune(HEAD.format(k) + music).score().notes]
 
 
 def pitches(music, k="C"):
@@ -97,8 +97,8 @@ def test_ties_join_and_carry_accidentals_over_a_bar_line():
 def test_fields_on_the_way():
     assert pitches("F[K:G]F\nK:C\nF|") == [65, 66, 65]
     assert lengths("A[L:1/4]A") == [0.5, 1.0]
-    assert parse(HEAD.format("C") + "A8|[M:3/4]A6|").metre_error() == ""
-    assert parse("X:1\nT:t\nM:2/4\nK:C\nA|").bars[0].length == Fraction(1, 4)  # no L:, a metre below 3/4
+    assert parse_tune(HEAD.format("C") + "A8|[M:3/4]A6|").metre_error() == ""
+    assert parse_tune("X:1\nT:t\nM:2/4\nK:C\nA|").bars[0].length == Fraction(1, 4)  # no L:, a metre below 3/4
 
 
 def test_repeats_and_endings_are_unrolled():
@@ -106,7 +106,14 @@ def test_repeats_and_endings_are_unrolled():
     assert pitches("|:A8|1 B8:|2 c8|]d8|") == [69, 71, 69, 72, 74]
     assert pitches("A8|:B8::c8:|") == [69, 71, 71, 72, 72]
     assert pitches("|:A8|[1,3 B8:|[2 c8:|]") == [69, 71, 69, 72, 69, 71]
-    assert [n.pitch for n in parse(JIG).score().notes][-20:-14] == [74, 76, 74, 74, 71, 67]  # the second turn of its B
+    assert [n.pitch for n in parse_tune(JIG).score().notes][-20:-14] == [
+        74,
+        76,
+        74,
+        74,
+        71,
+        67,
+    ]  # the second turn of its B
 
 
 def test_other_fields():
@@ -149,12 +156,12 @@ def test_other_fields():
 )
 def test_what_is_no_tune_is_refused_with_its_line(text, what):
     with pytest.raises(DataError, match=re.escape(what)):
-        parse(text)
+        parse_tune(text)
 
 
 @pytest.mark.parametrize("music", ["A8|A8|", "A2|A8|A6:|", "A2|A8|A6:|\nA2|A8|A6:|", "A8|A6|[1 A2|A8:|[2 A2|A8|]"])
 def test_what_keeps_the_metre(music):
-    assert parse(HEAD.format("C") + music).metre_error() == ""
+    assert parse_tune(HEAD.format("C") + music).metre_error() == ""
 
 
 @pytest.mark.parametrize(
@@ -170,7 +177,7 @@ def test_what_keeps_the_metre(music):
     ],
 )
 def test_what_does_not(music, what):
-    assert what in parse(HEAD.format("C") + music).metre_error()
+    assert what in parse_tune(HEAD.format("C") + music).metre_error()
 
 
 @pytest.mark.parametrize(
@@ -183,13 +190,13 @@ def test_what_does_not(music, what):
     ],
 )
 def test_a_part_may_begin_and_end_short_where_halves_are_not_asked_for(music, inside):
-    tune = parse(HEAD.format("C") + music)
+    tune = parse_tune(HEAD.format("C") + music)
     assert tune.metre_error() and (tune.metre_error(paired=False) == "") is inside
 
 
 @pytest.mark.parametrize("text", [REEL, JIG])
 def test_real_tunes_keep_their_metre_and_garbage_does_not(text):
-    assert parse(text).metre_error() == ""
+    assert parse_tune(text).metre_error() == ""
     head, name, music = re.split(r"(\nK:.*\n)", text)
     found = list(re.finditer(r"[A-Ga-g]\d?", music))
     passed = 0
@@ -209,7 +216,7 @@ def test_real_tunes_keep_their_metre_and_garbage_does_not(text):
 
 def good(text):
     try:
-        return not parse(text).metre_error()
+        return not parse_tune(text).metre_error()
     except DataError:
         return False
 
@@ -218,16 +225,16 @@ def test_a_tune_book_is_taken_apart():
     book = "%abc-2.1\nA word before.\n\nX:1\nT:One\nK:C\nA|\n\n\nX:2\nT:Two\nK:C\nB|"
     assert [line for line, _ in blocks(book)] == [4, 10]
     with pytest.raises(DataError, match=r"book.abc, line 13: '\?'"):
-        parse("X:2\nT:Two\nK:C\n?|", "book.abc", 10)
+        parse_tune("X:2\nT:Two\nK:C\n?|", "book.abc", 10)
 
 
 def test_the_grammar_makes_the_same_tunes_again_and_all_are_tunes():
     assert tune(3, 5) == tune(3, 5) != tune(4, 5)
     made = [tune(1, number) for number in range(200)]
-    assert all(parse(text).metre_error() == "" for text in made)
+    assert all(parse_tune(text).metre_error() == "" for text in made)
     assert len(set(made)) == 200
-    assert {parse(text).fields["M"] for text in made} == {"6/8", "4/4", "3/4"}
-    assert len({parse(text).fields["K"] for text in made}) == 8
+    assert {parse_tune(text).fields["M"] for text in made} == {"6/8", "4/4", "3/4"}
+    assert len({parse_tune(text).fields["K"] for text in made}) == 8
 
 
 @pytest.mark.parametrize("steps", [-2, -1, 1, 2])
@@ -235,9 +242,11 @@ def test_a_transposed_tune_is_the_same_so_many_semitones_higher(steps):
     text = "X:1\nT:A\nM:4/4\nL:1/8\nK:D Mixolydian\nA2^cd =f2_B2|^G4 (3FGA B2|"
     there = transposed(text, steps)
     assert there is not None
-    apart = {b.pitch - a.pitch for a, b in zip(parse(text).score().notes, parse(there).score().notes, strict=True)}
+    apart = {
+        b.pitch - a.pitch for a, b in zip(parse_tune(text).score().notes, parse_tune(there).score().notes, strict=True)
+    }
     assert len(apart) == 1 and apart <= {steps * 2, steps * 2 - 1, steps * 2 + 1}
-    assert parse(there).metre_error() == ""
+    assert parse_tune(there).metre_error() == ""
 
 
 @pytest.mark.parametrize("music", ['"G"A2|', "{c}A|", "A[K:G]B|", "A\nK:G\nB|"])

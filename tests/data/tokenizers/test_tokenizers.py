@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unspool.data.tokenizer import TextStream, Tokenizer, load_text, save_text, tokenizers
-from unspool.data.tokenizers.bpe import BREAK, BytePair
-from unspool.data.tokenizers.byte import Byte
-from unspool.data.tokenizers.char import Char
-from unspool.data.tokenizers.word import Word
+from unspool.data.tokenizers.bpe import BREAK, BPETokenizer
+from unspool.data.tokenizers.byte import ByteTokenizer
+from unspool.data.tokenizers.char import CharTokenizer
+from unspool.data.tokenizers.word import WordTokenizer
 from unspool.errors import ConfigError, DataError
 
 TEXT = "the cat sat on the mat,\nthe naïve cat: 字字 👩\u200d👧 e\u0301!\n\n  the end\t of the text\n" * 3
@@ -87,7 +87,7 @@ def test_a_stream_never_splits_a_character(kind: str) -> None:
 
 
 def test_a_stream_says_what_is_left_and_starts_again() -> None:
-    stream = TextStream(Byte())
+    stream = TextStream(ByteTokenizer())
     assert [stream.feed(id) for id in "👩".encode()[:3]] == ["", "", ""]
     assert stream.flush() == "\ufffd"
     assert stream.feed(97) == "a"
@@ -115,18 +115,18 @@ def test_half_a_character_is_no_crash(kind: str) -> None:
 @given(ANY)
 @settings(max_examples=60, deadline=None)
 def test_characters_come_back(text: str) -> None:
-    tokenizer = Char().fit(text)
+    tokenizer = CharTokenizer().fit(text)
     assert tokenizer.characters == sorted(set(text))
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 def test_half_characters_stay_apart_in_json() -> None:
-    tokenizer = Char().fit("\ud83d\ude00"[:1] + "\ude00")
+    tokenizer = CharTokenizer().fit("\ud83d\ude00"[:1] + "\ude00")
     assert load_text(save_text(tokenizer)).encode("\ude00").tolist() == [1]
 
 
 def test_the_printable_alphabet() -> None:
-    tokenizer = Char(alphabet="printable").fit("anything")
+    tokenizer = CharTokenizer(alphabet="printable").fit("anything")
     assert tokenizer.size == 100
     assert tokenizer.encode("abcDEF").tolist() == [10, 11, 12, 39, 40, 41]
     assert tokenizer.decode(range(100)) == string.printable
@@ -134,7 +134,7 @@ def test_the_printable_alphabet() -> None:
 
 
 def test_unknown_characters_are_named() -> None:
-    tokenizer = Char().fit("abc")
+    tokenizer = CharTokenizer().fit("abc")
     with pytest.raises(DataError, match=r"^the tokenizer does not know 'd', '\\n'$") as caught:
         tokenizer.encode("add\na")
     assert "tokenizer.kind=byte" in caught.value.hint
@@ -146,41 +146,41 @@ def test_unknown_characters_are_named() -> None:
 
 
 def test_words_by_frequency_after_the_unknown_one() -> None:
-    tokenizer = Word().fit("b a\na <unk>\n a c\n")
+    tokenizer = WordTokenizer().fit("b a\na <unk>\n a c\n")
     assert tokenizer.words == ["<unk>", "a", "\n", "b", "c"]
     assert tokenizer.encode("a  z\n<unk>").tolist() == [1, 0, 2, 0]
     assert tokenizer.unknown("z a y z") == ["z", "y"]
 
 
 def test_the_options_for_words() -> None:
-    assert Word(min_count=2).fit("a b a\n").words == ["<unk>", "a"]
-    assert Word(max_size=2).fit("a b b\n").words == ["<unk>", "b"]
-    lower = Word(lower=True).fit("A a B")
+    assert WordTokenizer(min_count=2).fit("a b a\n").words == ["<unk>", "a"]
+    assert WordTokenizer(max_size=2).fit("a b b\n").words == ["<unk>", "b"]
+    lower = WordTokenizer(lower=True).fit("A a B")
     assert lower.words == ["<unk>", "a", "b"] and lower.encode("a A").tolist() == [1, 1]
 
 
 @given(ANY)
 @settings(max_examples=60, deadline=None)
 def test_words_come_back_but_for_white_space(text: str) -> None:
-    tokenizer = Word().fit(text)
+    tokenizer = WordTokenizer().fit(text)
     plain = "\n".join(" ".join(line.split()) for line in text.split("\n"))
     assert tokenizer.decode(tokenizer.encode(text)) == plain
     assert tokenizer.encode(plain).tolist() == tokenizer.encode(text).tolist()
 
 
 def test_pairs_are_learnt() -> None:
-    tokenizer = BytePair(vocabulary=260).fit("abababab " * 50)
+    tokenizer = BPETokenizer(vocabulary=260).fit("abababab " * 50)
     assert tokenizer.size == 260
     assert len(tokenizer.encode("abab")) < 4
-    assert BytePair(vocabulary=5000).fit("short").size < 300
-    assert BytePair().decode(BytePair().encode("né")) == "né"
+    assert BPETokenizer(vocabulary=5000).fit("short").size < 300
+    assert BPETokenizer().decode(BPETokenizer().encode("né")) == "né"
 
 
 @given(st.text(st.sampled_from("ab1' \n\t\r\x0b\x1c\u0085\u00a0\u2028\u3000.é"), max_size=40))
 @settings(max_examples=200, deadline=None)
 def test_cutting_a_text_into_lines_changes_no_id(text: str) -> None:
     tokenizer = FITTED["bpe"]
-    assert isinstance(tokenizer, BytePair)
+    assert isinstance(tokenizer, BPETokenizer)
     assert "".join(BREAK.split(text)) == text
     assert tokenizer.encode(text).tolist() == tokenizer.engine.encode(text).ids
 

@@ -27,7 +27,7 @@ class ContiguousBatches:
         self, ids: Int64[Tensor, " N"], batch_size: Count, length: Count, reset_probability: Share = 0.0, seed: int = 0
     ) -> None:
         width = len(ids) // batch_size
-        need(ids, 2 * batch_size, f"{batch_size} lanes", "task.batch_size")
+        require_tokens(ids, 2 * batch_size, f"{batch_size} lanes", "task.batch_size")
         self.rows = ids[: batch_size * width].view(batch_size, width)
         self.length, self.reset_probability, self.seed = length, reset_probability, seed
 
@@ -53,7 +53,7 @@ class RandomWindows:
     """
 
     def __init__(self, ids: Int64[Tensor, " N"], batch_size: Count, length: Count, seed: int = 0) -> None:
-        need(ids, length + 1, f"a window of {length} and its next one", "task.length")
+        require_tokens(ids, length + 1, f"a window of {length} and its next one", "task.length")
         self.windows = ids.unfold(0, length + 1, 1)  # (N - length, length + 1), a view
         self.batch_size, self.length, self.seed, self.size = batch_size, length, seed, len(ids)
 
@@ -80,8 +80,8 @@ class ContiguousEval:
     """
 
     def __init__(self, ids: Int64[Tensor, " N"], lanes: Count, length: Count) -> None:
-        need(ids, 2, "one prediction", "")
-        self.rows, self.mask = cut(ids, -(-(len(ids) - 1) // lanes))
+        require_tokens(ids, 2, "one prediction", "")
+        self.rows, self.mask = split_rows(ids, -(-(len(ids) - 1) // lanes))
         self.full = int(self.mask[-1].sum())  # columns where no lane is padded
         self.length = length
 
@@ -107,8 +107,8 @@ class WindowedEval:
     """
 
     def __init__(self, ids: Int64[Tensor, " N"], window: Count, batch_size: Count) -> None:
-        need(ids, 2, "one prediction", "")
-        self.rows, self.mask = cut(ids, min(window, len(ids) - 1))
+        require_tokens(ids, 2, "one prediction", "")
+        self.rows, self.mask = split_rows(ids, min(window, len(ids) - 1))
         self.ragged = not bool(self.mask[-1].all())
         self.batch_size = batch_size
 
@@ -133,7 +133,7 @@ def pairs(
     return Batch(inputs, targets, every if mask is None else mask, mask, carries_state=carries_state)
 
 
-def cut(ids: Int64[Tensor, " N"], width: int) -> tuple[Int64[Tensor, "R {width}+1"], Bool[Tensor, "R {width}"]]:
+def split_rows(ids: Int64[Tensor, " N"], width: int) -> tuple[Int64[Tensor, "R {width}+1"], Bool[Tensor, "R {width}"]]:
     """Rows of `width` targets, each row after the id before them, and which are there: the last row is padded."""
     targets = len(ids) - 1
     rows = -(-targets // width)
@@ -142,7 +142,7 @@ def cut(ids: Int64[Tensor, " N"], width: int) -> tuple[Int64[Tensor, "R {width}+
     return padded.unfold(0, width + 1, width), mask
 
 
-def need(ids: Int64[Tensor, " N"], least: int, what: str, key: str) -> None:
+def require_tokens(ids: Int64[Tensor, " N"], least: int, what: str, key: str) -> None:
     """Raise where a text is too short for what is asked of it."""
     if len(ids) < least:
         remedy = f"set {key} to a smaller number, or give more text" if key else "give more text"

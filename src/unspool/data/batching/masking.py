@@ -38,7 +38,7 @@ class Masked:
         plain = self.batches[number]
         random = torch.Generator().manual_seed(mix(self.seed, number))
         there = torch.ones_like(plain.inputs, dtype=torch.bool) if plain.mask is None else plain.mask
-        chosen = some(there, self.share, random)
+        chosen = choose_positions(there, self.share, random)
         fate = torch.rand(plain.inputs.shape, generator=random)
         anything = torch.randint(self.size, plain.inputs.shape, generator=random)
         seen = torch.where(chosen & (fate < MASKED + RANDOM), anything, plain.inputs)
@@ -46,10 +46,10 @@ class Masked:
         return Batch(seen, plain.inputs, chosen, plain.mask)
 
 
-def some(there: Tensor, share: float, random: torch.Generator) -> Tensor:
+def choose_positions(there: Tensor, share: float, random: torch.Generator) -> Tensor:
     """That share of the places of each row that are there, drawn; at least one of a row that has any.
 
-    >>> some(torch.tensor([[True] * 8, [True, True, False, False, False, False, False, False]]), 0.25,
+    >>> choose_positions(torch.tensor([[True] * 8, [True, True, False, False, False, False, False, False]]), 0.25,
     ...     torch.Generator().manual_seed(0)).sum(dim=1).tolist()
     [2, 1]
     """

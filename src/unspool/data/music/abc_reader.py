@@ -48,12 +48,12 @@ READ_OVER = set("ABCDFGHINOPRSTUWZmrsw+")
 LAST = 108  # MIDI's number of a piano's highest key; its lowest is 21
 
 
-def parse(text: str, name: str = "", first: int = 1) -> Tune:
+def parse_tune(text: str, name: str = "", first: int = 1) -> Tune:
     """The tune of a text from X: to its last bar; `name` is said in errors, and lines are counted from `first`.
 
     Errors: DataError that says line and what.
 
-    >>> parse("X:1\\nT:A tune\\nK:D\\nDE&F|")
+    >>> parse_tune("X:1\\nT:A tune\\nK:D\\nDE&F|")
     Traceback (most recent call last):
     ...
     unspool.errors.DataError: line 4: '&' is no music

@@ -39,8 +39,8 @@ class Tune:
     def score(self) -> Score:
         """The notes as they sound, repeats unrolled, times in quarter beats from the beginning.
 
-        >>> from unspool.data.music.abc_reader import parse
-        >>> tune = parse("X:1\\nT:Two\\nM:2/4\\nL:1/8\\nK:G\\n|:F2 G2:|")
+        >>> from unspool.data.music.abc_reader import parse_tune
+        >>> tune = parse_tune("X:1\\nT:Two\\nM:2/4\\nL:1/8\\nK:G\\n|:F2 G2:|")
         >>> [(float(n.start), float(n.length), n.pitch) for n in tune.score().notes]
         [(0.0, 1.0, 66), (1.0, 1.0, 67), (2.0, 1.0, 66), (3.0, 1.0, 67)]
         """
@@ -75,12 +75,12 @@ class Tune:
         Without `paired` the first and the last bar of a part may be short by themselves, as many who write tunes down
         leave a pick-up. At least one bar is full. In free metre (M:none) all are.
 
-        >>> from unspool.data.music.abc_reader import parse
-        >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G:|").metre_error()
+        >>> from unspool.data.music.abc_reader import parse_tune
+        >>> parse_tune("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G:|").metre_error()
         ''
-        >>> parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G2 A|F2 G:|").metre_error()
+        >>> parse_tune("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G2 A|F2 G:|").metre_error()
         'line 6: a bar of 5/8 in 2/4'
-        >>> unpaired = parse("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G2:|")
+        >>> unpaired = parse_tune("X:1\\nT:One\\nM:2/4\\nL:1/8\\nK:G\\nG|F2 G2|F2 G2:|")
         >>> unpaired.metre_error(), unpaired.metre_error(paired=False)
         ('line 6: a bar of 1/8 in 2/4', '')
         """

@@ -35,7 +35,7 @@ def chorale(seed: int, number: int) -> tuple[tuple[int, ...], ...]:
             roots.append(random.choice(FOLLOWS[roots[-1]]))
         for root in (*roots, *end):
             notes = triad(tonic, SCALES[mode], root)
-            bass = nearest(notes[0], bass, *BASS)
+            bass = nearest_pitch(notes[0], bass, *BASS)
             upper = voiced(notes, upper, bass, random)
             chords.append(tuple(sorted({*upper, bass}, reverse=True)))
     return tuple(chords)
@@ -53,10 +53,10 @@ def triad(tonic: int, scale: tuple[int, ...], root: int) -> tuple[int, ...]:
     return tuple((tonic + note) % 12 for note in notes)
 
 
-def nearest(note: int, before: int, low: int, high: int) -> int:
+def nearest_pitch(note: int, before: int, low: int, high: int) -> int:
     """The pitch of that name nearest to the one before, within a voice's range.
 
-    >>> nearest(7, 48, 40, 60)
+    >>> nearest_pitch(7, 48, 40, 60)
     43
     """
     return min((pitch for pitch in range(low, high + 1) if pitch % 12 == note), key=lambda p: (abs(p - before), p))

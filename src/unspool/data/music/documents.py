@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from unspool.data.music.abc_reader import parse
+from unspool.data.music.abc_reader import parse_tune
 from unspool.data.music.abc_tune import Tune
 from unspool.data.music.chorales import Chord, as_score
 from unspool.data.music.midi import midi
@@ -39,7 +39,7 @@ class TuneDocument(Prediction):
     def tune(self) -> Tune | None:
         """The parsed tune; None where the text is none."""
         try:
-            return parse(self.text)
+            return parse_tune(self.text)
         except DataError:
             return None
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
 
-from unspool.data.music.abc_reader import blocks, parse
+from unspool.data.music.abc_reader import blocks, parse_tune
 from unspool.data.music.abc_transpose import transposed
 from unspool.data.music.tune_grammar import tune
 from unspool.data.readers.decoding import decode
@@ -88,7 +88,7 @@ class TuneBook(SplitOptions):
         bad: list[str] = []
         for name, line, text in found:
             try:
-                metre_error = parse(text, name, line).metre_error() if self.strict else ""
+                metre_error = parse_tune(text, name, line).metre_error() if self.strict else ""
             except DataError as error:
                 bad.append(str(error))
                 continue

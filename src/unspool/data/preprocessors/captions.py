@@ -9,7 +9,7 @@ from torch import Tensor
 from unspool.batch import Batch, Domain, Vectors
 from unspool.data.preprocessors.generation import SourceAndText, TokenizedTarget
 from unspool.data.preprocessors.parallel import prepared
-from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, required
 from unspool.data.punctuation import join_punctuation
 from unspool.data.readers.images import ENDINGS, netpbm_width, numbers, patches, read_image, shape
 from unspool.data.tokenizer import Tokenizer
@@ -89,7 +89,7 @@ class CaptionedImage(TokenizedTarget, SourceAndText):  # type: ignore[override]
 
     def encode(self, record: Record) -> Row:
         """The patches of an image (S, 3 * height * width), and the ids of its `target` (U,) where it has one."""
-        image = self.patches(need(record, "image"))
+        image = self.patches(required(record, "image"))
         return Row(image, self.caption(str(record["target"])) if "target" in record else None)
 
     def collate(self, rows: Sequence[Row]) -> Batch:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from unspool.batch import Vectors
 from unspool.data.predictions import Flight, Prediction
-from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, need, preprocessors
-from unspool.data.preprocessors.series import finite
+from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, preprocessors, required
+from unspool.data.preprocessors.series import finite_values
 from unspool.errors import DataError
 from unspool.schema import Positive
 
@@ -37,7 +37,7 @@ class FlightPlaces(Preprocessor):
 
     def encode(self, record: Record) -> Row:
         """The places (T, 2). Raises: DataError where they are no numbers, or there are none."""
-        across, up = finite(need(record, "across")), finite(need(record, "up"))
+        across, up = finite_values(required(record, "across")), finite_values(required(record, "up"))
         if not len(across) or len(across) != len(up):
             raise DataError(
                 f"the flight has {len(across)} places across and {len(up)} up", hint="give both of each place"

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from unspool.batch import Batch, Domain, Vectors
 from unspool.data.preprocessors.labels import LabelledRecord, label_id
-from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, required
 from unspool.data.readers.images import ENDINGS, netpbm_width, numbers, patches, read_image, shape
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import ConfigError
@@ -63,7 +63,7 @@ class LabelledImage(LabelledRecord):
 
     def encode(self, record: Record) -> Row:
         """The patches (S, 3 * height * width) from 0 to 255, and the id of the label ()."""
-        image = read_image(need(record, "image"), self.size)
+        image = read_image(required(record, "image"), self.size)
         return Row(patches(image, self.size, *self.patch), label_id(record, self.labels))
 
     def collate(self, rows: Sequence[Row]) -> Batch:

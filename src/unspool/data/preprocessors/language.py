@@ -7,7 +7,7 @@ import torch
 
 from unspool.batch import Domain, Tokens
 from unspool.data.predictions import Fill, Fills, Prediction
-from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, preprocessors, required
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 
@@ -17,7 +17,15 @@ BLANK = "___"
 
 @preprocessors.register("language")
 class LanguageText(Preprocessor):
-    """A text, of which every next token is predicted."""
+    """A text, of which every next token is predicted.
+
+    Args:
+        tokenizer: of the text.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> LanguageText(tokenizers.build("tokenizer", "byte")).encode("hi").input.tolist()
+    [104, 105]
+    """
 
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "char"}
 
@@ -49,7 +57,13 @@ class LanguageText(Preprocessor):
 
 @preprocessors.register("masked-language")
 class MaskedText(LanguageText):
-    """A text of which some tokens are masked; the mask is the id beyond the tokenizer's, read and never predicted."""
+    """A text of which some tokens are masked; the mask is the id beyond the tokenizer's, read and never predicted.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> words = tokenizers.build("tokenizer", "word").fit("to be or not to be")
+    >>> MaskedText(words).encode({"text": "to ___ or"}).input.tolist()  # the mask is id 5
+    [1, 5, 3]
+    """
 
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word"}
     fields: ClassVar[Mapping[str, str]] = {"text": "text"}
@@ -65,7 +79,7 @@ class MaskedText(LanguageText):
         """The ids of a text (T,); in a record's text every ___ is a mask. Raises: DataError without a blank."""
         if isinstance(record, str):
             return super().encode(record)
-        text = str(need(record, "text"))
+        text = str(required(record, "text"))
         before, *after = text.split(BLANK)
         if not after:
             raise DataError(f"there is no blank to fill in {text[:40]!r}", hint=f"write {BLANK} for a missing token")

@@ -26,6 +26,9 @@ Generated = tuple[int, Sequence[int], bool]
 class TuneText(LanguageText):
     r"""A tune in ABC notation between two line breaks; its last line being empty is its end.
 
+    Args:
+        tokenizer: of the tunes; it has a token of its own for a line break.
+
     >>> from unspool.data.tokenizer import tokenizers
     >>> preprocessor = TuneText(tokenizers.build("tokenizer", "byte"))
     >>> preprocessor.encode("X:1\n").input.tolist()

@@ -9,19 +9,22 @@ from torch import Tensor
 
 from unspool.batch import Domain, Vectors
 from unspool.data.preprocessors.labels import LabelledRecord, label_id
-from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, required
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 
 
 @preprocessors.register("labelled-numbers")
 class LabelledNumbers(LabelledRecord):
-    """A few numbers as a sequence of length one, standardized by the training records, and their label.
+    r"""A few numbers as a sequence of length one, standardized by the training records, and their label.
 
     A record holds the numbers by name, as its own fields or together as its field `features`.
 
+    Args:
+        labels: the tokenizer of the labels.
+
     >>> from unspool.data.tokenizer import tokenizers
-    >>> numbers = LabelledNumbers(tokenizers.build("labels", "label").fit("no\\nyes\\n"))
+    >>> numbers = LabelledNumbers(tokenizers.build("labels", "label").fit("no\nyes\n"))
     >>> numbers.fit([{"features": {"size": 1.0}, "label": "no"}, {"features": {"size": 3.0}, "label": "yes"}])
     >>> numbers.encode({"size": "3", "label": "yes"})
     Row(input=tensor([[1.]]), target=tensor(1))
@@ -55,7 +58,7 @@ class LabelledNumbers(LabelledRecord):
         """The numbers of a record, (size,) in double precision. Raises: DataError for one that is none."""
         given = record.get("features", record)
         given = given if isinstance(given, Mapping) else record
-        return torch.tensor([number(given, name) for name in self.names], dtype=torch.float64)
+        return torch.tensor([field_value(given, name) for name in self.names], dtype=torch.float64)
 
     def encode(self, record: Record) -> Row:
         """The standardized numbers (1, size), and the id of the label ()."""
@@ -72,13 +75,13 @@ class LabelledNumbers(LabelledRecord):
         self.mean, self.scale = (torch.tensor(fitted[key], dtype=torch.float64) for key in ("mean", "scale"))
 
 
-def number(record: Record, name: str) -> float:
+def field_value(record: Record, name: str) -> float:
     """A field of a record as a number. Raises: DataError where it is none, or not finite.
 
-    >>> number({"size": "1e3"}, "size")
+    >>> field_value({"size": "1e3"}, "size")
     1000.0
     """
-    value = need(record, name)
+    value = required(record, name)
     try:
         found = float(value)
     except (TypeError, ValueError):

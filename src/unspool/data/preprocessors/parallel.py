@@ -8,7 +8,7 @@ import torch
 
 from unspool.batch import Domain, Tokens
 from unspool.data.preprocessors.generation import SourceAndText, TokenizedTarget
-from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, required
 from unspool.data.punctuation import join_punctuation, split_punctuation
 from unspool.data.tokenizer import Tokenizer, line_break
 
@@ -89,7 +89,7 @@ class ParallelText(TokenizedTarget, SourceAndText):  # type: ignore[override]
 
     def encode(self, record: Record) -> Row:
         """The ids of a source up to its line break (S,), and of its translation between two (U,)."""
-        ids = self.source_tokenizer.encode(self.prepare(str(need(record, "source")))).tolist()
+        ids = self.source_tokenizer.encode(self.prepare(str(required(record, "source")))).tolist()
         source = torch.tensor([*(reversed(ids) if self.reverse_source else ids), self.source_end])
         if "target" not in record:
             return Row(source)

@@ -116,7 +116,7 @@ def load_preprocessor(text: str, tokenizers: Mapping[str, Tokenizer]) -> Preproc
     return preprocessor
 
 
-def need(record: Record, field: str) -> Any:
+def required(record: Record, field: str) -> Any:
     """A field of a record that must not be empty. Raises: DataError where it is missing or empty."""
     value = record.get(field)
     if value is None or (isinstance(value, str) and not value.strip()):

@@ -10,7 +10,7 @@ from unspool.batch import Batch, Tokens
 from unspool.data.batching.buckets import padded
 from unspool.data.preprocessors.generation import GeneratedText
 from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors
-from unspool.data.tokenizer import shown
+from unspool.data.tokenizer import visible
 from unspool.errors import DataError
 
 SYMBOLS = "\n ().:;=<+-*0123456789abcdefghijklmnopqrstuvwxyz#"
@@ -67,4 +67,4 @@ class ProgramText(GeneratedText):
 
     def input_labels(self, ids: Sequence[int]) -> list[str]:
         """The characters, as a picture shows them."""
-        return [shown(SYMBOLS[id]) for id in ids]
+        return [visible(SYMBOLS[id]) for id in ids]

@@ -12,7 +12,7 @@ from torch import Tensor
 from unspool.batch import Batch, Domain, Vectors
 from unspool.data.clock import Clock
 from unspool.data.predictions import Prediction, Series
-from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, preprocessors, required
 from unspool.data.scaling import Scaling, load_scaling
 from unspool.errors import DataError
 from unspool.schema import Count
@@ -56,6 +56,11 @@ class ScaledSeries(Preprocessor):
     Args:
         season: after so many values a season comes again; 1: there is none.
         context: so many values are read before the first that is forecast.
+
+    >>> preprocessor = ScaledSeries(context=4)
+    >>> preprocessor.fit([{"series": "sales", "values": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]}])
+    >>> preprocessor.encode({"series": "sales", "values": [5.0, 6.0, 7.0, 8.0, 9.0]}).input.shape
+    torch.Size([5, 2])
     """
 
     fields: ClassVar[Mapping[str, str]] = {"values": "column", "series": "group", "times": "time"}
@@ -85,7 +90,7 @@ class ScaledSeries(Preprocessor):
 
     def given(self, record: Record) -> Given:
         """What a record says of a series. Raises: DataError for too few values, and for one that is no number."""
-        values = finite(need(record, "values"))
+        values = finite_values(required(record, "values"))
         if len(values) < self.needed:
             raise DataError(
                 f"the series has {len(values)} values, and {self.needed} are needed",
@@ -160,10 +165,10 @@ class ScaledSeries(Preprocessor):
         self.scalings = {str(name): load_scaling(saved) for name, saved in fitted["series"].items()}
 
 
-def finite(values: Any) -> Float[Tensor, " T"]:
+def finite_values(values: Any) -> Float[Tensor, " T"]:
     """Values as double-precision numbers. Raises: DataError where one is none, or not finite.
 
-    >>> finite(["1", 2])
+    >>> finite_values(["1", 2])
     tensor([1., 2.], dtype=torch.float64)
     """
     try:

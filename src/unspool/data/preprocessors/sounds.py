@@ -10,7 +10,7 @@ from unspool.batch import Batch, Vectors
 from unspool.data.batching.buckets import Side
 from unspool.data.batching.collate import one_target
 from unspool.data.preprocessors.labels import LabelledRecord, label_id
-from unspool.data.preprocessors.preprocessor import Record, Row, answers, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Record, Row, answers, preprocessors, required
 from unspool.data.readers.sounds import read_sound
 from unspool.data.sounds import log_mel
 from unspool.data.tokenizer import Tokenizer
@@ -20,7 +20,7 @@ from unspool.schema import Count, Natural, Positive
 
 @preprocessors.register("labelled-sound")
 class LabelledSound(LabelledRecord):
-    """A sound as the loudness of bands of frequencies in each frame, standardized, and its label, one of a few.
+    r"""A sound as the loudness of bands of frequencies in each frame, standardized, and its label, one of a few.
 
     Args:
         labels: the tokenizer of the labels.
@@ -30,6 +30,16 @@ class LabelledSound(LabelledRecord):
         max_length: only the first so many frames of a sound are read (0: all).
         padding: the side on which shorter sounds of a batch are padded.
         mask_padding: whether the padding is masked; see `unspool.data.batching.collate.one_target`.
+
+    >>> from fractions import Fraction
+    >>> from unspool.data.music.notes import Note, Score
+    >>> from unspool.data.music.synth import wav
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> record = {"sound": wav(Score([Note(Fraction(0), Fraction(1), 69)], speed=600.0), rate=8000), "label": "a"}
+    >>> preprocessor = LabelledSound(tokenizers.build("labels", "label").fit("a\nb\n"), bands=8)
+    >>> preprocessor.fit([record])
+    >>> preprocessor.encode(record).input.shape  # (T, bands)
+    torch.Size([14, 8])
     """
 
     fields: ClassVar[Mapping[str, str]] = {"sound": "file"}
@@ -63,7 +73,7 @@ class LabelledSound(LabelledRecord):
 
         Raises: DataError for what is no sound, or has another sampling rate than the training sounds.
         """
-        samples, rate = read_sound(need(record, "sound"), self.rate)
+        samples, rate = read_sound(required(record, "sound"), self.rate)
         if self.rate and rate != self.rate:
             raise DataError(
                 f"the sound has {rate:,} samples a second, and the training sounds have {self.rate:,}",

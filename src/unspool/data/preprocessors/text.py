@@ -14,7 +14,7 @@ from unspool.data.batching.buckets import Side
 from unspool.data.batching.collate import one_target, target_per_position
 from unspool.data.predictions import Prediction, Span, Tags, Value
 from unspool.data.preprocessors.labels import label, label_id, label_lines, label_names
-from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, answers, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, answers, preprocessors, required
 from unspool.data.spans import spans
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
@@ -29,6 +29,7 @@ class TextInput(Preprocessor):
     """A text as the ids of its tokens.
 
     Args:
+        tokenizer: of the text.
         max_length: only so many tokens of a text are read (0: all).
         truncate: which end of a longer text is read, its "first" or its "last" tokens.
         html: whether tags and entities are taken out before.
@@ -58,7 +59,7 @@ class TextInput(Preprocessor):
 
     def text(self, record: Record) -> str:
         """The text that is tokenized."""
-        text = str(need(record, "text"))
+        text = str(required(record, "text"))
         return markup.unescape(TAG.sub(" ", text)).strip() if self.html else text
 
     def ids(self, record: Record) -> Tensor:
@@ -87,7 +88,18 @@ class TextInput(Preprocessor):
 
 @preprocessors.register("labelled-text")
 class LabelledText(TextInput):
-    """A text and its label, one of a few."""
+    r"""A text and its label, one of a few; the other arguments are those of `TextInput`.
+
+    Args:
+        tokenizer: of the text.
+        labels: the tokenizer of the labels.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> words = tokenizers.build("tokenizer", "word").fit("a fine film")
+    >>> labels = tokenizers.build("labels", "label").fit("neg\npos\n")
+    >>> LabelledText(words, labels).encode({"text": "a film", "label": "pos"})
+    Row(input=tensor([1, 3]), target=tensor(1))
+    """
 
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word", "labels": "label"}
 
@@ -128,7 +140,15 @@ class LabelledText(TextInput):
 
 @preprocessors.register("valued-text")
 class ValuedText(TextInput):
-    """A text and its number, read as how many standard deviations it is from the mean of the training numbers."""
+    """A text and its number, read as how many standard deviations it is from the mean of the training numbers.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> words = tokenizers.build("tokenizer", "word").fit("a fine film")
+    >>> preprocessor = ValuedText(words)
+    >>> preprocessor.fit([{"text": "a film", "label": "1"}, {"text": "a fine film", "label": "3"}])
+    >>> preprocessor.encode({"text": "a fine film", "label": "3"})
+    Row(input=tensor([1, 2, 3]), target=tensor([1.]))
+    """
 
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word"}
     targets = Vectors(1)
@@ -136,12 +156,12 @@ class ValuedText(TextInput):
 
     def fit(self, records: Sequence[Record]) -> None:
         """Learn the mean and the standard deviation of the numbers."""
-        values = torch.tensor([number(record) for record in records])
+        values = torch.tensor([label_value(record) for record in records])
         self.mean, self.scale = float(values.mean()), float(values.std(correction=0)) or 1.0
 
     def encode(self, record: Record) -> Row:
         """The ids of the text (T,), and the standardized number (1,)."""
-        wanted = (torch.tensor([number(record)]) - self.mean) / self.scale if "label" in record else None
+        wanted = (torch.tensor([label_value(record)]) - self.mean) / self.scale if "label" in record else None
         return Row(self.ids(record), wanted)
 
     def decode(self, output: Tensor, record: Record) -> Prediction:
@@ -160,7 +180,18 @@ class ValuedText(TextInput):
 
 @preprocessors.register("tagged-text")
 class TaggedText(TextInput):
-    """A text and a label for each of its tokens; a record's label holds them with spaces between."""
+    r"""A text and a label for each of its tokens; a record's label holds them with spaces between.
+
+    Args:
+        tokenizer: of the text.
+        labels: the tokenizer of the labels, each of which is a word.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> words = tokenizers.build("tokenizer", "word").fit("a fine film")
+    >>> labels = tokenizers.build("labels", "label").fit("O\nB-art\n")
+    >>> TaggedText(words, labels).encode({"text": "a film", "label": "O B-art"})
+    Row(input=tensor([1, 3]), target=tensor([1, 0]))
+    """
 
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word", "labels": "label"}
 
@@ -216,7 +247,7 @@ class TaggedText(TextInput):
         return label_names(self.labels, ids)
 
 
-def number(record: Record) -> float:
+def label_value(record: Record) -> float:
     """A record's label as a number. Raises: DataError where it is none."""
     try:
         return float(record["label"])

@@ -64,7 +64,7 @@ def number(random: Random, length: int) -> Code:
 
 def pair(random: Random, inner: Code, length: int, name: str) -> Code:
     """The sum or the difference of the inner expression and a number, either first."""
-    other, inner = number(random, length), nested(inner)
+    other, inner = number(random, length), parenthesized(inner)
     first, second = (inner, other) if random.random() < 0.5 else (other, inner)
     plus = random.random() < 0.5
     value = first.value + second.value if plus else first.value - second.value
@@ -73,14 +73,14 @@ def pair(random: Random, inner: Code, length: int, name: str) -> Code:
 
 def multiply(random: Random, inner: Code, length: int, name: str) -> Code:
     """The inner expression times a small number."""
-    times, inner = random.randint(2, 4 * length), nested(inner)
+    times, inner = random.randint(2, 4 * length), parenthesized(inner)
     return Code(inner.lines, f"({inner.expression}*{times})", inner.value * times)
 
 
 def condition(random: Random, inner: Code, length: int, name: str) -> Code:
     """The inner expression or a number, as one number is less than another or not."""
     low, high, other = (number(random, length) for _ in range(3))
-    inner = nested(inner)
+    inner = parenthesized(inner)
     value = inner.value if low.value < high.value else other.value
     return Code(inner.lines, f"{inner.expression} if {low.expression}<{high.expression} else {other.expression}", value)
 
@@ -111,6 +111,6 @@ OPERATIONS: dict[str, Callable[[Random, Code, int, str], Code]] = {
 }
 
 
-def nested(code: Code) -> Code:
+def parenthesized(code: Code) -> Code:
     """The same, to be put into another expression."""
     return code._replace(expression=f"({code.expression})") if " " in code.expression else code

@@ -30,14 +30,17 @@ def byte_letters() -> dict[str, int]:
 
 
 @tokenizers.register("bpe")
-class BytePair(Tokenizer):
-    """The most frequent neighbours become one token, again and again, until there are `vocabulary` tokens.
+class BPETokenizer(Tokenizer):
+    """Byte pair encoding: the most frequent pair of neighbours becomes one token, until there are `vocabulary` tokens.
 
     It starts from the 256 bytes, so any text comes back exactly.
 
     Sennrich, Haddow and Birch 2016, arXiv:1508.07909; on bytes: Radford et al. 2019.
 
-    >>> tokenizer = BytePair(vocabulary=258).fit("ababab ababab")
+    Args:
+        vocabulary: how many tokens there are, at least the 256 bytes.
+
+    >>> tokenizer = BPETokenizer(vocabulary=258).fit("ababab ababab")
     >>> len(tokenizer.encode("ababab")) < 6, tokenizer.decode(tokenizer.encode("abé"))
     (True, 'abé')
     """
@@ -59,19 +62,19 @@ class BytePair(Tokenizer):
         self.engine = engine
         self.pieces = [bytes(letters[letter] for letter in name) for name, _ in names]
 
-    def fit(self, text: str) -> "BytePair":
+    def fit(self, text: str) -> "BPETokenizer":
         """Learn which neighbours to join."""
         from tokenizers.trainers import BpeTrainer
 
         alphabet = list(byte_letters())
         trainer = BpeTrainer(vocab_size=self.vocabulary, initial_alphabet=alphabet, show_progress=False)
-        self.engine.train_from_iterator(lines(text), trainer)
+        self.engine.train_from_iterator(split_lines(text), trainer)
         self.know(self.engine)
         return self
 
     def encode(self, text: str) -> Int64[np.ndarray, " T"]:
         """The ids of the text, line by line on all cores."""
-        encoded = self.engine.encode_batch(lines(text))
+        encoded = self.engine.encode_batch(split_lines(text))
         return np.array([id for line in encoded for id in line.ids], dtype=np.int64)
 
     def to_json(self) -> dict[str, Any]:
@@ -79,7 +82,7 @@ class BytePair(Tokenizer):
         return {"vocabulary": self.vocabulary, "engine": json.loads(self.engine.to_str())}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "BytePair":
+    def from_json(cls, data: Mapping[str, Any]) -> "BPETokenizer":
         """The tokenizer that `to_json` wrote down."""
         import tokenizers as hugging_face
 
@@ -92,6 +95,6 @@ class BytePair(Tokenizer):
         return tokenizer
 
 
-def lines(text: str) -> list[str]:
+def split_lines(text: str) -> list[str]:
     """The text cut where no token can reach across; a lone surrogate, which no UTF-8 can hold, becomes "?"."""
     return BREAK.split(text.encode("utf-8", "replace").decode("utf-8"))

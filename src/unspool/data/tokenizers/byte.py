@@ -10,17 +10,17 @@ from unspool.data.tokenizer import Tokenizer, tokenizers
 
 
 @tokenizers.register("byte")
-class Byte(Tokenizer):
+class ByteTokenizer(Tokenizer):
     """256 ids for any text in any language.
 
-    >>> Byte().encode("né").tolist()
+    >>> ByteTokenizer().encode("né").tolist()
     [110, 195, 169]
     """
 
     def __init__(self) -> None:
         self.pieces = [bytes([byte]) for byte in range(256)]
 
-    def fit(self, text: str) -> "Byte":
+    def fit(self, text: str) -> "ByteTokenizer":
         """Nothing to learn."""
         return self
 
@@ -33,6 +33,6 @@ class Byte(Tokenizer):
         return {}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Byte":
+    def from_json(cls, data: Mapping[str, Any]) -> "ByteTokenizer":
         """The tokenizer again."""
         return cls()

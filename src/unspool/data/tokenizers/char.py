@@ -14,13 +14,13 @@ Alphabet = Literal["text", "printable"]
 
 
 @tokenizers.register("char")
-class Char(Tokenizer):
+class CharTokenizer(Tokenizer):
     """The sorted characters of the training text, or Python's 100 printable ones in their own order.
 
     Args:
         alphabet: "text" (what is in the training text) or "printable" (Python's `string.printable`).
 
-    >>> Char(alphabet="printable").encode("abcDEF").tolist()
+    >>> CharTokenizer(alphabet="printable").encode("abcDEF").tolist()
     [10, 11, 12, 39, 40, 41]
     """
 
@@ -40,7 +40,7 @@ class Char(Tokenizer):
 
     sees_all = True
 
-    def fit(self, text: str) -> "Char":
+    def fit(self, text: str) -> "CharTokenizer":
         """Learn the characters of the text; the printable alphabet has nothing to learn."""
         if self.alphabet == "text":
             self.know(sorted(set(text)))
@@ -69,7 +69,7 @@ class Char(Tokenizer):
         return {"alphabet": self.alphabet, "characters": self.characters}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Char":
+    def from_json(cls, data: Mapping[str, Any]) -> "CharTokenizer":
         """The tokenizer that `to_json` wrote down."""
         tokenizer = cls(field(data, "alphabet", Alphabet))
         characters = field(data, "characters", list[str])

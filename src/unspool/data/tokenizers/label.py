@@ -11,10 +11,10 @@ from unspool.errors import DataError
 
 
 @tokenizers.register("label")
-class Label(Tokenizer):
-    r"""The sorted lines of the training text: each is a label, whatever is in it.
+class LabelTokenizer(Tokenizer):
+    r"""One id for each different line of the training text, sorted: a line is a label.
 
-    >>> labels = Label().fit("pos\nneg\npos\n")
+    >>> labels = LabelTokenizer().fit("pos\nneg\npos\n")
     >>> labels.encode("neg\npos").tolist(), labels.decode([1, 0])
     ([0, 1], 'pos\nneg')
     """
@@ -28,7 +28,7 @@ class Label(Tokenizer):
         self.pieces = [label.encode("utf-8", "replace") for label in self.labels]
         self.ids = {label: id for id, label in enumerate(self.labels)}
 
-    def fit(self, text: str) -> "Label":
+    def fit(self, text: str) -> "LabelTokenizer":
         """Learn which labels there are; numbers are sorted as numbers."""
         found = set(self.split(text))
         numbers = all(label.lstrip("-").isdecimal() for label in found)
@@ -62,7 +62,7 @@ class Label(Tokenizer):
         return {"labels": self.labels}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Label":
+    def from_json(cls, data: Mapping[str, Any]) -> "LabelTokenizer":
         """The tokenizer that `to_json` wrote down."""
         labels = field(data, "labels", list[str])
         if len(set(labels)) < len(labels) or any("\n" in label for label in labels):

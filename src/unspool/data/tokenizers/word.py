@@ -17,17 +17,18 @@ APART = re.compile(r"\n|\w+(?:['\u2019]\w+)*|[^\w\s]")
 
 
 @tokenizers.register("word")
-class Word(Tokenizer):
+class WordTokenizer(Tokenizer):
     r"""The words of the training text, the frequent ones first; id 0, `<unk>`, stands for every other word.
 
-    Only words seen `min_count` times are kept, and at most `max_size` ids (0: all). A text comes back with one space
-    between words and none around the ends of lines, whatever white space it had. With `punctuation` each mark that is
-    not inside a word is a word of its own.
+    A text is decoded with one space between words and none around line breaks, whatever white space it had.
 
     Args:
         lower: whether the text is lowercased.
+        min_count: only words that occur so often in the training text are kept.
+        max_size: at most so many ids; 0: any number.
+        punctuation: whether every mark that is not inside a word is a word of its own.
 
-    >>> tokenizer = Word().fit("to be or\nnot to be")
+    >>> tokenizer = WordTokenizer().fit("to be or\nnot to be")
     >>> tokenizer.decode(tokenizer.encode("be  not\n here"))
     'be not\n<unk>'
     """
@@ -49,7 +50,7 @@ class Word(Tokenizer):
         """The words of a text, known or not."""
         return (APART if self.punctuation else WORD).findall(text.lower() if self.lower else text)
 
-    def fit(self, text: str) -> "Word":
+    def fit(self, text: str) -> "WordTokenizer":
         """Learn the words of the text; words equally frequent stand in their order."""
         counts = Counter(self.split(text))
         del counts[UNKNOWN]  # a text may hold it already, as WikiText does
@@ -81,7 +82,7 @@ class Word(Tokenizer):
         return options | {"punctuation": self.punctuation, "words": self.words}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Word":
+    def from_json(cls, data: Mapping[str, Any]) -> "WordTokenizer":
         """The tokenizer that `to_json` wrote down."""
         tokenizer = cls(
             field(data, "min_count", Count),

@@ -15,12 +15,22 @@ from unspool.schema import Count
 
 @cells.register("elman")
 class Elman(Cell):
-    """The simple recurrent network (Elman 1990).
+    """The simple recurrent network (Elman 1990, doi:10.1207/s15516709cog1402_1).
 
     h' = g(W x + U h + b)      g = tanh or relu
 
-    `initial` is what U is before training: "orthogonal" keeps gradients alive (Saxe et al. 2014, arXiv:1312.6120),
-    "identity" with relu is the IRNN (Le et al. 2015, arXiv:1504.00941), "uniform" is what torch.nn.RNN does.
+    Args:
+        input_size: the size D of the input.
+        hidden_size: the size H of the output.
+        activation: g, "tanh" or "relu".
+        initial: how U is initialized: "orthogonal" keeps gradients from vanishing (Saxe et al. 2014, arXiv:1312.6120),
+            "identity" with relu is the IRNN (Le et al. 2015, arXiv:1504.00941), "uniform" is that of torch.nn.RNN.
+
+    >>> cell = Elman(input_size=2, hidden_size=4, activation="relu", initial="identity")
+    >>> x = torch.zeros(1, 2)  # (B, D)
+    >>> (h,) = cell.tick(cell.read(x), cell.start(x))
+    >>> h.shape
+    torch.Size([1, 4])
     """
 
     def __init__(

@@ -20,8 +20,21 @@ class GLA(Cell):
     q, k, v = W x + b (q divided by the root of its size)      a = sigmoid(W_a V_a x + b_a) ^ (1 / slowness)
     S' = a * S + k v^T      h' = silu(W_o x + b_o) * norm(S'^T q)
 
-    Keys are half as many as values; a is at least exp(-4), so that its inverse is a float32 for some steps. The state
-    is (h, S). `heads` = 0: four where the width allows it.
+    Keys are half as wide as values. a is at least exp(-4), so that its inverse fits into float32 for some steps. The
+    state is (h, S).
+
+    Args:
+        input_size: the size D of the input.
+        hidden_size: the size H of the output.
+        heads: the number of heads; 0: four, or two or one where four would be too narrow.
+        rank: the rank of the projection W_a V_a from which the decay is computed.
+        slowness: the decay is the sigmoid to the power of 1 / slowness: the larger, the longer the memory.
+
+    >>> cell = GLA(input_size=2, hidden_size=8, rank=4)
+    >>> x = torch.zeros(1, 2)  # (B, D)
+    >>> h, memory = cell.tick(cell.read(x), cell.start(x))
+    >>> h.shape
+    torch.Size([1, 8])
     """
 
     keeps = "keep"

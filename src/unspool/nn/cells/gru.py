@@ -16,6 +16,16 @@ class GRU(Cell):
 
     r, z = sigmoid(W x + U h + b)      n = tanh(W_n x + b_n + r * (U_n h + d_n))
     h' = (1 - z) * n + z * h
+
+    Args:
+        input_size: the size D of the input.
+        hidden_size: the size H of the output.
+
+    >>> cell = GRU(input_size=2, hidden_size=4)
+    >>> x = torch.zeros(1, 2)  # (B, D)
+    >>> (h,) = cell.tick(cell.read(x), cell.start(x))
+    >>> h.shape
+    torch.Size([1, 4])
     """
 
     keeps = "update"

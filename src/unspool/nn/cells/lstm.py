@@ -19,6 +19,18 @@ class LSTM(Cell):
 
     i, f, o = sigmoid(W x + U h + b)      g = tanh(W_g x + U_g h + b_g)
     c' = f * c + i * g                    h' = o * tanh(c')
+
+    Args:
+        input_size: the size D of the input.
+        hidden_size: the size H of the output.
+        forget_bias: the bias of the forget gate before training; above 0 the memory is kept at first. 1 after
+            Jozefowicz et al. 2015.
+
+    >>> cell = LSTM(input_size=2, hidden_size=4)
+    >>> x = torch.zeros(1, 2)  # (B, D)
+    >>> h, c = cell.tick(cell.read(x), cell.start(x))
+    >>> h.shape
+    torch.Size([1, 4])
     """
 
     keeps = "forget"

@@ -17,6 +17,16 @@ class MinGRU(Cell):
 
     z = sigmoid(W x + b)      n = positive(W_n x + b_n)      positive(x) = x + 1/2 above zero, sigmoid(x) below
     h' = (1 - z) * h + z * n
+
+    Args:
+        input_size: the size D of the input.
+        hidden_size: the size H of the output.
+
+    >>> cell = MinGRU(input_size=2, hidden_size=4)
+    >>> x = torch.zeros(1, 2)  # (B, D)
+    >>> (h,) = cell.tick(cell.read(x), cell.start(x))
+    >>> h.shape
+    torch.Size([1, 4])
     """
 
     keeps = "keep"

@@ -19,6 +19,17 @@ class MinLSTM(Cell):
 
     i, f = sigmoid(W x + b)      n = positive(W_n x + b_n)      positive(x) = x + 1/2 above zero, sigmoid(x) below
     h' = f / (f + i) * h + i / (f + i) * n
+
+    Args:
+        input_size: the size D of the input.
+        hidden_size: the size H of the output.
+        forget_bias: the bias of the forget gate before training; above 0 the memory is kept at first.
+
+    >>> cell = MinLSTM(input_size=2, hidden_size=4)
+    >>> x = torch.zeros(1, 2)  # (B, D)
+    >>> (h,) = cell.tick(cell.read(x), cell.start(x))
+    >>> h.shape
+    torch.Size([1, 4])
     """
 
     keeps = "forget"

@@ -21,7 +21,19 @@ class MLSTM(Cell):
     C' = f * C + i * k v^T      n' = f * n + i * k      h' = o * norm(C'^T q / max(|n' . q|, 1))
 
     C and n are kept divided by exp(m), m' = max(log f + m, log i), so that nothing overflows; h does not depend on m.
-    The state is (h, (C n), m). `heads` = 0: four where the width allows it.
+    The state is (h, (C n), m).
+
+    Args:
+        input_size: the size D of the input.
+        hidden_size: the size H of the output.
+        heads: the number of heads; 0: four, or two or one where four would be too narrow.
+        forget_bias: the bias of the forget gate before training; above 0 the memory is kept at first.
+
+    >>> cell = MLSTM(input_size=2, hidden_size=4)
+    >>> x = torch.zeros(1, 2)  # (B, D)
+    >>> h, memory, stabilizer = cell.tick(cell.read(x), cell.start(x))
+    >>> h.shape
+    torch.Size([1, 4])
     """
 
     keeps = "forget"

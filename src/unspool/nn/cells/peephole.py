@@ -16,6 +16,17 @@ class Peephole(Cell):
     i, f = sigmoid(W x + U h + p * c + b)      g = tanh(W_g x + U_g h + b_g)
     c' = f * c + i * g                         o = sigmoid(W_o x + U_o h + p_o * c' + b_o)
     h' = o * tanh(c')
+
+    Args:
+        input_size: the size D of the input.
+        hidden_size: the size H of the output.
+        forget_bias: the bias of the forget gate before training; above 0 the memory is kept at first.
+
+    >>> cell = Peephole(input_size=2, hidden_size=4)
+    >>> x = torch.zeros(1, 2)  # (B, D)
+    >>> h, c = cell.tick(cell.read(x), cell.start(x))
+    >>> h.shape
+    torch.Size([1, 4])
     """
 
     keeps = "forget"

@@ -19,7 +19,19 @@ class RGLRU(Cell):
     r, i = sigmoid(W x + b)      a = sigmoid(p) ^ (c * r)      v = W_v x + b_v
     h' = a * h + sqrt(1 - a^2) * i * v
 
-    At the start a unit keeps between `shortest` and `longest` of what it holds, with its gate r open.
+    Args:
+        input_size: the size D of the input.
+        hidden_size: the size H of the output.
+        sharpness: c, how strongly the gate r changes the decay.
+        shortest, longest: the decay a of a unit is initialized between these two, with its gate r at 1: the share of
+            the
+            state that is kept at a step.
+
+    >>> cell = RGLRU(input_size=2, hidden_size=4)
+    >>> x = torch.zeros(1, 2)  # (B, D)
+    >>> (h,) = cell.tick(cell.read(x), cell.start(x))
+    >>> h.shape
+    torch.Size([1, 4])
     """
 
     keeps = "keep"

@@ -20,6 +20,17 @@ class SLSTM(Cell):
 
     Memory c and normaliser n are kept divided by exp(m), m' = max(log f + m, log i), so that nothing overflows; h does
     not depend on m. The gates read h, so the recurrence is sequential.
+
+    Args:
+        input_size: the size D of the input.
+        hidden_size: the size H of the output.
+        forget_bias: the bias of the forget gate before training; above 0 the memory is kept at first.
+
+    >>> cell = SLSTM(input_size=2, hidden_size=4)
+    >>> x = torch.zeros(1, 2)  # (B, D)
+    >>> h, c, n, m = cell.tick(cell.read(x), cell.start(x))
+    >>> h.shape
+    torch.Size([1, 4])
     """
 
     def __init__(self, input_size: Count, hidden_size: Count, forget_bias: float = 3.0) -> None:

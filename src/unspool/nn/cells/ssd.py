@@ -22,8 +22,19 @@ class SSD(Cell):
     q, k, v = silu(W x + b)      d = softplus(W_d x + b_d)      a = exp(-exp(p) * d)      o = silu(W_o x + b_o)
     S' = a * S + k (d * v)^T     h' = norm((S'^T q + s * v) * o)
 
-    q and k are the C and B of state spaces, `states` numbers that all heads share; the state is (h, S).
-    `heads` = 0: four where the width allows it.
+    q and k are the C and B of state space models. The state is (h, S).
+
+    Args:
+        input_size: the size D of the input.
+        hidden_size: the size H of the output.
+        heads: the number of heads; 0: four, or two or one where four would be too narrow.
+        states: the size of queries and keys (the state size N of Mamba-2), which all heads share.
+
+    >>> cell = SSD(input_size=2, hidden_size=4, states=8)
+    >>> x = torch.zeros(1, 2)  # (B, D)
+    >>> h, memory = cell.tick(cell.read(x), cell.start(x))
+    >>> h.shape
+    torch.Size([1, 4])
     """
 
     keeps = "keep"

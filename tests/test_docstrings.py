@@ -1,0 +1,69 @@
+"""What is public, or on a shelf, says what it takes and shows how it is used."""
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import unspool
+from unspool.cli.explain import argument
+from unspool.data.preprocessors.preprocessor import preprocessors
+from unspool.data.tokenizer import tokenizers
+from unspool.metrics.metric import Metric
+from unspool.nn.cell import cells
+from unspool.nn.core import cores
+from unspool.tasks.task import tasks
+
+SHELVES = (cells, cores, tokenizers, preprocessors, tasks)
+LAYERS = ("attention", "blocks", "embeddings", "heads", "linear_attention", "positions", "short_convolution")
+SPARED = ("args", "kwargs", "self")
+
+
+def classes(module):
+    """The public classes that a module defines."""
+    found = (thing for name, thing in vars(module).items() if isinstance(thing, type) and not name.startswith("_"))
+    return [thing for thing in found if thing.__module__ == module.__name__]
+
+
+def submodules(package):
+    folder = importlib.import_module(package)
+    return [importlib.import_module(f"{package}.{module.name}") for module in pkgutil.iter_modules(folder.__path__)]
+
+
+def documented():
+    """Every class and function whose docstring is held to the standard, by its full name."""
+    found = [getattr(unspool, name) for name in unspool.__all__]
+    found = [thing for thing in found if isinstance(thing, type) or inspect.isfunction(thing)]
+    found += [shelf.find(kind) for shelf in SHELVES for kind in shelf.kinds()]
+    found += [one for layer in LAYERS for one in classes(importlib.import_module(f"unspool.nn.{layer}"))]
+    metrics = [one for module in submodules("unspool.metrics") for one in classes(module)]
+    found += [one for one in metrics if issubclass(one, Metric) and not inspect.isabstract(one)]
+    return {f"{thing.__module__}.{thing.__qualname__}": thing for thing in found}
+
+
+def field_comments(thing):
+    """The fields of a class that have a comment behind them."""
+    lines = inspect.getsource(thing).splitlines()
+    return {line.split(":")[0].strip() for line in lines if "  # " in line and ":" in line.split("  # ")[0]}
+
+
+DOCUMENTED = documented()
+everything = pytest.mark.parametrize("thing", DOCUMENTED.values(), ids=DOCUMENTED)
+
+
+@everything
+def test_it_has_an_example(thing):
+    assert ">>> " in (thing.__doc__ or ""), "add a doctest to its own docstring"
+
+
+@everything
+def test_every_argument_is_explained(thing):
+    if isinstance(thing, type) and thing.__init__ is object.__init__ or getattr(thing, "_is_protocol", False):
+        return
+    explained = {field.name for field in dataclasses.fields(thing)} & field_comments(thing) if dataclasses.is_dataclass(thing) else set()
+    explained |= field_comments(thing) if hasattr(thing, "_fields") else set()
+    takes = [name for name in inspect.signature(thing).parameters if name not in SPARED]
+    silent = [name for name in takes if name not in explained and not argument(thing, name)]
+    assert not silent, f"say under Args: what {', '.join(silent)} is"
