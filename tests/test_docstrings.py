@@ -60,9 +60,13 @@ def test_it_has_an_example(thing):
 
 @everything
 def test_every_argument_is_explained(thing):
-    if isinstance(thing, type) and thing.__init__ is object.__init__ or getattr(thing, "_is_protocol", False):
+    if (isinstance(thing, type) and thing.__init__ is object.__init__) or getattr(thing, "_is_protocol", False):
         return
-    explained = {field.name for field in dataclasses.fields(thing)} & field_comments(thing) if dataclasses.is_dataclass(thing) else set()
+    explained = (
+        {field.name for field in dataclasses.fields(thing)} & field_comments(thing)
+        if dataclasses.is_dataclass(thing)
+        else set()
+    )
     explained |= field_comments(thing) if hasattr(thing, "_fields") else set()
     takes = [name for name in inspect.signature(thing).parameters if name not in SPARED]
     silent = [name for name in takes if name not in explained and not argument(thing, name)]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Batch
-from unspool.data.spans import spans
+from unspool.data.spans import spans, tells_spans
 from unspool.metrics.drawings import Confusion, Drawing
 from unspool.metrics.metric import Mean, Metric
 
@@ -104,10 +104,10 @@ class ConfusionMatrix(Metric):
 
 
 class SpanF1(Metric):
-    """F1 of whole spans of B-X, I-X labels: a span is right when both its ends and its X are.
+    """F1 of whole spans of labels such as B-X and I-X: a span is right when both its ends and its X are.
 
-    F1 = 2 correct / (predicted + actual), as conlleval and seqeval count it. Without B- labels there is nothing to
-    count.
+    F1 = 2 correct / (predicted + actual), as conlleval and seqeval count it, in each scheme that `unspool.data.spans`
+    reads. Where labels tell no spans there is nothing to count.
 
     Args:
         labels: the names of the label ids.
@@ -115,7 +115,7 @@ class SpanF1(Metric):
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = list(labels)
-        self.has_spans = any(name.startswith("B-") for name in self.labels)
+        self.has_spans = tells_spans(self.labels)
         self.correct = self.total = 0
 
     def update(self, output: Tensor, reference: Batch) -> None:

@@ -138,7 +138,10 @@ class Transformer(Core):
         source = needed("transformer", source)
         if source_mask is None:
             source_mask = source.new_ones(source.shape[:2], dtype=torch.bool)
-        return *state, (source_mask, *(b.cross_attention.keys(source) for b in self._stack() if b.cross_attention is not None))
+        return *state, (
+            source_mask,
+            *(b.cross_attention.keys(source) for b in self._stack() if b.cross_attention is not None),
+        )
 
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None

@@ -7,6 +7,7 @@ from torch import Tensor
 from unspool.batch import Batch
 from unspool.data.labelled import Labelled
 from unspool.data.preprocessors.text import TaggedText
+from unspool.data.spans import parsed, scheme
 from unspool.metrics.labels import Accuracy, SpanF1
 from unspool.metrics.metric import EvalSet, Unit
 from unspool.pipelines.tagging import TokenClassification
@@ -18,7 +19,8 @@ from unspool.tasks.task import tasks
 class Tag(RowTask):
     """Label each word of a text. A record's label holds as many labels as its text has words.
 
-    Measured are the accuracy over all words and, where labels are B-X, I-X and O, the F1 of whole spans.
+    Measured are the accuracy over all words and, where labels tell spans (IO, IOB1, IOB2, BIOES or BILOU, detected from
+    the labels of the training data), the F1 of whole spans.
 
     >>> from unspool import build
     >>> from unspool.data.splits import Splits
@@ -46,6 +48,15 @@ class Tag(RowTask):
             return {}
         batches = self.batches(split, evaluation_pool(self.pool))
         return {"all": EvalSet(batches, [Accuracy, partial(SpanF1, self.labels)])}
+
+    def summary(self) -> str:
+        """How many rows each split has, and how their labels tell spans."""
+        found = scheme(record["label"].split() for record in self.records["train"])
+        names = sorted({parsed(label)[1] for label in self.labels} - {""})
+        spans = f"{found} spans" + (
+            f" of {', '.join(names[:8])}" + (", ..." if len(names) > 8 else "") if names else ""
+        )
+        return f"{super().summary()}; labels: {spans if found else f'{len(self.labels)}, no spans'}"
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """What is true of the text so far, and which label the present word has."""

@@ -15,7 +15,7 @@ from unspool.data.batching.collate import one_target, target_per_position
 from unspool.data.predictions import Prediction, Span, Tags, Value
 from unspool.data.preprocessors.labels import label, label_id, label_lines, label_names
 from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, answers, preprocessors, required
-from unspool.data.spans import spans
+from unspool.data.spans import spans, tells_spans
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.schema import Natural
@@ -237,7 +237,7 @@ class TaggedText(TextInput):
         scores, ids = output.double().softmax(dim=-1).max(dim=-1)
         tags, chances = [names[id] for id in ids.tolist()], scores.tolist()
         found = []
-        for first, end, name in sorted(spans(tags)) if any(tag.startswith("B-") for tag in names) else ():
+        for first, end, name in sorted(spans(tags)) if tells_spans(names) else ():
             start, stop = places[first][0], places[end - 1][1]
             found.append(Span(name, start, stop, text[start:stop], fmean(chances[first:end])))
         return Tags([text[start:stop] for start, stop in places], tags, chances, found)
