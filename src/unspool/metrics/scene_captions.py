@@ -97,6 +97,12 @@ class SceneAttributes(Metric):
 
     Args:
         references: the words of each right caption of a record.
+
+    >>> from unspool.data.predictions import Text
+    >>> metric = SceneAttributes(lambda record: [record["target"].split()])
+    >>> metric.update(Text("a red ring", ["a", "red", "ring"], -1.0), {"target": "a red circle"})
+    >>> metric.compute()["colours"], metric.compute()["shapes"]
+    (1.0, 0.0)
     """
 
     def __init__(self, references: Reference) -> None:

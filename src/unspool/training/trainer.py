@@ -24,14 +24,18 @@ from unspool.training.schedules import Schedule, ScheduleName
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """The result of one optimizer step."""
+    """The result of one optimizer step.
+
+    >>> TrainingStep(1, 2.5, 0.3, 1e-3, 64, 0.01).loss
+    2.5
+    """
 
     number: int  # how many steps are done, this one included
     loss: float  # nats per counted position
     grad_norm: float  # before clipping
-    learning_rate: float
+    learning_rate: float  # of this step
     positions: int  # how many positions the loss was taken over
-    seconds: float
+    seconds: float  # how long it took
 
 
 Loss = Callable[[SequenceModel, Batch, CoreState | None], tuple[Tensor, CoreState]]
@@ -75,6 +79,17 @@ class Trainer:
         device: where the model is: cpu, cuda or mps.
         seed: of everything that is drawn.
         loss: gives the loss and the next state; None: the model's own.
+
+    Raises:
+        ConfigError: without a budget, and for options that do not go together.
+
+    >>> from unspool import Tokens, cores, embedding, head
+    >>> core = cores.build("core", "recurrent", width=8)
+    >>> model = SequenceModel(embedding(Tokens(5), 8), core, head(Tokens(5), 8))
+    >>> from unspool.data.batching.contiguous import ContiguousBatches
+    >>> trainer = Trainer(model, ContiguousBatches(torch.arange(64) % 5, batch_size=2, length=8), steps=3)
+    >>> [step.number for step in trainer], trainer.finished
+    ([1, 2, 3], True)
     """
 
     def __init__(
