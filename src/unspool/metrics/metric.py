@@ -71,7 +71,7 @@ class EvalSet:
     >>> import torch
     >>> from unspool.data.batching.contiguous import ContiguousEval
     >>> from unspool.metrics.labels import Accuracy
-    >>> EvalSet(ContiguousEval(torch.arange(9), lanes=2, length=4), [Accuracy], token_perplexity).derived(0.0)
+    >>> EvalSet(ContiguousEval(torch.arange(9), batch_size=2, length=4), [Accuracy], token_perplexity).derived(0.0)
     {'perplexity': 1.0}
     """
 

@@ -1,4 +1,4 @@
-"""Which token comes next in a text."""
+"""Language modelling: the next token of a text."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,7 +19,7 @@ from unspool.tasks.task import Task, tasks
 
 
 class TextTask(Task):
-    """A text as one long row of tokens for each split."""
+    """Tasks on one long text for each split."""
 
     preprocessor: LanguageText
 
@@ -43,8 +43,8 @@ class Language(TextTask):
     empty state) or "windows" (from random places, each with an empty state).
 
     Two losses are measured: "contiguous", in one pass over the split with the state carried, and "windowed", from an
-    empty state every `window` tokens. A core that can read only so many tokens begins anew when it is full. Carrying
-    the state favours models that remember, so compare like with like.
+    empty state every `window` tokens. A core of limited length begins with an empty state when it is full. A model
+    with a long memory has a lower loss where the state is carried, so compare like with like.
 
     Args:
         batch_size: rows in a batch.

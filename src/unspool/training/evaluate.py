@@ -52,7 +52,7 @@ def evaluate(
     >>> core = cores.build("core", "recurrent", width=8)
     >>> model = SequenceModel(embedding(Tokens(5), 8), core, head(Tokens(5), 8))
     >>> from unspool.data.batching.contiguous import ContiguousEval
-    >>> evaluate(model, ContiguousEval(torch.arange(9) % 5, lanes=2, length=4)).positions
+    >>> evaluate(model, ContiguousEval(torch.arange(9) % 5, batch_size=2, length=4)).positions
     8
     """
     total, positions = 0.0, 0

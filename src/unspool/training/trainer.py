@@ -143,12 +143,12 @@ class Trainer:
 
     def __repr__(self) -> str:
         """The progress, as `Trainer(step 120 of 1,000, loss 1.234, lr 0.003)`."""
-        said = [f"step {self.number:,}" + (f" of {self.steps:,}" if self.steps else "")]
+        summary = [f"step {self.number:,}" + (f" of {self.steps:,}" if self.steps else "")]
         if self.minutes:
-            said.append(f"{self.seconds / 60:.1f} of {self.minutes:g} minutes")
+            summary.append(f"{self.seconds / 60:.1f} of {self.minutes:g} minutes")
         if self.last is not None:
-            said += [f"loss {self.last.loss:.4g}", f"lr {self.last.learning_rate:.3g}"]
-        return f"Trainer({', '.join(said)})"
+            summary += [f"loss {self.last.loss:.4g}", f"lr {self.last.learning_rate:.3g}"]
+        return f"Trainer({', '.join(summary)})"
 
     def __iter__(self) -> Iterator[TrainingStep]:
         while not self.finished:
