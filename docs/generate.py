@@ -13,7 +13,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from unspool.build import Ends
+from unspool.build import ModelOptions
 from unspool.cli import app
 from unspool.cli.explain import Setting, argument, description, settings_of
 from unspool.data.source import Source
@@ -138,7 +138,7 @@ def key_tables() -> str:
     parts += [*shelf("core", cores), *shelf("core.cell", cells, without=("input_size", "hidden_size"))]
     parts += [
         "## [model]",
-        *described(SequenceModel, Ends, without=ENDS),
+        *described(SequenceModel, ModelOptions, without=ENDS),
         "## [train]",
         *described(Trainer, HardwareOptions),
     ]

@@ -1,4 +1,4 @@
-"""The nouns every layer shares.
+"""Mini-batches, and the domains of what they hold.
 
 Axes:  B batch   T time   S source time   D width   H hidden   V vocabulary
 """
@@ -13,7 +13,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Tokens:
-    """Ids below `size`.
+    """A domain: token ids from 0 to below `size`.
+
+    Args:
+        size: V, how many ids there are.
 
     >>> Tokens(65).size
     65
@@ -24,7 +27,10 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Vectors:
-    """Vectors of `size` reals.
+    """A domain: vectors of real numbers.
+
+    Args:
+        size: how many numbers there are at a position.
 
     >>> Vectors(2).size
     2
@@ -34,12 +40,12 @@ class Vectors:
 
 
 Domain = Tokens | Vectors
-"""What a sequence is made of; it decides the embedding and the head."""
+"""What the elements of a sequence are: it decides the embedding and the head."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What goes in, what should come out, where it counts, what is there at all, and what to look at.
+    """A mini-batch: inputs, targets, loss mask, padding mask, and the source of an encoder-decoder model.
 
     >>> ids = torch.tensor([[1, 2, 3]])
     >>> batch = Batch(ids[:, :-1], ids[:, 1:], torch.ones(1, 2, dtype=torch.bool))
@@ -49,19 +55,19 @@ class Batch:
 
     inputs: Tensor  # (B, T) ids, or (B, T, size) numbers
     targets: Tensor  # (B, T) ids, or (B, T, size) numbers
-    loss_mask: Tensor  # (B, T) bool: the positions the loss looks at
-    mask: Tensor | None = None  # (B, T) bool: the positions that are not padding; None when all are there
-    source: Tensor | None = None  # (B, S) ids, or (B, S, size) numbers, for an encoder
-    source_mask: Tensor | None = None  # (B, S) bool
-    carries_state: bool = False  # the rows go on where the batch before stopped, so the state is carried over
+    loss_mask: Tensor  # (B, T) bool: the positions that the loss is taken over
+    mask: Tensor | None = None  # (B, T) bool: the positions that are not padding; None: all
+    source: Tensor | None = None  # (B, S) ids, or (B, S, size) numbers, that an encoder reads
+    source_mask: Tensor | None = None  # (B, S) bool: the source positions that are not padding; None: all
+    carries_state: bool = False  # the rows continue those of the batch before, so its last state is carried over
 
     @property
     def positions(self) -> int:
-        """How many positions the loss looks at."""
+        """How many positions the loss is taken over."""
         return int(self.loss_mask.sum())
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on that device."""
+        """The same batch on another device."""
         if self.inputs.device == torch.device(device):
             return self
         moved: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -69,7 +75,7 @@ class Batch:
         return Batch(**moved)
 
     def parts(self, number: int) -> Iterator["Batch"]:
-        """The same rows in that many smaller batches (fewer when there are fewer rows), in order."""
+        """Split the rows into `number` smaller batches, in order; fewer where there are fewer rows."""
         number = min(number, len(self.inputs))
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         pieces: dict[str, Any] = {
@@ -81,21 +87,26 @@ class Batch:
 
 @runtime_checkable
 class Batches(Protocol):
-    """Batches by number: the same number always gives the same batch, so a data position is one integer.
+    """Batches by number: the same number always gives the same batch, so a position in the data is one integer.
 
-    Numbers go on after the first epoch; `epoch` says how many batches one pass over the data takes (0: endless).
+    Numbers continue after the first epoch: batch `epoch` is the first of the second pass.
+
+    >>> from unspool.data.batching.contiguous import ContiguousBatches
+    >>> batches = ContiguousBatches(torch.arange(26), batch_size=2, length=4)
+    >>> isinstance(batches, Batches), batches.epoch, batches[0].inputs.shape
+    (True, 3, torch.Size([2, 4]))
     """
 
     @property
     def epoch(self) -> int:
-        """How many batches make one pass over the data; 0 when there is no end."""
+        """How many batches are one pass over the data; 0: endless."""
         ...
 
     def __getitem__(self, number: int) -> Batch: ...
 
 
 def domain_to_json(domain: Domain) -> dict[str, Any]:
-    """A domain as plain data.
+    """A domain as JSON data.
 
     >>> domain_to_json(Tokens(65))
     {'kind': 'Tokens', 'size': 65}
@@ -104,7 +115,7 @@ def domain_to_json(domain: Domain) -> dict[str, Any]:
 
 
 def domain_from_json(data: Mapping[str, Any]) -> Domain:
-    """The domain that plain data describes.
+    """The domain that `domain_to_json` described.
 
     >>> domain_from_json({"kind": "Tokens", "size": 65})
     Tokens(size=65)

@@ -134,8 +134,8 @@ def model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None
     if "core" not in recipe:
         raise ConfigError("the recipe has no [core]", hint=f"set core.kind to one of {', '.join(cores.kinds())}")
     options = dict(recipe.get("model", {}))
-    chosen = ends(recipe)
-    for name in defaults(Ends):
+    chosen = model_options_of(recipe)
+    for name in defaults(ModelOptions):
         options.pop(name, None)
     core_options = {"kind": recipe["core"]} if isinstance(recipe["core"], str) else dict(recipe["core"])
     if not chosen.embed:
@@ -175,7 +175,7 @@ def _encoder(options: str | Mapping[str, Any], kind: Domain, dropout: float) -> 
 
 
 @dataclass(frozen=True)
-class Ends:
+class ModelOptions:
     """What of the [model] section is not the model's own: how things enter and leave, and what it starts from.
 
     Things enter embedded or, with `embed` false, as one-hot vectors and plain numbers. Numbers leave as a mixture of
@@ -189,14 +189,14 @@ class Ends:
     start: str = ""
 
 
-def ends(recipe: Recipe) -> Ends:
+def model_options_of(recipe: Recipe) -> ModelOptions:
     """What the recipe's [model] section says of its ends.
 
-    >>> ends({"model": {"embed": False, "tied": True}})
+    >>> model_options_of({"model": {"embed": False, "tied": True}})
     Ends(embed=False, components=0, start='')
     """
-    own = {name: value for name, value in recipe.get("model", {}).items() if name in defaults(Ends)}
-    return Ends(**validated(Ends, own, "model", "the model"))
+    own = {name: value for name, value in recipe.get("model", {}).items() if name in defaults(ModelOptions)}
+    return ModelOptions(**validated(ModelOptions, own, "model", "the model"))
 
 
 _GIVEN = dict.fromkeys(("embedding", "core", "head", "encoder"))

@@ -12,7 +12,11 @@ from difflib import get_close_matches
 
 
 class UnspoolError(Exception):
-    """Base of them all: the command line prints its sentence and its hint, no traceback, and exits with 2.
+    """The base of all errors: the command line prints its message and its hint without a traceback, and exits with 2.
+
+    Args:
+        message: what happened, and where.
+        hint: what to type or change; "": nothing is suggested.
 
     >>> raise UnspoolError("there is no file text.txt", hint="check the path")
     Traceback (most recent call last):
@@ -26,19 +30,43 @@ class UnspoolError(Exception):
 
 
 class ConfigError(UnspoolError):
-    """A recipe, an override or an option says something impossible."""
+    """A recipe, an override or an option says something impossible.
+
+    >>> raise ConfigError("core.width should be 1 or more", hint="core.width=64")
+    Traceback (most recent call last):
+    ...
+    unspool.errors.ConfigError: core.width should be 1 or more
+    """
 
 
 class DataError(UnspoolError):
-    """A file, a text or a prompt cannot be read."""
+    """A file, a text or a prompt cannot be read.
+
+    >>> raise DataError("text.txt, line 3 is not UTF-8", hint="save it as UTF-8")
+    Traceback (most recent call last):
+    ...
+    unspool.errors.DataError: text.txt, line 3 is not UTF-8
+    """
 
 
 class CheckpointError(UnspoolError):
-    """A run folder is missing, damaged or cannot be written."""
+    """A run folder is missing, damaged or cannot be written.
+
+    >>> raise CheckpointError("runs/a is not a run folder", hint="give the folder that `unspool train` wrote")
+    Traceback (most recent call last):
+    ...
+    unspool.errors.CheckpointError: runs/a is not a run folder
+    """
 
 
 class TrainingError(UnspoolError):
-    """The loss became NaN or infinite."""
+    """The loss became NaN or infinite.
+
+    >>> raise TrainingError("the loss is nan at step 3", hint="lower train.learning_rate")
+    Traceback (most recent call last):
+    ...
+    unspool.errors.TrainingError: the loss is nan at step 3
+    """
 
 
 def unknown(what: str, name: str, known: Iterable[str], prefix: str = "") -> ConfigError:

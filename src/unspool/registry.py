@@ -1,4 +1,4 @@
-"""Shelves: names for the things that a recipe may ask for."""
+"""Registries: the classes that a recipe can name."""
 
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -14,7 +14,11 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """A shelf: `kind` -> class, filled by the files of one folder, by plug-in files and by entry points.
+    """Classes by the name that a recipe gives as `kind`: those of one package, of plug-in files and of entry points.
+
+    Args:
+        what: what its classes are called in messages, "cell" for instance.
+        folder: the package whose modules register them.
 
     >>> from unspool.nn.cell import cells
     >>> "lstm" in cells.kinds()
@@ -28,7 +32,7 @@ class Registry(Generic[T]):
         self._known: dict[str, type[T]] = {}
 
     def register(self, kind: str) -> Callable[[type[T]], type[T]]:
-        """A decorator that puts a class on the shelf under this name."""
+        """A decorator that registers a class under this name."""
 
         def add(cls: type[T]) -> type[T]:
             there = self._known.get(kind)
@@ -43,7 +47,7 @@ class Registry(Generic[T]):
         return add
 
     def kinds(self) -> list[str]:
-        """Every name on the shelf, sorted."""
+        """Every registered name, sorted."""
         package = import_module(self.folder)
         for module in pkgutil.iter_modules(package.__path__):
             import_module(f"{self.folder}.{module.name}")

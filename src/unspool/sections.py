@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from unspool.build import Ends, dataset, pipeline_options, task_class
+from unspool.build import ModelOptions, dataset, pipeline_options, task_class
 from unspool.data.splits import Dataset
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import ConfigError
@@ -170,6 +170,6 @@ def complete(recipe: Recipe) -> Recipe:
         full["preprocessor"] = defaults(preprocessing) | recipe.get("preprocessor", {})
     for name, constructor in (("data", task.dataset), *SECTIONS.items()):
         full[name] = defaults(constructor, "seed") | recipe.get(name, {})
-    full["model"] = defaults(Ends) | full["model"]
+    full["model"] = defaults(ModelOptions) | full["model"]
     full["train"] |= defaults(HardwareOptions) | recipe.get("train", {})
     return full

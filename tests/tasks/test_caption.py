@@ -21,7 +21,7 @@ from unspool.look import plots
 from unspool.look.canvas import Picture
 from unspool.metrics.captions import cider
 from unspool.metrics.drawings import Captioned
-from unspool.metrics.scene_captions import attribute_counts, attributes, grade, said
+from unspool.metrics.scene_captions import attribute_counts, attributes, grade, parse_caption
 from unspool.metrics.text import bleu, bleus
 from unspool.nn.heads import cross_entropy_without, head
 from unspool.recipe import load_recipe
@@ -79,7 +79,7 @@ def test_cider_by_hand():
 
 
 def test_what_is_said_is_taken_apart_and_the_nearest_right_caption_is_beside_it():
-    assert said("a small red ring left of a large blue square and above a large orange cross") == {
+    assert parse_caption("a small red ring left of a large blue square and above a large orange cross") == {
         "colours": ["red", "blue", "orange"],
         "shapes": ["ring", "square", "cross"],
         "sizes": ["small", "large", "large"],

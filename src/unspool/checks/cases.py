@@ -19,7 +19,7 @@ from unspool.nn.heads import head
 from unspool.nn.part import CoreState
 from unspool.plugins import load_plugin
 
-SIZE, WIDTH, ROWS, TIME = 11, 8, 3, 9  # small enough to be quick, uneven enough to betray a swapped axis
+SIZE, WIDTH, ROWS, TIME = 11, 8, 3, 9  # small, and all different, so that a swapped axis fails
 SOURCE_LENGTHS = (4, 2, 0, 5, 1)  # the lengths of the sources of the rows, in turn
 
 
@@ -129,8 +129,8 @@ class Case:
 
     def start(self, model: SequenceModel, ids: Tensor, rows: Sequence[int] | None = None) -> CoreState:
         """The initial state of the model for some rows (default: the first ones), with their sources."""
-        looks = self.source_of(range(len(ids)) if rows is None else rows, next(model.parameters()).dtype)
-        return model.start(ids, **looks)
+        sources = self.source_of(range(len(ids)) if rows is None else rows, next(model.parameters()).dtype)
+        return model.start(ids, **sources)
 
     def batch(self, ids: Tensor, loss_mask: Tensor | None = None, mask: Tensor | None = None, **more: Any) -> Batch:
         """A batch whose targets are the inputs shifted by one."""

@@ -105,7 +105,7 @@ def known_settings(recipe: Mapping[str, Any]) -> dict[str, Setting]:
 
 def section_readers(recipe: Mapping[str, Any]) -> dict[str, tuple[list[str], list[Callable[..., Any]]]]:
     """The kinds that each section of a recipe can name (none for most), and the constructors that read it."""
-    from unspool.build import Ends, task_class
+    from unspool.build import ModelOptions, task_class
     from unspool.data.tokenizer import tokenizers
     from unspool.nn.core import cores
     from unspool.sections import SECTIONS, HardwareOptions, complete
@@ -124,7 +124,7 @@ def section_readers(recipe: Mapping[str, Any]) -> dict[str, tuple[list[str], lis
     inner = full["core"].get("core")
     if isinstance(inner, Mapping):  # the core that another is wrapped around
         found["core.core"] = cores.kinds(), [cores.find(inner["kind"])]
-    more: dict[str, list[Callable[..., Any]]] = {"model": [Ends], "train": [HardwareOptions]}
+    more: dict[str, list[Callable[..., Any]]] = {"model": [ModelOptions], "train": [HardwareOptions]}
     return found | {name: ([], [*more.get(name, ()), cls]) for name, cls in SECTIONS.items()}
 
 

@@ -1,4 +1,4 @@
-"""What a trained model says of one record: small values that a user reads, by kind of use."""
+"""Predictions: what a pipeline returns for a record, a small dataclass for each kind of task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one record.
+    """The prediction for one record, the base of all kinds.
 
     >>> Label("pos", 0.9, {"pos": 0.9, "neg": 0.1}).columns()
     [{'label': 'pos', 'score': 0.9}]
@@ -24,7 +24,16 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Label(Prediction):
-    """The likeliest label, its probability, and those of all labels."""
+    """A predicted label (classification).
+
+    Args:
+        label: the most probable label.
+        score: its probability.
+        scores: the probability of every label.
+
+    >>> Label("pos", 0.9, {"pos": 0.9, "neg": 0.1}).score
+    0.9
+    """
 
     label: str
     score: float
@@ -54,7 +63,17 @@ class Span:
 
 @dataclass(frozen=True)
 class Tags(Prediction):
-    """A label for each token of a text, with its probability, and the spans that the labels make."""
+    """A predicted label for each token of a text (token classification).
+
+    Args:
+        tokens: the tokens of the text.
+        tags: the most probable label of each.
+        scores: the probability of each of these.
+        spans: the spans that B-X and I-X labels make; none for labels of another form.
+
+    >>> Tags(["Ada", "wrote"], ["B-name", "O"], [0.9, 0.8], [Span("name", 0, 3, "Ada", 0.9)]).columns()[0]["tags"]
+    'B-name O'
+    """
 
     tokens: list[str]
     tags: list[str]
@@ -68,7 +87,15 @@ class Tags(Prediction):
 
 @dataclass(frozen=True)
 class Value(Prediction):
-    """A number, and the middle 90 % where the model predicts a distribution (else None)."""
+    """A predicted number (regression).
+
+    Args:
+        value: the mean.
+        low, high: the 5 % and 95 % quantiles, where the model predicts a distribution; else None.
+
+    >>> Value(3.5, 2.0, 5.0).columns()
+    [{'value': 3.5, 'low': 2.0, 'high': 5.0}]
+    """
 
     value: float
     low: float | None = None
@@ -82,13 +109,17 @@ class Value(Prediction):
 
 @dataclass(frozen=True)
 class Text(Prediction):
-    """A text that was generated.
+    """A generated text: a translation, a caption, the output of a program.
 
     Args:
-        tokens: what it is made of.
+        text: as a user reads it.
+        tokens: its tokens, which BLEU is counted on.
         log_probability: in nats, of the whole text under the model.
-        alternatives: other texts that the search found, the likeliest first.
-        attention: (U, S), how much each token attended to each place of the source; None where nobody asked.
+        alternatives: other texts that the search found, the most probable first.
+        attention: (U, S), the attention of each token to each source position; None where it was not asked for.
+
+    >>> Text("a hat", ["a", "hat"], -0.5).columns()
+    [{'text': 'a hat', 'log_probability': -0.5}]
     """
 
     text: str
@@ -118,7 +149,15 @@ class Fill:
 
 @dataclass(frozen=True)
 class Fills(Prediction):
-    """The text with every blank filled by its likeliest token, and the likeliest tokens of each blank."""
+    """The predicted tokens of the blanks of a text (masked language model).
+
+    Args:
+        text: with every blank filled by its most probable token.
+        fills: the most probable tokens of each blank, with their probabilities.
+
+    >>> Fills("to be", [[Fill("be", 0.7), Fill("go", 0.1)]]).columns()[0]["text"]
+    'to be'
+    """
 
     text: str
     fills: list[list[Fill]]
@@ -130,15 +169,18 @@ class Fills(Prediction):
 
 @dataclass(frozen=True)
 class Series(Prediction):
-    """The next values of a series.
+    """The forecast of a series.
 
     Args:
         name: of the series.
         steps: how each predicted step is called: its number, or its time.
         values: the median of each step; for more than one variable a list for each step.
         quantiles: by their level ("0.05"), where the model predicts a distribution.
-        samples: drawn paths, each a list over the steps.
+        samples: sampled paths, each a list over the steps.
         step: what `steps` are: "step" or "time".
+
+    >>> Series("tide", [1, 2], [0.5, 0.6]).columns()
+    [{'series': 'tide', 'step': 1, 'value': 0.5}, {'series': 'tide', 'step': 2, 'value': 0.6}]
     """
 
     name: str
@@ -190,7 +232,14 @@ class Flight(Prediction):
 
 @dataclass(frozen=True)
 class Failure(Prediction):
-    """A record of which nothing can be said, and why."""
+    """A record that could not be predicted, and why.
+
+    Args:
+        error: what is wrong with the record.
+
+    >>> Failure("the text is empty").as_dict()
+    {'error': 'the text is empty'}
+    """
 
     error: str
 

@@ -29,6 +29,7 @@ class Source(SplitOptions, SplitPaths):
         ascii: whether letters beyond ASCII are replaced by the nearest ASCII ones.
         squeeze: whether several spaces become one.
         limit: only the first so many characters are kept (0: all).
+        train_path, valid_path, test_path: files of their own for the splits; "": none.
 
     >>> splits = Source(corpus="python-docs", limit=1000).read()
     >>> len(splits.train), len(splits.valid), splits.test

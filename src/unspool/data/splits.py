@@ -21,7 +21,7 @@ class Splits(Generic[T]):
     Args:
         train: what the model is trained on.
         valid: what the best model is chosen by; empty where it is not given.
-        test: what the chosen model is judged by; empty where it is not given.
+        test: what the chosen model is tested on; empty where it is not given.
         files: the files that were read.
         notes: what the user should know about how they were read, a sentence each.
         places: where a series or a record was found, by its name, for error messages.

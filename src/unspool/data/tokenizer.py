@@ -45,6 +45,14 @@ class Tokenizer(ABC):
         """The characters or words of a text that no id stands for, each once, in their order."""
         return []
 
+    def normalized(self, text: str) -> str:
+        """The text as it would come back if every word were known: what is lost besides unknown words is lost here."""
+        return text
+
+    def lost(self, text: str) -> list[str]:
+        """Every occurrence of a character or word that encoding replaces by an unknown token."""
+        return []
+
     def piece(self, id: int, before: int | None = None) -> bytes:
         """The UTF-8 bytes that a token adds to a text when it comes after the token `before`."""
         if not 0 <= id < len(self.pieces):

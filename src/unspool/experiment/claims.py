@@ -53,6 +53,19 @@ def verify(
         recipe: with an [expect] section.
         seeds: how many seeds; 0: as many as the recipe says.
         follow: runs an experiment and gives its results; with a progress bar by default.
+
+    Returns:
+        A verdict for each claim.
+
+    Raises:
+        ConfigError: for a recipe without claims.
+
+    >>> from unspool import load_recipe
+    >>> small = {"data.limit": 3000, "core.width": 8, "sample.times": 0, "evaluate.times": 1, "train.steps": 1}
+    >>> recipe = load_recipe("char-lm", small | {"train.minutes": 0, "train.threads": 1, "train.precision": "float32"})
+    >>> recipe["expect"] = {"valid/contiguous/loss": "<= 9"}
+    >>> [verdict.holds for verdict in verify(recipe, seeds=1, follow=lambda experiment: show(experiment, quiet=True))]
+    [True]
     """
     claims, seeds = claimed(recipe), seeds or seeds_of(recipe)
     results: list[dict[str, float]] = []

@@ -34,12 +34,28 @@ FIXED = ("seed", *TOKENIZERS, "preprocessor", "task", "model", "core", "encoder"
 
 
 class Experiment:
-    """Iterate over it: a recipe becomes a run folder, event by event, and you show what you like.
+    """The training of a recipe, an iterator of events that writes a run folder.
 
         for event in Experiment.new(recipe, Path("runs/mine")):
             print(event)
 
-    It can be stopped between two steps with `stop()`, and killed at any time: `Experiment.resume` goes on bit for bit.
+    `stop()` ends it after the present step. It may be killed at any time: `Experiment.resume` continues bit for bit.
+    `Experiment.new` and `Experiment.resume` are the usual constructors.
+
+    Args:
+        sections: the recipe as typed objects.
+        folder: the run folder.
+        splits: the data.
+        saved: the checkpoint to continue from; None: begin.
+        start: a trained model whose weights are the initial ones; None: initialize at random.
+
+    >>> import tempfile
+    >>> from unspool import load_recipe
+    >>> small = {"data.limit": 3000, "core.width": 8, "sample.times": 0, "evaluate.times": 1, "train.steps": 1}
+    >>> recipe = load_recipe("char-lm", small | {"train.minutes": 0, "train.threads": 1, "train.precision": "float32"})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [type(event).__name__ for event in Experiment.new(recipe, Path(folder, "run"))]
+    ['TrainingStep', 'Evaluated', 'Saved', 'Finished']
     """
 
     def __init__(

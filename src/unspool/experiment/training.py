@@ -23,7 +23,8 @@ def train(recipe: str | Path, run: str | Path | None = None, quiet: bool = False
         quiet: whether nothing is shown.
         **settings: sections of the recipe as tables, `core={"width": 64}`, or single keys, `**{"core.width": 64}`.
 
-    Returns: the trained model, the best one where there is a validation split.
+    Returns:
+        The trained model: the best checkpoint where there is a validation split, else the last.
 
     Raises:
         ConfigError: for a setting that is unknown or impossible.
@@ -49,9 +50,23 @@ def resume(run: str | Path, quiet: bool = False, **settings: Any) -> Run:
     Args:
         run: a run folder, or one of its checkpoints/step-N.
         quiet: whether nothing is shown.
-        **settings: as those of `train`; the budget (`train={"steps": 2000}`), say.
+        **settings: as in `train`, for instance a larger budget: `train={"steps": 2000}`.
 
-    Returns: the trained model.
+    Returns:
+        The trained model.
+
+    Raises:
+        CheckpointError: for a folder that holds no whole run.
+        ConfigError: for a setting that cannot be changed.
+
+    >>> import tempfile
+    >>> small = {"data": {"limit": 3000}, "core": {"width": 8}, "sample": {"times": 0}, "evaluate": {"times": 1}}
+    >>> budget = {"steps": 1, "minutes": 0, "threads": 1, "precision": "float32"}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = train("char-lm", f"{folder}/run", quiet=True, train=budget, **small)
+    ...     _ = resume(f"{folder}/run", quiet=True, train={"steps": 2})
+    ...     Run.load(f"{folder}/run", which="last").checkpoint.number
+    2
     """
     overrides = [f"{key}={json.dumps(value)}" for key, value in flattened(settings).items()]
     return finish(Experiment.resume(Path(run), overrides), quiet)

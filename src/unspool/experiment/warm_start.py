@@ -159,7 +159,7 @@ class Start:
 
 def start_of(recipe: Recipe) -> Start | None:
     """What the recipe's `model.start` names; None where every weight is drawn."""
-    place = build.ends(recipe).start
+    place = build.model_options_of(recipe).start
     if not place and "start" in recipe.get("model", {}) and "width" not in _table(recipe.get("core", {})):
         raise ConfigError("this recipe starts from a trained model, and none is given", hint="set model.start=RUN")
     return Start.load(place) if place else None

@@ -35,7 +35,7 @@ class Suggestion:
 def suggest(
     model: SequenceModel, tokenizer: Tokenizer, texts: Sequence[str], k: int = 3, width: int = 16
 ) -> list[list[Suggestion]]:
-    """The likeliest words that each of several texts could go on with.
+    r"""Suggest the most probable next words of several texts, or completions of their last words.
 
     A word is a run of letters, digits, _ and apostrophes. The present word is what the text ends with; it is completed,
     never just repeated, and where it is empty the next one is suggested. A beam search over tokens begins before the
@@ -50,10 +50,20 @@ def suggest(
         width: how many beams are kept.
 
     Returns:
-        For each text up to `k` suggestions, the likeliest first.
+        For each text up to `k` suggestions, the most probable first.
 
     Raises:
         DataError: a text has characters before its last word that the tokenizer does not know.
+
+    >>> from unspool import Tokens, Trainer, cores, embedding, head, tokenizers
+    >>> from unspool.data.batching.contiguous import ContiguousBatches
+    >>> text = "the cat sat on the mat\n" * 40
+    >>> tokenizer = tokenizers.build("tokenizer", "char").fit(text)
+    >>> ids, size = torch.as_tensor(tokenizer.encode(text)), Tokens(tokenizer.size)
+    >>> model = SequenceModel(embedding(size, 16), cores.build("core", "recurrent", width=16), head(size, 16))
+    >>> steps = list(Trainer(model, ContiguousBatches(ids, batch_size=4, length=24), steps=60, learning_rate=0.03))
+    >>> suggest(model, tokenizer, ["the cat s"], k=1)[0][0].word
+    'sat'
     """
     found: list[list[Suggestion]] = [[] for _ in texts]
     alike: dict[tuple[int, bytes], list[int]] = {}

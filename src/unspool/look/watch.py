@@ -23,11 +23,20 @@ def watch(
 ) -> Iterator[Trace]:
     """Collect tapped values inside the block, and their gradients after a backward pass; `edits` change them.
 
-    `keep` says which places: all, none, or those that fit a pattern, "*.forget" say. One block may stand in another:
-    the outer one sees a value first. An edit is a function from a value
-    to the one that the model goes on with, by the pattern of its places (`unspool.look.edits` has some); what is
-    collected is what it goes on with. Who watches gets the readable code, so with `keep=False` and no edits this only
-    turns the fused twins off. Errors: ConfigError for an edit whose place never came.
+    Blocks may be nested: the outer one sees a value first. What is collected are the values after the edits. While a
+    model is watched it runs its plain code, so `keep=False` without edits only turns the fused kernels off.
+
+    Args:
+        model: a model, or any module of `Part`s.
+        keep: which places are collected: all, none, or those that match a pattern, "*.forget" for instance.
+        edits: functions from a tapped value to the one that the model continues with, by the pattern of their places
+            (`unspool.look.edits` has some).
+
+    Returns:
+        The collected values by place, filled while the model runs.
+
+    Raises:
+        ConfigError: for an edit whose place never came.
 
     >>> import torch
     >>> from unspool import cells

@@ -37,6 +37,12 @@ class Diagonal(Mean):
     """How diagonal the attention to the source is, the mean over the first hundred predictions.
 
     Nothing is counted where a model has no attention.
+
+    >>> from unspool.data.predictions import Text
+    >>> metric = Diagonal()
+    >>> metric.update(Text("a b", ["a", "b"], -1.0, attention=torch.eye(2)), {})
+    >>> metric.compute()
+    {'diagonal': 1.0}
     """
 
     name = "diagonal"

@@ -47,6 +47,13 @@ class Cider(WordMetric):
 
     Args:
         references: the words of each right caption of a record.
+
+    >>> from unspool.data.predictions import Text
+    >>> metric = Cider(lambda record: [words.split() for words in record["captions"]])
+    >>> metric.update(Text("red hat", ["red", "hat"], -1.0), {"captions": ["red hat"]})
+    >>> metric.update(Text("dog", ["dog"], -1.0), {"captions": ["cat"]})
+    >>> metric.compute()
+    {'cider': 0.25}
     """
 
     def compute(self) -> dict[str, float]:

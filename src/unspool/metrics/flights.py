@@ -22,6 +22,11 @@ class DistanceAhead(Metric):
         name: of the values, before the horizon.
         horizons: numbers of frames.
         forecast: what is judged; by default the prediction.
+
+    >>> metric = DistanceAhead("error", [1, 2])
+    >>> metric.update(Flight("a", [1, 2], [0.5, 0.5], [0.0, 0.25]), {"future": [[0.5, 0.0], [0.5, 0.5]]})
+    >>> metric.compute()
+    {'error_1': 0.0, 'error_2': 0.25}
     """
 
     def __init__(self, name: str, horizons: Sequence[int], forecast: Forecast | None = None) -> None:

@@ -116,6 +116,12 @@ class ScaledError(MeanOverSeries):
     Args:
         name: of the value.
         forecast: what is judged; by default the median.
+
+    >>> metric = ScaledError()
+    >>> record = {"series": "tide", "values": [1.0, 3.0], "future": [2.0, 4.0], "naive": 2.0}
+    >>> metric.update(Series("tide", [1, 2], [2.0, 3.0]), record)
+    >>> metric.compute()
+    {'mase': 0.25}
     """
 
     def __init__(self, name: str = "mase", forecast: Forecast = median) -> None:
@@ -132,6 +138,12 @@ class ScaledCrps(MeanOverSeries):
     """The continuous ranked probability score of drawn paths, by the naive error, as in `ScaledError`.
 
     Of a forecast without samples it is the scaled absolute error.
+
+    >>> metric = ScaledCrps()
+    >>> record = {"series": "tide", "values": [1.0, 3.0], "future": [2.0, 4.0], "naive": 2.0}
+    >>> metric.update(Series("tide", [1, 2], [2.0, 3.0]), record)
+    >>> metric.compute()
+    {'crps': 0.25}
     """
 
     name = "crps"
@@ -147,6 +159,12 @@ class Coverage(MeanOverSeries):
 
     Args:
         percent: how much of the paths lies in their middle.
+
+    >>> metric = Coverage(80)
+    >>> record = {"series": "tide", "values": [1.0, 3.0], "future": [2.0, 4.0], "naive": 2.0}
+    >>> metric.update(Series("tide", [1, 2], [2.0, 3.0], samples=[[1.0, 2.0], [3.0, 3.0]]), record)
+    >>> metric.compute()
+    {'covered_80': 0.5}
     """
 
     def __init__(self, percent: int = 80) -> None:
@@ -165,6 +183,12 @@ class OfSeasonalNaive(Metric):
 
     Args:
         season: of the series.
+
+    >>> metric = OfSeasonalNaive(season=1)
+    >>> record = {"series": "tide", "values": [1.0, 3.0], "future": [2.0, 4.0], "naive": 2.0}
+    >>> metric.update(Series("tide", [1, 2], [2.0, 3.0]), record)
+    >>> metric.compute()
+    {'of_seasonal_naive': 0.5}
     """
 
     name = "of_seasonal_naive"
@@ -189,7 +213,14 @@ class OfSeasonalNaive(Metric):
 
 
 class BetterThanSeasonalNaive(OfSeasonalNaive):
-    """The share of series whose forecasts are better than the seasonal naive ones."""
+    """The share of series whose forecasts are better than the seasonal naive ones.
+
+    >>> metric = BetterThanSeasonalNaive(season=1)
+    >>> record = {"series": "tide", "values": [1.0, 3.0], "future": [2.0, 4.0], "naive": 2.0}
+    >>> metric.update(Series("tide", [1, 2], [2.0, 3.0]), record)
+    >>> metric.compute()
+    {'better_than_seasonal_naive': 1.0}
+    """
 
     name = "better_than_seasonal_naive"
 

@@ -18,7 +18,15 @@ def correct(logits: Tensor, batch: Batch) -> Tensor:
 
 
 class Accuracy(Mean):
-    """The share of counted positions at which the likeliest id is the target."""
+    """The share of counted positions at which the likeliest id is the target.
+
+    >>> ids, every = torch.tensor([[0, 1, 1]]), torch.ones(1, 3, dtype=torch.bool)
+    >>> batch, logits = Batch(ids, ids, every), torch.eye(2)[torch.tensor([[0, 1, 0]])]  # the last of three is wrong
+    >>> metric = Accuracy()
+    >>> metric.update(logits, batch)
+    >>> metric.compute()
+    {'accuracy': 0.6666666666666666}
+    """
 
     name = "accuracy"
 
@@ -34,6 +42,13 @@ class AccuracyWhere(Mean):
     Args:
         name: of the value.
         where: the positions of a batch, (B, T) bool.
+
+    >>> ids, every = torch.tensor([[0, 1, 1]]), torch.ones(1, 3, dtype=torch.bool)
+    >>> batch, logits = Batch(ids, ids, every), torch.eye(2)[torch.tensor([[0, 1, 0]])]  # the last of three is wrong
+    >>> metric = AccuracyWhere("of_ones", lambda batch: batch.targets == 1)
+    >>> metric.update(logits, batch)
+    >>> metric.compute()
+    {'of_ones': 0.5}
     """
 
     def __init__(self, name: str, where: Callable[[Batch], Tensor]) -> None:
@@ -48,7 +63,15 @@ class AccuracyWhere(Mean):
 
 
 class SequenceAccuracy(Mean):
-    """The share of rows in which every counted position is right."""
+    """The share of rows in which every counted position is right.
+
+    >>> ids, every = torch.tensor([[0, 1, 1]]), torch.ones(1, 3, dtype=torch.bool)
+    >>> batch, logits = Batch(ids, ids, every), torch.eye(2)[torch.tensor([[0, 1, 0]])]  # the last of three is wrong
+    >>> metric = SequenceAccuracy()
+    >>> metric.update(logits, batch)
+    >>> metric.compute()
+    {'solved': 0.0}
+    """
 
     name = "solved"
 
@@ -59,7 +82,14 @@ class SequenceAccuracy(Mean):
 
 
 class ExactMatch(Mean):
-    """The share of predictions that equal their reference."""
+    """The share of predictions that equal their reference.
+
+    >>> metric = ExactMatch()
+    >>> metric.update("25", "25")
+    >>> metric.update("24", "25")
+    >>> metric.compute()
+    {'exact_match': 0.5}
+    """
 
     name = "exact_match"
 
@@ -76,6 +106,13 @@ class ConfusionMatrix(Metric):
 
     Args:
         labels: the names of the label ids.
+
+    >>> ids, every = torch.tensor([[0, 1, 1]]), torch.ones(1, 3, dtype=torch.bool)
+    >>> batch, logits = Batch(ids, ids, every), torch.eye(2)[torch.tensor([[0, 1, 0]])]  # the last of three is wrong
+    >>> metric = ConfusionMatrix(["neg", "pos"])
+    >>> metric.update(logits, batch)
+    >>> {name: round(value, 2) for name, value in metric.compute().items()}
+    {'accuracy': 0.67, 'macro_f1': 0.67}
     """
 
     def __init__(self, labels: Sequence[str]) -> None:
@@ -111,6 +148,13 @@ class SpanF1(Metric):
 
     Args:
         labels: the names of the label ids.
+
+    >>> ids, every = torch.tensor([[0, 1, 1]]), torch.ones(1, 3, dtype=torch.bool)
+    >>> batch, logits = Batch(ids, ids, every), torch.eye(2)[torch.tensor([[0, 1, 0]])]  # the last of three is wrong
+    >>> metric = SpanF1(["B-name", "O"])
+    >>> metric.update(logits, batch)
+    >>> metric.compute()
+    {'span_f1': 0.6666666666666666}
     """
 
     def __init__(self, labels: Sequence[str]) -> None:

@@ -67,6 +67,12 @@ class EvalSet:
         metrics: factories of metrics that are shown every output and its batch.
         derived: more values that follow from the mean loss, such as the perplexity or bits per character.
         at_end: evaluated at the end of a training only, and by `unspool eval`.
+
+    >>> import torch
+    >>> from unspool.data.batching.contiguous import ContiguousEval
+    >>> from unspool.metrics.labels import Accuracy
+    >>> EvalSet(ContiguousEval(torch.arange(9), batch_size=2, length=4), [Accuracy], token_perplexity).derived(0.0)
+    {'perplexity': 1.0}
     """
 
     batches: Batches
@@ -98,6 +104,10 @@ class GenerationSet:
         options: options for the pipeline, on top of the recipe's.
         drawing: pictures of the records and their predictions.
         batch_size: so many records are predicted at once, which changes nothing but the speed.
+
+    >>> from unspool.metrics.text import TextMatch
+    >>> GenerationSet([{"source": "1+1", "target": "2"}], [TextMatch]).batch_size
+    64
     """
 
     records: Sequence[Mapping[str, Any]]
@@ -110,10 +120,14 @@ class GenerationSet:
 
 @dataclass(frozen=True)
 class Unit:
-    """What one counted position of a task is, and whether it is one of a text's tokens.
+    """What one position of the loss is: the unit in which losses and speeds are reported.
 
     Only tokens have a perplexity and bits: the loss of a label is in nats, that of a number in nats of a density or in
     half squared errors, as its head says.
+
+    Args:
+        name: singular, "token" or "value" for instance.
+        is_token: whether it is a token of a text.
 
     >>> Unit("token", is_token=True).loss(1.0, "nats"), Unit("value").loss(0.5, "half squared error")
     ('loss 1.000 nats per token (1.44 bits)', 'loss 0.500 half squared error per value')

@@ -17,17 +17,17 @@ FAMILIES: Mapping[str, Sequence[str]] = {
     "relations": ("left", "right", "above", "below"),
 }
 """The words of a caption that can be right or wrong, by what they tell."""
-Said = dict[str, list[str]]
+CaptionAttributes = dict[str, list[str]]
 """What a caption says: a colour, a shape and a size for each thing, and a relation for each but the first."""
 
 
-def said(caption: str) -> Said:
+def parse_caption(caption: str) -> CaptionAttributes:
     """What a caption says, whatever else is in it: a thing ends with its shape.
 
-    >>> said("a small red ring left of a large blue square")["sizes"]
+    >>> parse_caption("a small red ring left of a large blue square")["sizes"]
     ['small', 'large']
     """
-    found: Said = {family: [] for family in FAMILIES}
+    found: CaptionAttributes = {family: [] for family in FAMILIES}
     now: dict[str, str] = {}
     for word in caption.split():
         family = next((name for name, words in FAMILIES.items() if word in words), "")
@@ -49,8 +49,10 @@ def attribute_counts(caption: str, right: Sequence[str]) -> dict[str, tuple[int,
     >>> attribute_counts("a red ring", ["a small red circle"])
     {'colours': (1, 1), 'shapes': (0, 1), 'sizes': (0, 1), 'relations': (0, 0)}
     """
-    ours = said(caption)
-    found = [{family: _alike(ours[family], theirs[family]) for family in FAMILIES} for theirs in map(said, right)]
+    ours = parse_caption(caption)
+    found = [
+        {family: _alike(ours[family], theirs[family]) for family in FAMILIES} for theirs in map(parse_caption, right)
+    ]
     return max(found, key=lambda counts: sum(good - of for good, of in counts.values()))
 
 
@@ -97,6 +99,12 @@ class SceneAttributes(Metric):
 
     Args:
         references: the words of each right caption of a record.
+
+    >>> from unspool.data.predictions import Text
+    >>> metric = SceneAttributes(lambda record: [record["target"].split()])
+    >>> metric.update(Text("a red ring", ["a", "red", "ring"], -1.0), {"target": "a red circle"})
+    >>> metric.compute()["colours"], metric.compute()["shapes"]
+    (1.0, 0.0)
     """
 
     def __init__(self, references: Reference) -> None:

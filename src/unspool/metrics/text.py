@@ -135,6 +135,12 @@ class LineScores(Metric):
     Args:
         reference: the right line of a record.
         lower: whether upper and lower case count as the same.
+
+    >>> from unspool.data.predictions import Text
+    >>> metric = LineScores(lambda record: record["target"], lower=True)
+    >>> metric.update(Text("A man in a hat.", ["a", "man"], -1.0), {"target": "a man in a hat."})
+    >>> round(metric.compute()["sacrebleu"])
+    100
     """
 
     def __init__(self, reference: Reference, lower: bool) -> None:

@@ -11,6 +11,13 @@ class MeanAbsoluteError(Mean):
 
     Args:
         scale: the unit of the data over the unit of the targets: errors are told in the unit of the data.
+
+    >>> import torch
+    >>> values, every = torch.zeros(1, 2, 1), torch.ones(1, 2, dtype=torch.bool)
+    >>> metric = MeanAbsoluteError(scale=10.0)
+    >>> metric.update(torch.full_like(values, 0.5), Batch(values, values, every))
+    >>> metric.compute()
+    {'mean_absolute_error': 5.0}
     """
 
     name = "mean_absolute_error"
@@ -26,7 +33,15 @@ class MeanAbsoluteError(Mean):
 
 
 class MeanSquaredError(Mean):
-    """The mean squared error of predicted values."""
+    """The mean squared error of predicted values.
+
+    >>> import torch
+    >>> values, every = torch.zeros(1, 2, 1), torch.ones(1, 2, dtype=torch.bool)
+    >>> metric = MeanSquaredError()
+    >>> metric.update(torch.full_like(values, 0.5), Batch(values, values, every))
+    >>> metric.compute()
+    {'squared_error': 0.25}
+    """
 
     name = "squared_error"
 
@@ -41,6 +56,13 @@ class WithinTolerance(Mean):
 
     Args:
         tolerance: in the unit of the targets.
+
+    >>> import torch
+    >>> values, every = torch.zeros(1, 2, 1), torch.ones(1, 2, dtype=torch.bool)
+    >>> metric = WithinTolerance(0.6)
+    >>> metric.update(torch.full_like(values, 0.5), Batch(values, values, every))
+    >>> metric.compute()
+    {'accuracy': 1.0}
     """
 
     name = "accuracy"
@@ -60,6 +82,13 @@ class Distance(Mean):
 
     Args:
         scale: the unit of the data over the unit of the targets.
+
+    >>> import torch
+    >>> values, every = torch.zeros(1, 2, 2), torch.ones(1, 2, dtype=torch.bool)
+    >>> metric = Distance()
+    >>> metric.update(values + torch.tensor([3.0, 4.0]), Batch(values, values, every))
+    >>> metric.compute()
+    {'error': 5.0}
     """
 
     name = "error"

@@ -68,32 +68,32 @@ class Pooled(Core):
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T W"], CoreState]:
-        """One vector for all that was said up to each time."""
-        said, inner = self.core(x, state[0], mask)
-        there = said.new_ones(said.shape[:2], dtype=torch.bool) if mask is None else mask
+        """The pooled outputs up to each position, (B, T, W)."""
+        outputs, inner = self.core(x, state[0], mask)
+        there = outputs.new_ones(outputs.shape[:2], dtype=torch.bool) if mask is None else mask
         pool = {"max": self._largest, "last": self._last}.get(self.by, self._weighted)
-        y, memory = pool(at_least_float32(said), state[1], there.unsqueeze(-1))
-        y = self.tap("pooled", y.to(said.dtype))
+        y, memory = pool(at_least_float32(outputs), state[1], there.unsqueeze(-1))
+        y = self.tap("pooled", y.to(outputs.dtype))
         return (y if mask is None else y * mask.unsqueeze(-1)), (inner, memory)
 
-    def _weighted(self, said: Tensor, memory: CoreState, there: Tensor) -> tuple[Tensor, CoreState]:
-        weights = torch.ones_like(said[..., :1])  # (B, T, 1)
+    def _weighted(self, outputs: Tensor, memory: CoreState, there: Tensor) -> tuple[Tensor, CoreState]:
+        weights = torch.ones_like(outputs[..., :1])  # (B, T, 1)
         if self.score is not None:
-            weights = (BOUND * torch.tanh(at_least_float32(self.score(said)) / BOUND)).exp()
+            weights = (BOUND * torch.tanh(at_least_float32(self.score(outputs)) / BOUND)).exp()
         weights = self.tap("weights", weights * there)
-        sums = _after(memory[0], weights * said).cumsum(dim=1)[:, 1:]
+        sums = _after(memory[0], weights * outputs).cumsum(dim=1)[:, 1:]
         totals = _after(memory[1], weights).cumsum(dim=1)[:, 1:]
         return sums / totals.clamp(min=1e-9), (sums[:, -1], totals[:, -1])
 
-    def _largest(self, said: Tensor, memory: CoreState, there: Tensor) -> tuple[Tensor, CoreState]:
-        lowest = _lowest(said)
-        largest = _after(memory[0], said.masked_fill(~there, lowest)).cummax(dim=1).values[:, 1:]
+    def _largest(self, outputs: Tensor, memory: CoreState, there: Tensor) -> tuple[Tensor, CoreState]:
+        lowest = _lowest(outputs)
+        largest = _after(memory[0], outputs.masked_fill(~there, lowest)).cummax(dim=1).values[:, 1:]
         return largest.masked_fill(largest == lowest, 0.0), (largest[:, -1],)
 
-    def _last(self, said: Tensor, memory: CoreState, there: Tensor) -> tuple[Tensor, CoreState]:
-        number = torch.arange(1, said.shape[1] + 1, device=said.device).view(1, -1, 1)
-        latest = (number * there).cummax(dim=1).values.expand_as(said)  # 0 is what was remembered
-        last = _after(memory[0], said).gather(1, latest)
+    def _last(self, outputs: Tensor, memory: CoreState, there: Tensor) -> tuple[Tensor, CoreState]:
+        number = torch.arange(1, outputs.shape[1] + 1, device=outputs.device).view(1, -1, 1)
+        latest = (number * there).cummax(dim=1).values.expand_as(outputs)  # 0 is what was remembered
+        last = _after(memory[0], outputs).gather(1, latest)
         return last, (last[:, -1],)
 
 

@@ -138,10 +138,8 @@ class Transformer(Core):
         source = needed("transformer", source)
         if source_mask is None:
             source_mask = source.new_ones(source.shape[:2], dtype=torch.bool)
-        return *state, (
-            source_mask,
-            *(b.cross_attention.keys(source) for b in self._stack() if b.cross_attention is not None),
-        )
+        readers = (block.cross_attention for block in self._stack())
+        return *state, (source_mask, *(reader.keys(source) for reader in readers if reader is not None))
 
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None

@@ -30,9 +30,9 @@ class Cell(Part):
     """
 
     keeps: ClassVar[str] = ""
-    """The name of the tapped gate that gives the share of the memory that is kept; empty: there is none."""
+    """The name of the tapped gate that multiplies the old memory, as the forget gate does; empty: none."""
     backwards: bool = False
-    """Whether it runs from the end of the sequence, so that what it taps is in that order."""
+    """Whether it runs from the end of the sequence, so that tapped values are in that order."""
 
     def __init__(self, input_size: Count, hidden_size: Count) -> None:
         super().__init__()

@@ -201,8 +201,8 @@ class Mixture(Head):
         loss_mask: Bool[Tensor, "B T"],
     ) -> Float[Tensor, ""]:
         """The negative log-likelihood in nats of all numbers of a position, averaged over positions."""
-        said = self.density(y[loss_mask]).log_probability(at_least_float32(targets[loss_mask]))
-        return -said.sum() / max(1, int(loss_mask.sum()))
+        log_probability = self.density(y[loss_mask]).log_probability(at_least_float32(targets[loss_mask]))
+        return -log_probability.sum() / max(1, int(loss_mask.sum()))
 
 
 def at_least_float32(value: Tensor) -> Tensor:

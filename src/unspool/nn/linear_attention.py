@@ -1,4 +1,4 @@
-"""A memory of outer products that fades: what mLSTM, state space duality and gated linear attention have in common."""
+"""Linear attention with decay, step by step and in chunks: what mLSTM, Mamba-2 and gated linear attention share."""
 
 from math import gcd
 
@@ -10,9 +10,9 @@ from torch import Tensor
 from unspool.errors import ConfigError
 from unspool.nn.kernels.scan import where_present
 
-CHUNK, SHORT = 64, 16  # times at once where a head fades as one, and where every key fades for itself
+CHUNK, SHORT = 64, 16  # steps in a chunk: with one decay per head, and with one decay per key
 FADE = -4.0
-"""The least logarithm of a key's own decay: over half a short chunk, its inverse must be a float32."""
+"""The smallest log-decay of a key: its inverse over half a short chunk must fit into float32."""
 
 
 def recall(
@@ -22,7 +22,7 @@ def recall(
     a: Float[Tensor, "B heads fading"],
     memory: Float[Tensor, "B heads keys values"],
 ) -> tuple[Float[Tensor, "B heads values"], Float[Tensor, "B heads keys values"]]:
-    """One step: the memory fades, takes in one pair, and is asked.
+    """One step of linear attention: the memory decays, one key and value are added, and the query reads it.
 
     S' = a * S + k v^T      y = S'^T q
     """
@@ -38,14 +38,14 @@ def recall_all(
     memory: Float[Tensor, "B heads keys values"],
     mask: Bool[Tensor, "B T"] | None = None,
 ) -> tuple[Float[Tensor, "B T heads values"], Float[Tensor, "B heads keys values"]]:
-    """All steps: inside a chunk of time every pair is weighed at once, between chunks the memory is carried.
+    """All steps by chunks: attention over all pairs inside a chunk, the recurrent memory between chunks.
 
     y_t = S_0^T (exp(G_t) * q_t) + sum over s <= t of v_s (q_t . exp(G_t - G_s) k_s)      G_t = log a_1 + ... + log a_t
 
-    `g` is log a: one for a head (fading = 1, at most 0) or one for each of its keys (between FADE and 0). It all
-    happens in full precision: memories are sums (Yang et al. 2023, arXiv:2312.06635; Dao & Gu 2024, arXiv:2405.21060).
-    There are as many groups as heads, or one, whose queries and keys all heads share. Where nothing is present the
-    memory stays as it is.
+    `g` is log a, at most 0: one for each head (fading = 1), or one for each of its keys (at least FADE). It is
+    computed in float32 or wider, because memories are long sums (Yang et al. 2023, arXiv:2312.06635; Dao & Gu 2024,
+    arXiv:2405.21060). There are as many groups as heads, or one whose queries and keys all heads share. At padded positions the memory
+    does not change.
     """
     v, g = where_present(mask, v, 0.0), where_present(mask, g, 0.0)
     time = q.shape[1]
@@ -64,7 +64,7 @@ def recall_all(
 
 
 def split_heads(hidden_size: int, heads: int) -> int:
-    """How many heads share a width; 0 means four, or two or one where four would not be multiples of four wide.
+    """The number of heads; 0 picks four, or two or one where the width of four heads would not be a multiple of four.
 
     >>> split_heads(64, 0), split_heads(8, 0), split_heads(64, 8)
     (4, 2, 8)
@@ -78,20 +78,20 @@ def split_heads(hidden_size: int, heads: int) -> int:
 
 
 def norm_heads(y: Float[Tensor, "*B heads values"]) -> Float[Tensor, "*B H"]:
-    """Every head brought to size one, side by side; gains would be undone by the weights that follow."""
+    """RMS-normalize every head and concatenate them; without gains, which the next linear layer would absorb."""
     return F.rms_norm(y, y.shape[-1:], eps=1e-5).flatten(-2)
 
 
 def _cut(value: Tensor, size: int) -> Tensor:
-    """(B, T, heads, ...) in chunks of that size, the last filled with zeros: nothing fades, nothing comes in."""
+    """(B, T, heads, ...) in chunks of that size; the last one is filled with zeros, which leave the memory as it is."""
     value = F.pad(value, (0, 0, 0, 0, 0, -value.shape[1] % size))
     return value.transpose(1, 2).unflatten(2, (-1, size))
 
 
 def _as_one(q: Tensor, k: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights of every pair in a chunk, what is left of each key at its end, what each query has of its beginning.
+    """With one decay per head: attention weights in a chunk, keys decayed to its end, queries decayed from its start.
 
-    G_t - G_s is summed up anew for every pair: the difference of two large sums would lose what lies between them.
+    G_t - G_s is summed for every pair: the difference of two large sums would lose precision.
     """
     size = g.shape[-2]
     later = torch.ones(size, size, dtype=torch.bool, device=g.device).tril(-1)
@@ -101,7 +101,7 @@ def _as_one(q: Tensor, k: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _by_key(q: Tensor, k: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same for keys that fade on their own: seen from the middle of the chunk, queries shrink and keys grow."""
+    """The same with one decay per key, relative to the middle of the chunk, so that no factor overflows."""
     fade = g.cumsum(dim=-2)
     end, middle = fade[..., -1:, :], fade[..., fade.shape[-2] // 2, None, :]
     scores = (q * (fade - middle).exp()) @ (k * (middle - fade).exp()).mT

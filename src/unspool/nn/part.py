@@ -1,4 +1,4 @@
-"""Modules that can be watched, and functions over states."""
+"""Modules whose intermediate values can be watched and replaced, and functions over states."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

@@ -118,7 +118,7 @@ def _run_dense(kernel: Kernel, weights: list[Tensor], x: Tensor, state: CoreStat
 def _run_ragged(
     kernel: Kernel, weights: list[Tensor], x: Tensor, state: CoreState, mask: Tensor
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """What is present is moved to the front of its row, and what comes behind it changes neither outputs nor memory.
+    """Present positions are moved to the front of their rows, so that the padding behind them changes nothing.
 
     Torch's kernels for packed rows would skip the padding, but on a CPU their backward pass takes time with the square
     of the length.
@@ -133,18 +133,18 @@ def _run_ragged(
     if len(state) > 1:
         absent = torch.arange(longest, device=x.device) >= lengths.unsqueeze(1)  # (B, L)
         front, weights = torch.cat([front, absent.unsqueeze(-1).to(x.dtype)], dim=-1), [held(weights[0]), *weights[1:]]
-    said, after = _run_dense(kernel, weights, front, state)
+    outputs, after = _run_dense(kernel, weights, front, state)
     every = torch.arange(len(x), device=x.device)
-    last = said[every, (lengths - 1).clamp(min=0)]
+    last = outputs[every, (lengths - 1).clamp(min=0)]
     hidden = torch.where(lengths.unsqueeze(1) > 0, last, state[0])
-    y = x.new_zeros(*x.shape[:2], said.shape[-1]).index_put((rows, times), said[rows, ticks])
+    y = x.new_zeros(*x.shape[:2], outputs.shape[-1]).index_put((rows, times), outputs[rows, ticks])
     return y, (hidden, *after[1:])
 
 
 def held(weight: Float[Tensor, "G D"]) -> Float[Tensor, "G E"]:
-    """An LSTM's input weights with a column for "nothing is there": it shuts the input gate and opens the forget gate.
+    """An LSTM's input weights with a column for padding, which closes the input gate and opens the forget gate.
 
-    A sigmoid of 100 is 1 and one of -100 is 0 in every precision, so that the memory stays what it is, bit for bit.
+    A sigmoid of 100 is 1 and one of -100 is 0 in every precision, so that the memory does not change, bit for bit.
     """
     shut = weight.new_zeros(4, len(weight) // 4, 1)
     shut[0], shut[1] = -HOLD, HOLD

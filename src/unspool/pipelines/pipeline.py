@@ -18,7 +18,15 @@ SORTED_BATCHES = 32
 
 
 class Pipeline(ABC):
-    """A trained model with its preprocessor, ready for use; keyword arguments of a constructor are its options."""
+    """A trained model with its preprocessor, ready for use; a subclass's further keyword arguments are its options.
+
+    Args:
+        model: a trained model.
+        preprocessor: the one that it was trained with.
+
+    >>> issubclass(Predictor, Pipeline), Predictor.verb
+    (True, 'predict')
+    """
 
     verb: ClassVar[str]
     """The command that runs it: "predict" or "sample"."""
@@ -31,9 +39,19 @@ class Pipeline(ABC):
 
 
 class Predictor(Pipeline):
-    """Says one thing of each record: `encode`, `collate`, `forward`, `decode`.
+    r"""Predicts record by record: `encode`, `collate`, `forward`, `decode`.
 
-    A subclass gives `forward`; everything else follows from its preprocessor.
+    A subclass defines `forward`; everything else follows from its preprocessor.
+
+    >>> from unspool import SequenceModel, Tokens, cores, embedding, head, preprocessors, tokenizers
+    >>> from unspool.pipelines.classification import SequenceClassification
+    >>> words, labels = tokenizers.build("tokenizer", "byte"), tokenizers.build("labels", "label").fit("neg\npos\n")
+    >>> preprocessor = preprocessors.build("preprocessor", "labelled-text", tokenizer=words, labels=labels)
+    >>> core = cores.build("core", "recurrent", width=8)
+    >>> model = SequenceModel(embedding(preprocessor.inputs, 8), core, head(preprocessor.targets, 8))
+    >>> label, failure = SequenceClassification(model, preprocessor).predict([{"text": "fine"}, {"text": ""}])
+    >>> sorted(label.scores), failure.error
+    (['neg', 'pos'], "the field 'text' is empty")
     """
 
     verb = "predict"

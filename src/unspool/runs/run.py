@@ -41,11 +41,18 @@ class Run:
 
     Args:
         model: the trained model.
-        preprocessor: what it was trained with; a tokenizer alone makes a language model of it. None for a task that
-            makes its own data and has no use.
-        recipe: how it was trained; worked out from the model where it was built by name and none is given.
+        preprocessor: what it was trained with; a tokenizer alone makes a language model of it. None for a task
+            that generates its own data.
+        recipe: how it was trained; None: derived from the model, whose core was then built by name.
         checkpoint: where it was loaded from; None for a model that is not saved.
         name: what it is called where there are several.
+
+    >>> from unspool import Tokens, cores, embedding, head, tokenizers
+    >>> core = cores.build("core", {"kind": "recurrent", "width": 8})
+    >>> model = SequenceModel(embedding(Tokens(256), 8), core, head(Tokens(256), 8))
+    >>> run = Run(model, tokenizers.build("tokenizer", "byte"))
+    >>> "".join(run.stream("To be", length=3, seed=1)) == "".join(run.stream("To be", length=3, seed=1))
+    True
     """
 
     def __init__(
@@ -265,7 +272,29 @@ class Run:
 
 
 def load(path: str | Path, device: str = "cpu", which: str = "best") -> Run:
-    """The model of a run folder: `Run.load` as a function."""
+    """Load a trained model from its run folder, as `Run.load` does.
+
+    Args:
+        path: a run folder, or one of its checkpoints/step-N.
+        device: cpu, cuda, mps or auto.
+        which: the "best" or the "last" checkpoint of a run folder.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        CheckpointError: where the folder is missing or damaged, or needs a plug-in that was not loaded.
+
+    >>> import tempfile
+    >>> from unspool import Tokens, cores, embedding, head, tokenizers
+    >>> core = cores.build("core", {"kind": "recurrent", "width": 8})
+    >>> model = SequenceModel(embedding(Tokens(256), 8), core, head(Tokens(256), 8))
+    >>> run = Run(model, tokenizers.build("tokenizer", "byte"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = run.save(f"{folder}/run")
+    ...     load(f"{folder}/run").read("To be").position
+    5
+    """
     return Run.load(path, device, which)
 
 

@@ -1,4 +1,4 @@
-"""Which token comes next in a text."""
+"""Language modelling: the next token of a text."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,7 +19,7 @@ from unspool.tasks.task import Task, tasks
 
 
 class TextTask(Task):
-    """A text as one long row of tokens for each split."""
+    """Tasks on one long text for each split."""
 
     preprocessor: LanguageText
 
@@ -30,8 +30,12 @@ class TextTask(Task):
         self.ids = {split: preprocessor.encode(text).input for split, text in self.texts.items()}
 
     def summary(self) -> str:
-        """How many tokens each split has."""
-        return "tokens: " + ", ".join(f"{name} {len(ids):,}" for name, ids in self.ids.items())
+        """How many tokens each split has, of how many kinds, and how many of those held out are unknown."""
+        tokenizer = self.preprocessor.tokenizer
+        counts = ", ".join(f"{name} {len(ids):,}" for name, ids in self.ids.items())
+        lost = {name: len(tokenizer.lost(text)) / max(1, len(self.ids[name])) for name, text in self.texts.items()}
+        unknown = ", ".join(f"{name} {100 * share:.2g} %" for name, share in lost.items() if share)
+        return f"tokens: {counts}; vocabulary {tokenizer.size:,}" + (f"; unknown tokens: {unknown}" if unknown else "")
 
 
 @tasks.register("language")
@@ -43,8 +47,8 @@ class Language(TextTask):
     empty state) or "windows" (from random places, each with an empty state).
 
     Two losses are measured: "contiguous", in one pass over the split with the state carried, and "windowed", from an
-    empty state every `window` tokens. A core that can read only so many tokens begins anew when it is full. Carrying
-    the state favours models that remember, so compare like with like.
+    empty state every `window` tokens. A core of limited length begins with an empty state when it is full. A model
+    with a long memory has a lower loss where the state is carried, so compare like with like.
 
     Args:
         batch_size: rows in a batch.
@@ -101,13 +105,22 @@ class Language(TextTask):
         return {"contiguous": contiguous, "windowed": windowed}
 
     def derived(self, split: str, loss: float) -> dict[str, float]:
-        """Bits per character and per byte of the text that the tokens stand for, and the perplexity of a token."""
-        bits = loss * len(self.ids[split]) / log(2)
-        return {
-            "bits_per_character": bits / len(self.texts[split]),
-            "bits_per_byte": bits / len(self.texts[split].encode()),
+        """Bits per character and per byte of the text, the perplexity of a token, and the share of unknown ones.
+
+        The bits are those of a lossless code for the text as the tokenizer normalizes it (a word tokenizer has one
+        space between words, and may lowercase): of every token but the first, and to spell each unknown word 8 bits a
+        byte, its end included. So a small vocabulary has no advantage. The perplexity is over the vocabulary.
+        """
+        ids, tokenizer = self.ids[split], self.preprocessor.tokenizer
+        text = tokenizer.normalized(self.texts[split]).removeprefix(tokenizer.decode(ids[:1].tolist()))
+        lost = tokenizer.lost(self.texts[split])
+        bits = loss * (len(ids) - 1) / log(2) + sum(8 * (len(word.encode("utf-8", "replace")) + 1) for word in lost)
+        values = {
+            "bits_per_character": bits / max(1, len(text)),
+            "bits_per_byte": bits / max(1, len(text.encode("utf-8", "replace"))),
             "perplexity": perplexity(loss),
         }
+        return values | ({"unknown_share": len(lost) / len(ids)} if lost else {})
 
     def first(self, split: str, rows: int, length: int) -> Batch | None:
         """The split from its beginning on, as one row."""

@@ -18,10 +18,14 @@ from unspool.registry import Registry
 
 
 class Task(ABC):
-    """What a model reads and predicts, the batches of each split, and what is measured.
+    """A problem: what a model reads and predicts, the batches of each split, and the metrics.
 
     The constructor takes the recipe's [task] section. Where the task reads data it also takes `splits`, what `dataset`
     read, and a fitted `preprocessor`; a task that makes its own data takes neither.
+
+    >>> task = tasks.build("task", "parity", length=5)
+    >>> task.train_batches()[0].inputs.shape, list(task.eval_sets("valid"))
+    (torch.Size([32, 5]), ['fresh'])
     """
 
     dataset: ClassVar[Callable[..., Any]] = Source

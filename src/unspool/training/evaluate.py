@@ -19,6 +19,9 @@ class EvalResult:
     Args:
         loss: nats (or half squared errors) per counted position.
         positions: how many were counted.
+
+    >>> EvalResult(loss=1.5, positions=200).loss
+    1.5
     """
 
     loss: float
@@ -33,14 +36,24 @@ def evaluate(
     precision: PrecisionName = "float32",
     metrics: Sequence[Metric] = (),
 ) -> EvalResult:
-    """The mean loss over one epoch of batches, the state carried where a batch says so.
+    """The mean loss over one epoch of batches; the state is carried where a batch `carries_state`.
 
     Args:
-        model: moved to no device: it must be on `device`.
+        model: on `device`.
         batches: one epoch of them is evaluated.
         device: where the batches are moved to.
-        precision: of matrix products.
+        precision: of matrix products: "float32" or "bfloat16".
         metrics: each is shown the model's output (B, T, V) and the batch.
+
+    Returns:
+        The mean loss, and the number of positions that it was taken over.
+
+    >>> from unspool import Tokens, cores, embedding, head
+    >>> core = cores.build("core", "recurrent", width=8)
+    >>> model = SequenceModel(embedding(Tokens(5), 8), core, head(Tokens(5), 8))
+    >>> from unspool.data.batching.contiguous import ContiguousEval
+    >>> evaluate(model, ContiguousEval(torch.arange(9) % 5, batch_size=2, length=4)).positions
+    8
     """
     total, positions = 0.0, 0
     state: CoreState | None = None

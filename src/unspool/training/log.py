@@ -1,4 +1,4 @@
-"""The metrics of a run: one JSON object a line, and TensorBoard for those who want it."""
+"""The log of a run: metrics.jsonl, one JSON object a line, and TensorBoard where it is wanted."""
 
 import json
 import os
@@ -13,7 +13,12 @@ from unspool.files import write_text, writing
 class Log:
     """Appends records to `metrics.jsonl`; every record has the step it belongs to.
 
-    A run that goes on from step N first forgets what came after N: the file is that of a run that never stopped.
+    A run that is resumed from step N first removes the records after N: the file is that of an uninterrupted run.
+
+    Args:
+        folder: the run folder.
+        after: the step that the run continues from.
+        tensorboard: whether logs for TensorBoard are written too.
     """
 
     def __init__(self, folder: Path, after: int = 0, tensorboard: bool = False) -> None:
@@ -34,13 +39,13 @@ class Log:
                     self.board.add_scalar(f"{kind}/{name}", value, step)
 
     def flush(self) -> None:
-        """Let everything reach the disk."""
+        """Flush the file to the disk."""
         with writing(self.path):
             self.file.flush()
             os.fsync(self.file.fileno())
 
     def close(self) -> None:
-        """No more records."""
+        """Close the files."""
         with writing(self.path):
             self.file.close()
         if self.board is not None:
@@ -48,12 +53,12 @@ class Log:
 
 
 def records(folder: Path, kind: str = "") -> list[dict[str, Any]]:
-    """What a run has logged so far, of one kind or of all."""
+    """The records that a run has logged so far, of one kind or of all."""
     return [record for record, _ in _lines(folder / "metrics.jsonl") if kind in ("", record["kind"])]
 
 
 def _lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """Whole records with their lines; what a crash cut short is left out."""
+    """Complete records with their lines; a last line that a crash cut short is left out."""
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):

@@ -30,17 +30,17 @@ def scheduled_sampling(model: SequenceModel, batch: Batch, state: CoreState | No
     """
     with torch.no_grad():
         y, _ = model.hidden_states_of(batch, None if state is None else fork(state))
-        said = model.head(y).argmax(dim=-1)
-    replaced = answered(batch) & (torch.rand(batch.loss_mask[:, 1:].shape, device=said.device) >= teacher_forcing)
+        predicted = model.head(y).argmax(dim=-1)
+    replaced = answered(batch) & (torch.rand(batch.loss_mask[:, 1:].shape, device=predicted.device) >= teacher_forcing)
     inputs = batch.inputs.clone()
-    inputs[:, 1:] = torch.where(replaced, said[:, :-1], inputs[:, 1:])
+    inputs[:, 1:] = torch.where(replaced, predicted[:, :-1], inputs[:, 1:])
     return replace(batch, inputs=inputs)
 
 
 def answered(batch: Batch) -> Bool[Tensor, "B _"]:
     """Which inputs, from the second on, are the target of the position before, (B, T - 1)."""
-    said = batch.loss_mask[:, :-1]
-    return said if batch.mask is None else said & batch.mask[:, 1:]
+    has_target = batch.loss_mask[:, :-1]
+    return has_target if batch.mask is None else has_target & batch.mask[:, 1:]
 
 
 def refuse_unanswered(batch: Batch) -> None:

@@ -24,14 +24,18 @@ from unspool.training.schedules import Schedule, ScheduleName
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """The result of one optimizer step."""
+    """The result of one optimizer step.
+
+    >>> TrainingStep(1, 2.5, 0.3, 1e-3, 64, 0.01).loss
+    2.5
+    """
 
     number: int  # how many steps are done, this one included
     loss: float  # nats per counted position
     grad_norm: float  # before clipping
-    learning_rate: float
+    learning_rate: float  # of this step
     positions: int  # how many positions the loss was taken over
-    seconds: float
+    seconds: float  # how long it took
 
 
 Loss = Callable[[SequenceModel, Batch, CoreState | None], tuple[Tensor, CoreState]]
@@ -75,6 +79,17 @@ class Trainer:
         device: where the model is: cpu, cuda or mps.
         seed: of everything that is drawn.
         loss: gives the loss and the next state; None: the model's own.
+
+    Raises:
+        ConfigError: without a budget, and for options that do not go together.
+
+    >>> from unspool import Tokens, cores, embedding, head
+    >>> core = cores.build("core", "recurrent", width=8)
+    >>> model = SequenceModel(embedding(Tokens(5), 8), core, head(Tokens(5), 8))
+    >>> from unspool.data.batching.contiguous import ContiguousBatches
+    >>> trainer = Trainer(model, ContiguousBatches(torch.arange(64) % 5, batch_size=2, length=8), steps=3)
+    >>> [step.number for step in trainer], trainer.finished
+    ([1, 2, 3], True)
     """
 
     def __init__(
@@ -128,12 +143,12 @@ class Trainer:
 
     def __repr__(self) -> str:
         """The progress, as `Trainer(step 120 of 1,000, loss 1.234, lr 0.003)`."""
-        said = [f"step {self.number:,}" + (f" of {self.steps:,}" if self.steps else "")]
+        summary = [f"step {self.number:,}" + (f" of {self.steps:,}" if self.steps else "")]
         if self.minutes:
-            said.append(f"{self.seconds / 60:.1f} of {self.minutes:g} minutes")
+            summary.append(f"{self.seconds / 60:.1f} of {self.minutes:g} minutes")
         if self.last is not None:
-            said += [f"loss {self.last.loss:.4g}", f"lr {self.last.learning_rate:.3g}"]
-        return f"Trainer({', '.join(said)})"
+            summary += [f"loss {self.last.loss:.4g}", f"lr {self.last.learning_rate:.3g}"]
+        return f"Trainer({', '.join(summary)})"
 
     def __iter__(self) -> Iterator[TrainingStep]:
         while not self.finished:

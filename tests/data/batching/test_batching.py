@@ -171,16 +171,16 @@ def test_numbers_go_on_after_an_epoch() -> None:
     [
         (
             lambda ids: ContiguousBatches(ids, 4, 3),
-            "a text of 1 tokens is too short for 4 lanes: it takes 8",
+            "a text of 1 tokens is too short for 4 rows: 8 are needed",
             "task.batch_size",
         ),
         (
             lambda ids: RandomWindows(ids, 4, 3),
-            "too short for a window of 3 and its next one: it takes 4",
+            "too short for a window of 3 and its next one: 4 are needed",
             "task.length",
         ),
-        (lambda ids: ContiguousEval(ids, 4, 3), "too short for one prediction: it takes 2", "give more text"),
-        (lambda ids: WindowedEval(ids, 4, 3), "too short for one prediction: it takes 2", "give more text"),
+        (lambda ids: ContiguousEval(ids, 4, 3), "too short for one prediction: 2 are needed", "give more text"),
+        (lambda ids: WindowedEval(ids, 4, 3), "too short for one prediction: 2 are needed", "give more text"),
     ],
 )
 def test_too_little_text(make: Callable[[Tensor], Batches], message: str, hint: str) -> None:

@@ -1,4 +1,4 @@
-"""How far apart two things are that should be equal."""
+"""Differences between tensors or states that should be equal."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from unspool.nn.part import CoreState, tensors
 def furthest(ours: Tensor | CoreState, theirs: Tensor | CoreState) -> float:
     """The largest difference between two tensors or two states; NaN anywhere makes it NaN.
 
-    In states a tensor that is not yet filled may be shorter: what the other has more must be zeros.
+    In states a cache that is not full may be shorter: the rest of the other must be zeros.
     """
     if isinstance(ours, Tensor) and isinstance(theirs, Tensor):
         if ours.shape != theirs.shape:
@@ -30,5 +30,5 @@ def _filled(short: Tensor, shape: list[int]) -> Tensor:
 
 
 def largest(*differences: float) -> float:
-    """The largest of them; NaN if any is (`max` would let it slip through)."""
+    """The largest of some numbers; NaN if any is, which `max` would ignore."""
     return float("nan") if any(d != d for d in differences) else max(differences, default=0.0)

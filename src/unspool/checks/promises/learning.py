@@ -1,6 +1,6 @@
-"""Promises about losses and gradients: neither padding, nor watching, nor how it is computed changes what is learned.
+"""Checks of losses and gradients: neither padding nor watching nor the kernel changes what is learned.
 
-Each check answers with the largest difference it saw between two things that should be equal.
+Each check returns the largest difference between two things that should be equal.
 """
 
 from contextlib import nullcontext
@@ -23,21 +23,20 @@ from unspool.training.trainer import Trainer
 
 
 def padding_is_nothing(case: Case) -> float:
-    """A row alone = the same row padded right, left or with holes, beside an empty row, at once or in ticks.
+    """A row alone = the same row padded right, left or in between, beside an empty row, at once or step by step.
 
-    It holds from the start and from a later state, for outputs, what is remembered, the loss and its gradients. Nothing
-    is ever NaN.
+    It holds from the initial and from a later state, for outputs, states, the loss and its gradients, without NaN.
     """
     model, mask = case.model(), _masks(case.device)
     ids = case.ids(rows=len(mask))
     batch, worst = case.batch(ids, mask, mask), _noise(model, mask)
     with torch.no_grad():
         _, later = model(case.ids(rows=len(mask), time=4, seed=9), case.start(model, ids))
-    following = case.ids(rows=1, time=2, seed=5)  # what a row remembers shows in what comes next
+    following = case.ids(rows=1, time=2, seed=5)  # the state shows in the outputs that follow
     for began in (None, later):
         together, (padded,), (last,) = _learned(model, [(batch, began)])
         if not all(bool(value.isfinite().all()) for value in (padded, *(s for _, s in tensors(last)))):
-            raise ValueError("beside padding there are numbers that are none")
+            raise ValueError("the outputs beside padding are not finite")
         if case.streams:
             ticked, end = _ticked(model, ids, fork(began or case.start(model, ids)), mask)
             worst = largest(worst, furthest(ticked[mask], padded[mask]), furthest(end, last))
@@ -47,7 +46,7 @@ def padding_is_nothing(case: Case) -> float:
         worst = largest(worst, furthest(together, alone))
         worst = largest(worst, *(furthest(y[0], padded[row, mask[row]]) for row, y in zip(rows, outputs, strict=True)))
         ends = dict(zip(rows, states, strict=True))
-        for row in range(len(mask)):  # an empty one remembers what it did before
+        for row in range(len(mask)):  # an empty row keeps its state
             end = ends.get(row, began and _row(began, row)) or case.start(model, following, [row])
             with torch.no_grad():
                 worst = largest(worst, furthest(*(model(following, state)[0] for state in (end, _row(last, row)))))
@@ -81,7 +80,7 @@ def _row(state: CoreState, row: int) -> CoreState:
 
 
 def _noise(model: SequenceModel, mask: Tensor) -> float:
-    """The largest output of a cell where nothing is present."""
+    """The largest output of a cell at padded positions."""
     worst = 0.0
     for cell in (module for module in model.modules() if isinstance(module, Cell)):
         x = torch.randn(*mask.shape, cell.input_size, generator=torch.Generator().manual_seed(8)).to(mask.device)
@@ -91,9 +90,9 @@ def _noise(model: SequenceModel, mask: Tensor) -> float:
 
 
 def fast_equals_readable(case: Case) -> float:
-    """The fused twin and the plain loop: the same losses, last states and gradients, which go back into a first chunk.
+    """The fused kernel = the plain loop: losses, last states and gradients, also those into the chunk before.
 
-    From the start and from a later state, with padding and without, and where a text is long.
+    From the initial and from a later state, with padding and without, and for a long text.
     """
     model, worst, mask = case.model(), 0.0, _masks(case.device)
     short, long = case.ids(rows=len(mask)), case.ids(rows=2, time=_long(case) - 4)
@@ -110,7 +109,7 @@ def fast_equals_readable(case: Case) -> float:
 
 
 def watching_changes_nothing(case: Case) -> float:
-    """With a watcher and without, and after it: the same outputs; it saw something, and it leaves, come what may."""
+    """The same outputs with a watcher, without, and after it; it is called, and is removed even after an error."""
     model, ids = case.model(), case.ids()
     with torch.no_grad():
         unseen, _ = model(ids, case.start(model, ids))
@@ -152,14 +151,14 @@ def gradients_are_true(case: Case) -> float:
 
 
 def every_weight_learns(case: Case) -> float:
-    """How many weights the loss does not reach: none."""
+    """How many weights get no gradient from the loss: none."""
     model, ids = case.model(), case.ids()
     model.loss(case.batch(ids))[0].backward()
     return float(sum(p.grad is None or not bool(p.grad.any()) for p in model.parameters()))
 
 
 class _Repeat:
-    """The same batch again and again, carried on."""
+    """The same batch again and again, with the state carried."""
 
     epoch = 0
 
@@ -171,7 +170,7 @@ class _Repeat:
 
 
 def parts_equal_the_whole(case: Case) -> float:
-    """Two steps on a batch in one piece = in three parts whose rows count differently many positions."""
+    """Two steps on a whole batch = on three accumulated parts of it, whose loss masks have different sizes."""
     ids = case.ids(rows=7)
     loss_mask = torch.rand(ids.shape, generator=torch.Generator().manual_seed(7)).to(ids.device) < 0.6
     after = []
@@ -215,7 +214,7 @@ def large_numbers_stay_numbers(case: Case) -> float:
 def half_precision_is_close(case: Case) -> float:
     """Matrix products in bfloat16 and in float32: how far the outputs differ, as a share of their size.
 
-    The state stays as precise as it was, whichever way it is computed.
+    The state keeps its precision.
     """
     model, worst = case.model(), 0.0
     ids = case.ids(time=_long(case))
@@ -225,7 +224,7 @@ def half_precision_is_close(case: Case) -> float:
             began = case.start(model, ids)
             half, state = model.hidden_states(ids, began)
         if [s.dtype for _, s in tensors(state)] != [s.dtype for _, s in tensors(began)]:
-            raise ValueError("under autocast the state is not in the precision that it began with")
+            raise ValueError("under autocast the state changes its precision")
         worst = largest(worst, float((half - full).norm() / full.norm()))
     return worst
 

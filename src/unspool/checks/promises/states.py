@@ -1,6 +1,6 @@
-"""Promises about time: what a model has read is all in its state, and a state does what states should.
+"""Checks of states: a state holds everything that was read, and can be split, selected, copied and continued.
 
-Each check answers with the largest difference it saw between two things that should be equal.
+Each check returns the largest difference between two things that should be equal.
 """
 
 from itertools import islice, product
@@ -13,12 +13,12 @@ from unspool.checks.promises.differences import furthest, largest
 from unspool.generate.sampling import greedy, sample_tokens
 from unspool.nn.part import detach, fork, select, tensors
 
-LONG = 80  # tokens: more than fit in a chunk of any fused twin, and than a cache looks at in its first step
+LONG = 80  # tokens: more than fit in a chunk of any fused twin, and than a cache sources at in its first step
 
 
 @torch.no_grad()
 def whole_equals_steps(case: Case) -> float:
-    """The whole at once, in chunks, and step by step: the same outputs and the same last state; a long text too."""
+    """A text at once = in chunks = step by step: outputs and last states; a long text too."""
     if not case.streams:
         return 0.0
     model, worst = case.model(), 0.0
@@ -27,7 +27,7 @@ def whole_equals_steps(case: Case) -> float:
         ids = case.ids(time=time)
         whole, last = model(ids, case.start(model, ids))
         if longest and case.core.remaining(last) != longest - time:
-            raise ValueError(f"after {time} of {longest} tokens there is room for {case.core.remaining(last)}")
+            raise ValueError(f"after {time} of {longest} tokens `remaining` is {case.core.remaining(last)}")
         state, outputs = case.start(model, ids), []
         for chunk in ids.split(sizes, dim=1):
             logits, state = model(chunk, state)
@@ -52,11 +52,11 @@ def future_stays_away(case: Case) -> float:
 
 @torch.no_grad()
 def neighbours_are_seen(case: Case) -> float:
-    """At how many places the token before makes no difference; where both sides are seen, the token after too."""
+    """At how many positions the token before has no influence; for a core that reads both ways, the token after too."""
     model, ids = case.model(), case.ids()
     there, state = model.hidden_states(ids, case.start(model, ids))
     if case.streams and not any(value.is_floating_point() and value.numel() for _, value in tensors(state)):
-        return 0.0  # it remembers nothing, and does not say it would
+        return 0.0  # it has no memory, and is not expected to
     unseen = 0
     for t, step in product(range(TIME), (-1,) if case.streams else (-1, 1)):
         if 0 <= t + step < TIME:
@@ -72,18 +72,18 @@ def _changed(ids: Tensor, where: int | slice) -> Tensor:
 
 
 def carried_state_has_no_past(case: Case) -> float:
-    """A detached state passes values on, and gradients not."""
+    """A detached state carries values and no gradients."""
     model, ids = case.model(), case.ids()
     _, state = model(ids, case.start(model, ids))
     cut = detach(state)
     if any(value.requires_grad for _, value in tensors(cut)):
-        raise ValueError("a detached state wants gradients")
+        raise ValueError("a detached state requires gradients")
     return furthest(cut, state)
 
 
 @torch.no_grad()
 def rows_can_be_chosen(case: Case) -> float:
-    """Rows of the state reordered, repeated or dropped, again and again: as if they had been read so (beam search)."""
+    """Rows of the state reordered, repeated or dropped = the same rows read afresh (beam search)."""
     if not case.streams:
         return 0.0
     model, ids, worst = case.model(), case.ids(), 0.0
@@ -101,7 +101,7 @@ def rows_can_be_chosen(case: Case) -> float:
 
 @torch.no_grad()
 def states_can_be_come_back_to(case: Case) -> float:
-    """What was written after a copy of a state does not show in the state, nor the other way round."""
+    """Continuing from a copy of a state does not change the state, and the other way round."""
     if not case.streams:
         return 0.0
     model, ids, outputs = case.model(), case.ids(), []
@@ -116,28 +116,28 @@ def states_can_be_come_back_to(case: Case) -> float:
 
 
 def rows_are_strangers(case: Case) -> float:
-    """Several rows at once = each row alone, when reading and when writing."""
+    """A batch = each row alone, for reading and for generation."""
     model, ids = case.model(), case.ids()
     with torch.no_grad():
         together, _ = model(ids, case.start(model, ids))
         alone = torch.cat([model(row[None], case.start(model, row[None], [index]))[0] for index, row in enumerate(ids)])
     if not case.streams:
         return furthest(together, alone)
-    looks = case.source_of(range(ROWS))
+    sources = case.source_of(range(ROWS))
     one = [d.ids for d in islice(sample_tokens(model, ids[:1], greedy, **case.source_of([0])), 6)]
-    three = [d.ids[:1] for d in islice(sample_tokens(model, ids, greedy, **looks), 6)]
+    three = [d.ids[:1] for d in islice(sample_tokens(model, ids, greedy, **sources), 6)]
     return largest(furthest(together, alone), furthest(torch.cat(one), torch.cat(three)))
 
 
 def writing_is_reading(case: Case) -> float:
-    """What is written step by step seems as likely as in one reading of it all; the same seed writes the same."""
+    """Log-probabilities of generated tokens = those of one forward pass; the same seed generates the same."""
     if not case.streams:
         return 0.0
-    model, ids, looks = case.model(), case.ids(), case.source_of(range(ROWS))
-    drawn, again = (list(islice(sample_tokens(model, ids, seed=1, **looks), 12)) for _ in range(2))
+    model, ids, sources = case.model(), case.ids(), case.source_of(range(ROWS))
+    drawn, again = (list(islice(sample_tokens(model, ids, seed=1, **sources), 12)) for _ in range(2))
     written = torch.cat([d.ids for d in drawn], dim=1)
     if not torch.equal(written, torch.cat([d.ids for d in again], dim=1)):
-        raise ValueError("the same seed wrote something else")
+        raise ValueError("the same seed generated other tokens")
     with torch.no_grad():
         every = torch.cat([ids, written[:, :-1]], dim=1)
         logits = model(every, case.start(model, every))[0][:, TIME - 1 :]

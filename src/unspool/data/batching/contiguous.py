@@ -1,4 +1,4 @@
-"""One long text of ids as batches by number: for training in lanes or windows, for evaluation every target once."""
+"""Batches of one long text of ids: contiguous rows or random windows for training, every target once for evaluation."""
 
 import torch
 import torch.nn.functional as F
@@ -12,11 +12,18 @@ from unspool.seeds import mix
 
 
 class ContiguousBatches:
-    """The text side by side in `batch_size` lanes, read `length` ids at a time: truncated backpropagation through time.
+    """The text in `batch_size` contiguous rows, read `length` ids at a time: truncated back-propagation through time.
 
-    Row b goes on from chunk to chunk, so the state is carried; a remainder that fills no column is dropped. A share
-    `reset_probability` of the batches begins with an empty state all the same, drawn by seed and number: a model that
-    never starts from one comes to depend on a long memory, and fails where a text begins.
+    Each row of a batch continues that row of the batch before, so the state is carried. A remainder that does not fill
+    every row is dropped.
+
+    Args:
+        ids: the text, (N,).
+        batch_size: how many rows the text is divided into.
+        length: how many ids of each row a batch has.
+        reset_probability: the share of batches that begin with an empty state all the same: a model that never sees
+            one comes to depend on a long memory, and fails at the beginning of a text.
+        seed: of which batches are reset.
 
     >>> batch = ContiguousBatches(torch.arange(26), batch_size=4, length=3)[0]
     >>> "".join(chr(97 + id) for id in batch.inputs.T.flatten())
@@ -27,17 +34,17 @@ class ContiguousBatches:
         self, ids: Int64[Tensor, " N"], batch_size: Count, length: Count, reset_probability: Share = 0.0, seed: int = 0
     ) -> None:
         width = len(ids) // batch_size
-        require_tokens(ids, 2 * batch_size, f"{batch_size} lanes", "task.batch_size")
+        require_tokens(ids, 2 * batch_size, f"{batch_size} rows", "task.batch_size")
         self.rows = ids[: batch_size * width].view(batch_size, width)
         self.length, self.reset_probability, self.seed = length, reset_probability, seed
 
     @property
     def epoch(self) -> int:
-        """How many batches read each lane to its end."""
+        """How many batches read each row to its end."""
         return -(-(self.rows.shape[1] - 1) // self.length)
 
     def __getitem__(self, number: int) -> Batch:
-        """Batch `number`; the last of an epoch may be shorter, because the last id of a lane has no target."""
+        """Batch `number`; the last of an epoch may be shorter, because the last id of a row has no target."""
         index = number % self.epoch
         chunk = self.rows[:, index * self.length : (index + 1) * self.length + 1]
         forgets = mix(self.seed, number) < self.reset_probability * 2**63
@@ -45,7 +52,13 @@ class ContiguousBatches:
 
 
 class RandomWindows:
-    """Windows of `length` ids that start anywhere: batch `number` depends on the seed and the number alone.
+    """Windows of `length` ids from random places; batch `number` depends on the seed and the number alone.
+
+    Args:
+        ids: the text, (N,).
+        batch_size: how many windows a batch has.
+        length: how many ids a window has.
+        seed: of the random places.
 
     >>> windows = RandomWindows(torch.arange(100), batch_size=2, length=5, seed=1)
     >>> torch.equal(windows[7].inputs, windows[7].inputs), torch.equal(windows[7].inputs, windows[8].inputs)
@@ -59,7 +72,7 @@ class RandomWindows:
 
     @property
     def epoch(self) -> int:
-        """How many batches show as many positions as the text has."""
+        """How many batches have as many positions as the text."""
         return max(1, self.size // (self.batch_size * self.length))
 
     def __getitem__(self, number: int) -> Batch:
@@ -70,19 +83,22 @@ class RandomWindows:
 
 
 class ContiguousEval:
-    """Every target once, with all the text before it in its lane: the state is carried to the end of the lane.
+    """Every target once, in a few contiguous rows with the state carried to their ends.
 
-    There are at most `lanes` lanes; the end of the last one is padded where the text does not come out even.
+    Args:
+        ids: the text, (N,).
+        batch_size: at most so many rows; the last one is padded where the text does not fill it.
+        length: how many ids of each row a batch has.
 
-    >>> batches = ContiguousEval(torch.arange(8), lanes=2, length=3)
+    >>> batches = ContiguousEval(torch.arange(8), batch_size=2, length=3)
     >>> [batches[number].targets.tolist() for number in range(batches.epoch)]
     [[[1, 2, 3], [5, 6, 7]], [[4], [0]]]
     """
 
-    def __init__(self, ids: Int64[Tensor, " N"], lanes: Count, length: Count) -> None:
+    def __init__(self, ids: Int64[Tensor, " N"], batch_size: Count, length: Count) -> None:
         require_tokens(ids, 2, "one prediction", "")
-        self.rows, self.mask = split_rows(ids, -(-(len(ids) - 1) // lanes))
-        self.full = int(self.mask[-1].sum())  # columns where no lane is padded
+        self.rows, self.mask = split_rows(ids, -(-(len(ids) - 1) // batch_size))
+        self.full = int(self.mask[-1].sum())  # columns where no row is padded
         self.length = length
 
     @property
@@ -99,7 +115,12 @@ class ContiguousEval:
 
 
 class WindowedEval:
-    """Every target once, in windows that begin with an empty memory: for models that read a fixed window.
+    """Every target once, in windows that begin with an empty state: for models that read a fixed window.
+
+    Args:
+        ids: the text, (N,).
+        window: how many ids a window has.
+        batch_size: how many windows a batch has.
 
     >>> batches = WindowedEval(torch.arange(6), window=2, batch_size=2)
     >>> [batches[number].targets.tolist() for number in range(batches.epoch)]
@@ -127,7 +148,7 @@ class WindowedEval:
 def pairs(
     chunk: Int64[Tensor, "B width"], mask: Bool[Tensor, "B T"] | None = None, carries_state: bool = False
 ) -> Batch:
-    """The batch that predicts each id of a chunk from those before it; all that is present counts."""
+    """The batch that predicts each id of a chunk from those before it; the loss is taken over all present positions."""
     inputs, targets = chunk[:, :-1], chunk[:, 1:]
     every = torch.ones((), dtype=torch.bool, device=chunk.device).expand(inputs.shape)
     return Batch(inputs, targets, every if mask is None else mask, mask, carries_state=carries_state)
@@ -143,7 +164,7 @@ def split_rows(ids: Int64[Tensor, " N"], width: int) -> tuple[Int64[Tensor, "R {
 
 
 def require_tokens(ids: Int64[Tensor, " N"], least: int, what: str, key: str) -> None:
-    """Raise where a text is too short for what is asked of it."""
+    """Raise a DataError where a text is too short."""
     if len(ids) < least:
         remedy = f"set {key} to a smaller number, or give more text" if key else "give more text"
-        raise DataError(f"a text of {len(ids)} tokens is too short for {what}: it takes {least}", hint=remedy)
+        raise DataError(f"a text of {len(ids)} tokens is too short for {what}: {least} are needed", hint=remedy)

@@ -21,18 +21,28 @@ Record = Mapping[str, Any]
 
 
 class Row(NamedTuple):
-    """A record as tensors."""
+    """A record as tensors.
 
-    input: Tensor  # (T,) ids or (T, size) numbers; what an encoder reads where there is one
-    target: Tensor | None = None  # (), (size,), (T,) or (U,); None where the record has no answer
+    >>> import torch
+    >>> Row(torch.tensor([5, 6])).target is None
+    True
+    """
+
+    input: Tensor  # (T,) ids or (T, size) numbers; the source where the model has an encoder
+    target: Tensor | None = None  # (), (size,), (T,) or (U,); None where the record has no target
 
 
 class Preprocessor(ABC):
-    """Turns records into rows of tensors; fitted once on the training data and saved with the run.
+    """Turns records into rows of tensors, and a model's outputs into predictions; fitted once and saved with the run.
 
     The constructor takes the tokenizers named in `tokenizers`, then the recipe's [preprocessor] section. What `fit`
     learns (means, units, spreads) is what `fitted` gives and `restore` takes, so that a trained model can be applied to
     new records without its training data. Records hold raw values, so encoding is the same in training and afterwards.
+
+    >>> symbols = preprocessors.build("preprocessor", "symbols", size=4)
+    >>> row = symbols.encode({"source": "2 0", "target": "0 2"})
+    >>> symbols.collate([row]).source.tolist()
+    [[2, 0]]
     """
 
     tokenizers: ClassVar[Mapping[str, str]] = {}

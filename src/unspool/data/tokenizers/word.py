@@ -67,6 +67,14 @@ class WordTokenizer(Tokenizer):
         """The words that no id stands for, each once, in their order."""
         return [word for word in dict.fromkeys(self.split(text)) if word not in self.ids]
 
+    def normalized(self, text: str) -> str:
+        """The words with one space between them, lowercased where the tokenizer does so."""
+        return " ".join(self.split(text)).replace(" \n ", "\n").replace(" \n", "\n").replace("\n ", "\n")
+
+    def lost(self, text: str) -> list[str]:
+        """Every occurrence of a word that no id stands for; a text's own `<unk>` is a word like others."""
+        return [word for word in self.split(text) if word not in self.ids]
+
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """Where each word of a text begins and ends, in characters."""
         return [match.span() for match in (APART if self.punctuation else WORD).finditer(text)]

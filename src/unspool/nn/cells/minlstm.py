@@ -61,5 +61,5 @@ class MinLSTM(Cell):
 
     def _gates(self, read: Tensor) -> tuple[Tensor, Tensor]:
         i, f, n = at_least_float32(read).chunk(3, dim=-1)  # each (..., H)
-        keep = torch.sigmoid(F.logsigmoid(f) - F.logsigmoid(i))  # f / (f + i), also where both gates are shut
+        keep = torch.sigmoid(F.logsigmoid(f) - F.logsigmoid(i))  # f / (f + i), also where both gates are near zero
         return self.tap("forget", keep), self.tap("candidate", positive(n))

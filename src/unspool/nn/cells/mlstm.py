@@ -20,7 +20,7 @@ class MLSTM(Cell):
     q, k, v = W x + b (k divided by the root of its size)      i = exp(W_i x + b_i)      f, o = sigmoid(W x + b)
     C' = f * C + i * k v^T      n' = f * n + i * k      h' = o * norm(C'^T q / max(|n' . q|, 1))
 
-    C and n are kept divided by exp(m), m' = max(log f + m, log i), so that nothing overflows; h does not depend on m.
+    C and n are stored divided by exp(m), m' = max(log f + m, log i), so that nothing overflows; h does not depend on m.
     The state is (h, (C n), m).
 
     Args:
@@ -60,7 +60,7 @@ class MLSTM(Cell):
         """The next hidden state, memory and stabilizer."""
         _, memory, m = state
         q, k, v, show, i, log_f = self._parts(read)
-        stable = torch.maximum(log_f + m, i).detach()  # whatever it is, h is the same: so it has no gradient
+        stable = torch.maximum(log_f + m, i).detach()  # h does not depend on it, so it needs no gradient
         keep, write = self.tap("forget", (log_f + m - stable).exp()), self.tap("input", (i - stable).exp())
         y, memory = recall(q, write.unsqueeze(-1) * k, v, keep.unsqueeze(-1), memory)
         return self.tap("hidden", self._shown(y, stable, show)), self.tap("memory", memory), stable
@@ -81,7 +81,7 @@ class MLSTM(Cell):
     def _parts(self, read: Tensor) -> tuple[Tensor, ...]:
         wide, i, f = at_least_float32(read).split([4 * self.hidden_size, self.heads, self.heads], dim=-1)
         q, k, v, o = wide.unflatten(-1, (4, self.heads, self.size)).unbind(-3)  # each (..., heads, size)
-        v = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1)  # the normaliser is the memory of ones
+        v = torch.cat([v, torch.ones_like(v[..., :1])], dim=-1)  # a column of ones makes n the last column of C
         return q, k * self.size**-0.5, v, self.tap("output", o.sigmoid()), i, F.logsigmoid(f)
 
     def _shown(self, y: Tensor, stable: Tensor, show: Tensor) -> Tensor:

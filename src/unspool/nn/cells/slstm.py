@@ -18,8 +18,8 @@ class SLSTM(Cell):
     f, o = sigmoid(W x + U h + b)      z = tanh(W_z x + U_z h + b_z)      i = exp(W_i x + U_i h + b_i)
     c' = f * c + i * z                 n' = f * n + i                     h' = o * c' / n'
 
-    Memory c and normaliser n are kept divided by exp(m), m' = max(log f + m, log i), so that nothing overflows; h does
-    not depend on m. The gates read h, so the recurrence is sequential.
+    c and n are stored divided by exp(m), m' = max(log f + m, log i), so that nothing overflows; h does not depend on m.
+    The gates read h, so the recurrence is sequential.
 
     Args:
         input_size: the size D of the input.
@@ -58,7 +58,7 @@ class SLSTM(Cell):
         h, c, n, m = state
         i, f, z, o = at_least_float32(read + self.recurrent(h)).chunk(4, dim=-1)  # each (B, H)
         log_f = F.logsigmoid(f)
-        stable = torch.maximum(log_f + m, i).detach()  # whatever it is, h is the same: so it has no gradient
+        stable = torch.maximum(log_f + m, i).detach()  # h does not depend on it, so it needs no gradient
         keep, write = self.tap("forget", (log_f + m - stable).exp()), self.tap("input", (i - stable).exp())
         c = self.tap("memory", keep * c + write * self.tap("candidate", z.tanh()))
         n = self.tap("normalizer", keep * n + write)

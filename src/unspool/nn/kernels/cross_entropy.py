@@ -1,4 +1,4 @@
-"""Cross-entropy over a large vocabulary, a few rows at a time: all the logits at once would not fit in any cache."""
+"""Cross-entropy over a large vocabulary, a few rows at a time, so that the logits fit into the processor's cache."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LARGE = 4096  # symbols; below, the logits are small and torch's own loss is as fast
+LARGE = 4096  # vocabulary size; for smaller ones torch's own loss is as fast
 LOGITS = 2**21  # at a time: 8 MiB in float32
 
 
 def cross_entropy(y: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
     """The sum of -log softmax(y W^T + b) at the targets, in nats: y (N, D), weight (V, D), bias (V), targets (N).
 
-    The gradients are taken while the logits of a few rows are at hand, so that those of all rows are never in memory
-    together (as Hsu et al. 2024, arXiv:2410.10989). Products follow autocast; everything else is in float32.
+    The gradients are computed in the forward pass, a few rows at a time, so that the logits of all rows are never in
+    memory together (Hsu et al. 2024, arXiv:2410.10989). Products follow autocast; everything else is in float32.
     """
     kind = y.device.type
     low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype

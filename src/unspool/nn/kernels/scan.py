@@ -1,7 +1,6 @@
-"""Recurrences that are linear in their state, for all times at once.
+"""Parallel scans: recurrences that are linear in their state, for all time steps at once.
 
-What the state is multiplied with and what is added to it come from the input alone, so nothing must wait for the state
-but a product and a sum. The readable form of the same is the loop over a cell's `tick`.
+The factor and the summand of each step depend on the input alone. The loop over a cell's `tick` computes the same.
 """
 
 from math import isqrt
@@ -16,10 +15,10 @@ BUSY = {"cpu": 16384}
 
 
 def scan(a: Float[Tensor, "B T H"], b: Float[Tensor, "B T H"], h: Float[Tensor, "B H"]) -> Float[Tensor, "B T H"]:
-    """All h_t = a_t * h_{t-1} + b_t from the h before the first.
+    """All h_t = a_t * h_{t-1} + b_t, from the initial state h.
 
-    Nothing is divided and no logarithm taken, so a may be 0 or 1 and b of any sign; products of many a below 1 fade to
-    0, as they should.
+    Nothing is divided and no logarithm taken, so a may be 0 or 1 and b of any sign; products of many a below 1
+    underflow to 0.
 
     >>> scan(torch.full((1, 3, 1), 0.5), torch.ones(1, 3, 1), torch.zeros(1, 1)).flatten()
     tensor([1.0000, 1.5000, 1.7500])
@@ -41,7 +40,7 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: torch.autograd.function.FunctionCtx, dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What reaches a, b and the first h."""
+        """The gradients of a, b and the initial h."""
         a, y, h = ctx.saved_tensors  # type: ignore[attr-defined]
         before = torch.cat([h.unsqueeze(1), y[:, :-1]], dim=1)
         after = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], dim=1).flip(1)
@@ -50,7 +49,7 @@ class _Scan(torch.autograd.Function):
 
 
 def _forward(a: Tensor, b: Tensor, h: Tensor) -> Tensor:
-    """Time in chunks side by side, each from zero; then the true starts, one chunk after the other, are added."""
+    """Chunks of time in parallel, each from zero; then the effect of each initial state is added, chunk by chunk."""
     rows, time, width = b.shape
     chunks = min(isqrt(time), BUSY.get(b.device.type, 2**20) // (rows * width))
     if chunks < 8:  # side by side there is three times as much to do
@@ -78,8 +77,8 @@ def scan_of_logarithms(
 
     h_t = exp(A_t + logcumsumexp(log b_t - A_t))      A_t = cumsum(log a_t)
 
-    This is how the papers on minGRU and minLSTM write it. A grows with time and takes the precision with it, and the
-    logarithms cost time, so the cells here use `scan`; the tests hold one against the other.
+    The papers on minGRU and minLSTM use this form. It loses precision over long sequences, because A grows with time,
+    and logarithms are slow, so the cells here use `scan`; the tests compare the two.
     """
     fade = log_a.cumsum(dim=1)
     inside = torch.cat([log_h.unsqueeze(1), log_b - fade], dim=1)
@@ -89,7 +88,7 @@ def scan_of_logarithms(
 def scan_of_maxima(
     g: Float[Tensor, "B T heads"], i: Float[Tensor, "B T heads"], m: Float[Tensor, "B heads"]
 ) -> Float[Tensor, "B T heads"]:
-    """All m_t = max(g_t + m_{t-1}, i_t) from the m before the first, in log T steps that each look twice as far back.
+    """All m_t = max(g_t + m_{t-1}, i_t), from the initial m, by a parallel scan of log T steps.
 
     >>> one = torch.ones(1, 3, 1)
     >>> scan_of_maxima(-one, 0 * one, torch.tensor([[5.0]])).flatten()
@@ -105,7 +104,7 @@ def scan_of_maxima(
 
 
 def where_present(mask: Bool[Tensor, "B T"] | None, value: Tensor, otherwise: float) -> Tensor:
-    """The value (B, T, ...) where something is present, the number elsewhere: what leaves a state as it is."""
+    """The value (B, T, ...) at present positions, and at padded ones a number that leaves the state as it is."""
     if mask is None:
         return value
     return value.masked_fill(~mask.view(*mask.shape, *[1] * (value.dim() - 2)), otherwise)
@@ -114,7 +113,7 @@ def where_present(mask: Bool[Tensor, "B T"] | None, value: Tensor, otherwise: fl
 def settle(
     y: Float[Tensor, "B T H"], h: Float[Tensor, "B H"], mask: Bool[Tensor, "B T"] | None
 ) -> tuple[Float[Tensor, "B T H"], Float[Tensor, "B H"]]:
-    """The outputs, zero where nothing is present, and the last that is: h, the one before the first, where none is."""
+    """The outputs, zero at padded positions, and the last present one of each row; h where a row has none."""
     if mask is None:
         return y, y[:, -1]
     times = torch.arange(1, y.shape[1] + 1, device=y.device)
