@@ -21,3 +21,20 @@ def one_thread_and_one_seed():
     """Every test begins with the same random numbers, whatever ran before it."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def losses_are_not_drawn():
+    """A training of few steps would spend half of its time on `loss.png`; `draws_losses` draws it as ever."""
+    from unspool.experiment import experiment  # not above: nothing is checked by jaxtyping that a conftest imports
+
+    with pytest.MonkeyPatch.context() as patch:
+        drawn = experiment.draw_loss
+        patch.setattr(experiment, "draw_loss", lambda records, path, title, unit: path.write_bytes(b""))
+        yield drawn
+
+
+@pytest.fixture
+def draws_losses(losses_are_not_drawn, monkeypatch):
+    """For tests that are about whole runs, their pictures with them."""
+    monkeypatch.setattr("unspool.experiment.experiment.draw_loss", losses_are_not_drawn)

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from unspool.checks.selftest import CHECKS, cases
+from helpers.models import CASES
+from unspool.checks.selftest import CHECKS
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
 from unspool.nn.part import select, tensors
 from unspool.nn.unroll import unroll, unroll_loop
 
-CASES = cases()
 B, T, D, H = 3, 7, 4, 5
 
 

@@ -1,11 +1,15 @@
 """The selftest finds what it is there to find: each bug here breaks the promise it should break, and it is told."""
 
+import math
+
 import pytest
 import torch
 
 from unspool.checks import selftest
 from unspool.checks.cases import cases
 from unspool.checks.promises import states
+from unspool.checks.promises.differences import largest
+from unspool.checks.selftest import Result
 from unspool.models.sequence import SequenceModel
 from unspool.nn import attention, cache, part, unroll
 from unspool.nn.cells import lstm, peephole
@@ -104,3 +108,11 @@ def test_a_bug_breaks_its_promise(bug, monkeypatch):
     (result,) = selftest.run(case)
     assert not result.passed and result.summary().startswith("FAIL")
     assert result.problem.split(":")[0] in ("", "ValueError")  # measured or said, not stumbled over
+
+
+def test_not_a_number_never_passes():
+    nan = float("nan")
+    assert math.isnan(largest(1.0, nan)) and math.isnan(largest(nan, 1.0)) and largest(1.0, 2.0) == 2.0
+    assert not Result("cell", "promise", nan, 1.0).passed
+    assert not Result("cell", "promise", 0.0, 1.0, "it raised").passed
+    assert Result("cell", "promise", 1.0, 1.0).passed

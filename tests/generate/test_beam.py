@@ -5,13 +5,13 @@ from itertools import islice, product
 import pytest
 import torch
 
-from unspool import Batch, Tokens, cores, embedding, head, sample_tokens, watch
-from unspool.checks.cases import SIZE, Case, cases
+from helpers.models import STREAMING, small
+from unspool import Batch, Tokens, sample_tokens, watch
+from unspool.checks.cases import SIZE, Case
 from unspool.errors import ConfigError
 from unspool.generate.beam import beam_search
 from unspool.generate.sampling import greedy
 from unspool.generate.text import likeliest
-from unspool.models.sequence import SequenceModel
 
 CORES = {
     "lstm": {"kind": "recurrent"},
@@ -24,15 +24,13 @@ every_core = pytest.mark.parametrize("name", CORES)
 END = 3
 
 
-def small(name, size=4, sharp=6.0):
+def opinionated(name, size=4, sharp=6.0):
     """A model that has opinions, and what three rows look at, where it looks."""
-    torch.manual_seed(5)
-    core = cores.build("core", CORES[name], width=8)
-    model = SequenceModel(embedding(Tokens(size), core.input_width), core, head(Tokens(size), 8)).eval()
+    model = small(CORES[name], Tokens(size), seed=5)
     with torch.no_grad():
         model.head.weight.mul_(sharp)
     looks = {}
-    if core.needs_source:
+    if model.core.needs_source:
         there = torch.arange(5) < torch.tensor([[5], [2], [3]])
         looks = {"source": torch.randn(3, 5, 8), "source_mask": there}
     return model, looks
@@ -54,7 +52,7 @@ def one(looks, row):
 @every_core
 @pytest.mark.parametrize("strength", [0.0, 0.8])
 def test_a_beam_as_wide_as_everything_finds_the_true_best(name, strength):
-    model, looks = small(name)
+    model, looks = opinionated(name)
     prompt, length = [[1, 2], [0, 0], [2, 1]], 3
     found = beam_search(model, torch.tensor(prompt), length, 4**length, end=END, length_penalty=strength, **looks)
     words = [w for size in range(length + 1) for w in product(range(END), repeat=size)]
@@ -72,7 +70,7 @@ def test_a_beam_as_wide_as_everything_finds_the_true_best(name, strength):
 
 @every_core
 def test_a_beam_of_one_is_greedy(name):
-    model, looks = small(name, size=9)
+    model, looks = opinionated(name, size=9)
     prompt = torch.tensor([[1], [0], [2]])
     written = torch.cat([drawn.ids for drawn in islice(sample_tokens(model, prompt, greedy, **looks), 12)], dim=1)
     assert [beams[0].ids for beams in beam_search(model, prompt, 12, 1, **looks)] == written.tolist()
@@ -84,7 +82,7 @@ def test_a_beam_of_one_is_greedy(name):
 
 @every_core
 def test_scores_are_those_of_reading_what_was_written_and_rows_are_strangers(name):
-    model, looks = small(name, size=6, sharp=3.0)
+    model, looks = opinionated(name, size=6, sharp=3.0)
     prompt = torch.tensor([[1, 4], [0, 0], [2, 5]])
     found = beam_search(model, prompt, 10, 4, end=END, length_penalty=0.6, **looks)
     ended = set()
@@ -103,7 +101,7 @@ def test_scores_are_those_of_reading_what_was_written_and_rows_are_strangers(nam
 
 
 def test_a_length_penalty_makes_answers_longer():
-    model, looks = small("attention-rnn", sharp=2.0)
+    model, looks = opinionated("attention-rnn", sharp=2.0)
     prompt = torch.tensor([[1], [0], [2]])
     sizes = [
         sum(len(beams[0].ids) for beams in beam_search(model, prompt, 8, 50, end=END, length_penalty=strength, **looks))
@@ -114,7 +112,7 @@ def test_a_length_penalty_makes_answers_longer():
 
 @pytest.mark.parametrize("name", ["attention-rnn", "transformer cross-attention"])
 def test_coverage_counts_what_was_looked_at(name):
-    model, looks = small(name, size=9)
+    model, looks = opinionated(name, size=9)
     prompt = torch.tensor([[1, 2], [0, 2], [2, 2]])
     plain = beam_search(model, prompt, 6, 3, end=END, **looks)
     covered = beam_search(model, prompt, 6, 3, end=END, coverage_penalty=0.5, **looks)
@@ -134,17 +132,16 @@ def test_coverage_counts_what_was_looked_at(name):
             assert beam.score == pytest.approx(wanted, abs=1e-3)
     assert not any(getattr(part, "watcher", None) for part in model.core.modules())
     with pytest.raises(ConfigError, match="needs attention"):
-        beam_search(small("lstm")[0], prompt, 3, 2, coverage_penalty=0.1)
+        beam_search(opinionated("lstm")[0], prompt, 3, 2, coverage_penalty=0.1)
 
 
 def test_a_core_with_an_end_ends_the_search():
-    core = cores.build("core", {"kind": "transformer", "positions": "learned", "context": 8}, width=8)
-    model = SequenceModel(embedding(Tokens(5), 8), core, head(Tokens(5), 8))
+    model = small("transformer", Tokens(5), positions="learned", context=8)
     (beams,) = beam_search(model, torch.zeros(1, 3, dtype=torch.long), 50, 2)
     assert [len(b.ids) for b in beams] == [6, 6]  # the last is never read
 
 
-@pytest.mark.parametrize("case", [s for s in cases() if s.streams], ids=lambda s: s.name)
+@pytest.mark.parametrize("case", STREAMING, ids=lambda s: s.name)
 def test_every_core_can_be_searched(case: Case):
     model, prompt = case.model(), case.ids(rows=3, time=2)
     looks = case.source_of(range(3))
@@ -164,6 +161,6 @@ def test_text_is_searched_too():
     from unspool import tokenizers
 
     tokenizer = tokenizers.build("tokenizer", "char").fit("abc\n")
-    texts = likeliest(small("lstm")[0], tokenizer, "ab", 5, 3)
+    texts = likeliest(opinionated("lstm")[0], tokenizer, "ab", 5, 3)
     assert len(texts) == 3 and all(len(t.text) == 5 for t in texts)
     assert [t.log_probability for t in texts] == sorted((t.log_probability for t in texts), reverse=True)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from unspool import Batch, Sampling, Tokens, Vectors, cores, embedding, head, tokenizers
-from unspool.checks.cases import cases
+from helpers.models import STREAMING, small
+from unspool import Batch, Sampling, Tokens, Vectors, tokenizers
 from unspool.errors import ConfigError, DataError, TrainingError
 from unspool.generate import stream as stream_module
 from unspool.generate.engine import Engine, window_start
@@ -18,22 +18,14 @@ from unspool.generate.sampling import Ban, greedy, noise, sample_tokens, sampler
 from unspool.generate.state import model_fingerprint
 from unspool.generate.stream import Stream, stream_text
 from unspool.generate.text import StopText, banned_ids, candidates, likeliest, prime, read_prompt, token_before
-from unspool.models.sequence import SequenceModel
 
-STREAMING = [s for s in cases() if s.streams]
+CHARACTERS = Tokens(28)
 every_core = pytest.mark.parametrize("case", STREAMING, ids=lambda s: s.name)
 TEXT = "to be or not to be that is the question\n"
 
 
-def small(size=28, width=8, seed=0, dropout=0.0, **options):
-    torch.manual_seed(seed)
-    core = cores.build("core", {"kind": "recurrent", **options}, width=width)
-    ends = embedding(Tokens(size), width), core, head(Tokens(size), width)
-    return SequenceModel(*ends, dropout=dropout)
-
-
 def engine_of(tokenizer, seed=0, **options):
-    model = small(tokenizer.size, seed=seed, **options)
+    model = small("recurrent", Tokens(tokenizer.size), seed=seed, **options)
     return Engine(model, model_fingerprint(model, {"tokenizer": tokenizer}))
 
 
@@ -82,7 +74,7 @@ def test_where_a_full_window_begins_follows_from_the_position():
 
 @pytest.mark.parametrize("ended", ["left half-way", "closed by an error", "to its end"])
 def test_the_mode_of_every_part_is_what_it_was(ended):
-    model = small(dropout=0.5).train()
+    model = small("recurrent", CHARACTERS, dropout=0.5).train()
     model.core.eval()  # somebody froze a part of it
     modes = [module.training for module in model.modules()]
     engine, prompt = Engine(model), torch.tensor([[1, 2, 3]])
@@ -118,7 +110,7 @@ def test_a_step_reads_nothing_back_from_the_device(monkeypatch):
 
 
 def test_a_model_that_has_diverged_says_so():
-    model = small()
+    model = small("recurrent", CHARACTERS)
     with torch.no_grad():
         model.head.weight.fill_(float("nan"))
     with pytest.raises(TrainingError, match="scores are not finite") as caught:
@@ -127,7 +119,7 @@ def test_a_model_that_has_diverged_says_so():
 
 
 def test_a_core_that_reads_both_ways_refuses_states_and_predicts():
-    model, ids = small(bidirectional=True), torch.tensor([[1, 2, 3]])
+    model, ids = small("recurrent", CHARACTERS, bidirectional=True), torch.tensor([[1, 2, 3]])
     with pytest.raises(ConfigError, match="reads both ways: use predict"):
         Engine(model).read(ids)
     there = torch.tensor([[True, True, False]])
@@ -148,18 +140,12 @@ def test_a_source_is_read_once():
 # Numbers
 
 
-def numbers(options, components=0):
-    torch.manual_seed(3)
-    core = cores.build("core", options, width=8)
-    return SequenceModel(embedding(Vectors(2), 8), core, head(Vectors(2), 8, components)).eval()
-
-
 SLIDING = {"kind": "transformer", "context": 8}
 
 
 @pytest.mark.parametrize("options", [{"kind": "recurrent"}, SLIDING, {**SLIDING, "positions": "learned"}])
 def test_a_roll_out_is_a_fresh_reading_of_what_can_be_seen(options):
-    net, inputs = numbers(options), torch.randn(3, 5, 2)
+    net, inputs = small(options, Vectors(2), seed=3), torch.randn(3, 5, 2)
     found = Roller(net)(inputs, 20)
     every = torch.cat([inputs, found], dim=1)
     for step in range(20):
@@ -170,7 +156,7 @@ def test_a_roll_out_is_a_fresh_reading_of_what_can_be_seen(options):
 
 
 def test_draws_of_numbers_follow_their_density_and_rows_are_strangers():
-    net, one = numbers({"kind": "recurrent"}, components=2), torch.randn(1, 4, 2)
+    net, one = small("recurrent", Vectors(2), components=2, seed=3), torch.randn(1, 4, 2)
     drawn = Roller(net)(one.expand(5000, -1, -1), 2, seed=1)
     torch.testing.assert_close(Roller(net)(one.expand(3, -1, -1), 2, seed=1), drawn[:3])
     assert not torch.equal(Roller(net)(one, 2, seed=2), drawn[:1])
@@ -194,7 +180,7 @@ def test_noise_is_uniform_and_of_its_own_for_every_seed_and_position():
 
 
 def test_a_ban_changes_the_draw_and_not_the_log_probabilities():
-    model, prompt = small(), torch.tensor([[1, 2, 3]])
+    model, prompt = small("recurrent", CHARACTERS), torch.tensor([[1, 2, 3]])
     engine = Engine(model)
     state = replace(engine.read(prompt), seed=1)
     plain = [int(step.ids) for step in islice(engine.steps(state, sampler(state, Sampling())), 60)]
@@ -211,7 +197,7 @@ def test_a_ban_changes_the_draw_and_not_the_log_probabilities():
 
 
 def test_a_phrase_is_banned_wherever_it_begins():
-    model, prompt = small(size=3), torch.tensor([[0, 1]])
+    model, prompt = small("recurrent", Tokens(3)), torch.tensor([[0, 1]])
     engine = Engine(model)
     state = replace(engine.read(prompt), seed=1)
     for ban in ([[1, 2]], [[1, 2, 0], [0, 0]]):
@@ -385,13 +371,13 @@ def test_without_a_seed_texts_differ_and_with_one_they_do_not():
 
 
 def test_an_empty_prompt_is_a_line_break_or_the_first_token():
-    assert prime(small(), CHAR, "").tolist() == [CHAR.encode("\n").tolist()]
+    assert prime(small("recurrent", CHARACTERS), CHAR, "").tolist() == [CHAR.encode("\n").tolist()]
     bare = tokenizers.build("tokenizer", "char").fit("abc")
-    assert prime(small(), bare, "").tolist() == [[0]]
+    assert prime(small("recurrent", CHARACTERS), bare, "").tolist() == [[0]]
 
 
 def test_a_long_prompt_is_read_in_chunks(monkeypatch):
-    model, ids = small().eval(), torch.randint(28, (2, 50))
+    model, ids = small("recurrent", CHARACTERS), torch.randint(28, (2, 50))
     whole = Engine(model).read(ids)
     monkeypatch.setattr("unspool.generate.engine.CHUNK", 7)
     torch.testing.assert_close(Engine(model).read(ids).logits, whole.logits, atol=1e-6, rtol=1e-5)
@@ -399,8 +385,7 @@ def test_a_long_prompt_is_read_in_chunks(monkeypatch):
 
 def test_long_texts_are_joined_in_blocks(monkeypatch):
     monkeypatch.setattr("unspool.generate.engine.BLOCK", 4)
-    core = cores.build("core", {"kind": "transformer", "positions": "learned", "context": 6}, width=8)
-    model = SequenceModel(embedding(Tokens(28), 8), core, head(Tokens(28), 8)).eval()
+    model = small("transformer", CHARACTERS, positions="learned", context=6)
     engine, numbers_ = Engine(model), count()
     state = engine.read(torch.tensor([[1, 2, 3]]))
     steps = engine.steps(state, lambda logits, position: torch.tensor([[next(numbers_) % 28]]))

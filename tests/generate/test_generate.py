@@ -5,6 +5,7 @@ from itertools import islice
 import pytest
 import torch
 
+from helpers.models import small
 from unspool.batch import Tokens
 from unspool.data.tokenizer import tokenizers
 from unspool.generate.engine import Engine
@@ -20,10 +21,6 @@ from unspool.generate.sampling import (
 )
 from unspool.generate.stream import stream_text
 from unspool.generate.text import candidates, read_prompt
-from unspool.models.sequence import SequenceModel
-from unspool.nn.core import cores
-from unspool.nn.embeddings import embedding
-from unspool.nn.heads import head
 
 TEXT = "the quick brown fox jumps over the lazy dog\n"
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
@@ -32,9 +29,7 @@ SAID = torch.zeros(1, 4, dtype=torch.bool)
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    core = cores.build("core", "recurrent", width=8)
-    return SequenceModel(embedding(Tokens(28), 8), core, head(Tokens(28), 8)).eval()
+    return small("recurrent", Tokens(28))
 
 
 @pytest.fixture(scope="module")

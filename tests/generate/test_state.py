@@ -13,15 +13,15 @@ from safetensors.torch import load_file, save_file
 
 import helpers
 from helpers.commands import run
-from helpers.states import MORE, STREAMING, begin, engine_of, go_on
-from unspool import Run, Sampling, Tokens, cores, embedding, head, tokenizers
+from helpers.models import STREAMING, small
+from helpers.states import MORE, begin, engine_of, go_on
+from unspool import Run, Sampling, Tokens, tokenizers
 from unspool.errors import CheckpointError, ConfigError
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import sampler
 from unspool.generate.session import Session, unfinished
 from unspool.generate.state import State, digest_of, load_state, model_fingerprint, row_seed
 from unspool.generate.stream import Stream
-from unspool.models.sequence import SequenceModel
 from unspool.nn.part import tensors
 
 every_core = pytest.mark.parametrize("case", STREAMING, ids=lambda s: s.name)
@@ -32,7 +32,8 @@ import sys, torch
 from pathlib import Path
 from safetensors.torch import save_file
 sys.path.insert(0, sys.argv[2])
-from helpers.states import STREAMING, engine_of, go_on
+from helpers.models import STREAMING
+from helpers.states import engine_of, go_on
 from unspool.generate.state import load_state
 
 torch.set_num_threads(1)
@@ -87,10 +88,8 @@ def test_a_state_comes_back_from_its_file(case, tmp_path):
     assert all(a.dtype == b.dtype for (_, a), (_, b) in zip(tensors(state.core), tensors(again.core), strict=True))
 
 
-def small(seed=0, width=8, **options):
-    torch.manual_seed(seed)
-    core = cores.build("core", {"kind": "recurrent", **options}, width=width)
-    model = SequenceModel(embedding(Tokens(11), width), core, head(Tokens(11), width)).eval()
+def small_engine(seed=0):
+    model = small("recurrent", Tokens(11), seed=seed)
     return Engine(model, model_fingerprint(model, {"tokenizer": SYMBOLS}))
 
 
@@ -98,10 +97,10 @@ IDS = torch.tensor([[1, 2, 3]])
 
 
 def test_a_state_of_other_weights_or_tokenizers_is_refused(tmp_path):
-    engine = small()
+    engine = small_engine()
     engine.read(IDS).save(tmp_path / "state")
     with pytest.raises(CheckpointError, match="a model with other weights or tokenizers") as caught:
-        load_state(tmp_path / "state", small(seed=1))
+        load_state(tmp_path / "state", small_engine(seed=1))
     assert "read the text again" in caught.value.hint
     other = Engine(engine.model, model_fingerprint(engine.model, {"tokenizer": tokenizers.build("tokenizer", "byte")}))
     with pytest.raises(CheckpointError, match="other weights or tokenizers"):
@@ -144,7 +143,7 @@ def resealed(path, **changes):
     ],
 )
 def test_tensors_that_do_not_fit_are_refused(tmp_path, changes, what):
-    engine, path = small(), tmp_path / "state"
+    engine, path = small_engine(), tmp_path / "state"
     engine.read(IDS).save(path)
     resealed(path, **changes)
     if "source" in changes:
@@ -166,7 +165,7 @@ def test_caches_of_another_shape_are_refused(tmp_path):
 
 
 def test_files_that_are_no_states_are_refused(tmp_path):
-    engine, path = small(), tmp_path / "state"
+    engine, path = small_engine(), tmp_path / "state"
     with pytest.raises(CheckpointError, match="there is no state"):
         load_state(path, engine)
     with pytest.raises(CheckpointError, match="is not a file"):
@@ -265,7 +264,7 @@ def test_rows_of_a_batch_go_on_as_if_alone(case):
 
 
 def test_a_state_tells_what_it_is():
-    engine = small()
+    engine = small_engine()
     state = replace(engine.read(IDS), seed=7, pending=b"\xc3")
     assert repr(state) == "State(position 3, 0.1 kB, seed 7, pending b'\\xc3')"
     assert repr(state.select(torch.tensor([0, 0]))).startswith("State(2 rows, position 3")
@@ -280,7 +279,7 @@ def test_a_state_tells_what_it_is():
 
 def test_a_state_is_an_ordinary_tensor():
     """It may be trained from, although it was made in inference mode."""
-    engine = small()
+    engine = small_engine()
     state = engine.read(IDS)
     assert not any(value.is_inference() or value.requires_grad for value in state.tensors().values())
     logits, _ = engine.model(IDS, state.core)
@@ -294,7 +293,7 @@ def test_a_state_is_an_ordinary_tensor():
 
 
 def test_a_session_keeps_few_snapshots_and_little_memory():
-    engine, text = small(), "abcdefghijk" * 300
+    engine, text = small_engine(), "abcdefghijk" * 300
     session = Session(engine, SYMBOLS)
     session.feed(text)
     apart = [b.position - a.position for a, b in zip(session.snapshots, session.snapshots[1:], strict=False)]
@@ -310,7 +309,7 @@ def test_a_session_keeps_few_snapshots_and_little_memory():
 
 
 def test_a_session_writes_only_what_is_taken_from_it():
-    engine = small()
+    engine = small_engine()
     session, other = Session(engine, SYMBOLS), Session(engine, SYMBOLS)
     session.feed("abc"), other.feed("abc")
     first = "".join(islice(session.write(50, seed=3), 10))
@@ -326,9 +325,7 @@ def test_a_session_writes_only_what_is_taken_from_it():
 
 def test_a_rewind_into_a_character_knows_its_first_bytes():
     byte = tokenizers.build("tokenizer", "byte")
-    torch.manual_seed(0)
-    core = cores.build("core", "recurrent", width=8)
-    session = Session(Engine(SequenceModel(embedding(Tokens(256), 8), core, head(Tokens(256), 8))), byte)
+    session = Session(Engine(small("recurrent", Tokens(256))), byte)
     session.feed("né")
     assert session.state.pending == b"" and session.rewind(2).pending == b"\xc3"
     assert unfinished(byte, torch.tensor([list("👩".encode()[:3])])) == "👩".encode()[:3]
@@ -345,11 +342,7 @@ def saved(tmp_path_factory):
         ("words", tokenizers.build("tokenizer", "word").fit("to be or not to be that is the question\n" * 2)),
         ("bytes", tokenizers.build("tokenizer", "byte")),
     ):
-        torch.manual_seed(1)
-        core = cores.build("core", {"kind": "recurrent", "cell": "gru"}, width=8)
-        Run(SequenceModel(embedding(Tokens(tokenizer.size), 8), core, head(Tokens(tokenizer.size), 8)), tokenizer).save(
-            folder / name
-        )
+        Run(small("recurrent", Tokens(tokenizer.size), seed=1, cell="gru"), tokenizer).save(folder / name)
     return folder
 
 

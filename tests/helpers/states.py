@@ -6,12 +6,11 @@ from itertools import islice
 import torch
 
 from unspool import Sampling
-from unspool.checks.cases import Case, cases
+from unspool.checks.cases import Case
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import sampler
 from unspool.generate.state import model_fingerprint
 
-STREAMING = [case for case in cases() if case.streams]
 MORE = 40  # tokens: beyond the end of every limited cache
 
 

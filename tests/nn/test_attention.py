@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.models import small
 from unspool import Tokens, cores, detach, embedding, fork, head, sample_tokens, watch
 from unspool.batch import Batch
 from unspool.errors import ConfigError, DataError
@@ -210,10 +211,8 @@ def test_rows_that_see_nothing_give_neither_nan_nor_gradients_of_nan(options):
     assert not y[~mask].any() and state[0].tolist() == [3, 1, 0]
 
 
-def model(**options):
-    torch.manual_seed(0)
-    core = cores.build("core", {"kind": "transformer", "layers": 2, "heads": 2, **options}, width=16)
-    return SequenceModel(embedding(Tokens(11), 16), core, head(Tokens(11), 16)).eval()
+def transformer(**options):
+    return small({"kind": "transformer", "layers": 2, "heads": 2, **options}, Tokens(11), width=16)
 
 
 LONG = {
@@ -229,7 +228,7 @@ LONG = {
 @pytest.mark.parametrize("length", [1, 2, 3, 63, 64, 65, 128, 257])
 @torch.no_grad()
 def test_at_every_length_whole_is_steps_is_chunks_is_padded(name, length):
-    net, ids = model(**LONG[name]), torch.randint(11, (2, length))
+    net, ids = transformer(**LONG[name]), torch.randint(11, (2, length))
     whole, last = net(ids, net.start(ids))
     with watch(net, keep=False):
         torch.testing.assert_close(net(ids, net.start(ids))[0], whole, atol=1e-5, rtol=1e-5)
@@ -264,7 +263,7 @@ def test_at_every_length_whole_is_steps_is_chunks_is_padded(name, length):
 @torch.no_grad()
 def test_ragged_steps_through_a_full_cache():
     """Rows that move at different ticks, past the window: each as if alone."""
-    net, ids = model(context=8), torch.randint(11, (3, 60))
+    net, ids = transformer(context=8), torch.randint(11, (3, 60))
     there = torch.rand(3, 60) < torch.tensor([[0.3], [0.9], [0.0]])
     state, outputs = net.start(ids), []
     for t in range(60):
@@ -279,7 +278,7 @@ def test_ragged_steps_through_a_full_cache():
 
 @pytest.mark.parametrize("options", [{}, {"positions": "alibi"}, {"kv_heads": 1, "window": 5}], ids=str)
 def test_fast_is_readable_through_a_carried_cache(options):
-    net, ids = model(context=8, **options), torch.randint(11, (3, 24))
+    net, ids = transformer(context=8, **options), torch.randint(11, (3, 24))
     there = torch.rand(3, 24) < 0.8
     gradients = []
     for watched in (False, True):
@@ -299,7 +298,7 @@ def test_fast_is_readable_through_a_carried_cache(options):
 
 @torch.no_grad()
 def test_a_cache_is_made_once_and_then_written_in_place():
-    net, ids = model(context=8), torch.randint(11, (2, 30))
+    net, ids = transformer(context=8), torch.randint(11, (2, 30))
     _, state = net(ids[:, :3], net.start(ids))
     assert state[1][0].shape[2] == 3  # training makes no more
     _, state = net(ids[:, 3:4], state)
@@ -314,7 +313,7 @@ def test_a_cache_is_made_once_and_then_written_in_place():
 
 
 def test_a_detached_cache_stays_bounded_in_training():
-    net = model(context=8)
+    net = transformer(context=8)
     state = net.start(torch.zeros(2, 1, dtype=torch.long))
     for _ in range(5):
         y, state = net(torch.randint(11, (2, 6)), state)
@@ -326,7 +325,7 @@ def test_a_detached_cache_stays_bounded_in_training():
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal"])
 @torch.no_grad()
 def test_the_end_of_the_context_is_told_and_written_past(positions):
-    net, ids = model(context=12, positions=positions), torch.randint(11, (2, 13))
+    net, ids = transformer(context=12, positions=positions), torch.randint(11, (2, 13))
     assert net.core.max_length == 12
     with pytest.raises(DataError, match="at most 12 tokens; this would be 13"):
         net(ids, net.start(ids))
@@ -344,14 +343,14 @@ def test_the_end_of_the_context_is_told_and_written_past(positions):
 
 @torch.no_grad()
 def test_sliding_positions_write_for_ever():
-    net = model(context=8)
+    net = transformer(context=8)
     assert net.core.max_length is None
     assert len(list(islice(sample_tokens(net, torch.randint(11, (1, 20)), greedy), 50))) == 50
 
 
 @torch.no_grad()
 def test_weights_can_be_watched():
-    net, ids = model(), torch.randint(11, (2, 7))
+    net, ids = transformer(), torch.randint(11, (2, 7))
     with watch(net) as trace:
         net(ids, net.start(ids))
     (weights,) = trace["core.layers.1.attention.weights"]

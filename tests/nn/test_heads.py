@@ -5,6 +5,7 @@ from math import log, pi
 import pytest
 import torch
 import torch.distributions as D
+from torch import nn
 
 from unspool.batch import Tokens
 from unspool.errors import ConfigError
@@ -156,3 +157,12 @@ def test_tokens_have_no_density():
         Categorical(4, 5).density(torch.zeros(1, 4))
     with pytest.raises(ConfigError, match=r"model\.components=2 is for numbers"):
         head(Tokens(5), 4, 2)
+
+
+def test_a_sum_of_losses_is_taken_in_full():
+    layer, y = head(Tokens(7), 6).to(torch.bfloat16), torch.randn(50, 40, 6).to(torch.bfloat16)
+    targets = torch.randint(7, (50, 40))
+    loss = layer.loss(y, targets, torch.ones_like(targets).bool())
+    wanted = nn.functional.cross_entropy(layer(y).float().flatten(0, 1), targets.flatten())
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, wanted)

@@ -18,10 +18,11 @@ from unspool.training.trainer import TrainingStep
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_recipe_runs_two_steps(name, tmp_path):
+def test_a_recipe_runs_two_steps(name, tmp_path, draws_losses):
     events = list(Experiment.new(quick(name, tmp_path), tmp_path / "run"))
     assert [e.number for e in events if isinstance(e, TrainingStep)] == [1, 2]
     assert isinstance(events[-1], Finished)
+    assert (tmp_path / "run/loss.png").read_bytes().startswith(b"\x89PNG")
     if "expect" in load_recipe(name):
         claims = set(claimed(load_recipe(name)))
         printed = {name.replace("valid/", "test/") for name in events[-1].results} | set(events[-1].results)

@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+from helpers.models import char_lm
 from unspool.errors import CheckpointError, ConfigError
 from unspool.experiment.events import Finished, Saved
 from unspool.experiment.experiment import Experiment
@@ -183,3 +184,23 @@ def test_tensorboard_or_a_hint(tmp_path):
     else:
         list(Experiment.new(recipe, tmp_path / "run"))
         assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_what_a_crash_left_half_written_goes_and_is_never_read(tmp_path):
+    experiment = Experiment.new(char_lm("train.steps=2"), tmp_path / "run")
+    draft = tmp_path / "run/checkpoints/.draft-abc"
+    draft.mkdir(parents=True)
+    (draft / "model.safetensors").write_bytes(b"half")
+    list(experiment)
+    assert not draft.exists() and checkpoint.find_checkpoint(tmp_path / "run").number in (1, 2)
+
+
+def test_a_manifest_names_every_file(tmp_path):
+    list(Experiment.new(char_lm("train.steps=2", "evaluate.times=1"), tmp_path / "run"))
+    manifest = checkpoint.find_checkpoint(tmp_path / "run").path / "manifest.json"
+    named = json.loads(manifest.read_text())
+    for name in ("model.safetensors", "trainer.safetensors", "trainer.json"):
+        less = {key: value for key, value in named["sha256"].items() if key != name}
+        manifest.write_text(json.dumps({"sha256": less}))
+        with pytest.raises(CheckpointError, match="does not name every file"):
+            checkpoint.find_checkpoint(tmp_path / "run")

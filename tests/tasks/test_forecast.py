@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from helpers.commands import run as printed
+from helpers.models import small
 from unspool.batch import Vectors
 from unspool.build import dataset
 from unspool.build import task as build_task
@@ -36,10 +37,6 @@ from unspool.metrics.forecast import (
     mase,
     seasonal_naive,
 )
-from unspool.models.sequence import SequenceModel
-from unspool.nn.core import cores
-from unspool.nn.embeddings import embedding
-from unspool.nn.heads import head
 from unspool.recipe import load_recipe
 from unspool.runs.evaluation import evaluate_generation
 from unspool.runs.run import Run
@@ -53,12 +50,6 @@ CORES = [
 ]
 
 
-def model(options, inputs=2, targets=2, components=0):
-    core = cores.build("core", options, width=8)
-    ends = embedding(Vectors(inputs), core.input_width), core, head(Vectors(targets), core.width, components)
-    return SequenceModel(*ends).eval()
-
-
 # Roll-outs
 
 
@@ -66,7 +57,7 @@ def model(options, inputs=2, targets=2, components=0):
 @pytest.mark.parametrize("components", [0, 1, 3])
 def test_going_on_step_by_step_is_one_pass_over_ones_own_outputs(options, components):
     """The autoregressive network of the practicum: its outputs are its inputs."""
-    net, prompt = model(options, components=components), torch.randn(3, 6, 2)
+    net, prompt = small(options, Vectors(2), components=components), torch.randn(3, 6, 2)
     said = Roller(net)(prompt, 12)
     whole = torch.cat([prompt, said[:, :-1]], dim=1)
     with torch.no_grad():
@@ -75,7 +66,7 @@ def test_going_on_step_by_step_is_one_pass_over_ones_own_outputs(options, compon
 
 
 def test_what_is_drawn_is_fed_back_and_follows_from_the_seed():
-    net, prompt = model(CORES[0], components=2), torch.randn(2, 4, 2)
+    net, prompt = small(CORES[0], Vectors(2), components=2), torch.randn(2, 4, 2)
     one, same, other = (Roller(net)(prompt, 9, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one, same) and not torch.equal(one, other)
     whole = torch.cat([prompt, one[:, :-1]], dim=1)
@@ -90,7 +81,7 @@ def test_what_is_drawn_is_fed_back_and_follows_from_the_seed():
     "options", [CORES[0], {**CORES[2], "positions": "learned", "context": 8}], ids=lambda o: o["kind"]
 )
 def test_a_window_is_read_anew_at_each_step(options):
-    net, prompt = model(options), torch.randn(2, 5, 2)
+    net, prompt = small(options, Vectors(2)), torch.randn(2, 5, 2)
     window = 3 if options["kind"] == "recurrent" else 8
     said = Roller(net)(prompt, 9, window=window if options["kind"] == "recurrent" else 0)
     every = torch.cat([prompt, said], dim=1)

@@ -3,22 +3,17 @@
 import pytest
 import torch
 
+from helpers.models import small
 from unspool.batch import Batch, Tokens
 from unspool.errors import ConfigError
 from unspool.experiment.experiment import Experiment
-from unspool.models.sequence import SequenceModel
-from unspool.nn.core import cores
-from unspool.nn.embeddings import embedding
-from unspool.nn.heads import head
 from unspool.nn.part import tensors
 from unspool.recipe import load_recipe
 from unspool.training.scheduled_sampling import refuse_unanswered, scheduled_sampling
 
 
 def model():
-    torch.manual_seed(0)
-    core = cores.build("core", {"kind": "recurrent", "cell": "gru"}, width=6)
-    return SequenceModel(embedding(Tokens(9), 6), core, head(Tokens(9), 6))
+    return small("recurrent", Tokens(9), width=6, cell="gru").train()
 
 
 def batch(rows=4, time=12):
@@ -42,7 +37,10 @@ def test_without_a_teacher_every_word_of_the_answer_is_the_models_own():
 
 
 def test_with_a_teacher_nothing_changes():
-    assert torch.equal(scheduled_sampling(model(), batch(), None, 1.0).inputs, batch().inputs)
+    assert torch.equal(
+        scheduled_sampling(model(), batch(), None, 1.0).inputs,
+        batch().inputs,
+    )
 
 
 def test_the_share_is_that_of_the_right_words():

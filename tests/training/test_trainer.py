@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.models import gru, weights_of
 from unspool.batch import Batch, Tokens
 from unspool.data.batching.contiguous import ContiguousBatches
 from unspool.errors import ConfigError, TrainingError
@@ -24,19 +25,9 @@ V, W = 7, 6
 IDS = torch.randint(V, (400,), generator=torch.Generator().manual_seed(0))
 
 
-def make(seed=0, dropout=0.0, **options):
-    torch.manual_seed(seed)
-    core = cores.build("core", {"kind": "recurrent", "cell": "gru", **options}, width=W)
-    return SequenceModel(embedding(Tokens(V), W), core, head(Tokens(V), W), dropout=dropout)
-
-
-def vector(model):
-    return nn.utils.parameters_to_vector(model.parameters()).detach().clone()
-
-
 def test_the_loop_is_five_plain_steps():
     """Forward, loss, backward, update, zero the gradients; carried and detached. One missing and this fails."""
-    ours, plain, data = make(), make(), ContiguousBatches(IDS, 4, 10)
+    ours, plain, data = gru(), gru(), ContiguousBatches(IDS, 4, 10)
     list(Trainer(ours, data, steps=12, optimizer="sgd", learning_rate=0.5, schedule="constant", warmup=0.0, clip=1.0))
     state = None
     for number in range(12):
@@ -51,12 +42,12 @@ def test_the_loop_is_five_plain_steps():
         with torch.no_grad():
             for p in plain.parameters():
                 p -= 0.5 * p.grad
-    torch.testing.assert_close(vector(ours), vector(plain))
+    torch.testing.assert_close(weights_of(ours), weights_of(plain))
 
 
 def test_the_state_is_carried_where_a_batch_continues():
     data = ContiguousBatches(IDS, 4, 10)
-    trainer = Trainer(make(), data, steps=2 * data.epoch, learning_rate=1e-9)
+    trainer = Trainer(gru(), data, steps=2 * data.epoch, learning_rate=1e-9)
     seen = []
     for step in trainer:
         seen.append(trainer.state)
@@ -67,16 +58,16 @@ def test_the_state_is_carried_where_a_batch_continues():
 
 
 def test_clipping_bounds_the_step_and_tells_the_norm_before():
-    model = make()
-    before = vector(model)
+    model = gru()
+    before = weights_of(model)
     options = {"optimizer": "sgd", "learning_rate": 1.0, "clip": 0.01, "schedule": "constant", "warmup": 0.0}
     step = Trainer(model, ContiguousBatches(IDS, 4, 10), steps=1, **options).step()
     assert step.grad_norm > 0.01
-    assert (vector(model) - before).norm().item() == pytest.approx(0.01, rel=1e-3)
+    assert (weights_of(model) - before).norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
 def test_a_run_that_explodes_is_stopped_with_good_weights():
-    model = make()
+    model = gru()
     trainer = Trainer(
         model, ContiguousBatches(IDS, 4, 10), steps=50, optimizer="sgd", learning_rate=1e38, clip=0.0, warmup=0.0
     )
@@ -88,7 +79,7 @@ def test_a_run_that_explodes_is_stopped_with_good_weights():
 
 
 def test_clipping_saves_a_run_that_would_explode():
-    trainer = Trainer(make(), ContiguousBatches(IDS, 4, 10), steps=50, optimizer="sgd", learning_rate=3.0, clip=0.1)
+    trainer = Trainer(gru(), ContiguousBatches(IDS, 4, 10), steps=50, optimizer="sgd", learning_rate=3.0, clip=0.1)
     losses = [step.loss for step in trainer]
     assert all(math.isfinite(loss) for loss in losses)
 
@@ -106,11 +97,11 @@ def test_every_optimizer_learns_and_goes_on_bit_for_bit(name):
         }
         return Trainer(model, ContiguousBatches(IDS, 4, 10), steps=40, optimizer=name, learning_rate=0.01, **options)
 
-    straight = trainer(make(dropout=0.3))
+    straight = trainer(gru(dropout=0.3))
     torch.manual_seed(1)
     losses = [step.loss for step in straight]
     assert sum(losses[-10:]) < sum(losses[:10])
-    first = trainer(make(dropout=0.3))
+    first = trainer(gru(dropout=0.3))
     torch.manual_seed(1)
     steps = iter(first)
     for _ in range(17):
@@ -118,44 +109,44 @@ def test_every_optimizer_learns_and_goes_on_bit_for_bit(name):
     tensors, plain = first.save()
     tensors = {key: value.clone() for key, value in tensors.items()}
     torch.manual_seed(99)
-    second = trainer(make(seed=5, dropout=0.3))
+    second = trainer(gru(seed=5, dropout=0.3))
     second.load(tensors, plain)
     assert [step.loss for step in second] == losses[17:]
-    assert torch.equal(vector(straight.model), vector(second.model))
+    assert torch.equal(weights_of(straight.model), weights_of(second.model))
     assert all(torch.equal(a, b) for a, b in zip(straight.average, second.average, strict=True))
 
 
 def test_the_average_is_of_trained_weights_alone_and_steps_aside():
     """Exponential weights that add up to one over the steps done: the random weights at the start have no share."""
-    model = make()
+    model = gru()
     trainer = Trainer(model, ContiguousBatches(IDS, 4, 10), steps=5, ema=0.5)
-    passed = [vector(model) for _ in trainer]
+    passed = [weights_of(model) for _ in trainer]
     shares = [0.5 ** (5 - number) for number in range(5)]
     average = sum(share * weights for share, weights in zip(shares, passed, strict=True)) / sum(shares)
-    raw = vector(model)
+    raw = weights_of(model)
     with trainer.averaged():
-        torch.testing.assert_close(vector(model), average)
-    assert torch.equal(vector(model), raw)
+        torch.testing.assert_close(weights_of(model), average)
+    assert torch.equal(weights_of(model), raw)
 
 
 def test_the_average_of_one_step_is_its_weights():
-    model = make()
+    model = gru()
     trainer = Trainer(model, ContiguousBatches(IDS, 4, 10), steps=1, ema=0.99)
     list(trainer)
-    raw = vector(model)
+    raw = weights_of(model)
     with trainer.averaged():
-        assert torch.equal(vector(model), raw)
+        assert torch.equal(weights_of(model), raw)
 
 
 def test_epochs_are_a_budget_too():
     data = ContiguousBatches(IDS, 4, 10)
-    assert len(list(Trainer(make(), data, epochs=1.5))) == round(1.5 * data.epoch)
+    assert len(list(Trainer(gru(), data, epochs=1.5))) == round(1.5 * data.epoch)
 
 
 def test_minutes_are_a_budget_too(monkeypatch):
     clock = count()
     monkeypatch.setattr("unspool.training.trainer.perf_counter", lambda: next(clock) * 0.125)  # what a step takes
-    trainer = Trainer(make(), ContiguousBatches(IDS, 4, 10), minutes=0.125, warmup=0.1, decay=0.5)
+    trainer = Trainer(gru(), ContiguousBatches(IDS, 4, 10), minutes=0.125, warmup=0.1, decay=0.5)
     rates = [step.learning_rate / 0.003 for step in trainer]
     assert len(rates) == 60
     assert 0 < rates[0] < 0.2 and rates[20] == 1 and rates[-1] < 0.05
@@ -163,7 +154,7 @@ def test_minutes_are_a_budget_too(monkeypatch):
 
 def test_without_a_budget_nothing_begins():
     with pytest.raises(ConfigError, match="budget"):
-        Trainer(make(), ContiguousBatches(IDS, 4, 10))
+        Trainer(gru(), ContiguousBatches(IDS, 4, 10))
 
 
 @pytest.mark.parametrize("name", ["constant", "linear", "cosine", "warmup-stable-decay"])
@@ -183,7 +174,7 @@ def test_a_plateau_divides_by_four():
 
 
 def test_only_matrices_decay_and_muon_takes_the_cores_an_encoders_too():
-    model, core = make(), cores.build("core", "recurrent", width=6)
+    model, core = gru(), cores.build("core", "recurrent", width=6)
     model.encoder = Encoder(embedding(Tokens(5), 6), core)
     made = optimizers(model, "muon", 0.01, weight_decay=0.1)
     assert [type(o).__name__ for o in made] == ["Muon", "AdamW"]
@@ -195,7 +186,7 @@ def test_only_matrices_decay_and_muon_takes_the_cores_an_encoders_too():
 
 
 def test_the_loss_looks_where_it_counts_and_nowhere_else():
-    model, ids = make(), torch.randint(V, (3, 8))
+    model, ids = gru(), torch.randint(V, (3, 8))
     loss_mask = torch.rand(3, 8) < 0.5
     batch = Batch(ids, ids.roll(1, 1), loss_mask)
     logits, _ = model(ids, model.start(ids))
@@ -232,7 +223,7 @@ def test_tied_ends_share_their_weights_and_save_them():
 def test_a_whole_set_is_judged_position_by_position():
     from unspool.data.batching.contiguous import ContiguousEval, WindowedEval
 
-    model = make().eval()
+    model = gru().eval()
     with torch.no_grad():
         logits, _ = model(IDS[None, :-1], model.start(IDS[None]))
         one_by_one = nn.functional.cross_entropy(logits[0], IDS[1:]).item()
@@ -246,8 +237,94 @@ def test_a_whole_set_is_judged_position_by_position():
 
 
 def test_a_trainer_shows_how_far_it_is():
-    trainer = Trainer(make(), ContiguousBatches(IDS, 4, 10), steps=1200)
+    trainer = Trainer(gru(), ContiguousBatches(IDS, 4, 10), steps=1200)
     assert repr(trainer) == "Trainer(step 0 of 1,200)"
     step = trainer.step()
     assert repr(trainer) == f"Trainer(step 1 of 1,200, loss {step.loss:.4g}, lr {step.learning_rate:.3g})"
-    assert repr(Trainer(make(), ContiguousBatches(IDS, 4, 10), minutes=2.0)) == "Trainer(step 0, 0.0 of 2 minutes)"
+    assert repr(Trainer(gru(), ContiguousBatches(IDS, 4, 10), minutes=2.0)) == "Trainer(step 0, 0.0 of 2 minutes)"
+
+
+DATA = ContiguousBatches(torch.randint(V, (400,), generator=torch.Generator().manual_seed(0)), 4, 10)
+
+
+class Same:
+    """One batch under every number."""
+
+    epoch = 0
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def __getitem__(self, number):
+        return self.batch
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "rmsprop", "muon"])
+def test_one_step_moves_every_weight_at_one_factor(name):
+    made = gru()
+    before = {key: value.clone() for key, value in made.state_dict().items()}
+    trainer = Trainer(made, DATA, steps=10, optimizer=name, warmup=0.5)
+    assert trainer.step().learning_rate == pytest.approx(0.2 * 3e-3)
+    assert [key for key, value in made.state_dict().items() if torch.equal(value, before[key])] == []
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    assert {group["lr"] for group in groups} == {groups[0]["base"] * 0.2}
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_step_tells_the_mean_loss_of_its_whole_batch(accumulate):
+    ids = torch.randint(V, (7, 9))
+    batch = Batch(ids, ids.roll(1, 1), torch.rand(7, 9) < torch.rand(7, 1))
+    made = gru()
+    wanted = made.loss(batch)[0].item()
+    step = Trainer(made, Same(batch), steps=1, accumulate=accumulate).step()
+    assert step.loss == pytest.approx(wanted, abs=1e-6)
+    assert step.positions == int(batch.loss_mask.sum())
+
+
+def test_a_step_trains_whatever_the_mode_was_and_draws_by_seed_and_number():
+    batch, quiet = DATA[0], {"learning_rate": 1e-12, "steps": 3}
+
+    def losses(seed):
+        return [step.loss for step in Trainer(gru(dropout=0.5).eval(), Same(batch), seed=seed, **quiet)]
+
+    assert losses(1) == losses(1)
+    assert len({*losses(1), *losses(2), gru().loss(batch)[0].item()}) == 7
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing():
+    made = gru()
+    made.head.bias.register_hook(lambda gradient: gradient * float("inf"))
+    before, trainer = weights_of(made), Trainer(made, DATA, steps=3)
+    with pytest.raises(TrainingError, match="at step 1"):
+        trainer.step()
+    assert torch.equal(weights_of(made), before) and trainer.number == 0
+
+
+def test_the_average_decays_slowly():
+    trainer = Trainer(gru(), DATA, steps=4, ema=0.9)
+    average = weights_of(trainer.model)
+    for _ in trainer:
+        average = 0.9 * average + 0.1 * weights_of(trainer.model)
+    with trainer.averaged():
+        torch.testing.assert_close(weights_of(trainer.model), average)
+
+
+def test_the_raw_weights_come_back_after_an_error_too():
+    trainer = Trainer(gru(), DATA, steps=3, ema=0.9)
+    list(trainer)
+    raw = weights_of(trainer.model)
+    with pytest.raises(ZeroDivisionError), trainer.averaged():
+        assert not torch.equal(weights_of(trainer.model), raw)
+        raise ZeroDivisionError
+    assert torch.equal(weights_of(trainer.model), raw)
+
+
+def test_a_loaded_trainer_knows_its_time_and_its_plateau():
+    first, second = (Trainer(gru(), DATA, minutes=1.0, schedule="plateau", warmup=0.0) for _ in range(2))
+    first.step()
+    for loss in (1.0, 2.0):
+        first.schedule.report(loss)
+    second.load(*first.save())
+    assert second.progress() == first.progress() > 0
+    second.schedule.report(1.5)
+    assert second.schedule.factor(0.5) == 0.25**2

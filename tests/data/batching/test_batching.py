@@ -187,3 +187,9 @@ def test_too_little_text(make: Callable[[Tensor], Batches], message: str, hint: 
     with pytest.raises(DataError, match=message) as caught:
         make(torch.arange(1))
     assert hint in caught.value.hint
+
+
+def test_no_batch_of_lanes_is_empty():
+    for size in range(4, 40):
+        lanes = ContiguousBatches(torch.arange(size), 2, 3)
+        assert all(lanes[number].positions for number in range(lanes.epoch))

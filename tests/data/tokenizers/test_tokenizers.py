@@ -231,3 +231,10 @@ def test_an_engine_whose_tokens_are_no_bytes() -> None:
     data = {"kind": "bpe", "vocabulary": 300, "engine": json.loads(other.to_str())}
     with pytest.raises(DataError, match="'engine' is wrong"):
         load_text(json.dumps(data))
+
+
+def test_blank_lines_that_became_one_token_stay_one():
+    text = "a b\n\n\nc d \n\n" * 50
+    tokenizer = tokenizers.build("tokenizer", {"kind": "bpe", "vocabulary": 270}).fit(text)
+    assert b"\n\n" in {piece[-2:] for piece in tokenizer.pieces}
+    assert tokenizer.encode(text).tolist() == tokenizer.engine.encode(text).ids
