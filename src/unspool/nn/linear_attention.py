@@ -44,8 +44,8 @@ def recall_all(
 
     `g` is log a, at most 0: one for each head (fading = 1), or one for each of its keys (at least FADE). It is
     computed in float32 or wider, because memories are long sums (Yang et al. 2023, arXiv:2312.06635; Dao & Gu 2024,
-    arXiv:2405.21060). There are as many groups as heads, or one whose queries and keys all heads share. At padded positions the memory
-    does not change.
+    arXiv:2405.21060). There are as many groups as heads, or one whose queries and keys all heads share. At padded
+    positions the memory does not change.
     """
     v, g = where_present(mask, v, 0.0), where_present(mask, g, 0.0)
     time = q.shape[1]
