@@ -1,4 +1,4 @@
-"""From a recipe to the things it names."""
+"""Builds what a recipe names: its data, preprocessor, task, model and pipeline."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from unspool.tasks.task import Task, tasks
 
 
 def dataset(recipe: Recipe) -> Dataset:
-    """Where the recipe's data is, read as its task wants it.
+    """The dataset of the recipe's [data] section, of the class that its task reads.
 
     >>> dataset({"data": {"corpus": "python-docs"}}).corpus
     'python-docs'
@@ -42,7 +42,7 @@ def task_class(recipe: Recipe) -> type[Task]:
 def fitted_preprocessor(
     recipe: Recipe, splits: Any, saved: Mapping[str, Tokenizer] | None = None
 ) -> Preprocessor | None:
-    """What turns the recipe's records into rows, fitted on the training split; None for a task without records.
+    """The recipe's preprocessor, fitted on the training split; None for a task without records.
 
     Args:
         recipe: its [preprocessor] section holds the options, a section for each tokenizer how it is fitted.
@@ -72,8 +72,8 @@ def task(recipe: Recipe, splits: Any, preprocessor: Preprocessor | None = None) 
 
     Args:
         recipe: its [task] section holds the options.
-        splits: the data; unused by a task that makes its own.
-        preprocessor: fitted; made and fitted here where none is given.
+        splits: the data; unused by a task that generates its own.
+        preprocessor: fitted; None: build and fit it here.
     """
     cls = task_class(recipe)
     given: dict[str, Any] = {"seed": recipe.get("seed", 0)}
@@ -92,7 +92,7 @@ def section(recipe: Recipe) -> dict[str, Any]:
 
 
 def pipeline_options(task: type[Task], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a [task] section is for the pipeline alone, with its defaults: `beam`, say."""
+    """The options in a [task] section that are the pipeline's, such as `beam`, with its defaults."""
     if task.pipeline is None:
         return {}
     own = {*signature(task).parameters, *given}
@@ -106,14 +106,15 @@ def pipeline(recipe: Recipe, model: SequenceModel, preprocessor: Preprocessor, *
         recipe: of its [task] section the options of the pipeline are taken.
         model: the trained model.
         preprocessor: the one that it was trained with.
-        **options: go before those of the recipe.
+        **options: override those of the recipe.
 
-    Raises: ConfigError for a task whose models have no use.
+    Raises:
+        ConfigError: for a task that has no pipeline.
     """
     cls = task_class(recipe).pipeline
     if cls is None:
         raise ConfigError(
-            f"a model of the task {section(recipe)['kind']!r} has no inputs of its own",
+            f"a model of the task {section(recipe)['kind']!r} has no new inputs: the task generates its data",
             hint="use `unspool eval` or `look`",
         )
     table = {name: value for name, value in section(recipe).items() if name in signature(cls).parameters}
@@ -122,9 +123,13 @@ def pipeline(recipe: Recipe, model: SequenceModel, preprocessor: Preprocessor, *
 
 
 def model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None = None) -> SequenceModel:
-    """The recipe's model for things of these kinds, with weights drawn from torch's generator.
+    """The recipe's model, with weights drawn from torch's generator.
 
-    Where there is something to look at, the [encoder] reads it: a core of any kind, and better one that sees both ways.
+    Args:
+        recipe: its sections [model], [core] and [encoder].
+        inputs: the domain that it reads.
+        targets: the domain that it predicts.
+        source: the domain of what its encoder reads; None: it has no encoder.
 
     >>> from unspool import Tokens
     >>> recipe = {"core": {"kind": "recurrent", "cell": "gru", "width": 8}}
@@ -161,7 +166,7 @@ def model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None
 
 
 def _with_source(options: Mapping[str, Any], width: int) -> dict[str, Any]:
-    """The options of a core that looks at vectors of that width; one that cannot look at all is left as it is."""
+    """The options of a core with the width of its source, where it uses one."""
     kind = options.get("kind", "")
     able = kind in cores.kinds() and "source_width" in defaults(cores.find(kind))
     return {**options, "source_width": options.get("source_width") or width} if able else dict(options)
@@ -176,12 +181,14 @@ def _encoder(options: str | Mapping[str, Any], kind: Domain, dropout: float) -> 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What of the [model] section is not the model's own: how things enter and leave, and what it starts from.
+    """The keys of the [model] section that `SequenceModel` does not take: embedding, head, and initial weights.
 
-    Things enter embedded or, with `embed` false, as one-hot vectors and plain numbers. Numbers leave as a mixture of
-    `components` Gaussians, each with a mean and a scale; with 0 only their mean is predicted, and the loss is half the
-    squared error. `start` is the folder of a trained model whose weights and tokenizer the run begins with ("": all are
-    drawn): a run, or GPT-2 or Llama as Hugging Face saves them.
+    Args:
+        embed: whether inputs are embedded; false: one-hot vectors of tokens, numbers as they are.
+        components: how many Gaussians the predicted distribution of numbers mixes; 0: only the mean is predicted, and
+            the loss is half the squared error.
+        start: the folder of a trained model whose weights and tokenizer are the initial ones: a run, or GPT-2 or Llama
+            as Hugging Face saves them; "": all weights are drawn.
     """
 
     embed: bool = True
@@ -190,10 +197,10 @@ class ModelOptions:
 
 
 def model_options_of(recipe: Recipe) -> ModelOptions:
-    """What the recipe's [model] section says of its ends.
+    """The keys of the recipe's [model] section that the model itself does not take.
 
     >>> model_options_of({"model": {"embed": False, "tied": True}})
-    Ends(embed=False, components=0, start='')
+    ModelOptions(embed=False, components=0, start='')
     """
     own = {name: value for name, value in recipe.get("model", {}).items() if name in defaults(ModelOptions)}
     return ModelOptions(**validated(ModelOptions, own, "model", "the model"))

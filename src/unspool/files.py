@@ -1,4 +1,4 @@
-"""Atomic reads and writes: a file is in its place whole or not at all, and what a disk refuses is one sentence."""
+"""Atomic reads and writes: a file is in its place whole or not at all, and errors of the disk are CheckpointErrors."""
 
 import errno
 import hashlib
@@ -37,7 +37,7 @@ def write_bytes(path: Path, content: bytes, remedy: str = ANOTHER_RUN) -> None:
 
 @contextmanager
 def writing(path: Path, remedy: str = ANOTHER_RUN) -> Iterator[None]:
-    """Turns what a disk can refuse into one sentence."""
+    """Turn errors of the disk into CheckpointErrors."""
     try:
         yield
     except OSError as error:

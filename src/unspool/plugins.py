@@ -16,7 +16,7 @@ PLUGINS = "unspool.plugins"
 
 @contextmanager
 def plugged_in(name: object) -> Iterator[None]:
-    """Turns whatever somebody else's code raises while it is imported into one sentence."""
+    """Turn any exception that a plug-in raises while it is imported into a ConfigError."""
     try:
         yield
     except ConfigError:

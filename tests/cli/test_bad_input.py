@@ -56,7 +56,7 @@ def sample(*words):
 
 
 BAD = [  # id, arguments, a part of the error, a part of the hint
-    ("core that sees the future", train("core.bidirectional=true"), "sees the future", "core.bidirectional=false"),
+    ("core that sees the future", train("core.bidirectional=true"), "reads both ways", "core.bidirectional=false"),
     ("data missing", train("data.path=nope.txt"), "no file 'nope.txt'", "looked up from"),
     ("data pattern", train("data.path=no*.md"), "no file matches no*.md", "looked up from"),
     ("data empty", train("data.path=empty.txt"), "empty.txt", "data.path"),

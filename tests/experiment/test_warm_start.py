@@ -137,7 +137,7 @@ WRONG = [  # recipe, options, what the error says, what the hint says
         "64 x 8 there and 96 x 8",
         "leave",
     ),
-    ("fine-tune-lm", ["model.start=masked", "data.path=text.txt"], "sees the future", "bidirectional"),
+    ("fine-tune-lm", ["model.start=masked", "data.path=text.txt"], "reads both ways", "bidirectional"),
     ("copy", ["model.start=causal"], "the task wants no text", "same sort"),
     ("char-lm", ["model.start=5"], "model.start should be a valid string", "model.start=VALUE"),
 ]
@@ -162,7 +162,7 @@ def test_a_start_cannot_be_changed_when_a_run_is_resumed(place, tmp_path):
 def test_two_ends_of_different_weights_are_not_made_one(place, tmp_path):
     text = [f"data.path={place}/text.txt", "tokenizer.kind=word", "core.width=16", "core.input_width=16"]
     train("char-lm", tmp_path / "apart", *text)
-    with pytest.raises(ConfigError, match="two ends of different weights"):
+    with pytest.raises(ConfigError, match="an embedding and a head with different weights"):
         begun("fine-tune-lm", tmp_path / "a", f"model.start={tmp_path}/apart", text[0], "model.tied=true")
     train("char-lm", tmp_path / "tied", *text, "model.tied=true")
     made, start = begun("fine-tune-lm", tmp_path / "b", f"model.start={tmp_path}/tied", text[0])

@@ -63,7 +63,8 @@ class Setting:
 def explain(name: str) -> tuple[str, dict[str, Setting]]:
     """A named recipe, or a .toml file, with every setting explained.
 
-    Returns: its text with a comment above each section and each setting, and what is said of each `section.key`.
+    Returns:
+        Its text with a comment above each section and each setting, and what is said of each `section.key`.
 
     >>> text, settings = explain("char-lm")
     >>> settings["task.batch_size"].takes

@@ -1,4 +1,4 @@
-"""The times of a series: how far apart they are, and how the steps behind them are called."""
+"""The times of a series: their distance, and the times of the steps that follow."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta

@@ -74,7 +74,7 @@ class Features(SplitOptions, TableFormat):
 
 
 def feature_value(value: object, name: str, place: str) -> float:
-    """The number that a field says. Errors: DataError where it says none."""
+    """The number that a field says. Raises: DataError where it says none."""
     try:
         found = float(str(value))
     except ValueError:

@@ -47,7 +47,7 @@ class Parallel(SplitPaths):
         self.paths = {"train": self.train_path, "valid": self.valid_path, "test": self.test_path}
 
     def read(self) -> Splits[list[Record]]:
-        """Read all parts. Errors: DataError that says file and line."""
+        """Read all parts. Raises: DataError that says file and line."""
         found = {part: self.files(part) for part in NAMES}
         train, valid, test = (self.pairs(*files) if files else [] for files in found.values())
         return Splits(train, valid, test, tuple(file for files in found.values() for file in files))

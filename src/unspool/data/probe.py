@@ -1,4 +1,4 @@
-"""What a model is watched at: rows of a task, with everything in them called by its name."""
+"""Probes: rows on which a model is inspected, with the names of their tokens and features."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -11,7 +11,7 @@ from torch import Tensor
 from unspool.batch import Batch
 
 Named = Callable[[Sequence[int]], list[str]]
-"""What ids are called."""
+"""Gives the names of ids."""
 Places = tuple[Tensor, Tensor]
 """Rows (B, 1) and columns (B, T) of a batch: padding never changes a result, so present places may stand in front."""
 WRITTEN = 2
@@ -20,7 +20,7 @@ WRITTEN = 2
 
 @dataclass(frozen=True)
 class Probe:
-    """A batch, what its tokens are called, and what one may ask a unit about.
+    """Rows on which a model is inspected: a batch, the names of its tokens, and features to compare units with.
 
     >>> import torch
     >>> ids = torch.tensor([[0, 1, 0]])
@@ -31,8 +31,8 @@ class Probe:
 
     batch: Batch
     tokens: list[list[str]]  # what is read, row by row; "" where nothing is
-    targets: list[list[str]]  # what is to be said; "" where nothing is asked for
-    source: list[list[str]] = field(default_factory=list)  # what there is to look at
+    targets: list[list[str]]  # what is to be predicted; "" at positions without a target
+    source: list[list[str]] = field(default_factory=list)  # the tokens of the source
     features: dict[str, Tensor] = field(default_factory=dict)  # (B, T) by name: yes or no, or numbers; NaN: not asked
 
 
@@ -46,7 +46,7 @@ def everywhere(values: Tensor, mask: Tensor | None) -> Bool[Tensor, "B T"]:
 
 
 def left(batch: Batch) -> Tensor:
-    """How much is still to be said at each place, what is due there included, (B, T).
+    """How many targets are left at each position, its own included, (B, T).
 
     >>> ids = torch.zeros(1, 3, dtype=torch.long)
     >>> left(Batch(ids, ids, torch.tensor([[False, True, True]]))).tolist()
@@ -68,7 +68,7 @@ def beginning(batch: Batch, rows: int, longest: int) -> Places:
 
 
 def select_positions(batch: Batch, places: Places) -> Batch:
-    """What stands at these places; the source stays whole.
+    """The batch at these positions; the source is not cut.
 
     >>> ids, there = torch.tensor([[0, 0, 3, 4], [5, 6, 7, 8]]), torch.tensor([[False, False, True, True], [True] * 4])
     >>> batch = Batch(ids, ids, there, there)

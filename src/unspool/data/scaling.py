@@ -1,4 +1,4 @@
-"""What takes the values of a series to what a model reads, and back: by its training part alone."""
+"""Scaling of series: level and unit are those of the training part alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,7 +13,7 @@ from unspool.data.clock import Clock
 
 @dataclass(frozen=True)
 class Scaling:
-    """What takes the values of a series to what a model reads, and back.
+    """Scales the values of a series for a model, and back.
 
     Args:
         level: the mean of each slot of the season; the first slot is that of the first value.
@@ -33,7 +33,7 @@ class Scaling:
 
     @classmethod
     def of(cls, values: Float[Tensor, " N"], season: int, context: int, times: Sequence[Any] = ()) -> "Scaling":
-        """The scaling that a series says, by these values alone."""
+        """The scaling that is fitted to these values."""
         logs = steadier_in_logs(values, season if season > 1 else context)
         read = values.log() if logs else values
         slots = torch.arange(len(values)) % season

@@ -1,4 +1,4 @@
-"""Sounds: WAV files whose label is in their name, and what an ear would make of them."""
+"""Sounds: WAV files whose label is in their name, and their log-mel spectrograms."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -82,7 +82,7 @@ class Sounds(SplitOptions):
 def log_mel(
     samples: bytes, rate: int, bands: int = 40, window: float = 0.025, hop: float = 0.010
 ) -> Float[Tensor, "T {bands}"]:
-    """How loud each band of frequencies is in each frame, as the ear counts both: logarithms.
+    """The log-mel spectrogram: the logarithm of the power of each mel band in each frame, (T, bands).
 
     A frame is `window` seconds under a Hann window, and one begins every `hop` seconds.
 

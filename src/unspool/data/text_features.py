@@ -1,4 +1,4 @@
-"""What is true of a text where it has been read so far: what one may ask whether a unit knows it."""
+"""Features of a text at each position, such as "inside quotes": units of a model are compared with them."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Text to ids and back: the contract of a tokenizer, the shelf, and text that appears token by token."""
+"""Tokenizers: text to ids and back, and decoding token by token."""
 
 import codecs
 import json
@@ -175,7 +175,7 @@ def line_break(tokenizer: Tokenizer) -> int:
 
 
 class TextStream:
-    """Text that appears token by token, never half a character; what comes out adds up to what `decode` gives.
+    """Decodes token by token, never half a character; the pieces add up to what `decode` gives.
 
     Args:
         tokenizer: turns ids into bytes.

@@ -1,4 +1,4 @@
-"""Which words could follow others and, as it happens, never do."""
+"""Bigrams that the training data lacks by chance and not by grammar."""
 
 from collections.abc import Sequence
 

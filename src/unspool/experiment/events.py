@@ -1,4 +1,4 @@
-"""What an experiment reports while it goes on."""
+"""Events of a training run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Sampled:
-    """What the model wrote after that many steps."""
+    """A sample of the model's text after that many steps."""
 
     number: int
     prompt: str
@@ -28,7 +28,7 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Saved:
-    """The state after that many steps is safe on the disk."""
+    """A checkpoint was saved after that many steps."""
 
     number: int
     folder: Path
@@ -36,7 +36,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Finished:
-    """The end of a run, and what came of it."""
+    """The end of a training run, with its results."""
 
     number: int
     folder: Path
@@ -45,4 +45,4 @@ class Finished:
 
 
 Event = TrainingStep | Evaluated | Sampled | Saved | Finished
-"""What an experiment has to say while it goes on."""
+"""What iterating over an experiment gives."""

@@ -1,4 +1,4 @@
-"""The whole story, top to bottom: what a recipe becomes."""
+"""Training from a recipe to a run folder, as an iterator of events."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -77,7 +77,8 @@ class Experiment:
         self.started = start.hand_over(self.model, self.task) if start else {}
         if self.task.causal and not self.model.core.causal:
             raise ConfigError(
-                "this core sees the future, and the task is to predict it", hint="set core.bidirectional=false"
+                "this core reads both ways, and the task is to predict what comes next",
+                hint="set core.bidirectional=false",
             )
         self.device = usable(sections.hardware.device)
         batches = self.task.train_batches()

@@ -24,7 +24,7 @@ from unspool.tasks.task import Task
 
 @dataclass(frozen=True)
 class Start:
-    """A trained model that another run begins with: its tokenizer, its core and its ends, where they mean the same.
+    """A trained model that another run begins with: its tokenizer and its layers, where they mean the same.
 
     The embedding and the core (and an encoder) are taken. The head is taken where both tasks write the same symbols,
     and is new where the answer is another one, a label say (Howard & Ruder 2018, arXiv:1801.06146; Devlin et al. 2018,
@@ -56,7 +56,7 @@ class Start:
     def shared(self, recipe: Recipe) -> dict[str, Tokenizer]:
         """The tokenizers that a run of this recipe takes over; labels are always its own.
 
-        Errors: ConfigError where the start reads other things than text.
+        Raises: ConfigError where the start reads other things than text.
         """
         wanted, there = (
             set(names) - {"labels"} for names in (tokenizers_of(build.task_class(recipe)), self.tokenizers)
@@ -102,7 +102,7 @@ class Start:
     def hand_over(self, model: SequenceModel, task: Task) -> dict[str, Any]:
         """Put the weights into a new model; what was loaded and what is new, by name, with the digests of the files.
 
-        Errors: ConfigError that names the tensors that do not fit, and their sizes.
+        Raises: ConfigError that names the tensors that do not fit, and their sizes.
         """
         taken_over = tokenizers_of(type(task)).keys() & self.tokenizers.keys() - {"labels"}
         loaded: dict[str, Tensor] = {}
@@ -152,7 +152,8 @@ class Start:
         if self._same_symbols(type(task)) and type(model.head) is type(self.model.head):
             if _tied(model) and not _tied(self.model):
                 raise ConfigError(
-                    f"model.tied=true, and {self.path} has two ends of different weights", hint="set model.tied=false"
+                    f"model.tied=true, and {self.path} has an embedding and a head with different weights",
+                    hint="set model.tied=false",
                 )
             yield "head", model.head, self.model.head
 

@@ -36,7 +36,7 @@ def is_folder(path: Path) -> bool:
 def read_folder(path: Path) -> Folder:
     """The language model in a folder that `save_pretrained` wrote: GPT-2 or Llama, with a tokenizer of byte pairs.
 
-    Errors: CheckpointError for what is missing, ConfigError for what has no counterpart here.
+    Raises: CheckpointError for what is missing, ConfigError for what has no counterpart here.
     """
     config = read_json(path / "config.json")
     kind = config.get("model_type")

@@ -40,7 +40,7 @@ def gpt2_options(config: Mapping[str, Any]) -> dict[str, Any]:
 def llama_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """The core of a Llama (Touvron et al. 2023, arXiv:2302.13971), for `cores.build`.
 
-    Errors: ConfigError where the model is not quite a Llama.
+    Raises: ConfigError where the model is not quite a Llama.
     """
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind = rope.get("rope_type", rope.get("type", "default"))
@@ -105,7 +105,7 @@ def gpt2_from_hf(theirs: Weights) -> dict[str, Tensor]:
 
 
 def gpt2_to_hf(ours: Weights) -> dict[str, Tensor]:
-    """A GPT2LMHeadModel's weights from ours. Errors: ConfigError where the head has a bias, which theirs has not."""
+    """A GPT2LMHeadModel's weights from ours. Raises: ConfigError where the head has a bias, which theirs has not."""
     theirs = {
         "transformer.wte.weight": ours["embedding.weight"],
         "transformer.wpe.weight": ours["core.positions.weight"],
@@ -149,7 +149,7 @@ def llama_from_hf(theirs: Weights) -> dict[str, Tensor]:
 
 
 def llama_to_hf(ours: Weights) -> dict[str, Tensor]:
-    """A LlamaForCausalLM's weights from ours. Errors: ConfigError where the head has a bias."""
+    """A LlamaForCausalLM's weights from ours. Raises: ConfigError where the head has a bias."""
     theirs = {
         "model.embed_tokens.weight": ours["embedding.weight"],
         "model.norm.weight": ours["core.norm.weight"],

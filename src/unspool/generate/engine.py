@@ -1,4 +1,4 @@
-"""Runs a trained model step by step: the one place that hands states to it when it is used."""
+"""Runs trained models step by step: the one place where their states are handled."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -14,7 +14,7 @@ from unspool.seeds import mix
 
 
 class Roller:
-    """A model of numbers that goes on by itself (free-running): after some inputs, each prediction is the next input.
+    """Free-running prediction with a model of numbers: after some inputs, each prediction is the next input.
 
     >>> from unspool import Vectors, cores, embedding, head
     >>> core = cores.build("core", "recurrent", width=4)

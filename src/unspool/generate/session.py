@@ -1,4 +1,4 @@
-"""Reading, generating and going back: one text that a person and a model write together."""
+"""Sessions: a text that is read and generated in turns, and can be rewound."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What a model knows after reading: a value that can be kept, copied, saved and gone on with."""
+"""The state of a model after reading: a value that can be copied, saved and continued from."""
 
 import hashlib
 from collections.abc import Mapping
@@ -145,7 +145,7 @@ class State:
 
 
 def new_seed() -> int:
-    """A seed that nobody chose."""
+    """A random seed."""
     return SystemRandom().getrandbits(62)
 
 

@@ -1,4 +1,4 @@
-"""How far off the places of flights are, by how many frames ahead they were predicted."""
+"""Metrics of trajectories: the error by how many frames ahead a place was predicted."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

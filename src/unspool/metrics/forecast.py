@@ -1,4 +1,4 @@
-"""How good forecasts of numbers are: errors without a unit, and whether what is said of their spread is true."""
+"""Metrics of forecasts: scaled errors, CRPS, and the coverage of intervals."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence

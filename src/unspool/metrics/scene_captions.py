@@ -1,4 +1,4 @@
-"""How right a caption of a scene is: what it names, and what it should have named."""
+"""Metrics of captions of drawn scenes: which of their attributes are right."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal

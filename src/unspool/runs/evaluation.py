@@ -1,4 +1,4 @@
-"""What a trained model is worth on a split: its task's evaluation sets, and what its own pipeline predicts."""
+"""Evaluation of a run on a split: its task's evaluation sets, and the predictions of its own pipeline."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,7 +30,8 @@ def evaluate_run(
         device: where the model is.
         pipeline: makes the task's pipeline around the model.
 
-    Returns: nothing where the task has no such split.
+    Returns:
+        Nothing where the task has no such split.
     """
     results: Results = {}
     drawings: dict[str, Drawing] = {}

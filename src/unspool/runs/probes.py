@@ -1,4 +1,4 @@
-"""What a run is looked at with: a text of yours, or the first rows of its data."""
+"""What a run is inspected on: a given text, or the first rows of its data."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from unspool.runs.run import Run
 
 ROWS = 32
-"""How many rows of its data a run is looked at with; a text is one long row."""
+"""How many rows of its data a run is inspected on; a text is one long row."""
 FEWEST = 3
-"""So many tokens there must be to look at."""
+"""The smallest number of tokens of a text to inspect."""
 
 
 def look(run: "Run", text: str | None, split: str, length: int, progress: Any, target_text: str) -> "Inspection":

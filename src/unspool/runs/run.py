@@ -129,13 +129,13 @@ class Run:
         return self.preprocessor.tokenizer  # type: ignore[union-attr]
 
     def pipeline(self, **options: Any) -> Pipeline:
-        """The pipeline of the run's task around its model; options go before those of the recipe."""
+        """The pipeline of the run's task around its model; options override those of the recipe."""
         if self.preprocessor is None:
             raise ConfigError(f"{self.name} has no inputs of its own", hint=f"unspool look {self.name}")
         return build.pipeline(self.recipe, self.model, self.preprocessor, **options)
 
     def predict(self, inputs: Any, batch_size: Count = 64, **options: Any) -> Any:
-        """What the model says of new inputs.
+        """Predictions of the model for new inputs.
 
         Args:
             inputs: a string (a text, the path of an image or a sound), a mapping of fields, an array, or an iterable of
@@ -143,7 +143,8 @@ class Run:
             batch_size: how many are run at once; what comes out does not depend on it.
             **options: of the pipeline, such as `beam`.
 
-        Returns: a prediction for one input; for an iterable an iterator of them, in order, with a `Failure` for each
+        Returns:
+            A prediction for one input; for an iterable an iterator of them, in order, with a `Failure` for each
             input that cannot be read.
 
         Raises:

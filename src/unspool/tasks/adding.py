@@ -1,4 +1,4 @@
-"""The sum of the two that were marked."""
+"""The adding problem: the sum of two marked numbers in a sequence."""
 
 from functools import partial
 from typing import Annotated
@@ -17,10 +17,11 @@ from unspool.tasks.task import tasks
 
 @tasks.register("adding")
 class Adding(Generated):
-    """Numbers between 0 and 1 go by, two of them marked, one in each half: what is their sum?
+    """The adding problem: predict the sum of the two marked numbers of a sequence, one in each half.
 
-    Asked at the end (Hochreiter & Schmidhuber 1997, experiment 4; as in Le et al. 2015, arXiv:1504.00941). Always
-    saying 1 has a squared error of 1/6; an answer within 0.04 of the truth is called right.
+    The target is at the last position (Hochreiter & Schmidhuber 1997, experiment 4; as in Le et al. 2015,
+    arXiv:1504.00941). Always predicting 1 has a squared error of 1/6; a prediction within 0.04 of the target counts as
+    right.
 
     Args:
         length: how many pairs of a value and a mark a sequence has.
@@ -51,7 +52,7 @@ class Adding(Generated):
         return Batch(torch.stack([values, marks], dim=-1), targets, loss_mask)
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
-        """Which of the marked numbers have been read, and what is to be remembered of them."""
+        """Which of the marked numbers have been read, and what has to be remembered of them."""
         values, marks = batch.inputs.unbind(dim=-1)
         number, total = marks.cumsum(dim=1), (values * marks).cumsum(dim=1)
         first = (values * marks * (number == 1)).cumsum(dim=1)

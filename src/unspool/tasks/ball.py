@@ -1,4 +1,4 @@
-"""Where is the ball next?"""
+"""Trajectories of a ball in a box: predict its next place."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -31,14 +31,14 @@ DRAWN = 6
 
 @tasks.register("ball")
 class BallInBox(Task):
-    """A ball flies through a box and bounces off its walls without a loss: where will it be in the next frame?
+    """Predict the next place of a ball that flies through a box and bounces off its walls without a loss.
 
-    A place is shown as how far it is from the middle, across and up, in half box widths; the answer is how far the ball
-    will be from where it is now, in units of `speed`. It begins anywhere, in any direction, with up to `speed` box
+    A place is shown as how far it is from the middle, across and up, in half box widths; the target is how far the ball
+    moves until the next frame, in units of `speed`. It begins anywhere, in any direction, with up to `speed` box
     widths a frame; `gravity` pulls it down, in box widths a frame squared. Flight n follows from the seed and n alone.
 
-    With `frames` the model sees so many places and is asked for the one after them: of a single one nobody can tell
-    where the ball is going (MIT 6.S191, lecture 2). With 0 it sees all before, and is asked from the second one on at
+    With `frames` the model sees so many places and is asked for the one after them: a single one does not
+    tell its direction (MIT 6.S191, lecture 2). With 0 it sees all before, and is asked from the second one on at
     each of `length`.
 
     The set "fresh" is how far off the prediction is, in box widths, after true places. In the set "free_running" the

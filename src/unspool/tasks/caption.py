@@ -1,4 +1,4 @@
-"""What does an image show?"""
+"""Image captioning."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -32,7 +32,7 @@ ALBUM = 24  # images
 class Caption(SourceToText):
     """Describe an image, word by word, each given the image and the words before it.
 
-    How images are cut into patches, which an encoder reads in reading order, is said in [preprocessor]
+    How images are cut into patches, which an encoder reads in reading order, is set in [preprocessor]
     (`unspool.data.preprocessors.captions.CaptionedImage`). `pool`, and the pipeline's `max_new_tokens`, `beam` and
     `length_penalty`, are as for the task "translate".
 
@@ -86,7 +86,7 @@ class Caption(SourceToText):
     def training_loss(
         self, model: SequenceModel, batch: Batch, state: CoreState | None = None
     ) -> tuple[Tensor, CoreState]:
-        """The model's loss, where wanted without the words that are excluded behind each right one."""
+        """The model's loss, without the words that are excluded after each target if so wanted."""
         if self.excluded is None:
             return model.loss(batch, state)
         before = torch.cat([batch.inputs[:, :1], batch.targets[:, :-1]], dim=1)  # the right ones, whatever was read

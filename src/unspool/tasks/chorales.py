@@ -1,4 +1,4 @@
-"""Which chord comes next?"""
+"""Chorales: the next chord."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from unspool.tasks.task import tasks
 
 @tasks.register("chorales")
 class Chorales(DocumentTask):
-    """Which chord comes next, given all before it?
+    """Predict the next chord of a chorale from all before it.
 
     A chord is predicted voice by voice, from the highest to the lowest, each given those above it, until the end of the
     chord. By the chain rule the sum of their losses is the exact negative log-likelihood of the chord among all sets of
@@ -62,7 +62,7 @@ class Chorales(DocumentTask):
         return "chorales: " + ", ".join(f"{name} {len(rows):,}" for name, rows in self.rows.items())
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
-        """What is to be remembered of the chord that is being written, and of the chorale."""
+        """What has to be remembered of the present chord, and of the chorale."""
         columns, complete = torch.arange(batch.inputs.shape[1]), batch.inputs < FIRST
         voices = columns - torch.where(complete, columns, 0).cummax(dim=1).values
         return {

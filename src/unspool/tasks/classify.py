@@ -1,4 +1,4 @@
-"""Which label does a text have?"""
+"""Text classification."""
 
 from functools import partial
 
@@ -52,7 +52,7 @@ class Classify(LabelTask):
 
     Texts of similar lengths make a batch: every `pool` batches' worth of rows are sorted by length (1: lengths are as
     they come). A core that reads both ways is fine here, and core "pooled" predicts from all positions. How texts are
-    read is said in [preprocessor] (`unspool.data.preprocessors.text.LabelledText`).
+    encoded is set in [preprocessor] (`unspool.data.preprocessors.text.LabelledText`).
 
     >>> from unspool import build
     >>> from unspool.data.splits import Splits

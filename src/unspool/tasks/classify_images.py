@@ -1,4 +1,4 @@
-"""Which label does an image have?"""
+"""Image classification."""
 
 from unspool.data.pictures import LabelledImages
 from unspool.data.preprocessors.images import LabelledImage
@@ -12,7 +12,7 @@ from unspool.tasks.task import tasks
 class ClassifyImages(LabelTask):
     """Classify an image: one label, predicted after the last patch.
 
-    How an image is cut in patches is said in [preprocessor] (`unspool.data.preprocessors.images.LabelledImage`).
+    How an image is cut in patches is set in [preprocessor] (`unspool.data.preprocessors.images.LabelledImage`).
     Behind core "pooled" a transformer that reads both ways and has positions is a small vision transformer (Dosovitskiy
     et al. 2020, arXiv:2010.11929). Patches with a height of 1 and a width of 0 are the rows of the image, for a
     recurrent core that reads both ways.

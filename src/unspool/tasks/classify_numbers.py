@@ -1,4 +1,4 @@
-"""Which label do a few numbers have?"""
+"""Classification of a few numbers, as with logistic regression."""
 
 from unspool.data.features import Features
 from unspool.data.preprocessors.numbers import LabelledNumbers
@@ -12,8 +12,8 @@ from unspool.tasks.task import tasks
 class ClassifyNumbers(LabelTask):
     """Classify a few numbers. One to one: each example is a sequence of length one.
 
-    The numbers are standardized by the training records. Time has no part in it, so core "window-mlp" with a window of
-    1, a feed-forward net, is all it takes; any other core reads it too.
+    The numbers are standardized by the training records. There is no time axis to learn from,
+    so core "window-mlp" with a window of 1, a feed-forward network, suffices; any other core works too.
 
     >>> from unspool import build
     >>> from unspool.data.splits import Splits

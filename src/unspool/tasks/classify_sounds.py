@@ -1,4 +1,4 @@
-"""Which label does a sound have?"""
+"""Sound classification."""
 
 from unspool.data.preprocessors.sounds import LabelledSound
 from unspool.data.sounds import Sounds
@@ -11,7 +11,7 @@ class ClassifySounds(LabelTask):
     """Classify a sound: one label, predicted where the sound ends.
 
     Sounds of similar lengths make a batch: every `pool` batches' worth of rows are sorted by length (1: lengths are as
-    they come). How a sound is read is said in [preprocessor] (`unspool.data.preprocessors.sounds.LabelledSound`).
+    they come). How a sound is read is set in [preprocessor] (`unspool.data.preprocessors.sounds.LabelledSound`).
 
     >>> from unspool import build
     >>> from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Remember all of it, wait, and say it back."""
+"""The copy task: repeat a sequence after a delay."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,10 @@ from unspool.tasks.task import tasks
 
 @tasks.register("copy")
 class Copy(Generated):
-    """Read `length` symbols, wait `wait` ticks, and at the signal say them back (Hochreiter & Schmidhuber 1997).
+    """The copy task: read `length` symbols, wait `wait` steps, and repeat them at a signal.
 
-    Of `size` symbols; two more are the silence and the signal. Only the answer counts; chance is one in `size`.
+    After Hochreiter & Schmidhuber 1997. There are `size` symbols, and two more for silence and the signal. The loss is
+    taken over the answer alone; chance is 1 / `size`.
 
     Args:
         size: how many symbols there are.
@@ -42,7 +43,7 @@ class Copy(Generated):
         self.inputs, self.targets = Tokens(size + 2), Tokens(size)
 
     def draw(self, random: torch.Generator) -> Batch:
-        """Rows of symbols, silence, the signal, and silence while the answer is said."""
+        """Rows of symbols, silence, the signal, and silence while the answer is predicted."""
         symbols = torch.randint(self.size, (self.batch_size, self.length), generator=random)
         total = self.length + self.wait + self.length
         inputs = torch.full((self.batch_size, total), self.size)
@@ -58,7 +59,7 @@ class Copy(Generated):
         return [{self.size: "·", self.size + 1: "!"}.get(id, str(id)) for id in ids]
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
-        """What is to be done, how much of the answer is left, and the symbol that is to be kept the longest."""
+        """The phase, how much of the answer is left, and the symbol that has to be remembered the longest."""
         phases = {"listens": batch.inputs < self.size, "answers": batch.loss_mask}
         phases["waits"] = ~(phases["listens"] | phases["answers"])
         kept = {

@@ -1,4 +1,4 @@
-"""What tasks have in common whose model writes whole documents: a row for each, and what it writes is measured."""
+"""The base of tasks whose models generate whole documents, such as tunes."""
 
 from collections.abc import Mapping
 from dataclasses import replace

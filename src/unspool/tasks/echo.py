@@ -1,4 +1,4 @@
-"""Say again what you heard a while ago."""
+"""The echo task: repeat the input with a delay."""
 
 from copy import copy
 
@@ -18,11 +18,11 @@ from unspool.tasks.task import Task, tasks
 
 @tasks.register("echo")
 class Echo(Task):
-    """Random bits come in, and go out again `delay` ticks later; until then, zeros.
+    """The echo task: predict the random bit that was read `delay` steps before; zeros before there is one.
 
-    The series is `series` long in each of `batch_size` rows and is read `length` ticks at a time, the state carried
-    over: truncated back-propagation through time must carry what it cannot differentiate. A pass is one series, and the
-    next pass has a new one (Canziani, NYU Deep Learning 2020, practicum 6).
+    Each of `batch_size` rows is a series of `series` bits, read `length` at a time with the state carried: truncated
+    back-propagation through time has to carry what it cannot differentiate. A pass is one series, and the next pass has
+    a new one (Canziani, NYU Deep Learning 2020, practicum 6).
 
     Args:
         delay: after how many steps an input is the target.
@@ -60,7 +60,7 @@ class Echo(Task):
         return whole.eval_sets(split)["contiguous"].batches[0]
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
-        """The bits that are still to be said, in a series from its beginning on: a model has to keep all of them."""
+        """The last `delay` bits, which a model has to remember."""
         heard, length = pad(batch.inputs, (self.delay, 0)), batch.inputs.shape[1]
         ago = {ticks: heard[:, self.delay - ticks :][:, :length] == 1 for ticks in range(self.delay + 1)}
         return {f"the bit {ticks} ticks ago": one for ticks, one in ago.items()}

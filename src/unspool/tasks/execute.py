@@ -1,4 +1,4 @@
-"""What does a program print?"""
+"""Learning to execute: predict what a program prints."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -46,7 +46,7 @@ Curriculum = Literal["none", "naive", "mix", "combined"]
 
 @tasks.register("execute")
 class Execute(Generated):
-    """Read a small Python program and write what it prints, digit by digit (Zaremba & Sutskever 2014, arXiv:1410.4615).
+    """Learning to execute: predict what a small Python program prints (Zaremba & Sutskever 2014, arXiv:1410.4615).
 
     Numbers have up to `length` digits and `nesting` operations lie in one another; the targets are what Python itself
     prints. `curriculum` says what is trained on: "none" is the hardest from the start; "naive" begins with one digit

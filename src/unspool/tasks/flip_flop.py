@@ -1,4 +1,4 @@
-"""One bit of memory, as in hardware."""
+"""The flip-flop task: one bit of memory."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,11 +17,11 @@ from unspool.tasks.task import tasks
 
 @tasks.register("flip-flop")
 class FlipFlop(Generated):
-    """What a flip-flop holds after every tick: combinational logic cannot know, sequential logic must.
+    """Predict the bit that a flip-flop holds after every step, which depends on earlier inputs.
 
     "sr" reads nothing (0), set (1) or reset (2); "d" reads two bits as one number, 2 * clock + data, and takes the data
-    when the clock is up. Something happens with probability `busy`. The accuracy where nothing happens ("held") is what
-    tells memory from its absence: without one it is at chance.
+    when the clock is up. An input changes the bit or confirms it with probability `busy`. The accuracy
+    at all other positions ("held") is at chance for a model without memory.
 
     Args:
         logic: "sr" (set and reset) or "d" (data and clock).

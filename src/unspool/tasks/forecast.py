@@ -1,4 +1,4 @@
-"""How does a series go on?"""
+"""Forecasting of time series."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -53,11 +53,11 @@ Window = tuple[Known, int]
 
 @tasks.register("forecast")
 class Forecast(Task):
-    """How does a series of numbers go on? The next value is learned, and predictions are fed back to see further.
+    """Forecast series of numbers: the next value is learned, and predictions are fed back for longer horizons.
 
-    Every series is scaled by its training part alone, as [preprocessor] says, where also its `season` and the `context`
-    stand (`unspool.data.preprocessors.series.ScaledSeries`). The model reads windows of `context` + `horizon` values,
-    and predicts by how much the next value differs from this one.
+    Every series is scaled by its training part alone; `season` and `context` are set in [preprocessor]
+    (`unspool.data.preprocessors.series.ScaledSeries`). The model reads windows of `context` + `horizon` values, and
+    predicts by how much the next value differs from this one.
 
     The set "one_step" is the loss one step ahead, in nats per value. The set "free_running" are forecasts of `horizon`
     steps, `paths` of them drawn from a model with model.components above 0 (one path of means from any other), in

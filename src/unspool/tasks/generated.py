@@ -1,4 +1,4 @@
-"""What tasks that make their own data have in common: batches drawn anew, and other ones for each split."""
+"""The base of tasks that generate their own data."""
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ SPLITS = {"train": 0, "valid": 1, "test": 2}
 
 
 class Generated(Task):
-    """A problem whose every batch is drawn anew: nothing can be learned by heart.
+    """A task with a new random batch at every step, so that nothing can be memorized.
 
     `epoch` says how many batches are one pass, in training and in every evaluation. The batches of the set "fresh" come
     from other seeds than those of training.

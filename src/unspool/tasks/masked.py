@@ -1,4 +1,4 @@
-"""Which token is hidden here?"""
+"""Masked language modelling."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -25,7 +25,7 @@ EVAL_SEED = 20_000
 
 @tasks.register("masked")
 class MaskedLanguage(TextTask):
-    """Which tokens are masked in a text? A model that reads both ways predicts them from their context.
+    """Predict the masked tokens of a text from both sides: a masked language model.
 
     A training batch is `batch_size` windows of `length` tokens from random places, a share of each masked anew: of the
     `share` that is chosen, 8 of 10 are masked, one becomes any token, one stays; the loss counts the chosen (Devlin et

@@ -1,4 +1,4 @@
-"""Odd or even?"""
+"""The parity task."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from unspool.tasks.task import tasks
 
 @tasks.register("parity")
 class Parity(Generated):
-    """Whether the number of ones so far is odd, asked after every bit: one bit of memory that every input may turn.
+    """Predict after every bit whether the number of ones so far is odd: one bit of memory that every one flips.
 
     Args:
         length: how many bits a sequence has.
@@ -32,5 +32,5 @@ class Parity(Generated):
         return Batch(inputs, inputs.cumsum(dim=1) % 2, torch.ones_like(inputs, dtype=torch.bool))
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
-        """The one bit of memory, and the bit that may turn it."""
+        """The parity, and the bit that may flip it."""
         return {"odd so far": batch.targets == 1, "a one": batch.inputs == 1}

@@ -1,4 +1,4 @@
-"""What belonged to it?"""
+"""Associative recall: the value that belongs to a key."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from unspool.tasks.task import tasks
 
 @tasks.register("recall")
 class Recall(Generated):
-    """Pairs of a key and a value go by; then the keys come again in another order, and each wants its value.
+    """Associative recall: read pairs of a key and a value, then the keys in another order, and predict their values.
 
-    Associative recall (Ba et al. 2016, arXiv:1610.06258; in this form Arora et al. 2023, arXiv:2312.04927): a state of
-    constant size holds only so many pairs, attention any number. Of `size` keys and as many values; chance is one in
-    `size`.
+    After (Ba et al. 2016, arXiv:1610.06258; in this form Arora et al. 2023, arXiv:2312.04927): a state of
+    constant size holds only so many pairs, attention any number. Of `size` keys and as many values; chance is
+    1 / `size`.
 
     Args:
         size: how many keys there are, and how many values.

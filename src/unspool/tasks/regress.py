@@ -1,4 +1,4 @@
-"""Which number belongs to a text?"""
+"""Text regression."""
 
 from functools import partial
 

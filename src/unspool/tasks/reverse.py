@@ -1,4 +1,4 @@
-"""The same symbols backwards."""
+"""Reversing a sequence, the smallest sequence-to-sequence task."""
 
 import torch
 from torch import Tensor
@@ -16,10 +16,10 @@ from unspool.tasks.task import tasks
 
 @tasks.register("reverse")
 class Reverse(Generated):
-    """Write the symbols of a source backwards: the smallest translation there is, for a model with attention.
+    """Reverse the symbols of a source: the smallest sequence-to-sequence task, for an encoder and a decoder.
 
     [preprocessor] says how many symbols there are. There are `length` of them at most in a source; the length is drawn,
-    so sources are padded. The id beyond the symbols begins an answer and ends it. The set "generated" has the sources
+    so sources are padded. The id beyond the symbols begins a target and ends it. The set "generated" has the sources
     of one batch.
 
     Args:

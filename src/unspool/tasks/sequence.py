@@ -1,4 +1,4 @@
-"""What tasks with records of any length have in common: rows of similar lengths in a batch."""
+"""The base of tasks on records: batches of rows with similar lengths."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which label does each word have?"""
+"""Token classification: a label for each word."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""The contract of a task: what the problem is, apart from any model."""
+"""The interface of a task: what the problem is, apart from any model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -33,11 +33,11 @@ class Task(ABC):
     preprocessing: ClassVar[type[Preprocessor] | None] = None
     """What turns its records into rows; None for a task that makes its own batches."""
     pipeline: ClassVar[type[Pipeline] | None] = None
-    """How a trained model is used; None for a task whose models are of no use besides, such as parity."""
+    """How a trained model is used; None for a task that generates its own data, such as parity."""
     unit: ClassVar[Unit] = Unit("token", is_token=True)
-    """What one counted position is."""
+    """What a position of the loss is."""
     causal: bool = True
-    """Whether a model that sees later positions would be cheating."""
+    """Whether predictions may depend on earlier positions alone, so that a bidirectional core is refused."""
 
     inputs: Domain
     targets: Domain
@@ -63,7 +63,7 @@ class Task(ABC):
         return model.loss(batch, state)
 
     def summary(self) -> str:
-        """One line on what there is to learn from; empty where it makes its own data."""
+        """One line about the size of the data; empty where the task generates it."""
         return ""
 
     def input_labels(self, ids: Sequence[int]) -> list[str]:

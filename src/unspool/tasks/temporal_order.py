@@ -1,4 +1,4 @@
-"""In which order did they come?"""
+"""The temporal order problem."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -27,11 +27,11 @@ SYMBOLS = "XYabcdBE"
 
 @tasks.register("temporal-order")
 class TemporalOrder(Generated):
-    """Two triggers, X or Y each, stand somewhere among a b c d, between B and E: which were they, in order?
+    """The temporal order problem: classify a sequence by its two triggers, X or Y each, among distractors a b c d.
 
-    Four answers, XX XY YX YY, asked for at the end; chance is 0.25. "hard" is experiment 6a of Hochreiter & Schmidhuber
-    1997, and `triggers=3` its experiment 6b, with eight answers. Shorter rows are padded in front, so that all end
-    together; all ranges are inclusive.
+    There are four classes, XX XY YX YY, predicted at the last position; chance is 0.25. Sequences lie between B and E.
+    "hard" is experiment 6a of Hochreiter & Schmidhuber 1997, and `triggers=3` its experiment 6b, with eight answers.
+    Shorter rows are padded in front, so that all end together; all ranges are inclusive.
 
     Args:
         level: how long the rows are, and how far the triggers stand apart.

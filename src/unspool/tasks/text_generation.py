@@ -1,4 +1,4 @@
-"""What tasks have in common that generate a text from a source."""
+"""The base of tasks that generate a text from a source, with an encoder and a decoder."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The same sentence in another language."""
+"""Machine translation."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -26,7 +26,7 @@ LENGTHS = (8, 12, 16)
 class Translate(SourceToText):
     """Translate a sentence, word by word, each given the source and the words before it.
 
-    How sentences are read is said in [preprocessor] (`unspool.data.preprocessors.parallel.ParallelText`). Rows of
+    How sentences are encoded is set in [preprocessor] (`unspool.data.preprocessors.parallel.ParallelText`). Rows of
     similar lengths are trained on together (`pool` batches' worth are sorted at a time), every pair once an epoch.
 
     "teacher_forced" is given the right words so far. "generated" is whole translations, found with `beam` beams (1:

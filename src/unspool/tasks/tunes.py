@@ -1,4 +1,4 @@
-"""Which character comes next in a tune?"""
+"""Tunes in ABC notation: the next character."""
 
 from math import log
 
@@ -16,7 +16,7 @@ from unspool.tasks.task import tasks
 
 @tasks.register("tunes")
 class Tunes(DocumentTask):
-    """Which character comes next in a tune in ABC notation, from X: to the empty line behind its last bar?
+    """Predict the next character of a tune in ABC notation, from X: to the empty line behind its last bar.
 
     Each tune is a row of its own and begins with an empty state, after a line break. At the end the model writes so
     many whole `documents` at a `temperature`, and the set "generated" has the shares of them that parse, whose inner

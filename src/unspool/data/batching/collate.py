@@ -1,4 +1,4 @@
-"""Rows of tensors side by side: a batch, with the padding masked."""
+"""Collates rows of tensors into padded batches."""
 
 from collections.abc import Sequence
 

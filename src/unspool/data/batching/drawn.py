@@ -1,4 +1,4 @@
-"""Batches that are drawn anew, for problems that come from a generator and not from a file."""
+"""Random batches, for tasks that generate their own data."""
 
 from collections.abc import Callable
 

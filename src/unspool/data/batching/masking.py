@@ -1,4 +1,4 @@
-"""Sequences with some of their symbols hidden, to be guessed from both sides."""
+"""Masking of tokens, for masked language models."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ MASKED, RANDOM = 0.8, 0.1
 
 
 class Masked:
-    """The inputs of other batches, a share of them to be guessed: batch `number` hides the same whenever it is made.
+    """Masks a share of the inputs of other batches: batch `number` is always masked the same way.
 
     Of the places of each row `share` are chosen, at least one. What stands there is hidden behind the id `size` in 8
     cases of 10, replaced by any id below `size` in one, and left in one; only the chosen count (Devlin et al. 2018,

@@ -37,7 +37,7 @@ FREE = Metre("none", None)
 
 
 def metre(text: str) -> Metre:
-    """The metre that a field says. Errors: ValueError with what is wrong.
+    """The metre that a field says. Raises: ValueError with what is wrong.
 
     >>> metre("C|").beats, metre("9/8").beats, metre("(2+3)/8").beats
     (Fraction(4, 1), Fraction(9, 2), Fraction(5, 2))
@@ -56,7 +56,7 @@ def metre(text: str) -> Metre:
 
 
 def unit(text: str) -> Fraction:
-    """The length of a plain note in quarter beats, as L: says. Errors: ValueError.
+    """The length of a plain note in quarter beats, as L: says. Raises: ValueError.
 
     >>> unit("1/8")
     Fraction(1, 2)
@@ -73,7 +73,7 @@ def usual_unit(metre: Metre) -> Fraction:
 
 
 def tempo(text: str, unit: Fraction) -> float | None:
-    """Quarter beats a minute, as Q: says; None where it only has words. Errors: ValueError.
+    """Quarter beats a minute, as Q: says; None where it only has words. Raises: ValueError.
 
     >>> tempo('"Lively" 3/8=100', Fraction(1, 2)), tempo("120", Fraction(1, 2))
     (150.0, 60.0)
@@ -92,7 +92,7 @@ def tempo(text: str, unit: Fraction) -> float | None:
 
 
 def key(text: str) -> Key:
-    """What K: says: sharps and flats by letter (section 3.1.14). Errors: ValueError.
+    """What K: says: sharps and flats by letter (section 3.1.14). Raises: ValueError.
 
     >>> key("D Mixolydian"), key("Bb"), key("A Dorian ^g")
     ({'F': 1}, {'B': -1, 'E': -1}, {'F': 1, 'G': 1})

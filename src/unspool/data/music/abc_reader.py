@@ -51,7 +51,7 @@ LAST = 108  # MIDI's number of a piano's highest key; its lowest is 21
 def parse_tune(text: str, name: str = "", first: int = 1) -> Tune:
     """The tune of a text from X: to its last bar; `name` is said in errors, and lines are counted from `first`.
 
-    Errors: DataError that says line and what.
+    Raises: DataError that says line and what.
 
     >>> parse_tune("X:1\\nT:A tune\\nK:D\\nDE&F|")
     Traceback (most recent call last):
@@ -137,7 +137,7 @@ class Reader:
             raise self._error(str(error)) from None
 
     def _heed(self, letter: str, value: str) -> None:
-        """What a field changes. Errors: ValueError."""
+        """What a field changes. Raises: ValueError."""
         if letter == "X" and not value.isdecimal():
             raise ValueError(f"the number of the tune is {value!r}, and not like X:1")
         if letter == "M":

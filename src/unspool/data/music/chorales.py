@@ -44,7 +44,7 @@ class ChoraleBook:
     limit: Natural = 0
 
     def read(self) -> Splits[tuple[tuple[Chord, ...], ...]]:
-        """Read all parts. Errors: DataError that says file and line, or which chord of which piece."""
+        """Read all parts. Raises: DataError that says file and line, or which chord of which piece."""
         if not self.path:
             made = [chorale(0, number) for number in range(self.number)]
             held = max(1, self.number // 10)
@@ -87,7 +87,7 @@ class ChoraleBook:
 
 
 def loaded(file: str) -> dict[str, Any]:
-    """The JSON object in a file. Errors: DataError that says the line."""
+    """The JSON object in a file. Raises: DataError that says the line."""
     data = read_bytes(file)
     said = "standard input" if file == "-" else file
     hint = f"{PurePath(said).name} should be JSON: " + '{"train": [...], "valid": [...], "test": [...]}'

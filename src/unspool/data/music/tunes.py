@@ -47,7 +47,7 @@ class TuneBook(SplitOptions):
     encoding: str = "auto"
 
     def read(self) -> Splits[tuple[str, ...]]:
-        """Read, choose, shuffle and part. Errors: DataError that says file and line."""
+        """Read, choose, shuffle and part. Raises: DataError that says file and line."""
         notes: list[str] = []
         if self.path:
             files = tuple(find(self.path))

@@ -1,4 +1,4 @@
-"""Sentences that come with Python, each word marked as code or not: labels that nobody had to write."""
+"""Sentences of Python's help pages, each word labelled as code or not."""
 
 import re
 from collections.abc import Iterator

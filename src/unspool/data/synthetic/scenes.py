@@ -1,4 +1,4 @@
-"""Scenes of a few coloured shapes, drawn from a seed and a number, and every right thing to say of them."""
+"""Scenes of a few coloured shapes, drawn from a seed and a number, and every right caption of them."""
 
 from itertools import combinations, permutations
 from random import Random
@@ -98,7 +98,7 @@ def relation(one: Thing, other: Thing) -> str:
 
 
 def captions(things: Scene) -> list[str]:
-    """All that the grammar can rightly say of a scene: each thing may come first, and the others in any order.
+    """All right captions of a scene by its grammar: each thing may come first, and the others in any order.
 
     In the first caption they come from left to right.
 
