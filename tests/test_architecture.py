@@ -39,6 +39,7 @@ HEAVY = {  # imported in these files only, inside the function that needs them
     "tokenizers": {"data/tokenizers/bpe.py"},
     "PIL": {"data/readers/images.py"},
     "pyarrow": {"data/readers/tables.py", "data/readers/streams.py"},
+    "soundfile": {"data/readers/sounds.py"},
     "sacrebleu": {"metrics/text.py"},
     "tensorboard": set(),
     "numba": set(),

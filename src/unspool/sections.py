@@ -64,7 +64,7 @@ class SaveOptions:
 
     def __post_init__(self) -> None:
         if self.tensorboard and not find_spec("tensorboard"):
-            raise ConfigError("save.tensorboard needs tensorboard", hint="pip install 'unspool[logs]'")
+            raise ConfigError("save.tensorboard needs tensorboard", hint="pip install tensorboard")
 
 
 @dataclass(frozen=True)

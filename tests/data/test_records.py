@@ -285,19 +285,13 @@ def test_sounds_that_cannot_be_read(tmp_path):
     wav(tmp_path / "ok/a_1.wav", bytes(80))
     whole = (tmp_path / "ok/a_1.wav").read_bytes()
     for name, content, message in (
-        ("a.wav", b"RIFF", "a.wav is not a WAV file of plain samples"),
+        ("a.wav", b"RIFF", "a.wav is not a sound that can be read"),
         ("b.wav", whole[:-9], "b.wav ends too early"),
         ("c.wav", whole[:-80], "c.wav ends too early"),
-        ("d.wav", b"no sound at all", "d.wav is not a WAV file"),
+        ("d.wav", b"no sound at all", "d.wav is not a sound that can be read"),
     ):
         with pytest.raises(DataError, match=message):
             Sounds(path=write(tmp_path / name[0], **{name: content})).read()
-    wav(tmp_path / "wide/a.wav", bytes(80), width=1)
-    with pytest.raises(DataError, match=r"a.wav has 8-bit samples, and 16 are wanted"):
-        Sounds(path=str(tmp_path / "wide")).read()
-    wav(tmp_path / "ok/b_1.wav", bytes(80), rate=16000)
-    with pytest.raises(DataError, match=r"a_1.wav has 8000 samples a second, .*b_1.wav has 16000"):
-        Sounds(path=str(tmp_path / "ok")).read()
 
 
 def test_a_sound_is_a_path_bytes_or_samples(tmp_path):
@@ -316,7 +310,7 @@ def test_a_sound_is_a_path_bytes_or_samples(tmp_path):
         (tmp_path / "gone.wav", "cannot read .*gone.wav"),
         ("a\0b", "is not the name of a file"),
         (tmp_path, "cannot read"),
-        (b"RIFF", "the sound is not a WAV file"),
+        (b"RIFF", "the sound is not a sound that can be read"),
         ([[0.0]], r"shape \(1, 1\) is not a sound"),
         ([], "is not a sound"),
         (["a"], "is not a sound"),

@@ -17,6 +17,7 @@ from unspool.data.preprocessors.preprocessor import load_preprocessor, save_prep
 from unspool.data.readers.streams import stream_rows
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
+from unspool.pipelines.pipeline import USUAL_LENGTH
 from unspool.recipe import load_recipe
 from unspool.runs.run import load_tokenizers
 
@@ -180,6 +181,72 @@ def test_a_text_that_is_too_long_for_the_model_is_an_error_row(trained, printed)
     assert code == 0 and ["error" in row for row in rows] == [False, False, True, False] and "1 of 4 rows" in err
 
 
+def test_seventeen_of_two_thousand_rows_have_an_error(trained, printed, tmp_path):
+    """Empty, blank, with a field too few or too many, and longer than the model reads: each in its place."""
+    bad = (
+        dict.fromkeys([5, 100, 1999], "") | dict.fromkeys([6, 700], "   ") | dict.fromkeys([9, 104, 1300], "good " * 17)
+    )
+    short, long = [7, 102, 1201, 1400], [8, 103, 1500, 1501, 1998]
+    lines = ["id,review,stars"]
+    for number in range(2000):
+        fields = [str(number), bad.get(number, text_of(number)), "3"]
+        lines.append(",".join(fields[:2] if number in short else [*fields, "more"] if number in long else fields))
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "out.csv"
+    command = ["--file", tmp_path / "a.csv", "--column", "text=review", "--out", out]
+    code, _, err = printed("predict", trained / "short", *command)
+    assert code == 0 and "17 of 2,000 rows have an error" in err
+    names, found = read_csv(out)
+    assert names == ["id", "review", "stars", "label", "score", "error"]
+    wrong = {*bad, *short, *long}
+    for number, row in enumerate(found):
+        assert row["id"] == str(number) and row["review"] == bad.get(number, text_of(number))
+        assert bool(row["error"]) == (number in wrong) != bool(row["label"])
+    assert len(found) == 2000 and found[9]["error"].startswith("it has 17 tokens") and "line 9" in found[7]["error"]
+
+
+def test_a_long_row_does_not_pad_a_whole_batch(trained, monkeypatch):
+    """Rows of very different lengths: the same predictions, and no more padding than memory has room for."""
+    pipeline, sizes = Run.load(trained / "tag").pipeline(), []
+    forward = pipeline.forward
+    monkeypatch.setattr(pipeline, "forward", lambda batch: sizes.append(batch.inputs.shape) or forward(batch))
+    texts = [text_of(number) for number in range(30)]
+    texts[3:3], texts[20:20] = ["good " * 3000], ["bad film " * 2000]
+    found = list(pipeline.predict([{"text": text} for text in texts], batch_size=4))
+    assert [one.tokens for one in found] == [text.split() for text in texts]
+    assert max(rows for rows, _ in sizes) == 4
+    assert all(rows * length <= 4 * USUAL_LENGTH or rows == 1 for rows, length in sizes)
+    assert sorted(length for _, length in sizes)[-2:] == [3000, 4000]
+
+
+def test_parquet_without_pyarrow_says_what_to_install(trained, printed, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    code, _, err = printed("predict", trained / "classify", "--file", tmp_path / "a.parquet")
+    assert code == 2 and "needs pyarrow" in err and "hint: pip install pyarrow\n" in err
+
+
+def test_a_damaged_parquet_file_is_used_as_far_as_it_can_be_read(trained, printed, tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    path = tmp_path / "a.parquet"
+    table = pyarrow.table({"text": [text_of(n) for n in range(300)]})
+    parquet.write_table(table, path, row_group_size=100, compression="none", use_dictionary=False)
+    place = parquet.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    data = bytearray(path.read_bytes())
+    data[place : place + 20] = b"\xff" * 20
+    path.write_bytes(bytes(data))
+    code, out, err = printed("predict", trained / "classify", "--file", path)
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert (
+        code == 0 and ["error" in row for row in rows] == [False] * 100 + [True] and "cannot be read any further" in err
+    )
+    path.write_bytes(b"PAR1 and nothing more")
+    code, _, err = printed("predict", trained / "classify", "--file", path)
+    assert code == 2 and "is not a parquet file" in err
+
+
 def test_where_nothing_could_be_read_the_exit_code_says_so(trained, printed, tmp_path):
     (tmp_path / "bad.csv").write_text("text\n \n \n")
     code, _, err = printed("predict", trained / "classify", "--file", tmp_path / "bad.csv", "--out", tmp_path / "o.csv")
@@ -255,6 +322,9 @@ def test_standard_input_is_a_line_each(trained, printed, monkeypatch):
     code, out, err = printed("predict", trained / "classify")
     rows = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and [row["text"] for row in rows] == ["a good film", "", "bad"] and "1 of 3 rows" in err
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    code, out, err = printed("predict", trained / "classify")
+    assert code == 2 and out == "" and "no input is given" in err and "--file TABLE.csv" in err
     assert ["error" in row for row in rows] == [False, True, False]
 
 

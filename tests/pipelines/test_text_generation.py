@@ -170,8 +170,8 @@ def test_predict_translates_arguments_lines_and_300_sentences(runs, capsys, monk
     ("words", "says"),
     [
         (["translate", " "], "'source' is empty"),
-        (["reverse", "1 9"], "'1 9' is not a row of symbols"),
-        (["reverse", ""], "is not a row of symbols"),
+        (["reverse", "1 9"], "'1 9' is not a row of numbers from 0 to"),
+        (["reverse", ""], "'source' is empty"),
         (["execute", "print(x!)"], "knows no '!'"),
         (["execute", ";"], "is empty"),
         (["plain", "rot"], "goes on with a text"),

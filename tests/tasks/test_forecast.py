@@ -1,5 +1,6 @@
 """Numbers that go on: the ball, series, roll-outs and what forecasts are worth."""
 
+import io
 import json
 import math
 
@@ -514,6 +515,37 @@ def test_a_csv_of_daily_series_is_forecast(daily, tmp_path):
     assert [row[0] for row in rows] == [shop for shop in ("north", "south", "west") for _ in range(5)]
     assert [row[1] for row in rows[:5]] == Clock("2024-02-01", 86_400.0).times(130, 5)
     assert all(float(row[3]) <= float(row[2]) <= float(row[-2]) for row in rows)
+
+
+def test_without_an_input_the_training_data_goes_on(daily, tmp_path, capsys, monkeypatch):
+    """All of the data, its test part included; and where it cannot be read again a command that does it."""
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    path = daily / "series.csv"
+    assert printed("predict", daily / "run", "--file", path, "--out", tmp_path / "file.csv") == 0
+    capsys.readouterr()
+    assert printed("predict", daily / "run", "--out", tmp_path / "none.csv") == 0
+    assert f"forecasts go on behind the last row of {path}" in capsys.readouterr().err
+    assert (tmp_path / "none.csv").read_text() == (tmp_path / "file.csv").read_text()
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\n2\n"))
+    assert printed("predict", daily / "run") == 2
+    assert "standard input has no column 'shop'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_without_an_input_and_without_the_training_data_the_hint_says_what_to_give(daily, gone, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    path = daily / "series.csv"
+    content = path.read_text()
+    try:
+        path.unlink() if gone else path.write_text(content + "\n2024-06-10,north,5")
+        assert printed("predict", daily / "run") == 2
+        out, err = capsys.readouterr()
+        assert out == "" and "no input is given" in err and ("no file" if gone else "is not what") in err
+        command = ["predict", daily / "run", "--file", "TABLE.csv" if gone else path]
+        assert f"hint: unspool {' '.join(map(str, command))}\n" in err
+        assert gone or printed(*command) == 0
+    finally:
+        path.write_text(content)
 
 
 def test_a_series_with_a_bad_row_is_an_error_and_the_others_are_forecast(daily, tmp_path, capsys):

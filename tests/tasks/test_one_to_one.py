@@ -114,13 +114,13 @@ def test_a_folder_of_sounds_is_predicted(tmp_path, capsys):
     wav(tmp_path / "new/fast.wav", tone(255), rate=16000)
     (tmp_path / "new/broken.wav").write_bytes(b"RIFF")
     assert printed("predict", tmp_path / "run", tmp_path / "new", "--out", tmp_path / "out.csv") == 0
-    assert "2 of 4 rows have an error" in capsys.readouterr().err
+    assert "1 of 4 rows have an error" in capsys.readouterr().err
     header, *rows = csv_rows(tmp_path / "out.csv")
     assert header == ["file", "label", "score", "error"]
     found = {row[0].rpartition("/")[2]: row[1:] for row in rows}
     assert (found["x.wav"][0], found["y.wav"][0]) == ("high", "low")
-    assert "broken.wav is not a WAV file" in found["broken.wav"][2]
-    assert "16,000 samples a second" in found["fast.wav"][2] and "8,000" in found["fast.wav"][2]
+    assert "broken.wav is not a sound that can be read" in found["broken.wav"][2]
+    assert found["fast.wav"][0] == "low"  # of another sampling rate than the training sounds
     run, path = Run.load(tmp_path / "run"), tmp_path / "new/x.wav"
     array = np.frombuffer(tone(2055), np.int16)
     sounds = (str(path), path, path.read_bytes(), array, array / 2**15)

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 import typer
 
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, say
-from unspool.errors import ConfigError, DataError
+from unspool.errors import ConfigError, DataError, UnspoolError
 
 if TYPE_CHECKING:
     from unspool.data.predictions import Prediction
-    from unspool.data.readers.streams import TableRow
     from unspool.pipelines.pipeline import Predictor
     from unspool.runs.run import Run
 
@@ -69,10 +68,10 @@ def predict(
     asked = {"beam": beam, "horizon": horizon, "paths": paths, "seed": seed}
     pipeline = predictor_of(loaded, **{name: value for name, value in asked.items() if value})
     columns = columns_of(loaded, pipeline, column or ())
-    rows = given_rows(pipeline, columns, inputs, file)
+    pairs = given_records(loaded, pipeline, columns, inputs, file)
     with opened(out) as stream:
         writer: PredictionWriter = JsonList(stream) if as_json else writer_for(out)(stream)
-        total, failed, last = write_all(pipeline, rows, columns, writer, batch_size, top, has_own=file is not None)
+        total, failed, last = write_all(pipeline, pairs, writer, batch_size, top, has_own=file is not None)
     if failed:
         say(f"{failed:,} of {total:,} rows have an error" + (f", the last: {last}" if last else ""))
     if out is not None:
@@ -95,10 +94,14 @@ def columns_of(run: "Run", pipeline: "Predictor", given: Sequence[str]) -> dict[
     return columns
 
 
-def given_rows(
-    pipeline: "Predictor", columns: Mapping[str, Any], inputs: Sequence[str] | None, file: str | None
-) -> "Iterator[TableRow]":
-    """The rows that are to be predicted."""
+Pair = tuple[Mapping[str, Any], Any]
+"""The columns that go before a prediction, and the record that is to be predicted or a Failure."""
+
+
+def given_records(
+    run: "Run", pipeline: "Predictor", columns: Mapping[str, Any], inputs: Sequence[str] | None, file: str | None
+) -> Iterator[Pair]:
+    """The records that are to be predicted: of the arguments, of --file, of standard input, else of the run's data."""
     from unspool.data.readers.streams import first_rows, stream_rows
 
     names = [(one, field) for field, found in columns.items() for one in ([found] if isinstance(found, str) else found)]
@@ -107,17 +110,40 @@ def given_rows(
         if not columns:
             raise ConfigError("this model takes rows of numbers", hint="--file TABLE.csv")
         every = [name for one in inputs for name in expanded(one, pipeline.preprocessor.endings)]
-        return iter([{first: one} for one in every])
+        return pipeline.records(iter([{first: one} for one in every]), columns)
     if file is None and sys.stdin.isatty():
-        raise ConfigError("no input is given", hint='unspool predict RUN "a text", --file TABLE.csv, or a pipe')
-    rows = stream_rows(file or "-", first)
-    beginning, rows = first_rows(rows, 1)
+        return known_records(run, pipeline)
+    beginning, rows = first_rows(stream_rows(file or "-", first), 1)
+    if file is None and not beginning:
+        return known_records(run, pipeline)
     missing = [c for row in beginning if isinstance(row, dict) for c, _ in names if c not in row]
     if missing:
         known = ", ".join(map(str, list(beginning[0])[:10]))  # type: ignore[arg-type]
-        field = dict(names)[missing[0]]
-        raise DataError(f"{file} has no column {missing[0]!r}: it has {known}", hint=f"--column {field}=COLUMN")
-    return rows
+        hint = f"--column {dict(names)[missing[0]]}=COLUMN" if file else f"unspool predict {run.name} --file TABLE.csv"
+        raise DataError(f"{file or 'standard input'} has no column {missing[0]!r}: it has {known}", hint=hint)
+    return pipeline.records(rows, columns)
+
+
+def known_records(run: "Run", pipeline: "Predictor") -> Iterator[Pair]:
+    """What can be predicted without an input: how the series that a forecaster was trained on go on.
+
+    Raises: ConfigError where the model needs an input, or the data cannot be read again.
+    """
+    from unspool.pipelines.pipeline import ContinuesData
+    from unspool.runs.run import load_data
+
+    command = f"unspool predict {run.name} --file"
+    if not isinstance(pipeline, ContinuesData) or run.checkpoint is None:
+        raise ConfigError("no input is given", hint=f"{command} TABLE.csv")
+    data = run.recipe.get("data", {})
+    path = data.get("path", "")
+    try:
+        records = pipeline.known_records(load_data(run.recipe, run.checkpoint.run))
+    except UnspoolError as error:
+        hint = f"{command} {path if os.path.isfile(path) else 'TABLE.csv'}"
+        raise ConfigError(f"no input is given, and the data cannot be read again: {error}", hint=hint) from None
+    say(f"no input is given: forecasts go on behind the last row of {path or data.get('corpus')}")
+    return (({}, record) for record in records)
 
 
 def expanded(argument: str, endings: Sequence[str]) -> list[str]:
@@ -135,20 +161,19 @@ def expanded(argument: str, endings: Sequence[str]) -> list[str]:
 
 def write_all(
     pipeline: "Predictor",
-    rows: "Iterable[TableRow]",
-    columns: Mapping[str, Any],
+    pairs: "Iterable[Pair]",
     writer: "PredictionWriter",
     batch_size: int,
     top: int,
     has_own: bool,
 ) -> tuple[int, int, str]:
-    """Write a prediction for each row: how many there were, how many failed, and the last error."""
+    """Write a prediction for each record: how many there were, how many failed, and the last error."""
     from unspool.data.predictions import Failure
 
     own: deque[Mapping[str, Any]] = deque()
 
     def records() -> Iterator[Any]:
-        for before, record in pipeline.records(rows, columns):
+        for before, record in pairs:
             own.append(before if has_own or writer.wants_inputs else {})
             yield record
 

@@ -1,8 +1,9 @@
-"""Sounds: WAV files whose label is in their name, and their log-mel spectrograms."""
+"""Sounds: files whose label is in their name, and their log-mel spectrograms."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import lru_cache
+from math import gcd
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unspool.data.readers.sounds import pcm
+from unspool.data.readers.sounds import ENDINGS, decode_sound
 from unspool.data.readers.tables import Placed, Record
 from unspool.data.readers.trees import File, files, label_of, split_of
 from unspool.data.records import Found, check_paths, split
@@ -20,9 +21,10 @@ from unspool.errors import DataError
 
 @dataclass
 class Sounds(SplitOptions):
-    """WAV files (16-bit PCM, one rate) in a folder or a .tar.gz, with their labels.
+    """Sound files in a folder or a .tar.gz, with their labels: WAV, and with soundfile also FLAC, mp3 and ogg.
 
-    `label` is the "name" up to its first underscore (7_george_3.wav is a 7), or the "folder" that the file is in.
+    They may have different sampling rates: all are resampled to that of the first. `label` is the "name" up to its
+    first underscore (7_george_3.wav is a 7), or the "folder" that the file is in.
     `valid` and `test` are shares, drawn once and for all, unless there are folders train, valid and test, or
     `test_names` is a pattern: files of such names are for the test. `limit` keeps so many of every part (0: all).
 
@@ -52,17 +54,10 @@ class Sounds(SplitOptions):
     def found(self) -> Found:
         """The sounds by their split."""
         found: Found = {}
-        rates: dict[int, str] = {}
-        for file in files(self.path, ".wav"):
+        for file in files(self.path, *ENDINGS):
             place, record = self.sound(file)
-            rates.setdefault(pcm(record["sound"], place)[1], place)
+            decode_sound(record["sound"], place)  # says where a file is that cannot be read
             found.setdefault(self.part(file[0]), []).append((place, record))
-        if len(rates) > 1:
-            (one, first), (other, second), *_ = rates.items()
-            raise DataError(
-                f"{first} has {one} samples a second, {second} has {other}",
-                hint=f"resample: sox IN.wav -r {one} OUT.wav",
-            )
         return found
 
     def part(self, place: PurePosixPath) -> str:
@@ -77,6 +72,32 @@ class Sounds(SplitOptions):
         if not label:
             raise DataError(f"{name}: there is no label in its {self.label}", hint="set data.label to name or folder")
         return name, {"name": str(place), "label": label, "sound": data}
+
+
+def resample(samples: bytes, before: int, after: int) -> bytes:
+    """16-bit samples at another sampling rate: what is above half of the lower rate is taken away.
+
+    The spectrum is cut, or filled up with zeros. Silence behind the sound makes both lengths whole numbers.
+
+    Args:
+        samples: 16-bit, one channel.
+        before: so many are in a second.
+        after: so many shall be.
+
+    >>> tone = (1000 * torch.sin(2 * torch.pi * 100 * torch.arange(16000) / 16000)).to(torch.int16)
+    >>> half = torch.frombuffer(bytearray(resample(tone.numpy().tobytes(), 16000, 8000)), dtype=torch.int16)
+    >>> len(half), bool((half - tone[::2]).abs().max() <= 1)
+    (8000, True)
+    """
+    if before == after:
+        return samples
+    sound = torch.frombuffer(bytearray(samples), dtype=torch.int16).float()
+    old, new = before // gcd(before, after), after // gcd(before, after)
+    periods = -(-len(sound) // old)
+    spectrum = torch.fft.rfft(sound, n=periods * old)
+    found = torch.fft.irfft(spectrum[: periods * min(old, new) // 2 + 1], n=periods * new) * (new / old)
+    kept = found[: -(-len(sound) * after // before)]
+    return kept.round().clamp(-(2**15), 2**15 - 1).to(torch.int16).numpy().tobytes()
 
 
 def log_mel(

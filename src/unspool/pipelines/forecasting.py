@@ -12,6 +12,7 @@ from unspool.data.predictions import Failure
 from unspool.data.preprocessors.preprocessor import Record
 from unspool.data.preprocessors.series import ScaledSeries, SeriesBatch
 from unspool.data.series import series_name, series_value
+from unspool.data.splits import Splits
 from unspool.errors import DataError
 from unspool.generate.rollout import Roller
 from unspool.models.sequence import SequenceModel
@@ -68,6 +69,16 @@ class Forecaster(Predictor):
         """The columns of the values (one or several), and those of the name and the time where [data] says them."""
         named = {field: data.get(key) for field, key in self.preprocessor.fields.items() if data.get(key)}
         return {"values": data.get("column") or "value", **named}
+
+    def known_records(self, splits: Splits[Any]) -> list[Record]:
+        """Every series of the data with all its parts, to be forecast behind its last value."""
+        found: dict[str, dict[str, Any]] = {}
+        for part in (splits.train, splits.valid, splits.test):
+            for record in part:
+                whole = found.setdefault(record["series"], {"series": record["series"], "values": [], "times": []})
+                whole["values"] += record["values"]
+                whole["times"] += record.get("times", [])
+        return list(found.values())
 
     def records(
         self, rows: Iterable[Mapping[str, Any] | Failure], columns: Mapping[str, Any]

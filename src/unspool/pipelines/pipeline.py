@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from unspool.batch import Batch
 from unspool.data.predictions import Failure, Prediction
 from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row
+from unspool.data.splits import Splits
 from unspool.errors import ConfigError, DataError
 from unspool.generate.engine import Engine
 from unspool.models.sequence import SequenceModel
@@ -15,6 +16,8 @@ from unspool.schema import Count
 
 SORTED_BATCHES = 32
 """So many batches of records are sorted by length together, so that little is padded."""
+USUAL_LENGTH = 1024
+"""A batch has as many rows as are asked for up to this length; of longer ones fewer, so that memory stays bounded."""
 
 
 class Pipeline(ABC):
@@ -82,8 +85,9 @@ class Predictor(Pipeline):
             except DataError as error:
                 found[number] = Failure(f"{error}")
         order = sorted(rows, key=lambda number: len(rows[number].input))
-        for first in range(0, len(order), batch_size):
-            numbers = order[first : first + batch_size]
+        lengths = [len(rows[number].input) for number in order]
+        for part in batches(lengths, batch_size):
+            numbers = order[part]
             batch = self.preprocessor.collate([rows[number] for number in numbers])
             for number, output in zip(numbers, self.forward(batch), strict=True):
                 found[number] = self.preprocessor.decode(output, records[number])  # type: ignore[arg-type]
@@ -126,6 +130,31 @@ class Predictor(Pipeline):
                 yield row, {field: row[column] for field, column in columns.items()}
             else:
                 yield row, Failure(f"there is no column {lacks!r}")
+
+
+@runtime_checkable
+class ContinuesData(Protocol):
+    """A pipeline that has something to predict without any input: how the data of its run goes on."""
+
+    def known_records(self, splits: Splits[Any]) -> list[Record]:
+        """What is known of the data, as records to be predicted."""
+
+
+def batches(lengths: Sequence[int], size: Count) -> Iterator[slice]:
+    """Batches of rows that are sorted by length: at most `size` rows, and so few that padding them costs little.
+
+    A batch has at most `size` times `USUAL_LENGTH` positions with its padding, or is one row alone.
+
+    >>> [(part.start, part.stop) for part in batches([5, 5, 9, 3000, 5000], 2)]
+    [(0, 2), (2, 3), (3, 4), (4, 5)]
+    """
+    first = 0
+    for row, length in enumerate(lengths):
+        if row > first and (row - first == size or (row - first + 1) * length > size * USUAL_LENGTH):
+            yield slice(first, row)
+            first = row
+    if lengths:
+        yield slice(first, len(lengths))
 
 
 def checked(pipeline: Predictor, key: str, record: Record) -> tuple[Mapping[str, Any], Record | Failure]:

@@ -74,5 +74,5 @@ def _tensorboard(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ConfigError("save.tensorboard needs tensorboard", hint="pip install 'unspool[logs]'") from None
+        raise ConfigError("save.tensorboard needs tensorboard", hint="pip install tensorboard") from None
     return SummaryWriter(str(folder / "tensorboard"))

@@ -51,6 +51,9 @@ def test_every_format_is_read_and_resized(format):
 def test_what_is_transparent_is_white_and_grey_is_grey():
     assert set(pixels(png((255, 0, 0, 0), mode="RGBA"), "a", 4)) == {255}
     assert set(pixels(png(128, mode="L"), "a", 4)) == {128}
+    for format in ("PNG", "TIFF", "PPM"):
+        for value, wanted in ((0, 0), (257, 1), (0x8080, 128), (65_535, 255)):
+            assert set(pixels(png(value, mode="I;16", format=format), "a", 4)) == {wanted}, (format, value)
     turned = Image.new("RGB", (2, 1))
     turned.putpixel((0, 0), (255, 255, 255))
     tag = turned.getexif()
@@ -68,11 +71,11 @@ def test_what_is_transparent_is_white_and_grey_is_grey():
         (bytes(range(256)) * 9, "is not an image"),
         (png(size=(60, 60))[:90], "is not a whole image"),
         (noise("JPEG")[:1500], "is not a whole image"),
-        (png(7, mode="I;16"), "more than 8 bits"),
+        (png(7, mode="F", format="TIFF"), "pixels of 32 bits"),
         (png(1, mode="1", size=(20_000, 10_000)), "too many pixels"),
         (png(1, mode="1", size=(10_000, 10_000)), "too many pixels"),
     ],
-    ids=["empty", "a program", "noise", "half a png", "half a jpeg", "16 bits", "a bomb", "half a bomb"],
+    ids=["empty", "a program", "noise", "half a png", "half a jpeg", "floats", "a bomb", "half a bomb"],
 )
 def test_a_broken_file_is_one_sentence(data, sentence):
     with pytest.raises(DataError, match=sentence) as refused:

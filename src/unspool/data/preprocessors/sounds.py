@@ -11,10 +11,9 @@ from unspool.data.batching.buckets import Side
 from unspool.data.batching.collate import one_target
 from unspool.data.preprocessors.labels import LabelledRecord, label_id
 from unspool.data.preprocessors.preprocessor import Record, Row, answers, preprocessors, required
-from unspool.data.readers.sounds import read_sound
-from unspool.data.sounds import log_mel
+from unspool.data.readers.sounds import ENDINGS, read_sound
+from unspool.data.sounds import log_mel, resample
 from unspool.data.tokenizer import Tokenizer
-from unspool.errors import DataError
 from unspool.schema import Count, Natural, Positive
 
 
@@ -43,7 +42,7 @@ class LabelledSound(LabelledRecord):
     """
 
     fields: ClassVar[Mapping[str, str]] = {"sound": "file"}
-    endings: ClassVar[Sequence[str]] = (".wav",)
+    endings: ClassVar[Sequence[str]] = ENDINGS
 
     def __init__(
         self,
@@ -62,23 +61,21 @@ class LabelledSound(LabelledRecord):
 
     def fit(self, records: Sequence[Record]) -> None:
         """Learn the sampling rate, and mean and standard deviation of every band over the training sounds."""
-        heard = [self.loudness(record) for record in records]
-        if heard:
+        if records:
             self.rate = read_sound(records[0]["sound"])[1]
-            frames = torch.cat(heard)
+            frames = torch.cat([self.loudness(record) for record in records])
             self.mean, self.scale = frames.mean(dim=0), frames.std(dim=0).clamp(min=1e-3)
 
     def loudness(self, record: Record) -> Tensor:
         """The logarithms of the loudness of every band in every frame that is read, (T, bands).
 
-        Raises: DataError for what is no sound, or has another sampling rate than the training sounds.
+        A sound with another sampling rate than the first training sound is resampled.
+
+        Raises: DataError for what is no sound.
         """
         samples, rate = read_sound(required(record, "sound"), self.rate)
-        if self.rate and rate != self.rate:
-            raise DataError(
-                f"the sound has {rate:,} samples a second, and the training sounds have {self.rate:,}",
-                hint=f"resample: sox IN.wav -r {self.rate} OUT.wav",
-            )
+        if self.rate:
+            samples, rate = resample(samples, rate, self.rate), self.rate
         return log_mel(samples, rate, self.bands, self.window, self.hop)[: self.max_length or None]
 
     def encode(self, record: Record) -> Row:

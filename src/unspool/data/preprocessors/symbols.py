@@ -7,7 +7,7 @@ import torch
 
 from unspool.batch import Domain, Tokens
 from unspool.data.preprocessors.generation import SourceAndText
-from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors
+from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
 from unspool.errors import DataError
 from unspool.schema import Count
 
@@ -38,13 +38,14 @@ class Symbols(SourceAndText):
         words = text.split()
         if not words or not all(word.isdecimal() and int(word) < self.size for word in words):
             raise DataError(
-                f"{text!r} is not a row of symbols", hint=f"write numbers below {self.size} with spaces between them"
+                f"{text!r} is not a row of numbers from 0 to {self.size - 1}",
+                hint="write the numbers with spaces between them",
             )
         return [int(word) for word in words]
 
     def encode(self, record: Record) -> Row:
         """The ids of the source (S,), and of the target between two ends (U,)."""
-        source = torch.tensor(self.symbols(str(record.get("source", ""))))
+        source = torch.tensor(self.symbols(str(need(record, "source"))))
         if "target" not in record:
             return Row(source)
         target = str(record["target"])

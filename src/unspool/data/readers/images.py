@@ -128,8 +128,10 @@ def pixels(data: bytes, name: str, side: int) -> bytes:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as file:
                 image = ImageOps.exif_transpose(file)
+                if image.mode.startswith("I;16") or (image.mode == "I" and file.format in ("PNG", "PPM")):
+                    image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))  # 65535 becomes 255
                 if image.mode[0] in "IF":
-                    raise DataError(f"{name} has pixels of more than 8 bits", hint="save it with 8 bits a colour")
+                    raise DataError(f"{name} has pixels of 32 bits", hint="save it with 8 bits a colour")
                 layered = image.convert("RGBA")
                 white = Image.new("RGBA", layered.size, "white")
                 plain = Image.alpha_composite(white, layered).convert("RGB")

@@ -163,12 +163,18 @@ def _parquet(path: str) -> Iterator[TableRow]:
         from pyarrow import parquet
     except ImportError:
         raise DataError(f"reading {path} needs pyarrow", hint="pip install pyarrow") from None
+    begun = False
     try:
         with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(4096):
-                yield from batch.to_pylist()
+            for group in range(file.num_row_groups):  # one by one: what comes before a damaged one is whole
+                for batch in file.iter_batches(4096, row_groups=[group]):
+                    yield from batch.to_pylist()
+                    begun = True
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a parquet file: {error}", hint="write it again") from None
+        reason = str(error).splitlines()[0] if str(error) else "it ends too early"
+        if not begun:
+            raise DataError(f"{path} is not a parquet file: {reason}", hint="write it again") from None
+        yield Failure(f"{path} cannot be read any further: {reason}")
 
 
 def first_rows(rows: Iterator[TableRow], number: int) -> tuple[list[TableRow], Iterator[TableRow]]:

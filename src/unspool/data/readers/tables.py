@@ -237,7 +237,7 @@ def parquet(data: bytes, name: str) -> Iterator[Placed]:
         import pyarrow
         from pyarrow import parquet as reader
     except ImportError:
-        raise DataError(f"reading {name} needs pyarrow", hint="pip install 'pyarrow>=15'") from None
+        raise DataError(f"reading {name} needs pyarrow", hint="pip install pyarrow") from None
     try:
         table = reader.read_table(pyarrow.BufferReader(data))
     except (pyarrow.ArrowException, OSError) as error:
