@@ -7,7 +7,7 @@ import torch
 
 from unspool.batch import Domain, Tokens
 from unspool.data.preprocessors.generation import SourceAndText
-from unspool.data.preprocessors.preprocessor import Record, Row, need, preprocessors
+from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, required
 from unspool.errors import DataError
 from unspool.schema import Count
 
@@ -45,7 +45,7 @@ class Symbols(SourceAndText):
 
     def encode(self, record: Record) -> Row:
         """The ids of the source (S,), and of the target between two ends (U,)."""
-        source = torch.tensor(self.symbols(str(need(record, "source"))))
+        source = torch.tensor(self.symbols(str(required(record, "source"))))
         if "target" not in record:
             return Row(source)
         target = str(record["target"])
