@@ -17,6 +17,9 @@ from unspool.schema import Count, Share
 from unspool.tasks.sequence import text_features_of
 from unspool.tasks.task import Task, tasks
 
+LONGEST = 1000
+"""Characters of a text among which its first token is."""
+
 
 class TextTask(Task):
     """Tasks on one long text for each split."""
@@ -34,7 +37,7 @@ class TextTask(Task):
         tokenizer = self.preprocessor.tokenizer
         counts = ", ".join(f"{name} {len(ids):,}" for name, ids in self.ids.items())
         lost = {name: len(tokenizer.lost(text)) / max(1, len(self.ids[name])) for name, text in self.texts.items()}
-        unknown = ", ".join(f"{name} {100 * share:.2g} %" for name, share in lost.items() if share)
+        unknown = ", ".join(f"{name} {100 * share:.1f} %" for name, share in lost.items() if share)
         return f"tokens: {counts}; vocabulary {tokenizer.size:,}" + (f"; unknown tokens: {unknown}" if unknown else "")
 
 
@@ -111,10 +114,12 @@ class Language(TextTask):
         space between words, and may lowercase): of every token but the first, and to spell each unknown word 8 bits a
         byte, its end included. So a small vocabulary has no advantage. The perplexity is over the vocabulary.
         """
-        ids, tokenizer = self.ids[split], self.preprocessor.tokenizer
-        text = tokenizer.normalized(self.texts[split]).removeprefix(tokenizer.decode(ids[:1].tolist()))
-        lost = tokenizer.lost(self.texts[split])
-        bits = loss * (len(ids) - 1) / log(2) + sum(8 * (len(word.encode("utf-8", "replace")) + 1) for word in lost)
+        ids, tokenizer, text = self.ids[split], self.preprocessor.tokenizer, self.texts[split]
+        first = tokenizer.normalized(text[: tokenizer.offsets(text[:LONGEST])[0][1]])
+        lost = tokenizer.lost(text)
+        spelled = lost[1:] if lost[:1] == [first] else lost
+        bits = loss * (len(ids) - 1) / log(2) + sum(8 * (len(word.encode("utf-8", "replace")) + 1) for word in spelled)
+        text = tokenizer.normalized(text).removeprefix(first)
         values = {
             "bits_per_character": bits / max(1, len(text)),
             "bits_per_byte": bits / max(1, len(text.encode("utf-8", "replace"))),
