@@ -8,7 +8,7 @@ PIP_OPTIONS = --disable-pip-version-check --quiet
 run: .venv/ready  ## train a character model on text that comes with Python, sample from it, draw its pictures
 	$(BIN)/unspool train char-lm
 	@echo && echo "It writes, after the prompt 'The ':" && echo
-	@$(BIN)/unspool sample "$$(ls -td runs/char-lm* | head -1)" --prompt "The " --seed 1 --temperature 0.6
+	@$(BIN)/unspool sample latest --prompt "The " --seed 1 --temperature 0.6
 
 test: .venv/ready  ## run the tests
 	$(BIN)/python -m pytest -n auto --dist worksteal

@@ -16,6 +16,7 @@ import typer
 
 from unspool.checks.selftest import CHECKS, cases
 from unspool.cli import app, main
+from unspool.cli.shared import LATEST
 from unspool.experiment.experiment import Experiment
 from unspool.nn.cell import cells
 from unspool.plugins import module_of
@@ -138,6 +139,8 @@ def prepare(words, capsys):
     for name in made:
         shutil.rmtree(name, ignore_errors=True)
         Path(name).unlink(missing_ok=True)
+    if LATEST in words:  # not the run of another page
+        (Path("runs/char-lm") / "checkpoints").touch()
     for name in words:
         if name not in made and not Path(name).exists():
             for param in commands():

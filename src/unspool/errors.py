@@ -9,6 +9,7 @@ UnspoolError
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from shlex import quote
 
 
 class UnspoolError(Exception):
@@ -70,17 +71,19 @@ class TrainingError(UnspoolError):
 
 
 def unknown(what: str, name: str, known: Iterable[str], prefix: str = "") -> ConfigError:
-    """One sentence for every misspelt name, with the nearest right one.
+    """One sentence for every misspelt name, with the nearest right one, as a shell takes it.
 
     >>> unknown("cell", "lstn", ["gru", "lstm"]).hint
     "did you mean 'lstm'?"
+    >>> unknown("column", "label", ["Dept.", "Mail body"], prefix="data.text=").hint
+    "choose one of data.text=Dept., 'data.text=Mail body'"
     """
     choices = sorted(known)
     close = get_close_matches(name, choices, n=1)
     if close:
         hint = f"did you mean {prefix + close[0]!r}?"
     elif choices:
-        hint = f"choose one of {', '.join(prefix + choice for choice in choices)}"
+        hint = f"choose one of {', '.join(quote(prefix + choice) for choice in choices)}"
     else:
         hint = f"there is no {what} to choose from"
     return ConfigError(f"unknown {what} {prefix + name!r}", hint=hint)

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from unspool.errors import ConfigError, unknown
@@ -114,7 +115,7 @@ def read_recipe(name: str) -> str:
     if path.suffix != ".toml" and name in recipe_names():
         return files("unspool.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
     if path.suffix != ".toml":
-        raise unknown("recipe", name, recipe_names())
+        raise unknown_recipe(name)
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -122,6 +123,20 @@ def read_recipe(name: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot read the recipe {name}: {reason}", hint="a recipe is a TOML file in UTF-8") from None
+
+
+def unknown_recipe(name: str) -> ConfigError:
+    """What to type where no recipe has that name: the nearest one, or one for the data file that it is."""
+    if Path(name).exists():
+        recipe = MAIN if Path(name).suffix == ".txt" else "RECIPE"
+        return ConfigError(
+            f"{name} is data, not a recipe",
+            hint=f"unspool train {recipe} {quote(f'data.path={name}')}; `unspool recipes` lists the recipes",
+        )
+    error = unknown("recipe", name, recipe_names())
+    if not error.hint.startswith("did you mean"):
+        error.hint = "`unspool recipes` lists them; one of your own is a .toml file"
+    return error
 
 
 def parse_recipe(text: str, name: str) -> Recipe:
@@ -177,7 +192,7 @@ def check_sections(recipe: Recipe) -> None:
     """Refuse a section that nothing reads, and a section that is not a table."""
     for name, value in recipe.items():
         if name not in SECTIONS:
-            raise unknown("section", name, SECTIONS)
+            raise unknown_section(name, recipe)
         if name == "seed":
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
                 raise ConfigError(f"seed should be a whole number, zero or more, received {value!r}", hint="seed=0")
@@ -186,6 +201,25 @@ def check_sections(recipe: Recipe) -> None:
                 raise ConfigError(f"plugin should be a list of files, received {value!r}", hint="--plugin FILE")
         elif not isinstance(value, dict):
             raise ConfigError(f"{name} should be a section, received {value!r}", hint=f"set {name}.KEY=VALUE")
+
+
+def unknown_section(name: str, recipe: Recipe) -> ConfigError:
+    """Which section is meant: the one that has a setting of this name, or that of the nearest name.
+
+    >>> unknown_section("width", {"core": {"width": 64}, "width": 3}).hint
+    'did you mean core.width?'
+    >>> unknown_section("cores", {}).hint
+    "did you mean 'core'?"
+    """
+    homes = [section for section, table in recipe.items() if isinstance(table, dict) and name in table]
+    error = unknown("section", name, SECTIONS)
+    if homes:
+        error.hint = f"did you mean {' or '.join(f'{home}.{name}' for home in homes)}?"
+    elif not error.hint.startswith("did you mean"):
+        error.hint = (
+            f"write it as SECTION.KEY=VALUE, for instance train.steps=100; the sections are {', '.join(SECTIONS)}"
+        )
+    return error
 
 
 def dump_recipe(recipe: Mapping[str, Any]) -> str:

@@ -67,7 +67,9 @@ class Registry(Generic[T]):
         if name not in self._known:
             kinds = self.kinds()
             if name not in kinds:
-                raise unknown(self.what, name, kinds)
+                error = unknown(self.what, name, kinds)
+                error.hint += f" (a {self.what} of your own: --plugin FILE)"
+                raise error
         return self._known[name]
 
     def kind_of(self, cls: type[T]) -> str:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from helpers.commands import TEXT, TINY, run
 from unspool import cli
@@ -73,6 +74,29 @@ def test_train_counts_its_folders(place, printed):
     for _ in range(2):
         printed("train", "char-lm", *TINY)
     assert sorted(p.name for p in Path("runs").iterdir()) == ["char-lm", "char-lm-2"]
+
+
+def verbs_of_a_run():
+    """Every verb that takes a run, by name."""
+    commands = typer.main.get_command(cli.app).commands
+    return {verb: command for verb, command in commands.items() if command.params[0].metavar == "RUN"}
+
+
+def test_latest_is_the_run_that_was_trained_last_for_every_verb(place, printed, capsys):
+    for name in ("older", "newer"):
+        printed("train", "char-lm", *TINY, "--run", f"runs/{name}")
+    Path("runs/older/look").mkdir()  # what looking leaves behind makes no run newer
+    Path("runs/empty").mkdir()
+    assert set(verbs_of_a_run()) == {"resume", "sample", "predict", "suggest", "eval", "look"}
+    for verb, command in verbs_of_a_run().items():
+        context = command.make_context(verb, ["latest"])
+        assert context.params["run"] == Path("runs/newer")
+        assert "`latest`" in command.get_help(context)
+        assert "latest is runs/newer" in capsys.readouterr().err
+    assert run("resume", "runs/older", "train.steps=4") == 0
+    capsys.readouterr()
+    assert run("sample", "latest", "--length", "3") == 0
+    assert "latest is runs/older" in capsys.readouterr().err
 
 
 def test_resume_goes_on_and_a_finished_run_says_how(place, capsys):

@@ -25,7 +25,7 @@ from unspool.cli import predict  # noqa: F401
 
 # isort: split
 from unspool.cli import evaluate, look, recipes, verify  # noqa: F401
-from unspool.cli.shared import app, say
+from unspool.cli.shared import SETTING, app, say
 from unspool.errors import UnspoolError
 
 __all__ = ["app", "main"]
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
         complain(str(error), error.hint)
         code = 2
     except USAGE_ERROR as error:
-        complain(error.format_message().rstrip("."), "`unspool --help`, or `unspool VERB --help`")
+        complain(error.format_message().rstrip("."), usage_hint(error))
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted", "what was saved before is whole")
@@ -100,6 +100,16 @@ def let_go_of_stdout() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def usage_hint(error: Any) -> str:
+    """Where it is told what the command that click refuses takes, and how a setting is written where it takes some."""
+    context = error.ctx
+    if context is None or context.parent is None:
+        return "`unspool --help` lists the verbs"
+    settings = any(parameter.metavar == SETTING for parameter in context.command.params)
+    example = "; a setting is section.key=value, for instance train.steps=100" if settings else ""
+    return f"`{context.command_path} --help`{example}"
 
 
 def complain(message: str, hint: str) -> None:

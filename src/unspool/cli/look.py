@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unspool.cli.evaluate import check_split
-from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
+from unspool.cli.shared import Device, Json, OtherRunPath, Plugins, RunPath, app, load_plugins, print_json, say
 from unspool.errors import CheckpointError, ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ EVERY = 2.0
 @app.command()
 def look(
     run: RunPath,
-    other: Annotated[
-        Path | None, typer.Argument(help="Another run, beside it, on the same text.", metavar="RUN")
-    ] = None,
+    other: OtherRunPath = None,
     what: Annotated[
         str,
         typer.Option(

@@ -17,11 +17,38 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
+SETTING = "KEY=VALUE"
+"""How --help calls a setting of a recipe."""
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(help="Settings as section.key=value, for instance data.path=my.txt.", metavar="KEY=VALUE"),
+    typer.Argument(help="Settings as section.key=value, for instance data.path=my.txt.", metavar=SETTING),
 ]
-RunPath = Annotated[Path, typer.Argument(help="A run folder, or one of its checkpoints/step-N.", metavar="RUN")]
+
+
+def run_path(text: str) -> Path:
+    """The run that an argument names: a folder, or `latest` for the one under ./runs that was trained last."""
+    if text != LATEST:
+        return Path(text)
+    from unspool.runs.checkpoint import latest
+
+    found = latest(Path("runs"))
+    say(f"latest is {found}")
+    return found
+
+
+LATEST = "latest"
+"""The name that stands for the newest run; a folder of that name is ./latest."""
+RunPath = Annotated[
+    Path,
+    typer.Argument(
+        help="A run folder, one of its checkpoints/step-N, or `latest`: the newest in ./runs.",
+        metavar="RUN",
+        parser=run_path,
+    ),
+]
+OtherRunPath = Annotated[
+    Path | None, typer.Argument(help="Another run, beside it, on the same text.", metavar="RUN", parser=run_path)
+]
 RecipeName = Annotated[
     str, typer.Argument(help="A named recipe (see `unspool recipes`) or a .toml file.", metavar="RECIPE")
 ]

@@ -23,7 +23,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from torch import Tensor
@@ -77,12 +79,36 @@ def find_checkpoint(path: str | Path, which: str = "best") -> Checkpoint:
                 f"{path} is a file, not a run folder", hint="give the folder that `unspool train` wrote"
             )
         why = "holds no finished checkpoint" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"the run folder {path} {why}", hint="`unspool train RECIPE --run DIR` writes one")
+        raise CheckpointError(f"the run folder {path} {why}", hint=other_runs(path))
     last = check(found[-1])
     if which == "last":
         return last
     best = last.plain().get("best_number", last.number)
     return check(next((c for c in found if c.number == best), last))
+
+
+def latest(folder: Path) -> Path:
+    """The run of a folder of runs that was trained last."""
+    found = newest_runs(folder)
+    if not found:
+        raise CheckpointError(f"there is no run in {folder.absolute()}", hint="`unspool train RECIPE` writes one")
+    return found[0]
+
+
+def newest_runs(folder: Path) -> list[Path]:
+    """Every run of a folder of runs that has a finished checkpoint, the one that saved last before the others."""
+    found = [place.parent for place in folder.glob("*/checkpoints") if checkpoints(place.parent)]
+    return sorted(found, key=lambda run: (run / "checkpoints").stat().st_mtime_ns, reverse=True)
+
+
+def other_runs(missing: Path) -> str:
+    """What to type instead of a run that is not there: the one of the nearest name, or those that were trained last."""
+    found = newest_runs(missing.parent) or newest_runs(Path("runs"))
+    names = {run.name: quote(str(run)) for run in found}
+    if close := get_close_matches(missing.name, names, n=1):
+        return f"did you mean {names[close[0]]}?"
+    there = f"the newest runs are {', '.join(list(names.values())[:5])}; " if found else ""
+    return there + "`unspool train RECIPE --run DIR` writes one"
 
 
 def refuse_taken(run: Path) -> None:
