@@ -11,12 +11,12 @@ from unspool.formats import huggingface as hf
 from unspool.generate.sampling import greedy
 from unspool.models.sequence import SequenceModel
 
-transformers = pytest.importorskip("transformers")
 pytestmark = pytest.mark.filterwarnings("ignore")  # other people's
 SIZE = 61
 
 
 def theirs(name):
+    transformers = pytest.importorskip("transformers")  # here, as it takes a second to import
     torch.manual_seed(1)
     special = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     if name == "gpt2":

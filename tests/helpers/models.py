@@ -1,6 +1,6 @@
 """The small models, cases and runs that tests build."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,17 @@ def small(
 def gru(**options: object) -> SequenceModel:
     """A GRU of six units over the tokens 0 to 6."""
     return small(cell="gru", width=6, **options)
+
+
+class Predicting:
+    """A pipeline whose predictions are given, whatever it is asked."""
+
+    def __init__(self, *predictions: object) -> None:
+        self.predictions = predictions
+
+    def predict(self, records: Iterable[object], batch_size: int) -> Iterator[object]:
+        """What was given, in order."""
+        return iter(self.predictions)
 
 
 def weights_of(model: nn.Module) -> Tensor:

@@ -4,7 +4,6 @@ from functools import partial
 
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, mean_absolute_error, mean_squared_error
 
 from unspool.batch import Batch
 from unspool.metrics.labels import (
@@ -18,6 +17,16 @@ from unspool.metrics.labels import (
 from unspool.metrics.values import Distance, MeanAbsoluteError, MeanSquaredError, WithinTolerance
 
 SEEDS = range(5)
+
+
+@pytest.fixture(scope="module")
+def scikit():
+    """The metrics of scikit-learn, which takes a second to import."""
+    from sklearn import metrics
+
+    return metrics
+
+
 TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]
 
 
@@ -50,9 +59,9 @@ def flat(rows):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_accuracies_are_those_of_scikit_learn(seed):
+def test_accuracies_are_those_of_scikit_learn(seed, scikit):
     shown, predicted, actual = batches(seed, 3)
-    wanted = accuracy_score(flat(actual), flat(predicted))
+    wanted = scikit.accuracy_score(flat(actual), flat(predicted))
     assert measured(Accuracy, shown).compute() == {"accuracy": pytest.approx(wanted)}
     where = partial(AccuracyWhere, "held", lambda batch: batch.loss_mask)
     assert measured(where, shown).compute() == {"held": pytest.approx(wanted)}
@@ -62,15 +71,17 @@ def test_accuracies_are_those_of_scikit_learn(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("size", [2, 4, 40])
-def test_macro_f1_and_confusion_are_those_of_scikit_learn(size, seed):
+def test_macro_f1_and_confusion_are_those_of_scikit_learn(size, seed, scikit):
     """With forty labels some never occur, neither predicted nor actual: they are in no mean."""
     shown, predicted, actual = batches(seed, size, per_row=True)
     predicted, actual = flat(predicted), flat(actual)
     metric = measured(partial(ConfusionMatrix, [str(id) for id in range(size)]), shown)
-    assert metric.drawing()["confusion"].matrix == confusion_matrix(actual, predicted, labels=range(size)).tolist()
+    assert (
+        metric.drawing()["confusion"].matrix == scikit.confusion_matrix(actual, predicted, labels=range(size)).tolist()
+    )
     assert metric.compute() == {
-        "accuracy": pytest.approx(accuracy_score(actual, predicted)),
-        "macro_f1": pytest.approx(f1_score(actual, predicted, average="macro", zero_division=0)),
+        "accuracy": pytest.approx(scikit.accuracy_score(actual, predicted)),
+        "macro_f1": pytest.approx(scikit.f1_score(actual, predicted, average="macro", zero_division=0)),
     }
 
 
@@ -107,14 +118,14 @@ def values(seed, size=1):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_errors_are_those_of_scikit_learn_and_of_their_definition(seed):
+def test_errors_are_those_of_scikit_learn_and_of_their_definition(seed, scikit):
     shown, predicted, actual = values(seed)
-    wanted = mean_absolute_error(actual, predicted)
+    wanted = scikit.mean_absolute_error(actual, predicted)
     assert measured(MeanAbsoluteError, shown).compute() == {"mean_absolute_error": pytest.approx(wanted)}
     scaled = measured(partial(MeanAbsoluteError, 2.5), shown).compute()
     assert scaled == {"mean_absolute_error": pytest.approx(2.5 * wanted)}
     assert measured(MeanSquaredError, shown).compute() == {
-        "squared_error": pytest.approx(mean_squared_error(actual, predicted))
+        "squared_error": pytest.approx(scikit.mean_squared_error(actual, predicted))
     }
     within = measured(partial(WithinTolerance, 1.5), shown).compute()
     assert within == {"accuracy": pytest.approx(float(((predicted - actual).abs() < 1.5).double().mean()))}

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 import torch
 
+from helpers.models import Predicting
 from unspool import Run, Tokens, tokenizers
 from unspool.batch import Batch
 from unspool.build import model as build_model
@@ -106,28 +107,18 @@ def test_right_words_are_marked_and_a_tokenizer_without_a_line_break_is_refused(
         ParallelText(word, printable).encode({"source": "a", "target": "b"})
 
 
-class Said:
-    """A pipeline that says what it is told to."""
-
-    def __init__(self, texts):
-        self.texts = texts
-
-    def predict(self, records, batch_size):
-        return iter(self.texts)
-
-
 def test_what_is_generated_is_measured_in_the_order_of_the_file():
     task = translate()
     generated = task.generation_sets("train")["generated"]
     assert generated.records == task.records["train"]
     right = [Text(line, line.split(), -1.0) for line in EN]
-    found, drawn = evaluate_generation(Said(right), generated)
+    found, drawn = evaluate_generation(Predicting(*right), generated)
     assert found["", "bleu"] == pytest.approx(100.0) and found[":up_to_8_words", "bleu"] == pytest.approx(100.0)
     assert found["", "sacrebleu"] == pytest.approx(100.0) == found["", "chrf"], "lower case counts as the same"
     assert {group for group, _ in found} == {"", ":up_to_8_words"}, "no source is longer"
     assert ("", "diagonal") not in found and drawn == {}, "there is no attention"
     straight = [Text(t.text, t.tokens, -1.0, attention=torch.eye(len(t.tokens) + 1)) for t in right]
-    found, drawn = evaluate_generation(Said(straight), generated)
+    found, drawn = evaluate_generation(Predicting(*straight), generated)
     assert found["", "diagonal"] == 1.0
     shown = drawn["attention"].panels
     assert [(panel.rows, panel.columns) for panel in shown] == [

@@ -4,6 +4,7 @@ import io
 import json
 import random
 import shutil
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -72,12 +73,13 @@ def test_what_is_transparent_is_white_and_grey_is_grey():
         (png(size=(60, 60))[:90], "is not a whole image"),
         (noise("JPEG")[:1500], "is not a whole image"),
         (png(7, mode="F", format="TIFF"), "pixels of 32 bits"),
-        (png(1, mode="1", size=(20_000, 10_000)), "too many pixels"),
-        (png(1, mode="1", size=(10_000, 10_000)), "too many pixels"),
+        (partial(png, 1, mode="1", size=(20_000, 10_000)), "too many pixels"),
+        (partial(png, 1, mode="1", size=(10_000, 10_000)), "too many pixels"),
     ],
     ids=["empty", "a program", "noise", "half a png", "half a jpeg", "floats", "a bomb", "half a bomb"],
 )
 def test_a_broken_file_is_one_sentence(data, sentence):
+    data = data() if callable(data) else data  # the bombs take a second to make
     with pytest.raises(DataError, match=sentence) as refused:
         pixels(data, "cat.png", 8)
     assert "cat.png" in str(refused.value) and "\n" not in str(refused.value) and refused.value.hint

@@ -1,4 +1,4 @@
-"""What every recipe prints and stores: a unit that fits its task, and a preprocessor that encodes the same again."""
+"""Every recipe runs; it prints and stores a unit that fits, and a preprocessor that encodes the same again."""
 
 import json
 import re
@@ -11,6 +11,7 @@ from helpers.recipes import quick
 from unspool.build import task_class
 from unspool.data.preprocessors.preprocessor import preprocessors, save_preprocessor
 from unspool.data.splits import NoData
+from unspool.experiment.claims import claimed
 from unspool.experiment.experiment import Experiment
 from unspool.experiment.progress import show
 from unspool.recipe import load_recipe, recipe_names
@@ -28,11 +29,14 @@ def all_keys(value):
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_what_a_training_prints_and_stores_has_a_unit_that_fits(name, tmp_path, capsys):
-    unit = task_class(load_recipe(name)).unit
+def test_a_recipe_runs_two_steps_and_has_a_unit_that_fits(name, tmp_path, capsys, draws_losses):
+    recipe = load_recipe(name)
+    unit = task_class(recipe).unit
     experiment = Experiment.new(quick(name, tmp_path), tmp_path / "run")
-    show(experiment)
-    printed = capsys.readouterr().err
+    show(experiment, as_json=True)
+    events, printed = capsys.readouterr()
+    has_run(recipe, [json.loads(line) for line in events.splitlines()])
+    assert (tmp_path / "run/loss.png").read_bytes().startswith(b"\x89PNG")
     about = json.loads((tmp_path / "run/about.json").read_text())
     results = json.loads((tmp_path / "run/results.json").read_text())
     metrics = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
@@ -49,6 +53,16 @@ def test_what_a_training_prints_and_stores_has_a_unit_that_fits(name, tmp_path, 
         assert not OF_TOKENS.search(shown_text), shown_text
         assert not [key for key in all_keys([results, metrics]) if OF_TOKENS.search(key.replace("_", " "))]
     encodes_the_same(experiment, tmp_path / "run")
+
+
+def has_run(recipe, events):
+    """Two steps, to the end; what the recipe claims is among what was measured."""
+    assert [event["number"] for event in events if event["event"] == "Step"] == [1, 2]
+    assert events[-1]["event"] == "Finished"
+    if "expect" in recipe:
+        measured = set(events[-1]["results"])
+        measured |= {name.replace("valid/", "test/") for name in measured}
+        assert set(claimed(recipe)) <= measured, "a claim that is never measured"
 
 
 def encodes_the_same(experiment, folder):
