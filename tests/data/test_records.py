@@ -242,7 +242,8 @@ def test_what_is_empty_is_left_out_and_said(tmp_path):
     write(tmp_path, **{"a.csv": "n,text,label\n1,a,x\n2, ,x\n3,b,1.5\n"})
     found = Labelled(path=str(tmp_path / "a.csv"), valid=0.0).read()
     assert texts(found.train) == [("a", "x"), ("b", "1.5")]
-    assert "line 3" in found.notes[0]
+    assert found.notes[0].endswith("a.csv: 3 rows, columns n, text, label, delimiter comma")
+    assert "left out 1 of 3 records without a text" in found.notes[1] and "line 3" in found.notes[1]
 
 
 def test_what_comes_again_is_taken_once(tmp_path):
@@ -250,6 +251,8 @@ def test_what_comes_again_is_taken_once(tmp_path):
     assert len(Labelled(path=str(tmp_path), valid=0.0).read().train) == 4
     found = Labelled(path=str(tmp_path), valid=0.0, distinct=True).read()
     assert texts(found.train) == [("Khoury", "Arabic"), ("Khoury", "Irish"), ("Nahas", "Arabic")]
+    assert "left out 1 of 4 records that come again" in found.notes[0]
+    assert "Arabic.txt, line 3, as " in found.notes[0] and "Arabic.txt, line 1" in found.notes[0]
 
 
 def wav(path, samples, rate=8000, channels=1, width=2):

@@ -24,7 +24,7 @@ def test_series_are_columns_and_groups_cut_in_time(tmp_path):
 @pytest.mark.parametrize(
     ("text", "options", "error", "hint"),
     [
-        ("value\n1\n\n,\n", {}, "line 4: 2 fields, and the first line names 1 columns", "quotes"),
+        ("value\n1\n\n,\n", {}, "line 4: there is no number in the column 'value'", "fill it"),
         ("a,value\n1,2\n1,\n", {}, "line 3: there is no number in the column 'value'", "fill it"),
         ("value\n1\nx1\n", {}, "line 3: 'x1' in the column 'value' is not a number", "with a point"),
         ("value\n1\n1,5\n", {}, "line 3", ""),

@@ -1,6 +1,7 @@
 """One answer to a whole sequence: what is padded, what counts, what is told, and that it can be learned."""
 
 import json
+from math import isfinite
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from unspool.batch import Batch
 from unspool.data.batching.buckets import Buckets, padded
 from unspool.data.batching.collate import one_target
 from unspool.data.labelled import Labelled
+from unspool.data.preprocessors.labels import unseen_labels
 from unspool.data.preprocessors.text import LabelledText
 from unspool.data.splits import Splits
 from unspool.data.tokenizer import load_text, save_text, tokenizers
@@ -25,6 +27,7 @@ from unspool.runs.evaluation import evaluate_run
 from unspool.runs.run import Run, load_task
 from unspool.tasks.task import tasks
 from unspool.training.evaluate import evaluate_set
+from unspool.training.trainer import Trainer
 
 sides = pytest.mark.parametrize("side", ["left", "right"])
 WORDS = ["good", "fine", "bad", "poor"]
@@ -242,11 +245,26 @@ def test_labels_come_back_and_a_strange_one_is_named():
         again.encode("9\n7")
     with pytest.raises(DataError, match="the tokenizer's field 'labels' is wrong"):
         load_text('{"kind": "label", "labels": ["a", "a"]}')
-    valid = Splits(examples(50, 1), [{"text": "a", "label": "mixed"}])
-    with pytest.raises(DataError, match="the label 'mixed' is not among"):
-        build.task({"task": "classify"}, valid)
     with pytest.raises(DataError, match="one label only"):
         build.task({"task": "classify"}, Splits([{"text": "a", "label": "x"}] * 9))
+
+
+def test_a_label_that_training_has_not_is_told_and_counts_as_wrong():
+    known = examples(50, 1)
+    splits = Splits(
+        known, [*known[:3], {"text": "a", "label": "mixed"}], lines={"valid": ["", "", "", "a.csv, line 7"]}
+    )
+    recipe = {"task": "classify", "core": {"kind": "recurrent", "width": 8}}
+    preprocessor = build.fitted_preprocessor(recipe, splits)
+    (note,) = unseen_labels(preprocessor, splits)
+    assert "the label 'mixed' is in valid (a.csv, line 7) and not in train: it is not learned" in note
+    assert unseen_labels(preprocessor, Splits(known, known)) == []
+    task = build.task(recipe, splits, preprocessor)
+    model = build.model(recipe, task.inputs, task.targets)
+    trainer = Trainer(model, task.train_batches(), steps=60, learning_rate=0.03)
+    list(trainer)
+    evaluated, _ = evaluate_set(model, task.eval_sets("valid")["all"])
+    assert evaluated["accuracy"] == 0.75 and isfinite(evaluated["loss"])
 
 
 def test_a_confusion_is_drawn_with_its_numbers(tmp_path, monkeypatch):

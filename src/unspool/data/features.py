@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from math import exp, isfinite
 from random import Random
 
-from unspool.data.labelled import picked
-from unspool.data.readers.tables import Record
-from unspool.data.records import SHUFFLE, Found, TableFormat, check_paths, read_splits, split
+from unspool.data.labelled import cell_text, picked
+from unspool.data.readers.tables import Names, Record, TableFormat
+from unspool.data.records import SHUFFLE, Found, check_paths, read_splits, split
 from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.errors import ConfigError, DataError
 from unspool.schema import Natural
@@ -35,7 +35,7 @@ class Features(SplitOptions, TableFormat):
 
     path: str = ""
     students: Natural = 0
-    features: tuple[str, ...] = ()
+    features: Names = ()
     label: str = "label"
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class Features(SplitOptions, TableFormat):
 
     def taken(self, place: str, record: Record) -> Record | None:
         """The numbers of the features, and the label as text."""
-        label = " ".join(str(picked(record, place, self.label, "label") or "").split())
+        label = " ".join(cell_text(picked(record, place, self.label, "label"), place, self.label).split())
         if not label:
             raise DataError(f"{place}: there is no label", hint="give each record a label, or leave it out")
         names = self.features or tuple(name for name in record if name != self.label)

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from unspool.data.readers.conll import NO_BREAK
 from unspool.data.readers.decoding import decode
-from unspool.data.readers.tables import Placed, Record
+from unspool.data.readers.tables import Placed, Record, TableFormat
 from unspool.data.readers.trees import File, is_tree, label_of, split_of
 from unspool.data.readers.trees import files as tree_files
-from unspool.data.records import Found, TableFormat, check_paths, gather, given_files, read_splits, split
+from unspool.data.records import Found, check_paths, gather, given_files, read_splits, split, split_tables
 from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.data.synthetic.code_words import code_words
 from unspool.errors import DataError, unknown
@@ -30,9 +31,11 @@ class Labelled(SplitOptions, TableFormat, SplitPaths):
     The other keys are those of all records: `valid` and `test` are shares, drawn once and for all. A part that has a
     file of its own is that file instead: `valid_path`, `test_path`, or a test folder beside a train folder. `format` is
     found by the ending (.csv, .tsv, .json, .jsonl, .parquet, each plain or .gz); "label-text" are lines of a label and
-    a text, "conll" (.conll) lines of a word and its label, with an empty line after each sentence. `distinct` takes a
-    record that comes again once, so that none is both learned and asked for where shares are drawn; `limit` keeps so
-    many of every part (0: all). `together` puts the parts of `path` together, so that shares are drawn from all of it.
+    a text, "conll" (.conll, .conllu) lines of a word and its label, with an empty line after each sentence. Delimiter,
+    quoting and header of a table are detected unless they are given (`delimiter`, `quoting`, `header`, `columns`).
+    `distinct` takes a record that comes again once, so that none is both learned and asked for where shares are drawn;
+    `limit` keeps so many of every part (0: all). `together` puts the parts of `path` together, so that shares are drawn
+    from all of it.
 
     Args:
         path: a table (.csv, .tsv, .json, .jsonl, .parquet, .conll, each plain or .gz), a folder or a .tar.gz.
@@ -74,7 +77,7 @@ class Labelled(SplitOptions, TableFormat, SplitPaths):
         """The records of a corpus, of a table or of a tree of texts."""
         if self.corpus:
             return {"train": list(CORPORA[self.corpus]())}
-        if not is_tree(path):
+        if not is_tree(path) or "train" in split_tables(path):
             return read_splits(path, self, notes)
         found: Found = {}
         tree = tree_files(path, ".txt")
@@ -98,10 +101,30 @@ class Labelled(SplitOptions, TableFormat, SplitPaths):
     def taken(self, place: str, record: Record) -> Record | None:
         """Text and label alone, both as text."""
         text, label = (picked(record, place, *key) for key in ((self.text, "text"), (self.label, "label")))
-        if label is None or not (label := " ".join(str(label).split())):
+        if isinstance(label, list) and not isinstance(text, list):
+            raise DataError(
+                f"{place}: the column {self.label!r} holds a list, and a text has one label",
+                hint="choose another data.label, or give the words of the text as a list as well",
+            )
+        label = " ".join(cell_text(label, place, self.label).split())
+        if not label:
             raise DataError(f"{place}: there is no label", hint="give each text a label, or leave the record out")
-        text = "" if text is None else str(text)
-        return {"text": text.strip(), "label": label} if text.strip() else None
+        text = cell_text(text, place, self.text).strip()
+        return {"text": text, "label": label} if text else None
+
+
+def cell_text(value: Any, place: str, column: str) -> str:
+    """What a cell of a table says: a list of words with spaces between them. Raises: DataError for what is no text.
+
+    >>> cell_text(["New York", "."], "a.jsonl, line 1", "words"), cell_text(0, "a.jsonl, line 1", "label")
+    ('New\\xa0York .', '0')
+    """
+    if isinstance(value, list | tuple) and not any(isinstance(one, list | tuple | dict | bytes) for one in value):
+        return " ".join(NO_BREAK.join(str(one).split()) for one in value)
+    if isinstance(value, list | tuple | dict | bytes):
+        kind = {"dict": "an object", "bytes": "bytes"}.get(type(value).__name__, "a list of lists")
+        raise DataError(f"{place}: the column {column!r} holds {kind}", hint="write it as text")
+    return "" if value is None else str(value)
 
 
 def picked(record: Record, place: str, name: str, key: str) -> Any:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from unspool.data.labelled import picked
+from unspool.data.labelled import cell_text, picked
 from unspool.data.readers.images import ENDINGS, find_image, netpbm, pixels
-from unspool.data.readers.tables import Placed, Record
+from unspool.data.readers.tables import Placed, Record, TableFormat
 from unspool.data.readers.trees import files, label_of, split_of
-from unspool.data.records import SHUFFLE, Found, TableFormat, check_paths, read_splits, read_table_files, split
+from unspool.data.records import SHUFFLE, Found, check_paths, read_splits, read_table_files, split
 from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.data.synthetic.scenes import HELD_OUT, OTHERS, Scene, captions, painted, scene
 from unspool.errors import ConfigError, DataError
@@ -135,7 +135,7 @@ class CaptionedImages(SplitOptions, TableFormat):
         found: dict[str, Placed] = {}
         for place, row in rows:
             file, caption = (picked(row, place, *key) for key in ((self.file, "file"), (self.caption, "caption")))
-            name, words = str(file or "").strip(), str(caption or "").strip()
+            name, words = cell_text(file, place, self.file).strip(), cell_text(caption, place, self.caption).strip()
             if not (name and words):
                 raise DataError(f"{place}: there is no {'caption' if name else 'file'}", hint="fill it in, or drop it")
             if name not in found:

@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
-from unspool.data.readers.tables import ENDINGS, FormatName, Placed, Record, read_table
+from unspool.data.readers.skipped import Skipped
+from unspool.data.readers.tables import ENDINGS, Placed, Record, Table, TableFormat, counted, read_table
 from unspool.data.readers.text import matches
 from unspool.data.readers.trees import SPLITS
 from unspool.data.splits import SplitOptions, SplitPaths, Splits, as_text
@@ -18,25 +20,10 @@ from unspool.errors import ConfigError, DataError
 SHUFFLE = 20_000
 """The seed of the order in which shares are cut: the same in every run, so that runs can be compared."""
 
+T = TypeVar("T")
+PARTS = ("train", "valid", "test")
 Found = dict[str, list[Placed]]
 """Records with their places, by the name of their split; what is not named has no files of its own."""
-
-
-@dataclass(kw_only=True)
-class TableFormat:
-    """Options of [data]: how a table is read.
-
-    Args:
-        format: found by the ending where it is "auto"; "label-text" are lines of a label and a text, "conll" lines of a
-            word and its label.
-        encoding: of its text; guessed where it is "auto".
-
-    >>> TableFormat().format
-    'auto'
-    """
-
-    format: FormatName = "auto"
-    encoding: str = "auto"
 
 
 @dataclass
@@ -92,26 +79,38 @@ def given_files(path: str, paths: SplitPaths) -> tuple[str, ...]:
 
 
 def read_table_files(path: str, options: TableFormat, notes: list[str]) -> list[Placed]:
-    """The records of one file, or of all that a pattern matches; what the user should know is added to `notes`."""
+    """The records of one file, or of all that a pattern matches; what was read is added to `notes`."""
     place = os.path.expanduser(path)
-    found: list[Placed] = []
-    for name in [place] if os.path.exists(place) else matches(place):
-        records, note = read_table(name, options.format, options.encoding)
-        notes += [note] if note else []
-        found += records
-    return found
+    names = [place] if os.path.exists(place) else matches(place)
+    tables = [read_table(name, options) for name in names]
+    notes += [note for table in tables for note in table.notes]
+    notes.append(f"{path}: {summary(tables)}")
+    return [placed for table in tables for placed in table.records]
+
+
+def summary(tables: Sequence[Table]) -> str:
+    """What was read of some files."""
+    if len(tables) == 1:
+        return tables[0].summary
+    return f"{len(tables):,} files, {counted([placed for table in tables for placed in table.records])}"
+
+
+def split_tables(path: str) -> dict[str, str]:
+    """The tables of a folder that are named by their split, such as train.csv and test.csv."""
+    place = Path(os.path.expanduser(path))
+    files = sorted(place.iterdir()) if place.is_dir() else []
+    return {
+        SPLITS[stem]: str(file)
+        for file in files
+        if (stem := file.name.partition(".")[0]) in SPLITS and Path(file.name.removesuffix(".gz")).suffix in ENDINGS
+    }
 
 
 def read_splits(path: str, options: TableFormat, notes: list[str]) -> Found:
     """The records of a table, or of the tables of a folder that are named by their split."""
-    place = os.path.expanduser(path)
-    if not os.path.isdir(place):
+    if not os.path.isdir(os.path.expanduser(path)):
         return {"train": read_table_files(path, options, notes)}
-    named = {
-        SPLITS[file.name.partition(".")[0]]: str(file)
-        for file in sorted(Path(place).iterdir())
-        if file.name.partition(".")[0] in SPLITS and Path(file.name.removesuffix(".gz")).suffix in ENDINGS
-    }
+    named = split_tables(path)
     if "train" not in named:
         raise DataError(f"there is no train.csv or the like in the folder {path}", hint="name the file itself")
     return {name: read_table_files(file, options, notes) for name, file in named.items()}
@@ -142,14 +141,14 @@ def split(
     """Records in three splits, each in one shuffled order; a split that was not found is a share of the training one.
 
     Args:
-        take: makes a record of what was read at a place; None leaves it out.
+        take: makes a record of what was read at a place; None leaves it out, as a DataError does where few raise one.
         distinct: of equal records in a split only one is kept.
 
     Raises:
         DataError: where a split that is asked for would be empty.
     """
-    drawn = {name: shuffled(kept(found.get(name, []), notes, take, distinct)) for name in ("train", "valid", "test")}
-    drawn = {name: records[: options.limit or None] for name, records in drawn.items()}
+    kept_ones = {name: kept(found.get(name, []), notes, take, distinct) for name in PARTS}
+    drawn = {name: shuffled(placed)[: options.limit or None] for name, placed in kept_ones.items()}
     train = drawn["train"]
     valid_share = Fraction(0) if drawn["valid"] else options.shares[0]
     test_share = Fraction(0) if drawn["test"] else options.shares[1]
@@ -166,26 +165,53 @@ def split(
                 f"there are too few records to split ({len(train)}): none would be left for {name}",
                 hint="give more records, or set data.valid and data.test to other shares (0: none)",
             )
-    return Splits(splits["train"], splits["valid"], splits["test"], files, tuple(notes))
+    own = {name: [record for _, record in placed] for name, placed in splits.items()}
+    lines = {name: [place for place, _ in splits[name]] for name in ("valid", "test")}
+    return Splits(own["train"], own["valid"], own["test"], files, tuple(notes), lines=lines)
 
 
 def kept(
     records: list[Placed], notes: list[str], take: Callable[[str, Record], Record | None] | None, distinct: bool
-) -> list[Record]:
-    """The records that `take` does not leave out; how many it does is added to `notes`."""
-    taken = [(place, take(place, record) if take else record) for place, record in records]
-    if left_out := [place for place, record in taken if record is None]:
-        notes.append(f"left out because it is empty: {left_out[0]}, and {len(left_out) - 1} more records")
-    found = [record for _, record in taken if record is not None]
-    if not distinct:
-        return found
-    return list({json.dumps(record, sort_keys=True, default=as_text): record for record in found}.values())
+) -> list[Placed]:
+    """The records that are of use; how many are not, and why, is added to `notes`."""
+    skipped = Skipped()
+    found: list[Placed] = []
+    empty: list[str] = []
+    for place, record in records:
+        try:
+            taken = take(place, record) if take else record
+        except DataError as error:
+            skipped.add(error)
+            continue
+        if taken is None:
+            empty.append(place)
+        else:
+            found.append((place, taken))
+    notes += filter(None, [skipped.told(len(records), "records")])
+    if empty:
+        notes.append(f"left out {len(empty):,} of {len(records):,} records without a text, the first: {empty[0]}")
+    return once(found, notes) if distinct else found
 
 
-def shuffled(records: list[Record]) -> list[Record]:
+def once(records: list[Placed], notes: list[str]) -> list[Placed]:
+    """Equal records once; how many come again is added to `notes`."""
+    found: dict[str, Placed] = {}
+    again: list[str] = []
+    for place, record in records:
+        key = json.dumps(record, sort_keys=True, default=as_text)
+        if key in found:
+            again.append(f"{place}, as {found[key][0]}")
+        else:
+            found[key] = place, record
+    if again:
+        notes.append(f"left out {len(again):,} of {len(records):,} records that come again, the first: {again[0]}")
+    return list(found.values())
+
+
+def shuffled(records: list[T]) -> list[T]:
     """The records in their one shuffled order.
 
-    >>> [record["n"] for record in shuffled([{"n": number} for number in range(5)])]
+    >>> shuffled([0, 1, 2, 3, 4])
     [1, 0, 4, 2, 3]
     """
     order = torch.randperm(len(records), generator=torch.Generator().manual_seed(SHUFFLE))

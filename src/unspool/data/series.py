@@ -8,8 +8,8 @@ import torch
 
 from unspool.data.clock import distance, parse_time
 from unspool.data.labelled import picked
-from unspool.data.readers.tables import Placed, Record
-from unspool.data.records import TableFormat, check_paths, read_table_files
+from unspool.data.readers.tables import Placed, Record, TableFormat
+from unspool.data.records import check_paths, read_table_files
 from unspool.data.splits import SplitPaths, Splits, shares
 from unspool.data.synthetic.five_series import five_series
 from unspool.errors import ConfigError, DataError, unknown
@@ -51,7 +51,7 @@ class TimeSeries(TableFormat):
         if not self.path and self.corpus != "five-series":
             raise unknown("corpus of series", self.corpus, ["five-series"], prefix="data.corpus=")
         self.shares = shares(self.valid, self.test)
-        self.columns = (self.column,) if isinstance(self.column, str) else self.column
+        self.value_columns = (self.column,) if isinstance(self.column, str) else self.column
 
     def read(self) -> Splits[list[Record]]:
         """Read, check and cut."""
@@ -74,7 +74,8 @@ class TimeSeries(TableFormat):
                     )
                 cut[part] += [self.record(name, parts[part])] if parts[part] else []
         places = {name: entries[0].place or name for name, entries in found.items()}
-        return Splits(**cut, files=(self.path,) if self.path else (), notes=tuple(notes), places=places)
+        train, valid, test = cut.values()
+        return Splits(train, valid, test, files=(self.path,) if self.path else (), notes=tuple(notes), places=places)
 
     def record(self, name: str, entries: "list[Entry]") -> Record:
         """A part of a series."""
@@ -92,8 +93,8 @@ class TimeSeries(TableFormat):
             if self.group and not str(picked(record, place, self.group, "group") or "").strip():
                 raise DataError(f"{place}: the column {self.group!r} names no series", hint="fill it")
             time = str(picked(record, place, self.time, "time") or "").strip() if self.time else ""
-            for column in self.columns:
-                name = series_name(record, self.group, column, len(self.columns) > 1)
+            for column in self.value_columns:
+                name = series_name(record, self.group, column, len(self.value_columns) > 1)
                 value = series_value(picked(record, place, column, "column"), column, place)
                 series = found.setdefault(name, [])
                 if series and self.time and goes_back(series[-1].time, time):

@@ -24,7 +24,8 @@ class Splits(Generic[T]):
         test: what the chosen model is tested on; empty where it is not given.
         files: the files that were read.
         notes: what the user should know about how they were read, a sentence each.
-        places: where a series or a record was found, by its name, for error messages.
+        places: where a series was found, by its name, for error messages.
+        lines: where the records of validation and test were found, likewise.
 
     >>> splits = Splits("to be ", "or not ")
     >>> splits.test, splits.fingerprint == Splits("to be or ", "not ").fingerprint
@@ -37,6 +38,7 @@ class Splits(Generic[T]):
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("valid", "test"):

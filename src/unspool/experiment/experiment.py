@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from unspool import build, files, seeds
 from unspool.batch import Batches
+from unspool.data.preprocessors.labels import unseen_labels
 from unspool.data.source import located
 from unspool.data.splits import Splits
 from unspool.errors import CheckpointError, ConfigError, TrainingError
@@ -72,6 +73,8 @@ class Experiment:
             preprocessor = load_saved_preprocessor(folder)
         else:
             preprocessor = build.fitted_preprocessor(self.recipe, splits, start.shared(self.recipe) if start else None)
+        unseen = unseen_labels(preprocessor, splits) if preprocessor else []
+        self.notes = (*splits.notes, *unseen)  # what the user should know of the data
         self.task = build.task(self.recipe, splits, preprocessor)
         self.model = build.model(self.recipe, self.task.inputs, self.task.targets, self.task.source)
         self.started = start.hand_over(self.model, self.task) if start else {}

@@ -52,6 +52,8 @@ def introduce(experiment: "Experiment", console: "Console") -> None:
     threads = f"{choice.threads} thread{'s' * (choice.threads > 1)}"
     about = ", ".join(filter(None, [f"{parameters:,} parameters", task.summary()]))
     console.print(f"[bold]{escape(str(experiment.folder))}[/]: {about}")
+    if experiment.notes:
+        console.print(escape(f"data: {'; '.join(experiment.notes)}"))
     if summary := experiment.started.get("summary"):
         console.print(escape(summary))
     console.print(f"on {experiment.device} in {choice.precision}, {threads} ({choice.why})")

@@ -1,7 +1,7 @@
 """Records with one label of a few."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from unspool.batch import Domain, Tokens
 from unspool.data.predictions import Label, Prediction
 from unspool.data.preprocessors.preprocessor import Preprocessor, Record
+from unspool.data.splits import Splits
 from unspool.data.tokenizer import Tokenizer
 
 
@@ -59,6 +60,29 @@ def label_lines(records: Sequence[Record]) -> str:
 def label_id(record: Record, labels: Tokenizer) -> Tensor | None:
     """The id of a record's label, (); None where it has none. Raises: DataError for an unknown label."""
     return torch.from_numpy(labels.encode(record["label"]))[0] if "label" in record else None
+
+
+def unseen_labels(preprocessor: Preprocessor, splits: Splits[Any]) -> list[str]:
+    """A sentence for each label that validation or test have and training has not, for the first three of them.
+
+    Such a label has an output of its own, which nothing trains: a record with it is evaluated, and counts as wrong.
+    """
+    if "labels" not in preprocessor.tokenizers:
+        return []
+    known = set(preprocessor.texts(splits.train)["labels"].splitlines())
+    found: dict[str, str] = {}
+    for split in ("valid", "test"):
+        strange = set(preprocessor.texts(getattr(splits, split))["labels"].splitlines()) - known - found.keys()
+        for number, record in enumerate(getattr(splits, split) if strange else ()):
+            where = splits.lines[split][number] if split in splits.lines else f"record {number + 1} of {split}"
+            for label in preprocessor.texts([record])["labels"].splitlines():
+                if label in strange:
+                    found.setdefault(label, f"the label {label!r} is in {split} ({where}) and not in train")
+    said = [
+        f"{one}: it is not learned, and counts as wrong; data.valid and data.test can change what is drawn"
+        for one in list(found.values())[:3]
+    ]
+    return said + ([f"{len(found) - 3} more labels are not in train"] if len(found) > 3 else [])
 
 
 def label_names(labels: Tokenizer, ids: Sequence[int]) -> list[str]:

@@ -20,6 +20,8 @@ from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.schema import Natural
 
+JOINED = {ord(space): "\u2060" for space in "\u00a0\u2007\u202f"}
+"""No-break spaces, and the word joiner that stands for them: white space would part the words of one token."""
 TAG = re.compile(r"<[^<>]*>")
 BLANK = "___"
 """The name of an id beyond the tokenizer's: a masked token, or padding that is shown as a token."""
@@ -206,6 +208,10 @@ class TaggedText(TextInput):
         """Label ids."""
         return Tokens(self.labels.size)
 
+    def text(self, record: Record) -> str:
+        """The text as it is tokenized: as long as it was written, and a word with a no-break space is one word."""
+        return super().text(record).translate(JOINED)
+
     def texts(self, records: Sequence[Record]) -> dict[str, str]:
         """The texts, and the labels one a line."""
         names = "".join(f"{label}\n" for record in records for label in record["label"].split())
@@ -232,8 +238,8 @@ class TaggedText(TextInput):
 
     def decode(self, output: Tensor, record: Record) -> Prediction:
         """Logits (T, V) as labels, and the spans that they make with their character offsets."""
-        text, names = self.text(record), self.target_labels(range(self.labels.size))
-        places = self.tokenizer.offsets(text)[: len(output)]
+        text, names = super().text(record), self.target_labels(range(self.labels.size))
+        places = self.tokenizer.offsets(self.text(record))[: len(output)]
         scores, ids = output.double().softmax(dim=-1).max(dim=-1)
         tags, chances = [names[id] for id in ids.tolist()], scores.tolist()
         found = []

@@ -5,13 +5,19 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
+from unspool.data.readers.conll import sentences
 from unspool.data.readers.decoding import decode
+from unspool.data.readers.dialect import DELIMITERS, Dialect, Header, Quoting, detect
+from unspool.data.readers.skipped import Skipped
 from unspool.data.readers.text import read_bytes
 from unspool.errors import DataError
 
@@ -19,10 +25,10 @@ Record = dict[str, Any]
 """One example: its columns by name."""
 Placed = tuple[str, Record]
 """A record, and where it stands, in words for an error."""
+Item = Placed | DataError
+"""A record, or why it cannot be read: it is left out and counted."""
 
-ReadTable = Callable[[str, str], Iterator[Placed]]
-"""The text of a file and its name give its records."""
-READERS: dict[str, ReadTable] = {}
+READERS: dict[str, "ReadTable"] = {}
 """Formats that are text."""
 ENDINGS: dict[str, str] = {".parquet": "parquet"}
 """What the ending of a file's name says of its format."""
@@ -36,48 +42,119 @@ def known_format(name: str) -> str:
     return name
 
 
+def known_delimiter(text: str) -> str:
+    """A delimiter. Raises: ValueError for more than one character that is no name of one."""
+    names = ["auto", *DELIMITERS.values(), "\\t"]
+    if len(text) != 1 and text not in names:
+        raise ValueError(f"should be one character, or one of {', '.join(names[:-1])}")
+    return text
+
+
+def separated(names: Any) -> Any:
+    """Names that are written with commas between them, as a command line has them; others as they are.
+
+    >>> separated("text, label")
+    ['text', 'label']
+    """
+    return [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else names
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(separated)]
+"""Names of columns: a list, or a text with commas between them."""
 FormatName = Annotated[str, AfterValidator(known_format)]
 """A format of `table_format`, or "auto": by the ending of the file."""
 
 
-def table_format(name: str, *endings: str) -> Callable[[ReadTable], ReadTable]:
+@dataclass(kw_only=True)
+class TableFormat:
+    """Options of [data]: how a table is read.
+
+    Args:
+        format: found by the ending where it is "auto"; "label-text" are lines of a label and a text, "conll" lines of a
+            word and its label.
+        encoding: of its text; guessed where it is "auto".
+        delimiter: of a .csv or .tsv: a character, or comma, semicolon, tab or pipe; detected where it is "auto".
+        quoting: whether fields of a .csv or .tsv may stand in quotes ("double"), or quotes are text ("none"); detected
+            where it is "auto".
+        header: whether the first line of a .csv or .tsv names the columns; "auto": it does, unless `columns` are named
+            or it is nothing but numbers.
+        columns: the names of the columns of a .csv or .tsv without a header, or of a .conll.
+
+    >>> TableFormat().format
+    'auto'
+    """
+
+    format: FormatName = "auto"
+    encoding: str = "auto"
+    delimiter: Annotated[str, AfterValidator(known_delimiter)] = "auto"
+    quoting: Quoting = "auto"
+    header: Header = "auto"
+    columns: Names = ()
+
+
+T = TypeVar("T", bound=Callable[..., Iterator[Item]])
+ReadTable = Callable[[str, str, TableFormat], Iterator[Item]]
+"""The text of a file, its name, and how it is read, give its records."""
+
+
+def table_format(name: str, *endings: str, options: bool = False) -> Callable[[T], T]:
     """A decorator that makes a function the reader of a format, for data.format=NAME and for files with these endings.
 
     A reader is one function in one file; a plug-in may bring one. It yields a place (in words, for errors) and a record
-    for each example.
+    for each example, or a DataError for one that cannot be read, which is left out and counted.
+
+    Args:
+        name: of the format.
+        *endings: of files that have it.
+        options: whether the function takes the `TableFormat` as its third argument.
 
     >>> @table_format("words", ".words")
     ... def words(text, name):
     ...     for number, word in enumerate(text.split(), start=1):
     ...         yield f"{name}, word {number}", {"text": word}
-    >>> READERS.pop("words") is words, ENDINGS.pop(".words")
+    >>> READERS.pop("words") is not words, ENDINGS.pop(".words")
     (True, 'words')
     """
 
-    def add(function: ReadTable) -> ReadTable:
-        READERS[name] = function
+    def add(function: T) -> T:
+        READERS[name] = function if options else lambda text, place, _: function(text, place)
         ENDINGS.update(dict.fromkeys(endings, name))
         return function
 
     return add
 
 
+class Table(NamedTuple):
+    """What was read of a file.
+
+    Args:
+        records: with their places.
+        notes: what the user should know of its encoding, and of what was left out.
+        summary: rows, columns and dialect.
+    """
+
+    records: list[Placed]
+    notes: tuple[str, ...] = ()
+    summary: str = ""
+
+
 csv.field_size_limit(2**31 - 1)
 
 
-def read_table(path: str, format: FormatName = "auto", encoding: str = "auto") -> tuple[list[Placed], str]:
-    r"""The records of one file with their places, and a note for the user ("" when all is plain).
+def read_table(path: str, options: TableFormat | None = None) -> Table:
+    r"""The records of one file with their places.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     name = f"{folder}/a.csv"
     ...     _ = pathlib.Path(name).write_text("text,label\nto be,good\n")
-    ...     records, note = read_table(name)
-    >>> records[0][1]
-    {'text': 'to be', 'label': 'good'}
+    ...     table = read_table(name)
+    >>> table.records[0][1], table.summary
+    ({'text': 'to be', 'label': 'good'}, '1 row, columns text, label, delimiter comma')
     """
+    options = options or TableFormat()
     plain = PurePath(path.removesuffix(".gz"))
-    kind = ENDINGS.get(plain.suffix.lower(), "auto") if format == "auto" else format
+    kind = ENDINGS.get(plain.suffix.lower(), "auto") if options.format == "auto" else options.format
     if kind == "auto":
         raise DataError(
             f"the ending of {path} says nothing of its format",
@@ -87,16 +164,28 @@ def read_table(path: str, format: FormatName = "auto", encoding: str = "auto") -
     if path.endswith(".gz"):
         data = unpacked(data, path)
     if kind == "parquet":
-        return some(list(parquet(data, path)), path), ""
-    text, note = decode(data, path, encoding)
-    return some(list(READERS[kind](text, path)), path), note
-
-
-def some(records: list[Placed], path: str) -> list[Placed]:
-    """The records, if there are any."""
-    if not records:
+        text, note, items = "", "", list[Item](parquet(data, path))
+    else:
+        text, note = decode(data, path, options.encoding)
+        items = list(READERS[kind](text, path, options))
+    skipped = Skipped()
+    records = [item for item in items if not (isinstance(item, DataError) and skipped.add(item))]
+    if not items:
         raise DataError(f"{path} is empty: there is no record in it", hint="give a file with at least one record")
-    return records
+    notes = tuple(filter(None, [note, skipped.told(len(items), "rows")]))
+    dialect = f", {table_dialect(text, kind, options)}" if kind in USUAL else ""
+    return Table(records, notes, f"{counted(records)}{dialect}")  # type: ignore[arg-type]
+
+
+def counted(records: list[Placed]) -> str:
+    """How many rows there are, and their columns.
+
+    >>> counted([("a.csv, line 2", {"text": "a", "label": "b"})])
+    '1 row, columns text, label'
+    """
+    names = list(records[0][1])
+    named = ", ".join(names[:8]) + (f", ... ({len(names):,} in all)" if len(names) > 8 else "")
+    return f"{len(records):,} row{'s' * (len(records) > 1)}, column{'s' * (len(names) > 1)} {named}"
 
 
 def unpacked(data: bytes, name: str) -> bytes:
@@ -109,43 +198,73 @@ def unpacked(data: bytes, name: str) -> bytes:
         ) from None
 
 
-def delimited(text: str, name: str, delimiter: str) -> Iterator[Placed]:
-    """Records of a table whose first line names the columns."""
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    before = 0  # the last line that is read; a quoted field may have lines of its own
-    names: list[str] = []
+USUAL = {"csv": ",", "tsv": "\t"}
+"""The delimiter of a format, where a file could have several."""
+
+
+def table_dialect(text: str, kind: str, options: TableFormat) -> Dialect:
+    """How a table is written: detected, but for what the options say."""
+    header = False if options.columns and options.header == "auto" else options.header
+    return detect(text, USUAL[kind], options.delimiter, options.quoting, header)
+
+
+def delimited(text: str, name: str, dialect: Dialect, columns: Sequence[str] = ()) -> Iterator[Item]:
+    """Records of a table: a DataError for a row that has not as many fields as there are columns.
+
+    Columns without a name at the end, as trailing delimiters make them, are dropped where they are empty.
+    """
+    names = list(columns)
     try:
-        for row in rows:
-            line, before = before + 1, rows.line_num
-            if not row:
-                continue
-            if not names:
-                names = [name.strip() for name in row]
-                if twice := [name for name in names if names.count(name) > 1]:
-                    raise DataError(f"{name}, line {line}: the column {twice[0]!r} is there twice", hint="rename one")
-            elif len(row) != len(names):
-                raise DataError(
-                    f"{name}, line {line}: {len(row)} fields, and the first line names {len(names)} columns",
-                    hint='put fields with a delimiter in them in "quotes"',
+        for line, fields in dialect.rows(text):
+            if not names or (dialect.header and line == dialect.skipped + 1):
+                names = names or header_names(fields, dialect.header, f"{name}, line {line}")
+                if dialect.header:
+                    dialect = dialect._replace(header=False)
+                    continue
+            row = fields[: len(names)]
+            if len(fields) < len(names) or any(fields[len(names) :]):
+                yield DataError(
+                    f"{name}, line {line}: {len(fields)} fields, and the first line names {len(names)} columns",
+                    hint='put fields with a delimiter in them in "quotes", or set data.delimiter and data.quoting',
                 )
             else:
                 yield f"{name}, line {line}", dict(zip(names, row, strict=True))
     except csv.Error as error:
         raise DataError(
-            f"{name}, line {before + 1}: {error}", hint='a quote inside a quoted field is written twice: ""'
+            f"{name}, line {line_of_quote(text, dialect)}: {error}",
+            hint='a quote inside a quoted field is written twice: ""; where quotes are text set data.quoting=none',
         ) from None
 
 
-@table_format("csv", ".csv")
-def comma_separated(text: str, name: str) -> Iterator[Placed]:
+def header_names(fields: list[str], header: bool, place: str) -> list[str]:
+    """The names of the columns: their numbers where there is no header or no name in it."""
+    last = max((n for n, field in enumerate(fields, start=1) if field.strip()), default=0)
+    stripped = [field.strip() if header else "" for field in fields[: last if header else None]]
+    names = [name or str(number) for number, name in enumerate(stripped, start=1)]
+    if twice := [name for name, number in Counter(names).items() if number > 1]:
+        raise DataError(f"{place}: the column {twice[0]!r} is there twice", hint="rename one")
+    return names
+
+
+def line_of_quote(text: str, dialect: Dialect) -> int:
+    """The line at which reading in quotes fails."""
+    before = dialect.skipped
+    with suppress(csv.Error):
+        for line, fields in dialect.rows(text):
+            before = line + sum(field.count("\n") for field in fields)
+    return before + 1
+
+
+@table_format("csv", ".csv", options=True)
+def comma_separated(text: str, name: str, options: TableFormat) -> Iterator[Item]:
     """Records of a .csv file."""
-    return delimited(text, name, ",")
+    return delimited(text, name, table_dialect(text, "csv", options), options.columns)
 
 
-@table_format("tsv", ".tsv")
-def tab_separated(text: str, name: str) -> Iterator[Placed]:
+@table_format("tsv", ".tsv", options=True)
+def tab_separated(text: str, name: str, options: TableFormat) -> Iterator[Item]:
     """Records of a .tsv file."""
-    return delimited(text, name, "\t")
+    return delimited(text, name, table_dialect(text, "tsv", options), options.columns)
 
 
 def written_csv(rows: Iterable[Record]) -> Iterator[str]:
@@ -162,16 +281,19 @@ def written_csv(rows: Iterable[Record]) -> Iterator[str]:
 
 
 @table_format("jsonl", ".jsonl", ".ndjson")
-def json_lines(text: str, name: str) -> Iterator[Placed]:
+def json_lines(text: str, name: str) -> Iterator[Item]:
     """One JSON object a line."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             place = f"{name}, line {number}"
-            yield place, an_object(parsed(line, name, number), place)
+            try:
+                yield place, an_object(parsed(line, name, number), place)
+            except DataError as error:
+                yield error
 
 
 @table_format("json", ".json")
-def json_list(text: str, name: str) -> Iterator[Placed]:
+def json_list(text: str, name: str) -> Iterator[Item]:
     """One JSON list of objects."""
     if not text.strip():
         return
@@ -182,7 +304,10 @@ def json_list(text: str, name: str) -> Iterator[Placed]:
         )
     for number, item in enumerate(items, start=1):
         place = f"{name}, record {number}"
-        yield place, an_object(item, place)
+        try:
+            yield place, an_object(item, place)
+        except DataError as error:
+            yield error
 
 
 def parsed(text: str, name: str, line: int = 1) -> Any:
@@ -207,7 +332,7 @@ def an_object(item: Any, place: str) -> Record:
 
 
 @table_format("label-text")
-def label_text(text: str, name: str) -> Iterator[Placed]:
+def label_text(text: str, name: str) -> Iterator[Item]:
     """Lines of a label, white space and a text, as the Stanford sentiment files have them."""
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
@@ -215,20 +340,11 @@ def label_text(text: str, name: str) -> Iterator[Placed]:
             yield f"{name}, line {number}", {"label": label, "text": rest.strip()}
 
 
-@table_format("conll", ".conll")
-def conll(text: str, name: str) -> Iterator[Placed]:
+@table_format("conll", ".conll", ".conllu", options=True)
+def conll(text: str, name: str, options: TableFormat) -> Iterator[Item]:
     """Sentences of a word a line, its label in the last column, with an empty line between sentences."""
-    words: list[list[str]] = []
-    for number, line in enumerate([*text.split("\n"), ""], start=1):
-        columns = line.split()
-        if len(columns) == 1:
-            raise DataError(f"{name}, line {number}: there is no label", hint="write a word, a space and its label")
-        if columns:
-            words.append(columns)
-        elif words:
-            place = f"{name}, line {number - len(words)}"
-            yield place, {"text": " ".join(w[0] for w in words), "label": " ".join(w[-1] for w in words)}
-            words = []
+    for item in sentences(text, name, options.columns):
+        yield item if isinstance(item, DataError) else (item[0], dict(item[1]))
 
 
 def parquet(data: bytes, name: str) -> Iterator[Placed]:

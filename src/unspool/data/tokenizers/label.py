@@ -12,12 +12,14 @@ from unspool.errors import DataError
 
 @tokenizers.register("label")
 class LabelTokenizer(Tokenizer):
-    r"""One id for each different line of the training text, sorted: a line is a label.
+    r"""The sorted lines of the text: each is a label, whatever is in it.
 
     >>> labels = LabelTokenizer().fit("pos\nneg\npos\n")
     >>> labels.encode("neg\npos").tolist(), labels.decode([1, 0])
     ([0, 1], 'pos\nneg')
     """
+
+    sees_all = True  # a label that only validation or test have is evaluated, and counts as wrong
 
     def __init__(self) -> None:
         self.know([])
@@ -36,7 +38,7 @@ class LabelTokenizer(Tokenizer):
         return self
 
     def encode(self, text: str) -> Int64[np.ndarray, " T"]:
-        """One id for each line, or a DataError that names a label that training did not have."""
+        """One id for each line, or a DataError that names a label that the data did not have."""
         if strange := self.unknown(text):
             known = ", ".join(map(repr, self.labels[:10])) + (", ..." if len(self.labels) > 10 else "")
             raise DataError(

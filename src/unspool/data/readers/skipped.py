@@ -1,0 +1,33 @@
+"""Items of a file that cannot be used: left out and counted, unless there are too many."""
+
+from unspool.errors import DataError
+
+TOLERATED = 0.1
+"""Where more than that share of all items is bad, something else is wrong, and the first error is raised."""
+
+
+class Skipped:
+    """Counts what cannot be used.
+
+    >>> skipped = Skipped()
+    >>> skipped.add(DataError("a.csv, line 7: 3 fields", hint="use quotes"))
+    True
+    >>> skipped.told(20, "rows")
+    'left out 1 of 20 rows that cannot be read, the first: a.csv, line 7: 3 fields'
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[DataError] = []
+
+    def add(self, error: DataError) -> bool:
+        """Count an item that cannot be used; True."""
+        self.errors.append(error)
+        return True
+
+    def told(self, total: int, items: str) -> str:
+        """How many were left out of so many, and the first; "" for none. Raises: the first error, if too many were."""
+        if len(self.errors) > TOLERATED * total:
+            raise self.errors[0]
+        if not self.errors:
+            return ""
+        return f"left out {len(self.errors):,} of {total:,} {items} that cannot be read, the first: {self.errors[0]}"
