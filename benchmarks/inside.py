@@ -91,9 +91,8 @@ def switch(options: argparse.Namespace) -> list[dict]:
         for seed in range(1, options.seeds + 1):
             run = trained("temporal-order-moderate", [*LECTURE, f"seed={seed}"], Path(folder) / str(seed))
             look = run.look()
-            candidates = [
-                one for one in Neurons.of(look).best if one.feature.startswith("between ") and "trigger 2" in one.feature
-            ]
+            neurons = Neurons.of(look).best
+            candidates = [one for one in neurons if one.feature.startswith("between ") and "trigger 2" in one.feature]
             one = max(candidates, key=lambda neuron: neuron.best.score)
             accuracy = run.evaluate("valid")["fresh"]["accuracy"]
             rows.append({"seed": seed, "accuracy": accuracy, "summary": one.summary(), **vars(one.best)})
