@@ -11,6 +11,8 @@ from typing import Any
 from unspool.files import write_bytes
 
 INK, FAINT = "#333333", "#9a9a9a"
+RGB = 0.2, 0.2, 0.2
+"""The ink."""
 COLOURS = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333"
 """Okabe & Ito 2008: told apart by every eye."""
 CYCLE = COLOURS * 4
@@ -19,8 +21,8 @@ AROUND_ZERO = "RdBu_r"
 FROM_ZERO = "viridis"
 NAME = 40  # letters of a name in a legend
 REMEDY = "choose another --out DIR"
-PNG = {"compress_level": 4}
-"""A third faster than the default level, for files that are 5 % larger."""
+PNG = {"compress_level": 2}
+"""40 % faster than the default level, for files that are 5 to 20 % larger."""
 
 
 class Picture:
@@ -187,18 +189,26 @@ class _Labels:
         return Bbox.union([Bbox.from_extents(*box) for box in boxes]) if boxes else None
 
     def draw(self, renderer: Any) -> None:
-        """Draw the texts one by one, all on the baseline of a line that has room for every letter."""
-        self.shown, taken = [], list[tuple[Any, ...]]()
-        pen = renderer.new_gc()
-        pen.set_foreground(INK)
-        for text, box, (x, y) in self.boxes(renderer) if self.texts else ():
+        """Draw every distinct text once, as a marker at all of its places."""
+        from matplotlib.path import Path as Outline
+        from matplotlib.textpath import TextPath
+        from matplotlib.transforms import Affine2D, IdentityTransform
+
+        self.shown, taken, starts = [], list[tuple[Any, ...]](), dict[str, list[tuple[Any, Any]]]()
+        for text, box, start in self.boxes(renderer) if self.texts else ():
             if self.sparse and any(_overlap(box, other) for other in taken):
                 continue
             taken.append(box)
             self.shown.append(text)
             if text.strip():
-                y = renderer.height - y if renderer.flipy() else y
-                renderer.draw_text(pen, x, y, text, self.font, 90 if self.turned else 0, False)
+                starts.setdefault(text, []).append(start)
+        pen = renderer.new_gc()
+        pen.set_linewidth(0)
+        pen.set_snap(False)  # an underscore is thinner than a pixel
+        pixels = Affine2D().scale(renderer.points_to_pixels(1.0)).rotate_deg(90 if self.turned else 0)
+        for text, some in starts.items():
+            outline = TextPath((0, 0), text, prop=self.font)
+            renderer.draw_markers(pen, outline, pixels, Outline(some), IdentityTransform(), RGB)
         pen.restore()
 
 
