@@ -19,7 +19,8 @@ from common import environment, report, say
 from unspool import Run
 from unspool.experiment.experiment import Experiment
 from unspool.look.switches import picture as switches
-from unspool.look.views import Gradient, Neurons
+from unspool.look.views.gradient import Gradient
+from unspool.look.views.neurons import Neurons
 from unspool.recipe import load_recipe
 
 CORES = {
@@ -72,7 +73,7 @@ def gradients(options: argparse.Namespace) -> list[dict]:
             size = ["core.width=128", "data.corpus=python-docs", "train.minutes=0", f"train.steps={options.steps}"]
             run = trained(recipe, [*size, *core], Path(folder) / name.replace(" ", "-"))
             look = run.look(length=4000)
-            view = look.gradient(lags=options.lags)
+            view = Gradient.of(look, lags=options.lags)
             norms[name] = view.norms["inputs"]
             fit = Gradient(norms).fits()[name]
             share = {str(lag): norms[name][lag] / norms[name][0] for lag in (1, 10, 30, options.lags)}
@@ -90,15 +91,14 @@ def switch(options: argparse.Namespace) -> list[dict]:
         for seed in range(1, options.seeds + 1):
             run = trained("temporal-order-moderate", [*LECTURE, f"seed={seed}"], Path(folder) / str(seed))
             look = run.look()
-            summary = [
-                one for one in look.neurons().best if one.feature.startswith("between ") and "trigger 2" in one.feature
-            ]
-            one = max((found for found in summary), key=lambda found: found.found.score)
+            neurons = Neurons.of(look).best
+            candidates = [one for one in neurons if one.feature.startswith("between ") and "trigger 2" in one.feature]
+            one = max(candidates, key=lambda neuron: neuron.best.score)
             accuracy = run.evaluate("valid")["fresh"]["accuracy"]
-            rows.append({"seed": seed, "accuracy": accuracy, "told": one.summary(), **vars(one.found)})
+            rows.append({"seed": seed, "accuracy": accuracy, "summary": one.summary(), **vars(one.best)})
             say(f"seed {seed}: accuracy {accuracy:.3f}; {one.summary()}")
-            if best is None or one.found.score > best[0]:
-                best = one.found.score, one, look
+            if best is None or one.best.score > best[0]:
+                best = one.best.score, one, look
         if options.out and best:
             _, one, look = best
             row = look.rows.tokens.index(one.tokens)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from unspool.generate.state import State
     from unspool.generate.stream import Stream
     from unspool.generate.suggest import suggest
-    from unspool.look.inside import Inspection
+    from unspool.look.inspection import Inspection
     from unspool.look.watch import watch
     from unspool.metrics.metric import EvalSet, GenerationSet, Metric, Unit
     from unspool.models.sequence import SequenceModel
@@ -96,7 +96,7 @@ _HOME = {
     "generate.state": ("State",),
     "generate.stream": ("Stream",),
     "generate.suggest": ("suggest",),
-    "look.inside": ("Inspection",),
+    "look.inspection": ("Inspection",),
     "look.watch": ("watch",),
     "metrics.metric": (
         "EvalSet",

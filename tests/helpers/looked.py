@@ -5,7 +5,7 @@ import random
 
 import torch
 
-from unspool.look.page import encoded
+from unspool.look.encoding import encoded
 
 TEXT = "She said, \u201cthe cat (that one) sat on the mat.\u201d Then it left; nobody knew why.\n"
 
@@ -32,17 +32,20 @@ def trace(layer, kind, tokens, units, generator):
     }
 
 
-def looking(names, heads, generator):
-    """One part that looks from every token at every token before it."""
+def heads_section(names, heads, generator):
+    """The heads of one layer, each token attending to those before it."""
     size = len(names)
     scores = torch.randn(heads, size, size, generator=generator).mul(2)
     scores = scores.masked_fill(torch.ones(size, size).triu(1).bool(), -math.inf)
     return {
+        "id": "attention",
+        "title": "Attention",
+        "renderer": "heads",
         "name": "layer 2 attention",
-        "down": names,
-        "across": names,
+        "rows": names,
+        "columns": names,
         "heads": [encoded(head, 0.0, 1.0) for head in scores.softmax(-1)],
-        "summary": [f"head {n} looks at the token before (93 %)" if n % 2 else "" for n in range(1, heads + 1)],
+        "summary": ["attends to the token before (93 %)" if n % 2 else "" for n in range(1, heads + 1)],
         "loss": 1.43,
         "ablated": [round(0.213 / n - 0.03, 3) for n in range(1, heads + 1)],
     }
@@ -55,9 +58,9 @@ def run(name="runs/char-lm", lengths=(120,), units=16, heads=2, seed=0):
     rows = []
     for length in lengths:
         tokens = [letters[at % len(letters)] for at in range(length)]
-        surprise = [round(dice.expovariate(0.7), 3) for _ in tokens]
-        surprise[:1] = [None][:length]
-        rows.append({"tokens": tokens, "targets": [*tokens[1:], "T"][:length], "surprise": surprise, "source": []})
+        surprisal = [round(dice.expovariate(0.7), 3) for _ in tokens]
+        surprisal[:1] = [None][:length]
+        rows.append({"tokens": tokens, "targets": [*tokens[1:], "T"][:length], "surprisal": surprisal, "source": []})
     traces = [trace(1, "state", lengths, units, generator), trace(1, "gate", lengths, units, generator)]
     unit = traces[0]["units"][min(3, units - 1)]
     words = TEXT.replace(",", "").replace(".", "").split()
@@ -66,39 +69,52 @@ def run(name="runs/char-lm", lengths=(120,), units=16, heads=2, seed=0):
         "name": name,
         "summary": "recurrent lstm, 140,660 weights",
         "loss": 1.43,
-        "words": [
-            f"layer 1 memory, unit {unit} is on inside quotes: AUC 0.98 (chance 0.61)",
-            "the gradient has fallen to a tenth 14 tokens back",
-        ],
+        "findings": [f"layer 1 memory, unit {unit} predicts 'inside quotes': AUC 0.98 (chance 0.61)"],
+        "topics": [{"title": "Gradient by lag", "findings": ["gradient of inputs: a tenth is left 14 tokens back"]}],
         "rows": rows,
         "traces": traces,
-        "neurons": [
+        "sections": [
             {
-                "feature": "inside quotes",
-                "place": "core.layers.0.0.memory",
-                "name": "layer 1 memory",
-                "unit": unit,
-                "score": 0.98,
-                "statistic": "AUC",
-                "chance": 0.61,
-            }
+                "id": "neurons",
+                "title": "Neurons",
+                "renderer": "table",
+                "columns": ["feature", "unit", "score", "chance"],
+                "rows": [["inside quotes", f"layer 1 memory, unit {unit}", "AUC 0.98", "0.61"]],
+                "numbers": 2,
+                "units": [["core.layers.0.0.memory", unit]],
+                "note": "",
+            },
+            *([heads_section([letters[at % len(letters)] for at in range(40)], heads, generator)] if heads else []),
+            {
+                "id": "gradient",
+                "title": "Gradient by lag",
+                "renderer": "lines",
+                "curves": [
+                    {"name": "inputs", "x": list(range(60)), "y": [math.exp(-lag / 6) for lag in range(60)]},
+                    {"name": "states", "x": list(range(60)), "y": [math.exp(-lag / 12) for lag in range(60)]},
+                ],
+                "x_label": "lag (tokens back)",
+                "y_label": "gradient norm",
+                "log": True,
+                "note": "",
+            },
+            {
+                "id": "embeddings",
+                "title": "Embeddings",
+                "renderer": "scatter",
+                "names": vocabulary,
+                "xy": torch.randn(len(vocabulary), 2, generator=generator).tolist(),
+                "x_label": "first principal component (21 %)",
+                "y_label": "second (10 %)",
+                "neighbours": {token: [["a", 0.71], ["the", 0.42]] for token in vocabulary},
+            },
         ],
-        "gradient": {
-            "lags": list(range(60)),
-            "curves": [
-                {"name": "inputs", "norms": [math.exp(-lag / 6) for lag in range(60)]},
-                {"name": "states", "norms": [2 * math.exp(-lag / 12) for lag in range(60)]},
-            ],
-            "summary": "the gradient at the inputs has fallen to a tenth 14 tokens back",
-        },
-        "attention": [looking([letters[at % len(letters)] for at in range(40)], heads, generator)] if heads else [],
-        "embeddings": {
-            "tokens": vocabulary,
-            "xy": torch.randn(len(vocabulary), 2, generator=generator).tolist(),
-            "explained": [0.21, 0.1],
-            "neighbours": {token: [["a", 0.71], ["the", 0.42]] for token in vocabulary},
-        },
     }
+
+
+def section(one, name):
+    """A section of what is known of a run."""
+    return next(section for section in one["sections"] if section["id"] == name)
 
 
 def document(*runs):

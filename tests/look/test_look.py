@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from unspool import Batch, Cell, ConfigError, DataError, SequenceModel, Tokens, cells, cores, embedding, head, watch
-from unspool.look import measures
+from unspool.look import measures, search
 from unspool.look.analogies import analogies
-from unspool.look.attention import looks, loss_without_heads, sights
+from unspool.look.attention import attention_maps, cross_attention, loss_without_heads
 from unspool.look.edits import fixed, without
 from unspool.look.lags import gradient_by_lag, windows
-from unspool.look.record import AT_ONCE, CHUNK, chunks, record, spoken
+from unspool.look.record import CHUNK, CHUNK_TOKENS, chunks, place_name, record
 from unspool.look.switches import CHANGE, SWITCHES, forced, shown
 from unspool.models.recurrent import Recurrent
 from unspool.nn.part import map_state
@@ -195,7 +195,7 @@ def test_a_model_is_in_its_own_mode_again_whatever_happens():
     with pytest.raises(DataError):
         gradient_by_lag(net, batch, "core.gone")
     assert net.training
-    record(net, batch), gradient_by_lag(net, batch), sights(net, batch), loss_without_heads(net, batch)
+    record(net, batch), gradient_by_lag(net, batch), attention_maps(net, batch), loss_without_heads(net, batch)
     assert net.training
 
 
@@ -240,7 +240,7 @@ def test_a_record_in_chunks_is_what_one_reading_shows(core):
         whole = seen[0] if len(seen) == 1 else torch.stack(seen, dim=1)
         torch.testing.assert_close(values.float(), whole.flatten(2), atol=2e-3, rtol=2e-3)
     wanted = F.cross_entropy(scores.flatten(0, 1), batch.targets.flatten(), reduction="none")
-    torch.testing.assert_close(found.surprise[0], wanted)
+    torch.testing.assert_close(found.surprisal[0], wanted)
     assert found.loss == pytest.approx(float(wanted.mean()))
     assert any(place.endswith("hidden") for place in found.values)
 
@@ -255,13 +255,13 @@ def test_a_unit_for_each_position_is_no_reason_to_take_ticks_for_times():
 def test_a_record_of_a_book_has_no_more_room_than_is_said():
     net, batch = model_of(), text_of(1000)
     every = record(net, batch)
-    few = record(net, batch, shown=50, room=2 * 6 * 8 * 150)  # 150 positions of six places with eight units each
+    few = record(net, batch, shown=50, memory=2 * 6 * 8 * 150)  # 150 positions of six places with eight units each
     assert len(every.times) == 1000 and 100 < len(few.times) <= 150
     assert few.times[:50].tolist() == list(range(50)) and len(set(few.times[51:].diff().tolist())) == 1
     torch.testing.assert_close(
         few.values["core.layers.0.0.memory"], every.values["core.layers.0.0.memory"][:, few.times]
     )
-    assert few.surprise.shape == (1, 1000)
+    assert few.surprisal.shape == (1, 1000)
 
 
 def test_a_gate_that_keeps_is_known_to_more_than_half_precision():
@@ -278,7 +278,7 @@ def test_a_gate_that_keeps_is_known_to_more_than_half_precision():
 def test_a_model_with_few_positions_is_read_bit_by_bit(positions):
     net, batch = model_of("transformer", heads=2, context=16, positions=positions), text_of(100)
     found = record(net, batch)
-    assert len(found.times) == 100 and found.surprise.shape == (1, 100)
+    assert len(found.times) == 100 and found.surprisal.shape == (1, 100)
 
 
 def test_many_rows_are_read_in_bits_as_small_as_fit():
@@ -287,7 +287,7 @@ def test_many_rows_are_read_in_bits_as_small_as_fit():
     mask[3, 40:] = False
     ragged = Batch(batch.inputs, batch.targets, mask, mask)
     sizes = [part.inputs.shape[1] for part, _ in chunks(net, ragged)]
-    assert sum(sizes) == 70 and max(sizes) * 64 <= AT_ONCE
+    assert sum(sizes) == 70 and max(sizes) * 64 <= CHUNK_TOKENS
     whole, _ = net.hidden_states_of(ragged)
     hidden = record(net, ragged).values["core.layers.0.0.hidden"]
     torch.testing.assert_close((hidden * mask.unsqueeze(-1)).float(), whole.detach(), atol=1e-3, rtol=1e-3)
@@ -305,8 +305,8 @@ def test_what_reads_from_the_end_is_told_in_the_order_of_the_text():
 
 
 def test_places_are_told_as_people_say_them():
-    assert spoken("core.layers.1.1.hidden") == "layer 2 backwards hidden"
-    assert spoken("core.layers.0.cell.hidden") == "layer 1 cell hidden"
+    assert place_name("core.layers.1.1.hidden") == "layer 2 backwards hidden"
+    assert place_name("core.layers.0.cell.hidden") == "layer 1 cell hidden"
 
 
 # Attention
@@ -314,13 +314,13 @@ def test_places_are_told_as_people_say_them():
 
 def test_rows_of_attention_sum_to_one_and_never_look_ahead():
     net, batch = model_of("transformer", heads=2, layers=2), text_of(12, rows=2)
-    found = sights(net, batch)
+    found = attention_maps(net, batch)
     assert [one.place for one in found] == ["core.layers.0.attention", "core.layers.1.attention"]
     for one in found:
         assert one.weights.shape == (2, 2, 12, 12) and not one.attends_to_source and not one.in_encoder
         torch.testing.assert_close(one.weights.sum(dim=-1), torch.ones(2, 2, 12))
         assert (one.weights.triu(1) == 0).all()
-    assert looks(net, batch) == []
+    assert cross_attention(net, batch) == []
 
 
 def test_a_head_is_worth_what_the_loss_loses_without_it():
@@ -350,15 +350,15 @@ def test_heads_are_called_by_what_they_look_at():
     ids = torch.tensor([1, 2, 3, 1, 2, 3, 1])
     before = torch.eye(7).roll(1, 0)
     before[0] = torch.eye(7)[0]
-    found = measures.habit(before, ids)
-    assert found.before == 1 and found.entropy == 0 and "the token before" in found.summary()
+    found = measures.head_pattern(before, ids)
+    assert found.previous == 1 and found.entropy == 0 and "the token before" in found.summary()
     induction = torch.eye(7)
     for t in range(3, 7):
         induction[t] = torch.eye(7)[t - 2]  # three apart, and the one behind
-    assert measures.habit(induction, ids).again == 1
-    assert measures.habit(torch.eye(6), torch.ones(6, dtype=torch.long)).again == 0  # it looks at itself
-    assert measures.habit(induction, torch.tensor([1, 2, 3, 1, 5, 6, 7])).again == 0  # once is no habit
-    assert measures.habit(torch.full((7, 7), 1 / 7), ids).summary() == ""
+    assert measures.head_pattern(induction, ids).induction == 1
+    assert measures.head_pattern(torch.eye(6), torch.ones(6, dtype=torch.long)).induction == 0  # it attends to itself
+    assert measures.head_pattern(induction, torch.tensor([1, 2, 3, 1, 5, 6, 7])).induction == 0  # once is no habit
+    assert measures.head_pattern(torch.full((7, 7), 1 / 7), ids).summary() == ""
     assert measures.entropy(torch.full((7,), 1 / 7)) == pytest.approx(math.log(7))
 
 
@@ -369,7 +369,7 @@ def test_auc_is_the_share_of_pairs_that_are_in_order():
     random = torch.Generator().manual_seed(0)
     values = torch.randint(6, (40, 3), generator=random).float()  # with ties
     on = torch.randint(2, (40, 2), generator=random).bool()
-    found = measures.auc(measures.ranked(values), on)
+    found = search.auc(search.ranks(values), on)
     for feature in range(2):
         for unit in range(3):
             high, low = values[on[:, feature], unit], values[~on[:, feature], unit]
@@ -390,7 +390,7 @@ def test_the_search_finds_the_unit_that_was_put_there():
     values[:, 7] = torch.where(printed, -1.0, 1.0) + 0.4 * values[:, 7]
     values[:, 11] = column / 10 + 0.4 * values[:, 11]
     some = torch.where(torch.arange(3000) % 2 == 0, printed.float(), torch.nan)  # asked of every other position
-    found = measures.search(values, {"summary": printed, "column": column, "some": some})
+    found = search.search_units(values, {"summary": printed, "column": column, "some": some})
     assert found["summary"].unit == found["some"].unit == 7 and found["summary"].score > 0.99
     assert found["summary"].shifted.max() < 0.6 and len(found["summary"].shifted) == 40
     assert found["column"].unit == 11 and found["column"].score > 0.9 and found["column"].shifted.max() < 0.2
@@ -403,16 +403,16 @@ def test_of_many_places_of_noise_few_tell_anything():
         feature = irregular(400, random)
         noise = torch.randn(8, 6, 409, generator=random).unfold(2, 10, 1).mean(dim=-1)  # it changes slowly, too
         places = {str(n): values.T for n, values in enumerate(noise)}
-        each = {name: measures.search(values, {"it": feature})["it"] for name, values in places.items()}
-        beyond += measures.clearest(each)[1].beyond_chance
+        each = {name: search.search_units(values, {"it": feature})["it"] for name, values in places.items()}
+        beyond += search.best_unit(each)[1].beyond_chance
     assert beyond <= 5  # 1.5 are expected of thirty, at 1 in 20
 
 
 def test_correlation_is_pearsons():
     x, y = torch.randn(50, 2), torch.randn(50, 1)
     wanted = torch.corrcoef(torch.cat([x, y], dim=1).T)[2, :2]
-    torch.testing.assert_close(measures.correlation(x, y)[0].float(), wanted)
-    assert measures.correlation(torch.ones(5, 1), torch.arange(5.0).unsqueeze(1)).item() == 0
+    torch.testing.assert_close(search.correlation(x, y)[0].float(), wanted)
+    assert search.correlation(torch.ones(5, 1), torch.arange(5.0).unsqueeze(1)).item() == 0
 
 
 def test_gates_are_told_open_and_shut():
@@ -433,10 +433,10 @@ def test_principal_components_are_those_of_a_known_ellipse():
     random = torch.Generator().manual_seed(0)
     flat = torch.randn(500, 2, generator=random, dtype=torch.double) * torch.tensor([3.0, 1.0]).double()
     turn, _ = torch.linalg.qr(torch.randn(5, 5, generator=random, dtype=torch.double))
-    plane = measures.principal(flat @ turn[:2])
+    plane = measures.principal_components(flat @ turn[:2])
     assert plane.explained.sum() == pytest.approx(1.0) and plane.explained[0] > 0.85
     centred = flat - flat.mean(dim=0)
-    torch.testing.assert_close(plane.places.norm(dim=1), centred.norm(dim=1).float(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(plane.coordinates.norm(dim=1), centred.norm(dim=1).float(), atol=1e-4, rtol=1e-4)
 
 
 def test_neighbours_are_those_of_the_smallest_angle():

@@ -12,14 +12,17 @@ import pytest
 import torch
 
 import unspool.look
-from helpers.looked import document, run
+from helpers.looked import document, run, section
 from helpers.recipes import quick
 from unspool import build
 from unspool.errors import DataError
-from unspool.look.inside import Inspection
-from unspool.look.page import encoded, page
-from unspool.look.report import chosen, seen
-from unspool.look.report import document as report_of
+from unspool.look.document import document as report_of
+from unspool.look.encoding import encoded
+from unspool.look.inspection import Inspection
+from unspool.look.page import page
+from unspool.look.panels import Curve, Heatmap, Lines, Table
+from unspool.look.report import collect
+from unspool.look.view import view_names
 
 SOURCES = sorted(p for p in Path(unspool.look.__path__[0]).iterdir() if p.suffix in (".html", ".js"))
 QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -58,7 +61,7 @@ def test_no_token_breaks_out_of_its_script():
     data = document(run(name="<b>&amp;</script><script>alert(1)</script>"))
     data["runs"][0]["rows"][0]["tokens"][: len(NASTY)] = NASTY
     scripts = Scripts(page(data)).found
-    assert len(scripts) == 3 and json.loads(scripts[0]) == data
+    assert len(scripts) == 4 and json.loads(scripts[0]) == data
 
 
 def test_what_is_no_number_is_null():
@@ -154,9 +157,9 @@ def small():
     one = run(lengths=(4,), units=2)
     values = torch.tensor([[-2.5, 0.0, 1.25, 2.5], [2.5, 2.5, -2.5, -2.5]])
     one["traces"][0] |= {"units": [7, 3], "rows": [encoded(values, -2.5, 2.5)]}
-    one["rows"][0]["surprise"] = [None, 0.25, 1.5, 3.0]
-    one["neurons"][0]["unit"] = 3
-    one["words"] = ["layer 1 memory, unit 3 is on inside quotes", "layer 1 memory, unit 99 is not shown"]
+    one["rows"][0]["surprisal"] = [None, 0.25, 1.5, 3.0]
+    section(one, "neurons")["units"] = [["core.layers.0.0.memory", 3]]
+    one["findings"] = ["layer 1 memory, unit 3 is on inside quotes", "layer 1 memory, unit 99 is not shown"]
     return document(one)
 
 
@@ -184,9 +187,9 @@ def test_another_unit_recolours_the_text(opened):
     assert colours(shown) == SECOND
     shown.get_by_label("unit", exact=True).select_option("7")
     assert colours(shown) == FIRST
-    shown.locator("#words button").click()  # only the sentence of a unit that is there can be clicked
+    shown.locator("#findings button").click()  # only the sentence of a unit that is there can be clicked
     assert colours(shown) == SECOND
-    shown.get_by_label("colour", exact=True).select_option("surprise")
+    shown.get_by_label("colour", exact=True).select_option("surprisal")
     assert colours(shown)[0] == "rgb(255, 255, 255)" and colours(shown)[3] == "rgb(213, 94, 0)"
     assert shown.get_by_label("next unit").is_hidden()
     shown.locator("#neurons button").click()
@@ -197,18 +200,18 @@ def test_hovering_shows_the_numbers(opened):
     shown = opened(small())
     hover(shown, shown.locator(".text span").nth(2))
     assert tip(shown).splitlines() == [
-        "“e”, place 2",
+        "“e”, position 2",
         "layer 1 memory, unit 7: 1.245",
-        "to predict: “␣”",
-        "surprise: 1.50 nats",
+        "target: “␣”",
+        "surprisal: 1.50 nats",
     ]
     hover(shown, shown.locator("#time .cells"), 24 * 3 + 5, 14 + 5)
-    assert tip(shown).splitlines()[:2] == ["“␣”, place 3", "layer 1 memory, unit 3: \u22122.500"]
+    assert tip(shown).splitlines()[:2] == ["“␣”, position 3", "layer 1 memory, unit 3: \u22122.500"]
     assert shown.locator(".here").get_attribute("data-at") == "3"
     hover(shown, shown.locator("#time svg"), 5, 40)
     assert "layer 1 memory, unit 7: \u22122.500" in tip(shown)
     hover(shown, shown.locator("#gradient svg"), 58, 100)
-    assert tip(shown).splitlines() == ["lag 0", "inputs: 1.00 of that at lag 0", "states: 1.00 of that at lag 0"]
+    assert tip(shown).splitlines() == ["lag (tokens back): 0", "inputs: 1.00", "states: 1.00"]
     hover(shown, shown.locator("#embeddings circle").first)
     assert "cosine 0.71" in tip(shown)
     shown.mouse.move(2, 2)
@@ -231,7 +234,7 @@ def test_the_keyboard_walks(opened):
     for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
         shown.keyboard.press(key)
     assert colours(shown) == SECOND
-    assert tip(shown).splitlines()[:2] == ["“h”, place 1", "layer 1 memory, unit 3: 2.500"]
+    assert tip(shown).splitlines()[:2] == ["“h”, position 1", "layer 1 memory, unit 3: 2.500"]
 
 
 def test_a_head_has_its_map_and_its_change_in_loss(opened):
@@ -245,16 +248,16 @@ def test_a_head_has_its_map_and_its_change_in_loss(opened):
     shown.locator("#attention tbody tr").first.click()
     assert picture(shown, "attention") == first
     hover(shown, shown.locator("#attention .cells"), 5, 5)
-    assert tip(shown).splitlines() == ["“S” → “S”", "places 0 → 0", "weight 1.000"]
+    assert tip(shown).splitlines() == ["“S” → “S”", "positions 0 → 0", "weight 1.000"]
 
 
 def test_each_part_that_looks_has_its_own_heads(opened):
     one, other = run(heads=3), run(heads=2, seed=1)
-    one["attention"] += [other["attention"][0] | {"name": "layer 4 attention", "ablated": []}]
+    one["sections"].append(section(other, "attention") | {"name": "layer 4 attention", "ablated": []})
     shown = opened(document(one))
     first = picture(shown, "attention")
     shown.get_by_role("button", name="head 3").click()
-    shown.get_by_label("part", exact=True).select_option("layer 4 attention")
+    shown.get_by_label("layer", exact=True).select_option("layer 4 attention")
     assert picture(shown, "attention") != first
     assert shown.locator("#attention tbody tr").count() == 2
     assert shown.locator("#attention tbody tr.chosen").inner_text().startswith("head 1")
@@ -268,7 +271,7 @@ def test_two_runs_are_side_by_side_and_share_the_token(opened):
     assert left["y"] == right["y"] and left["x"] + left["width"] <= right["x"]
     hover(shown, shown.locator(".text").nth(1).locator("span").nth(4))
     assert shown.locator(".here").evaluate_all("all => all.map(one => one.dataset.at)") == ["4", "4"]
-    assert tip(shown).count("place 4") == 2 and "— a —" in tip(shown) and "— b —" in tip(shown)
+    assert tip(shown).count("position 4") == 2 and "— a —" in tip(shown) and "— b —" in tip(shown)
     before = colours(shown, 0), colours(shown, 1)
     shown.get_by_label("next unit").nth(1).click()
     assert colours(shown, 0) == before[0] and colours(shown, 1) != before[1]
@@ -280,8 +283,8 @@ def test_two_runs_are_side_by_side_and_share_the_token(opened):
 
 
 def empty(**given):
-    lists = ("words", "rows", "traces", "neurons", "attention")
-    nothing = {"name": "e", "summary": "an empty run", "loss": None, "gradient": None, "embeddings": None}
+    lists = ("findings", "topics", "rows", "traces", "sections")
+    nothing = {"name": "e", "summary": "an empty run", "loss": None}
     return nothing | {name: [] for name in lists} | given
 
 
@@ -289,18 +292,19 @@ WHOLE = run(lengths=(9, 0, 1))
 CASES = {
     "no run": ([], ""),
     "nothing": ([empty()], ""),
-    "null": ([empty(words=None, rows=None, traces=None, neurons=None, attention=None)], ""),
-    "rows alone": ([empty(rows=[{"tokens": ["a"], "targets": ["b"], "surprise": [], "source": []}])], "text"),
-    "surprise alone": ([empty(rows=WHOLE["rows"])], "text time"),
-    "no rows": ([empty(traces=WHOLE["traces"], neurons=WHOLE["neurons"])], "neurons"),
-    "no units": (
-        [WHOLE | {"traces": [WHOLE["traces"][0] | {"units": []}], "embeddings": None, "gradient": None}],
-        None,
-    ),
+    "null": ([empty(findings=None, topics=None, rows=None, traces=None, sections=None)], ""),
+    "rows alone": ([empty(rows=[{"tokens": ["a"], "targets": ["b"], "surprisal": [], "source": []}])], "text"),
+    "surprisal alone": ([empty(rows=WHOLE["rows"])], "text time"),
+    "no rows": ([empty(traces=WHOLE["traces"], sections=[section(WHOLE, "neurons")])], "neurons"),
+    "no units": ([WHOLE | {"traces": [WHOLE["traces"][0] | {"units": []}]}], None),
     "one of two": ([WHOLE, empty(rows=WHOLE["rows"][:1])], None),
     "zeros": (
-        [empty(gradient={"lags": [0, 1], "curves": [{"name": "a", "norms": [0.0, 0.0]}], "summary": ""})],
+        [empty(sections=[section(WHOLE, "gradient") | {"curves": [{"name": "a", "x": [0, 1], "y": [0, 0]}]}])],
         "gradient",
+    ),
+    "empty sections": (
+        [empty(sections=[section(WHOLE, "gradient") | {"curves": []}, section(WHOLE, "neurons") | {"rows": []}])],
+        "",
     ),
 }
 
@@ -321,13 +325,13 @@ def test_words_are_set_apart_and_letters_are_not(opened):
     row = {
         "tokens": ["ein", "mann", "<end>"],
         "targets": ["mann", "<end>", "<end>"],
-        "surprise": [],
+        "surprisal": [],
         "source": ["a", "man"],
     }
     shown = opened(document(empty(rows=[row])))
     assert shown.locator(".text").inner_text().split() == row["tokens"]
     assert shown.get_by_text("Source: a man").is_visible()
-    row = {"tokens": ["a", "␣", "b", "\\n", "c"], "targets": list("abcde"), "surprise": [], "source": []}
+    row = {"tokens": ["a", "␣", "b", "\\n", "c"], "targets": list("abcde"), "surprisal": [], "source": []}
     assert opened(document(empty(rows=[row]))).locator(".text").inner_text() == "a b↵\nc"
 
 
@@ -346,7 +350,7 @@ def test_a_phone_is_wide_enough_and_a_tap_tells(opened):
     shown = opened(data, width=390, has_touch=True, is_mobile=True)
     assert shown.evaluate("document.documentElement.scrollWidth") <= 390
     shown.locator(".text span").nth(12).tap()
-    assert "place 12" in tip(shown)
+    assert "position 12" in tip(shown)
     box = shown.locator("#tip").bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= 390
 
@@ -375,13 +379,43 @@ def test_a_real_look_at_rows_of_different_lengths_opens(opened, tmp_path):
     task = build.task(recipe, build.dataset(recipe).read())
     model = build.model(recipe, task.inputs, task.targets, task.source)
     look = Inspection(model, task.probe("valid", 8, 40), task.input_labels, name="reverse")
-    found = seen(look, chosen("all"), lambda printed: None)
+    found = collect(look, view_names("all"), lambda sentence: None)
     shown = opened(report_of([look], [found], ["untrained"]))
     assert shown.locator("#attention canvas").count() == 1
-    weights = found["attention"][0].maps[-1]
-    shown.get_by_label("part", exact=True).select_option(weights.name) if len(found["attention"][0].maps) > 1 else None
+    layers = found["attention"].layers
+    weights = layers[-1]
+    shown.get_by_label("layer", exact=True).select_option(weights.name) if len(layers) > 1 else None
     canvas = shown.locator("#attention canvas").first
     size = canvas.evaluate("canvas => [canvas.height, canvas.width]")
-    assert size == [len(weights.down), len(weights.across)] == list(weights.weights.shape[1:])
+    assert size == [len(weights.rows), len(weights.columns)] == list(weights.weights.shape[1:])
     shown.get_by_label("next row").click()
     assert shown.locator("#text .text span, #text .words span").count() == len(look.rows.tokens[1])
+
+
+def panels(*some):
+    """A run whose one section has these panels."""
+    return empty(sections=[{"id": "mine", "title": "Mine", "renderer": one.renderer, **one.data()} for one in some])
+
+
+def test_a_view_of_ones_own_needs_no_javascript(opened):
+    losses = Lines([Curve("a", [1, 2, 4], [3.0, 2.0, 1.5]), Curve("b", [2], [2.5])], "step", "nats")
+    cells = Heatmap([[-1.0, 0.0], [1.0, 0.5]], ["up", "down"], ["x", "y"], "unit", "token", note="made up")
+    shown = opened(document(panels(losses, cells, Table(["name", "size"], [["one", "1"], ["two", "2"]], numbers=1))))
+    assert shown.locator("section").evaluate_all("all => all.map(one => one.id)") == ["mine"]
+    assert shown.locator("#mine h2").inner_text() == "Mine"
+    assert shown.locator("#mine polyline").count() == 2
+    hover(shown, shown.locator("#mine svg").first, 58 + 230, 100)
+    assert tip(shown).splitlines() == ["step: 2", "a: 2.00", "b: 2.50"]
+    hover(shown, shown.locator("#mine .cells"), 30, 5)
+    assert tip(shown).splitlines() == ["unit: up", "token: y", "0.004"]  # a byte of 255 is that coarse
+    assert shown.locator("#mine .axis").inner_text() == "↓ unit. → token. made up"
+    assert shown.locator("#mine tbody tr").all_inner_texts() == ["one\t1", "two\t2"]
+    assert shown.locator("#mine tbody td.number").all_inner_texts() == ["1", "2"]
+
+
+def test_more_findings_are_folded_by_topic(opened):
+    shown = opened(document(run()))
+    inside = shown.get_by_text("a tenth is left 14 tokens back")
+    assert inside.is_hidden()
+    shown.get_by_text("More findings, by topic").click()
+    assert inside.is_visible() and shown.locator("#findings h3").inner_text() == "Gradient by lag"

@@ -12,7 +12,7 @@ from unspool import Tokens, cores, detach, embedding, fork, head, sample_tokens,
 from unspool.batch import Batch
 from unspool.errors import ConfigError, DataError
 from unspool.generate.sampling import greedy
-from unspool.look.attention import looks
+from unspool.look.attention import cross_attention
 from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.attention import MultiHead, build_attention, masked_softmax
 from unspool.nn.cache import read
@@ -393,7 +393,7 @@ def test_where_every_part_looks_is_told_and_never_beyond_the_source(core, shapes
     there = torch.tensor([[True] * 5, [True, True, False, False, False]])
     every = torch.ones(2, 4, dtype=torch.bool)
     batch = Batch(ids, ids, every, every, source, there) if shapes else Batch(ids, ids, every)
-    seen = looks(model, batch)
+    seen = cross_attention(model, batch)
     assert [tuple(one.shape) for one in seen] == shapes and model.training
     for one in seen:
         torch.testing.assert_close(one.sum(dim=-1), torch.ones(one.shape[:-1]))

@@ -21,7 +21,7 @@ from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.generate.attention import source_attention
 from unspool.generate.engine import Engine
-from unspool.look.attention import looks
+from unspool.look.attention import cross_attention
 from unspool.metrics.labels import Accuracy
 from unspool.metrics.text import Bleu, LineScores, bleu, bleus, sacrebleu_scores
 from unspool.recipe import load_recipe
@@ -249,7 +249,7 @@ def test_the_attention_of_a_text_is_that_of_reading_it(trained):
     run, source = Run.load(folder), (files / "test.de").read_text().splitlines()[0]
     (text,) = run.pipeline(attention=True, beam=1).predict([{"source": source}])
     batch = run.preprocessor.collate([run.preprocessor.encode({"source": source, "target": text.text})])
-    (weights,) = looks(run.model, batch)
+    (weights,) = cross_attention(run.model, batch)
     torch.testing.assert_close(text.attention, weights.mean(dim=1)[0])
     torch.testing.assert_close(text.attention.sum(dim=1), torch.ones(len(text.tokens) + 1))
     assert source_attention(Engine(run.model), batch).shape[:2] == (1, len(text.tokens) + 1)

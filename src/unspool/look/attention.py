@@ -1,4 +1,4 @@
-"""Where a model looks, and what it loses when it must not."""
+"""The attention weights of a model, and the change of the loss without each head."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,45 +15,45 @@ from unspool.nn.part import eval_mode
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """How the weights of one part that looks are spread, (B, K, T, S): rows sum to 1. K is the number of heads."""
+class AttentionMap:
+    """The weights (B, K, T, S) of one attention layer with K heads; rows sum to 1."""
 
     place: str
     weights: Tensor
-    attends_to_source: bool  # or else what is read itself
-    in_encoder: bool  # which reads the source
+    attends_to_source: bool  # cross-attention, or else self-attention
+    in_encoder: bool
 
 
 @torch.no_grad()
-def sights(model: SequenceModel, batch: Batch) -> list[Sighting]:
-    """Where every part of a model looks while it reads a batch, in the order of its parts; empty for one that has none.
+def attention_maps(model: SequenceModel, batch: Batch) -> list[AttentionMap]:
+    """The weights of every attention layer of a model while it reads a batch, in the order of its modules.
 
-    The batch is read in one go, so it should fit into the model's context.
+    The batch is read at once, so it must fit into the model's context.
     """
     batch = batch.to(model.device)
     with eval_mode(model), watch(model, keep="*.weights") as trace:
         model.hidden_states_of(batch)
     found = []
     for path, part in model.named_modules():
-        seen = trace.get(f"{path}.weights")
-        if seen and isinstance(part, Attention | Heads):
-            weights = seen[0] if seen[0].dim() == 4 else torch.stack(seen, dim=1).unsqueeze(1)
-            found.append(Sighting(path, weights, part.attends_to_source, path.startswith("encoder.")))
+        values = trace.get(f"{path}.weights")
+        if values and isinstance(part, Attention | Heads):
+            weights = values[0] if values[0].dim() == 4 else torch.stack(values, dim=1).unsqueeze(1)
+            found.append(AttentionMap(path, weights, part.attends_to_source, path.startswith("encoder.")))
     return found
 
 
-def looks(model: SequenceModel, batch: Batch) -> list[Tensor]:
-    """The weights of each part that looks at a source: (B, K, T, S), rows that sum to 1."""
-    return [sight.weights for sight in sights(model, batch) if sight.attends_to_source]
+def cross_attention(model: SequenceModel, batch: Batch) -> list[Tensor]:
+    """The weights (B, K, T, S) of each layer that attends to a source."""
+    return [one.weights for one in attention_maps(model, batch) if one.attends_to_source]
 
 
 @torch.no_grad()
 def loss_without_heads(
     model: SequenceModel, batch: Batch, progress: Callable[[int, int], None] | None = None
 ) -> tuple[float, dict[str, list[float]]]:
-    """The loss on a batch, and by how many nats it rises without one head, for every head of each part that has some.
+    """The loss on a batch, and its change in nats without each single head, by the path of the attention layer.
 
-    What the others make up for does not show (Michel et al. 2019, arXiv:1905.10650).
+    What other heads make up for does not show (Michel et al. 2019, arXiv:1905.10650).
     """
     batch = batch.to(model.device)
     parts = {path: part for path, part in model.named_modules() if isinstance(part, Heads)}

@@ -14,18 +14,18 @@ def fixed(value: float, units: Sequence[int] | None = None) -> Edit:
     >>> fixed(1.0, units=[2])(torch.zeros(1, 3))
     tensor([[0., 0., 1.]])
     """
-    return lambda found: _filled(found, value, -1, units)
+    return lambda values: _filled(values, value, -1, units)
 
 
 def without(heads: Sequence[int]) -> Edit:
-    """Take heads away: nothing of what they look at, "weights" (B, K, T, C), comes through.
+    """Take heads away: nothing of what they attend to, "weights" (B, K, T, C), comes through.
 
     >>> without([0])(torch.ones(1, 2, 1, 1)).flatten()
     tensor([0., 1.])
     """
-    return lambda found: _filled(found, 0.0, 1, heads)
+    return lambda values: _filled(values, 0.0, 1, heads)
 
 
-def _filled(found: Tensor, value: float, axis: int, numbers: Sequence[int] | None) -> Tensor:
-    chosen = torch.arange(found.shape[axis]) if numbers is None else torch.tensor(numbers)
-    return found.index_fill(axis, chosen.to(found.device), value)
+def _filled(values: Tensor, value: float, axis: int, numbers: Sequence[int] | None) -> Tensor:
+    chosen = torch.arange(values.shape[axis]) if numbers is None else torch.tensor(numbers)
+    return values.index_fill(axis, chosen.to(values.device), value)

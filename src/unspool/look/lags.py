@@ -7,7 +7,7 @@ from torch import Tensor
 from unspool.batch import Batch
 from unspool.data.probe import everywhere, select_positions
 from unspool.errors import DataError
-from unspool.look.record import along
+from unspool.look.record import by_time
 from unspool.look.watch import watch
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import eval_mode
@@ -46,7 +46,7 @@ def gradient_by_lag(model: SequenceModel, batch: Batch, place: str = "inputs") -
     batch = select_positions(batch, (asked, torch.arange(batch.loss_mask.shape[1]).unsqueeze(0))).to(model.device)
     at = (batch.loss_mask * torch.arange(batch.loss_mask.shape[1], device=batch.loss_mask.device)).amax(dim=1)  # (B)
     loss_mask = torch.zeros_like(batch.loss_mask).scatter_(1, at.unsqueeze(1), True)
-    leaves = {"inputs": lambda found: found.detach().requires_grad_()}
+    leaves = {"inputs": lambda values: values.detach().requires_grad_()}
     with torch.enable_grad(), eval_mode(model), watch(model, keep=place, edits=leaves) as trace:
         y, _ = model.hidden_states_of(batch)
         loss = model.head.loss(y, batch.targets, loss_mask) * len(at)  # the mean over rows, undone
@@ -55,7 +55,7 @@ def gradient_by_lag(model: SequenceModel, batch: Batch, place: str = "inputs") -
             raise DataError(f"nothing was shown at {place}", hint="`watch(model)` collects all places")
         gradients = torch.autograd.grad(loss, found, allow_unused=True)
     whole = [torch.zeros_like(v) if g is None else g for g, v in zip(gradients, found, strict=True)]
-    ways = along(model, place, whole, batch)
+    ways = by_time(model, place, whole, batch)
     if ways is None:
         raise DataError(f"what is shown at {place} is no row of units at each time", hint='place="inputs"')
     return _by_lag(ways.float().norm(dim=-1).cpu(), at.cpu(), everywhere(batch.inputs, batch.mask).cpu())

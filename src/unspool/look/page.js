@@ -61,18 +61,19 @@ addEventListener("scroll", () => tip(null), { passive: true });
 
 const look = { row: 0, token: null };  // the same in every run
 const runs = DATA.runs.map(given => {
-  const run = { ...given, unit: 0, part: 0, head: 0 };  // unit: its place among the signal's units
-  for (const list of ["words", "rows", "traces", "neurons", "attention"]) run[list] ??= [];
+  const run = { ...given };
+  for (const list of ["findings", "topics", "rows", "traces", "sections"]) run[list] ??= [];
   run.signals = signalsOf(run);
   run.signal = run.signals[0];
+  run.unit = run.signal?.start ?? 0;  // its place among the signal's units
   return run;
 });
 
 function rowOf(run) {
-  return run.rows[look.row] ?? { tokens: [], targets: [], surprise: [], source: [] };
+  return run.rows[look.row] ?? { tokens: [], targets: [], surprisal: [], source: [] };
 }
 
-/* All that the text can be coloured by: the traces, and the surprise as a trace of one unit. */
+/* All that the text can be coloured by: the traces, and the surprisal as a trace of one unit. */
 function signalsOf(run) {
   const found = run.traces.filter(({ units }) => units.length).map(trace => {
     const decoded = [], { low, high, name, units, scales } = trace;
@@ -83,14 +84,14 @@ function signalsOf(run) {
     };
     return { ...trace, cells, value, title: unit => `${name}, unit ${units[unit]}` };
   });
-  const all = run.rows.flatMap(({ surprise }) => surprise).filter(nats => nats != null).sort((a, b) => a - b);
+  const all = run.rows.flatMap(({ surprisal }) => surprisal).filter(nats => nats != null).sort((a, b) => a - b);
   if (all.length) {
     const high = all[Math.floor(0.99 * (all.length - 1))] || 1;
     found.push({
-      name: "surprise", kind: "surprise", units: [0], of: 1, low: 0, high, title: () => "surprise",
-      cells: () => rowOf(run).surprise.map(nats => Math.round(255 * clamp(nats / high, 0, 1))),
-      value: (unit, token) => rowOf(run).surprise[token] ?? null,
-      summary: "The surprise at what was to be predicted, in nats; the highest percent is coloured alike.",
+      name: "surprisal", kind: "surprisal", units: [0], of: 1, low: 0, high, title: () => "surprisal",
+      cells: () => rowOf(run).surprisal.map(nats => Math.round(255 * clamp(nats / high, 0, 1))),
+      value: (unit, token) => rowOf(run).surprisal[token] ?? null,
+      summary: "The surprisal of each target in nats; the highest percent has the strongest colour.",
     });
   }
   return found;
@@ -117,14 +118,16 @@ function point(token) {
 /* The numbers of a token in every run; of the run `here` those of another unit than the chosen one. */
 function numbers(token, here = null, unit = null) {
   return runs.flatMap(run => {
-    const { tokens, targets, surprise } = rowOf(run), { signal } = run;
+    const { tokens, targets, surprisal } = rowOf(run), { signal } = run;
     if (token >= tokens.length) return [];
     const shown = run === here ? unit : run.unit;
     const lines = runs.length > 1 ? [`— ${run.name} —`] : [];
-    lines.push(`“${tokens[token]}”, place ${token}`);
+    lines.push(`“${tokens[token]}”, position ${token}`);
     if (signal) lines.push(`${signal.title(shown)}: ${number(signal.value(shown, token), 3)}`);
-    if (targets[token] != null) lines.push(`to predict: “${targets[token]}”`);
-    if (surprise[token] != null && signal?.kind !== "surprise") lines.push(`surprise: ${number(surprise[token])} nats`);
+    if (targets[token] != null) lines.push(`target: “${targets[token]}”`);
+    if (surprisal[token] != null && signal?.kind !== "surprisal") {
+      lines.push(`surprisal: ${number(surprisal[token])} nats`);
+    }
     return lines;
   });
 }
@@ -146,7 +149,7 @@ function colour({ kind, low, high }, value) {
     theme.paper.map((from, at) => Math.round(from + (end[at] - from) * clamp(share, 0, 1)));
   if (value == null) return theme.paper;
   if (kind === "gate") return towards(theme.open, (value - low) / (high - low || 1));
-  if (kind === "surprise") return towards(theme.surprised, value / high);
+  if (kind === "surprisal") return towards(theme.surprised, value / high);
   if (kind === "attention") return towards(theme.below, Math.sqrt(value));  // most weights are small
   return towards(value < 0 ? theme.below : theme.above, Math.abs(value) / (Math.max(-low, high) || 1));
 }
@@ -239,24 +242,4 @@ function cellMap({ down, across, size: [width, height], cells, scale, title, abo
   };
   mark(null, null);
   return { element, grid, at, mark };
-}
-
-/* An SVG with axes {low, high, name, ticks: [[value, words], ...]}; X and Y bring values to pixels. */
-function chart(width, height, x, y, title) {
-  const [left, right, top, bottom] = [58, width - 14, 10, height - 46], middle = (top + bottom) / 2;
-  const X = value => left + (value - x.low) / (x.high - x.low || 1) * (right - left);
-  const Y = value => bottom - (value - y.low) / (y.high - y.low || 1) * (bottom - top);
-  const words = (text, x, y, more) => make("text", { x, y, "text-anchor": "middle", ...more }, text);
-  const element = make("svg", { width, height, role: "img", "aria-label": title });
-  for (const [value, text] of x.ticks) {
-    element.append(make("line", { x1: X(value), x2: X(value), y1: top, y2: bottom }),
-                   words(text, X(value), bottom + 16));
-  }
-  for (const [value, text] of y.ticks) {
-    element.append(make("line", { x1: left, x2: right, y1: Y(value), y2: Y(value) }),
-                   words(text, left - 6, Y(value) + 4, { "text-anchor": "end" }));
-  }
-  element.append(words(x.name, (left + right) / 2, height - 8),
-                 words(y.name, 12, middle, { transform: `rotate(-90 12 ${middle})` }));
-  return { element, X, Y, left, right, top, bottom };
 }

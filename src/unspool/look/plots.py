@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from statistics import mean
 from textwrap import wrap
 from typing import Any
 
@@ -26,8 +25,9 @@ def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "",
     x, y = [record["step"] for record in steps], [record["loss"] for record in steps]
     if steps:
         axes.plot(x, y, color=TRAIN, alpha=0.5, linewidth=0.7)
-        now = mean(y[-max(1, len(y) // 50) :])
-        axes.plot(x, smooth(y), color=INK, linewidth=1.6, label=f"training (now {now:.3f})")
+        curve = smooth(y)
+        axes.plot(x, curve, color=INK, linewidth=1.6, label=f"training (now {curve[-1]:.3f})")
+        axes.plot(x[-1], curve[-1], color=INK, marker="o", markersize=5)
     judged = [record for record in records if record["kind"] == "valid"]
     for way, colour in zip(dict.fromkeys(record["set"] for record in judged), WAYS, strict=False):
         points = [(record["step"], record["loss"]) for record in judged if record["set"] == way]
@@ -43,16 +43,23 @@ def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "",
 
 
 def smooth(values: Sequence[float]) -> list[float]:
-    """The mean around each value, over about a fiftieth of them all; narrower towards the ends, so that it never lags.
+    """The values without their noise: at each, a straight line through about a fiftieth of them all around it.
+
+    Away from the ends that is the mean; at the ends the line neither lags behind nor follows the last value's noise.
 
     >>> smooth([1.0, 2.0, 6.0])
     [1.0, 2.0, 6.0]
     """
-    reach, sums = len(values) // 100, [0.0, *accumulate(values)]
+    reach, last = len(values) // 100, len(values) - 1
+    sums, moments = [0.0, *accumulate(values)], [0.0, *accumulate(at * v for at, v in enumerate(values))]
     out = []
-    for index in range(len(values)):
-        near = min(reach, index, len(values) - 1 - index)
-        out.append((sums[index + near + 1] - sums[index - near]) / (2 * near + 1))
+    for at in range(len(values)):
+        low, high = max(0, at - reach), min(last, at + reach)
+        count, middle = high - low + 1, (low + high) / 2
+        mean = (sums[high + 1] - sums[low]) / count
+        spread = count * (count * count - 1) / 12  # the sum of the squared distances from the middle
+        slope = (moments[high + 1] - moments[low] - middle * count * mean) / spread if at != middle else 0.0
+        out.append(mean + slope * (at - middle))
     return out
 
 
@@ -214,8 +221,9 @@ def draw_captions(shown: Sequence[Captioned], path: Path, title: str = "") -> No
         if place >= len(shown):
             continue
         image, said, right = shown[place].image, shown[place].said, shown[place].right
-        height, width = len(image), len(image[0])
-        axes.imshow(image, interpolation="nearest")
+        height = len(image)
+        width = shown[place].aspect * height
+        axes.imshow(image, interpolation="nearest", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
         axes.set_ylim(1.5 * height, -0.5)  # room for words under the image
         below = [(said, INK)] if said in right else [(said, WRONG), (nearest(said, right), RIGHT)]
         for part, (text, colour) in enumerate(below):

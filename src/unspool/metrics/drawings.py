@@ -60,6 +60,7 @@ class Captioned:
     image: list[list[list[int]]]  # rows of pixels: red, green and blue from 0 to 255
     said: str
     right: list[str]
+    aspect: float = 1.0  # width by height of the image before it was resized to a square
 
 
 @dataclass(frozen=True)

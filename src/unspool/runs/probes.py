@@ -17,8 +17,7 @@ from unspool.pipelines.pipeline import Predictor, as_record
 from unspool.tasks.sequence import text_features_of
 
 if TYPE_CHECKING:
-    from unspool.look.history import Losses, Unrolled
-    from unspool.look.inside import Inspection
+    from unspool.look.inspection import Inspection, TrainingHistory
     from unspool.runs.run import Run
 
 ROWS = 32
@@ -29,7 +28,7 @@ FEWEST = 3
 
 def look(run: "Run", text: str | None, split: str, length: int, progress: Any, target_text: str) -> "Inspection":
     """What `Run.look` gives."""
-    from unspool.look.inside import Inspection
+    from unspool.look.inspection import Inspection
 
     refuse_diverged(run)
     if text is None:
@@ -39,7 +38,7 @@ def look(run: "Run", text: str | None, split: str, length: int, progress: Any, t
     else:
         probe = probe_of_text(run, text, target_text)
         names = run.preprocessor.input_labels  # type: ignore[union-attr]
-    return Inspection(run.model, probe, names, length, progress, run.name)
+    return Inspection(run.model, probe, names, length, progress, run.name, history_of(run))
 
 
 def refuse_diverged(run: "Run") -> None:
@@ -136,11 +135,11 @@ def look_beside(run: "Run", other: "Run", first: "Inspection", progress: Any = N
     Raises:
         ConfigError: for two runs that read different things.
     """
-    from unspool.look.inside import Inspection
+    from unspool.look.inspection import Inspection
 
     refuse_diverged(run)
     if reads(run) == reads(other):
-        return Inspection(run.model, first.probe, first.vocabulary, first.shown, progress, run.name)
+        return Inspection(run.model, first.probe, first.vocabulary, first.shown, progress, run.name, history_of(run))
     speak = all(not issubclass(build.task_class(one.recipe).pipeline or Predictor, Predictor) for one in (run, other))
     if speak and len(first.batch.inputs) == 1:
         ids = [*first.batch.inputs[0].tolist(), *first.batch.targets[0, -1:].tolist()]
@@ -158,21 +157,12 @@ def reads(run: "Run") -> tuple[Any, ...]:
     return (*(about.get(name) for name in ("inputs", "targets", "source")), *texts)
 
 
-def loss_history(*runs: "Run") -> "Losses":
-    """The losses of runs over their steps. Raises: CheckpointError for a run without metrics."""
-    from unspool.look.history import Losses
+def history_of(run: "Run") -> "TrainingHistory":
+    """How a run was trained, read where a view asks for it."""
+    from unspool.look.inspection import TrainingHistory
+    from unspool.runs.run import load_task
     from unspool.training.log import records
 
-    found = {run.name: records(run.checkpoint.run) if run.checkpoint else [] for run in runs}
-    for name, some in found.items():
-        if not some:
-            raise CheckpointError(f"{name} has no metrics.jsonl, or an empty one", hint="leave losses out of --what")
-    return Losses(found)
-
-
-def unrolling(run: "Run") -> "Unrolled":
-    """How a run's training batches follow one another in time, and where their gradients are cut."""
-    from unspool.look.history import Unrolled
-    from unspool.runs.run import load_task
-
-    return Unrolled.of(load_task(run).train_batches())
+    return TrainingHistory(
+        lambda: records(run.checkpoint.run) if run.checkpoint else [], lambda: load_task(run).train_batches()
+    )

@@ -233,7 +233,7 @@ class Run:
     ) -> Any:
         """What the model does inside while it reads.
 
-        `run.look("To be").gates()[0].plot()` is a picture in a notebook.
+        `run.look("To be").view("gates").plot()` is a picture in a notebook.
 
         Args:
             text: what it reads; None for the first rows of a split of its own data. Where the model answers a source

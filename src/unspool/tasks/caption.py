@@ -11,7 +11,7 @@ from unspool.batch import Batch
 from unspool.data.pictures import CaptionedImages
 from unspool.data.preprocessors.captions import CaptionedImage
 from unspool.data.preprocessors.preprocessor import Record, Row
-from unspool.data.readers.images import read_image, rows
+from unspool.data.readers.images import aspect_ratio, read_image, rows
 from unspool.data.unseen_bigrams import unseen_bigrams
 from unspool.metrics.captions import Cider
 from unspool.metrics.drawings import Album, Captioned, Drawing
@@ -114,7 +114,9 @@ class Caption(SourceToText):
         for number in chosen:
             written = " ".join(getattr(predictions[number], "tokens", ()))
             right = [" ".join(words) for words in self.preprocessor.references(records[number])]
-            shown.append(Captioned(rows(read_image(records[number]["image"], self.preprocessor.size)), written, right))
+            image = records[number]["image"]
+            pixels = rows(read_image(image, self.preprocessor.size))
+            shown.append(Captioned(pixels, written, right, aspect_ratio(image)))
         return {"captions": Album(shown)}
 
     def summary(self) -> str:

@@ -20,6 +20,8 @@ from unspool.errors import ConfigError, DataError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none that runs another program
 HEADER = re.compile(rb"P6\n(\d{1,6}) \d{1,6}\n")
+ORIENTATION, TURNED = 0x0112, 5
+"""The EXIF tag of the orientation, and its first value that swaps width and height."""
 ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
 
@@ -87,6 +89,28 @@ def read_image(image: Any, side: int) -> bytes:
     if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise DataError(f"an array of the shape {array.shape} is not an image", hint="give (height, width, 3)")
     return pixels(netpbm(array.astype(np.uint8).tobytes(), array.shape[1]), "the image", side)
+
+
+def aspect_ratio(image: Any) -> float:
+    """The width of an image by its height, as `read_image` takes it, before it is resized.
+
+    >>> aspect_ratio(np.zeros((2, 3, 3))), aspect_ratio(netpbm(bytes(18), 3))
+    (1.5, 1.5)
+    """
+    if isinstance(image, ImageFile):
+        image = image.path
+    if not isinstance(image, bytes | str | os.PathLike):
+        height, width = np.asarray(image).shape[:2]
+    elif isinstance(image, bytes) and netpbm_width(image):
+        width = netpbm_width(image)
+        height = len(image.partition(b"\n255\n")[2]) // (3 * width)
+    else:
+        from PIL import Image
+
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS) as file:
+            turned = file.getexif().get(ORIENTATION, 1) >= TURNED
+            width, height = reversed(file.size) if turned else file.size
+    return width / height
 
 
 def netpbm(image: bytes, width: int = 0) -> bytes:
