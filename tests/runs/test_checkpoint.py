@@ -11,19 +11,14 @@ from unspool.errors import CheckpointError, ConfigError
 from unspool.experiment.events import Finished, Saved
 from unspool.experiment.experiment import Experiment
 from unspool.nn.heads import Head
-from unspool.recipe import load_recipe
 from unspool.runs import checkpoint
 from unspool.runs.run import Run
 
-TINY = [
-    "data.limit=4000", "core.width=8", "core.input_width=0", "task.batch_size=4", "task.length=16", "train.minutes=0",
-    "train.steps=12", "train.precision=float32", "train.threads=1", "evaluate.times=3", "sample.times=1",
-    "sample.length=8", "save.every=5",
-]  # fmt: skip
-
 
 def tiny(*overrides):
-    return load_recipe("char-lm", [*TINY, *overrides])
+    return char_lm(
+        "data.limit=4000", "evaluate.times=3", "sample.times=1", "sample.length=8", "save.every=5", *overrides
+    )
 
 
 @pytest.fixture(scope="module")
