@@ -18,7 +18,6 @@ from unspool.tasks.task import tasks
 
 SHELVES = (cells, cores, tokenizers, preprocessors, tasks)
 LAYERS = ("attention", "blocks", "embeddings", "heads", "linear_attention", "positions", "short_convolution")
-"""Names that have an example and no Args yet."""
 STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 

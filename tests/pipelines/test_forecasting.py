@@ -1,6 +1,7 @@
 """Series in, forecasts out: alone and together, and one with a bad row."""
 
 import io
+import json
 import math
 
 import numpy as np
@@ -147,3 +148,14 @@ def test_without_an_input_and_without_the_training_data_the_hint_says_what_to_gi
         assert gone or printed(*command) == 0
     finally:
         path.write_text(content)
+
+
+def test_newest_first_is_forecast_from_its_last_date(daily, capsys):
+    lines = (daily / "series.csv").read_text().splitlines()
+    turned = daily / "turned.csv"
+    turned.write_text("\n".join([lines[0], *reversed(lines[1:])]))
+    told = []
+    for file in (daily / "series.csv", turned):
+        assert printed("predict", daily / "run", "--file", file, "--json") == 0
+        told.append({one["series"]: one for one in json.loads(capsys.readouterr().out)})
+    assert told[0] == told[1]

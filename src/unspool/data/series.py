@@ -2,35 +2,39 @@
 
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from unspool.data.clock import distance, parse_time
-from unspool.data.labelled import picked
+from unspool.data.labelled import cell_text, picked
 from unspool.data.readers.tables import Placed, Record, TableFormat
 from unspool.data.records import check_paths, read_table_files
 from unspool.data.splits import SplitPaths, Splits, shares
 from unspool.data.synthetic.five_series import five_series
+from unspool.data.times import Entry, Holes, in_time, time_column
 from unspool.errors import ConfigError, DataError, unknown
 from unspool.schema import Share
 
 
 @dataclass
 class TimeSeries(TableFormat):
-    """Series of numbers from `path`: .csv, .tsv, .json, .jsonl or .parquet, plain or .gz, a row for each time in order.
+    """Series of numbers from `path`: .csv, .tsv, .json, .jsonl or .parquet, plain or .gz, a row for each time.
 
     `column` is where the numbers stand; several columns are several series. `group` is the column that names the series
     of a row, where a table has more than one below the other; they may be of different lengths. A number may not be
     missing. The last `test` of every series is for the test, what is before it for validation, as shares of the whole.
-    `time` is the column with the time of each row, which names the steps of a forecast; rows are not sorted by it, and
-    must not go back in time.
+    `time` is the column with the time of each row, which names the steps of a forecast; where none is named it is found
+    by its name or its dates. Rows are sorted by it. A time that comes twice is an error, and so is one that is missing,
+    unless `holes` says otherwise: "previous" and "linear" fill it, "keep" takes rows as equally far apart. Series of
+    weekdays have no holes at weekends.
 
     Without a path, `corpus` "five-series" are five series that need no download: `five_series` tells which.
 
     Args:
         valid: the share of every series for validation.
         test: the share of every series for the test, at its end.
+        time: the column of the times; found where it is not named.
+        holes: what becomes of missing times: refuse, keep, previous or linear.
 
     >>> parts = TimeSeries(corpus="five-series").read()
     >>> [record["series"] for record in parts.train]
@@ -44,6 +48,7 @@ class TimeSeries(TableFormat):
     valid: Share = field(default=0.1, kw_only=True)
     test: Share = field(default=0.1, kw_only=True)
     time: str = field(default="", kw_only=True)
+    holes: Holes = field(default="refuse", kw_only=True)
 
     def __post_init__(self) -> None:
         if not (self.path or self.corpus):
@@ -58,7 +63,7 @@ class TimeSeries(TableFormat):
         notes: list[str] = []
         if self.path:
             check_paths(self.path, SplitPaths())
-            found = self.gathered(read_table_files(self.path, self, notes))
+            found = self.gathered(read_table_files(self.path, self, notes), notes)
         else:
             found = {name: [Entry("", value) for value in values] for name, values in five_series().items()}
         cut: dict[str, list[dict[str, Any]]] = {"train": [], "valid": [], "test": []}
@@ -77,38 +82,43 @@ class TimeSeries(TableFormat):
         train, valid, test = cut.values()
         return Splits(train, valid, test, files=(self.path,) if self.path else (), notes=tuple(notes), places=places)
 
-    def record(self, name: str, entries: "list[Entry]") -> Record:
+    def record(self, name: str, entries: list[Entry]) -> Record:
         """A part of a series."""
         found: dict[str, Any] = {"series": name, "values": [entry.value for entry in entries]}
-        return found | ({"times": [entry.time for entry in entries]} if self.time else {})
+        return found | ({"times": [entry.time for entry in entries]} if entries[0].time else {})
 
     def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Nothing comes from standard input."""
         return ""
 
-    def gathered(self, records: list[Placed]) -> "dict[str, list[Entry]]":
-        """The values of each series with their places, the series in the order in which they begin."""
+    def gathered(self, records: list[Placed], notes: list[str]) -> dict[str, list[Entry]]:
+        """The values of each series with their places, in the order of their times; series in that of the table."""
         found: dict[str, list[Entry]] = {}
+        column = self.time or time_column(records[0][1], (self.group, *self.value_columns))
         for place, record in records:
-            if self.group and not str(picked(record, place, self.group, "group") or "").strip():
+            if self.group and not cell_text(picked(record, place, self.group, "group"), place, self.group).strip():
                 raise DataError(f"{place}: the column {self.group!r} names no series", hint="fill it")
-            time = str(picked(record, place, self.time, "time") or "").strip() if self.time else ""
-            for column in self.value_columns:
-                name = series_name(record, self.group, column, len(self.value_columns) > 1)
-                value = series_value(picked(record, place, column, "column"), column, place)
-                series = found.setdefault(name, [])
-                if series and self.time and goes_back(series[-1].time, time):
-                    raise DataError(f"{place}: {time} is before {series[-1].time}", hint="sort the rows by time")
-                series.append(Entry(place, value, time))
+            time = cell_text(picked(record, place, column, "time"), place, column).strip() if column else ""
+            for value in self.value_columns:
+                name = series_name(record, self.group, value, len(self.value_columns) > 1)
+                entry = Entry(place, series_value(picked(record, place, value, "column"), value, place), time)
+                found.setdefault(name, []).append(entry)
+        if column:
+            notes.append(f"times are in the column {column!r}")
+            group = "" if self.group else self.other_group(records, column)
+            for name, entries in found.items():
+                found[name], note = in_time(entries, name, self.holes, group)
+                notes += [note] if note else []
         return found
 
-
-class Entry(NamedTuple):
-    """A value of a series: where it stands, and its time where a column has it."""
-
-    place: str
-    value: float
-    time: str = ""
+    def other_group(self, records: list[Placed], time: str) -> str:
+        """The column that would tell series apart: each of its values has every time once."""
+        for name in records[0][1]:
+            pairs = {(str(record.get(name)), str(record.get(time))) for _, record in records}
+            groups = len({group for group, _ in pairs})
+            if name not in (time, *self.value_columns) and groups < len(pairs) == len(records):
+                return name
+        return ""
 
 
 def series_name(record: Record, group: str, column: str, several: bool) -> str:
@@ -125,16 +135,6 @@ def series_name(record: Record, group: str, column: str, several: bool) -> str:
     """
     named = [str(record.get(group, "")).strip()] if group else []
     return " ".join(named + ([column] if several or not named else []))
-
-
-def goes_back(before: str, after: str) -> bool:
-    """Whether a time is before the last one; no for what is no time.
-
-    >>> goes_back("2024-05-02", "2024-05-01"), goes_back("Monday", "Sunday")
-    (True, False)
-    """
-    one, other = parse_time(before), parse_time(after)
-    return one is not None and type(one) is type(other) and distance(one, other) < 0
 
 
 def series_value(entry: Any, column: str, place: str) -> float:

@@ -47,6 +47,7 @@ class Inspection:
         shown: at most so many positions are shown.
         progress: is called with how many positions are done and how many there are.
         name: of the run.
+        history: how it was trained, where that is known.
 
     >>> import torch
     >>> from unspool import Batch, SequenceModel, Tokens, cores, embedding, head

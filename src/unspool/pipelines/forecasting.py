@@ -13,6 +13,7 @@ from unspool.data.preprocessors.preprocessor import Record
 from unspool.data.preprocessors.series import ScaledSeries, SeriesBatch
 from unspool.data.series import series_name, series_value
 from unspool.data.splits import Splits
+from unspool.data.times import order, time_column
 from unspool.errors import DataError
 from unspool.generate.rollout import Roller
 from unspool.models.sequence import SequenceModel
@@ -103,6 +104,7 @@ class Forecaster(Predictor):
                 try:
                     if isinstance(row, Failure):
                         raise DataError(row.error)
+                    time = time or time_column(row, (group, *values))
                     lacks = next((one for one in (column, group, time) if one and one not in row), None)
                     if lacks is not None:
                         raise DataError(f"row {line}: there is no column {lacks!r}")
@@ -114,4 +116,6 @@ class Forecaster(Predictor):
             if name in failures:
                 yield {"series": name}, failures[name]
             else:
+                if numbers := order([str(one).strip() for one in series["times"]]):
+                    series = {key: [entries[n] for n in numbers] for key, entries in series.items()}
                 yield checked(self, "series", {"series": name, **series})
