@@ -157,7 +157,7 @@ def test_seen_and_unseen_are_told_apart():
     assert {(":unseen", name) for name in ("colours", "shapes", "sizes", "relations")} <= set(found)
     shown = drawn["captions"].images
     assert len(shown) == 12 and all(
-        one.said in one.right and torch.tensor(one.image).shape == (32, 32, 3) for one in shown
+        one.generated in one.right and torch.tensor(one.image).shape == (32, 32, 3) for one in shown
     )
     pixels = {read_image(record["image"], task.preprocessor.size) for record in records}
     assert bytes(torch.tensor(shown[0].image).flatten().tolist()) in pixels

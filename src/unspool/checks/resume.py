@@ -85,7 +85,7 @@ def _by_steps(recipe: Recipe, steps: int, folder: Path) -> Recipe:
 
 
 def _child(arguments: list[str], kill_at: int = 0, linger: float = 0.0) -> int:
-    """Run `unspool` in a process of its own and kill it when it has told `kill_at` steps (0: never); the last step."""
+    """Run `unspool` in a process of its own, killed after `kill_at` printed steps (0: never); the last step."""
     command = [sys.executable, "-m", "unspool", *arguments, "--json"]
     last = 0
     with (

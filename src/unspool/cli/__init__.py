@@ -103,7 +103,7 @@ def let_go_of_stdout() -> None:
 
 
 def usage_hint(error: Any) -> str:
-    """Where it is told what the command that click refuses takes, and how a setting is written where it takes some."""
+    """A hint: the help of the command that was refused, and how a setting is written where it takes some."""
     context = error.ctx
     if context is None or context.parent is None:
         return "`unspool --help` lists the verbs"

@@ -14,7 +14,7 @@ import annotated_types as bounds
 COLUMNS = 96
 """The width of a comment."""
 ENDLESS = 1e9
-"""A limit this high keeps a machine from harm and tells a reader nothing."""
+"""A limit this high protects the machine and is of no interest to a reader."""
 EQUATION = re.compile(r"[\w', ]+ = ")
 SECTION, KEY = re.compile(r"\[([\w.]+)\]"), re.compile(r"(\w+) *=")
 
@@ -64,7 +64,7 @@ def explain(name: str) -> tuple[str, dict[str, Setting]]:
     """A named recipe, or a .toml file, with every setting explained.
 
     Returns:
-        Its text with a comment above each section and each setting, and what is said of each `section.key`.
+        Its text with a comment above each section and each setting, and the explanation of each `section.key`.
 
     >>> text, settings = explain("char-lm")
     >>> settings["task.batch_size"].takes
@@ -72,7 +72,7 @@ def explain(name: str) -> tuple[str, dict[str, Setting]]:
     """
     from unspool.recipe import load_recipe, read_recipe
 
-    known, said = known_settings(load_recipe(name)), dict[str, Setting]()
+    known, explained = known_settings(load_recipe(name)), dict[str, Setting]()
     section, lines = "", list[str]()
     for line in read_recipe(name).splitlines():
         header, key = SECTION.match(line), KEY.match(line)
@@ -81,10 +81,10 @@ def explain(name: str) -> tuple[str, dict[str, Setting]]:
             line = f"{line} # {PURPOSES[section.rpartition('.')[2]]}"
         if key:
             place = f"{section}.{key[1]}" if section else key[1]
-            said[place] = known.get(place, Setting(""))
-            lines += commented(said[place].comment())
+            explained[place] = known.get(place, Setting(""))
+            lines += commented(explained[place].comment())
         lines.append(line)
-    return "\n".join(lines) + "\n", said
+    return "\n".join(lines) + "\n", explained
 
 
 def commented(text: str) -> list[str]:
@@ -207,8 +207,8 @@ def paragraph(thing: Callable[..., Any]) -> str:
 
 def description(thing: Callable[..., Any] | str) -> str:
     """A docstring, or that of a class or function, without arguments and examples; equations are set as code."""
-    said = thing if isinstance(thing, str) else inspect.cleandoc(thing.__doc__ or "")
-    text = said.partition(">>>")[0].strip()
+    text = thing if isinstance(thing, str) else inspect.cleandoc(thing.__doc__ or "")
+    text = text.partition(">>>")[0].strip()
     paragraphs: list[str] = []
     for part in text.split("\n\n"):
         if part.startswith(("Args:", "Returns:", "Raises:")):

@@ -187,7 +187,7 @@ def kept(
             empty.append(place)
         else:
             found.append((place, taken))
-    notes += filter(None, [skipped.told(len(records), "records")])
+    notes += filter(None, [skipped.summary(len(records), "records")])
     if empty:
         notes.append(f"left out {len(empty):,} of {len(records):,} records without a text, the first: {empty[0]}")
     return once(found, notes) if distinct else found

@@ -179,7 +179,7 @@ class TextStream:
 
     Args:
         tokenizer: turns ids into bytes.
-        before: the token before the first one, which tells a word tokenizer that a space comes first; None: none.
+        before: the token before the first one, from which a word tokenizer knows that a space comes first; None: none.
         pending: the first bytes of an unfinished character.
 
     >>> stream = TextStream(tokenizers.build("tokenizer", "byte"))

@@ -93,7 +93,7 @@ class Experiment:
         self.best, self.best_number, self.stale = float("inf"), 0, 0
         self.saved_number = -1
         self.stopping = False
-        self.overrides: list[str] = []  # what `resume` was told beyond the recipe
+        self.overrides: list[str] = []  # settings that `resume` changed
         if saved:
             self._go_on(saved)
 

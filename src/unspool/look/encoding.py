@@ -27,7 +27,7 @@ def encoded(values: Tensor, low: float, high: float) -> str:
     """Values of any shape as base64 of one byte each, row by row: byte 0 is `low` or less, byte 255 is `high` or more.
 
     The page reads byte b as low + (high - low) * b / 255, so a value within the limits is off by (high - low) / 510 at
-    most. A DataError tells of values that are no numbers.
+    most. Raises a DataError for values that are not numbers.
 
     >>> encoded(torch.tensor([[-1.0, 0.0], [1.0, 7.0]]), -1.0, 1.0)
     'AID//w=='

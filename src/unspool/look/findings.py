@@ -8,7 +8,7 @@ from unspool.look.view import View
 Views = Mapping[str, View]
 """Views of one run by name, in the order of their rank."""
 MAIN = 3  # findings that come first
-SLIGHT = 0.05  # nats: a smaller difference between two runs is not told
+SLIGHT = 0.05  # nats: a smaller difference between two runs is not reported
 
 
 def main_findings(found: Views) -> list[str]:

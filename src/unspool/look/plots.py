@@ -211,7 +211,7 @@ def draw_notes(pieces: Mapping[str, Sequence[tuple[float, float, int]]], path: P
 def draw_captions(shown: Sequence[Captioned], path: Path, title: str = "") -> None:
     """Images (height, width, 3) with what was written of them; under it, where that is not right, what would have been.
 
-    Of several right captions the one that shares the most words is told.
+    Of several right captions the one that shares the most words is shown.
     """
     columns = min(len(shown), ABREAST)
     rows = -(-len(shown) // columns)
@@ -220,12 +220,12 @@ def draw_captions(shown: Sequence[Captioned], path: Path, title: str = "") -> No
         axes.set_axis_off()
         if place >= len(shown):
             continue
-        image, said, right = shown[place].image, shown[place].said, shown[place].right
+        image, generated, right = shown[place].image, shown[place].generated, shown[place].right
         height = len(image)
         width = shown[place].aspect * height
         axes.imshow(image, interpolation="nearest", extent=(-0.5, width - 0.5, height - 0.5, -0.5))
         axes.set_ylim(1.5 * height, -0.5)  # room for words under the image
-        below = [(said, INK)] if said in right else [(said, WRONG), (nearest(said, right), RIGHT)]
+        below = [(generated, INK)] if generated in right else [(generated, WRONG), (nearest(generated, right), RIGHT)]
         for part, (text, colour) in enumerate(below):
             lines = "\n".join(wrap(text or "(nothing)", 27)[:3])
             down = (1.04 + 0.24 * part) * height
@@ -233,10 +233,10 @@ def draw_captions(shown: Sequence[Captioned], path: Path, title: str = "") -> No
     picture.save(path)
 
 
-def nearest(said: str, right: Sequence[str]) -> str:
-    """The right caption that shares the most words with what was said.
+def nearest(generated: str, right: Sequence[str]) -> str:
+    """The right caption that shares the most words with the generated one.
 
     >>> nearest("a red ring", ["a blue circle", "a red circle"])
     'a red circle'
     """
-    return max(right, key=lambda caption: len(set(caption.split()) & set(said.split())))
+    return max(right, key=lambda caption: len(set(caption.split()) & set(generated.split())))

@@ -22,10 +22,10 @@ def collect(look: Inspection, names: Sequence[str], missing: Callable[[str], Non
     Args:
         look: a model that reads.
         names: of views.
-        missing: is told in a sentence of a view that the model cannot have.
+        missing: is called with a sentence about a view that the model cannot have.
 
     Raises:
-        DataError: for such a view, where nobody is to be told.
+        DataError: for such a view, where `missing` is None.
     """
     found = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""The values of the units of one layer over the tokens: told, drawn as a heat map, and put on the page."""
+"""The values of the units of one layer over the tokens: in words, drawn as a heat map, and put on the page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class View(ABC):
-    """One thing that `unspool look` computes, tells in sentences, gives as JSON, plots and puts on the page.
+    """One thing that `unspool look` computes, sums up in sentences, gives as JSON, plots and puts on the page.
 
     Subclasses are frozen dataclasses that hold what was computed. `of`, `summary`, `data` and `plot` are all that a
     view needs; the section of the page comes from `panels`, the sentences and their heading from `summary` and `title`.

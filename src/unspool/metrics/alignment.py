@@ -61,5 +61,5 @@ def attention_maps(maps: Sequence[tuple[Tensor, Sequence[str], Sequence[str]]]) 
         maps: the weights (U, S), the generated tokens (U) and the tokens of the source (S) of each.
     """
     fitting = [one for one in maps if max(one[0].shape) <= LONGEST][:PANELS]
-    panels = [Heatmap(w.tolist(), [*said], [*seen], "generated", "attended to") for w, said, seen in fitting]
+    panels = [Heatmap(w.tolist(), [*generated], [*seen], "generated", "attended to") for w, generated, seen in fitting]
     return {"attention": Heatmaps(panels)} if panels else {}

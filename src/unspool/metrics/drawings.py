@@ -44,7 +44,7 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Outlooks:
-    """What is said of several series."""
+    """Forecasts of several series."""
 
     outlooks: list[Outlook]
 
@@ -53,12 +53,12 @@ class Outlooks:
 class Captioned:
     """An image, what was written under it, and what would have been right.
 
-    >>> Captioned([[[255, 0, 0]]], "a red ring", ["a red circle"]).said
+    >>> Captioned([[[255, 0, 0]]], "a red ring", ["a red circle"]).generated
     'a red ring'
     """
 
     image: list[list[list[int]]]  # rows of pixels: red, green and blue from 0 to 255
-    said: str
+    generated: str
     right: list[str]
     aspect: float = 1.0  # width by height of the image before it was resized to a square
 
@@ -74,7 +74,7 @@ class Album:
 class Heatmap:
     """A table of shares, from 0 to 1, with a name for each row and each column.
 
-    >>> Heatmap([[0.5]], ["a"], ["b"], "said", "looked at").rows
+    >>> Heatmap([[0.5]], ["a"], ["b"], "generated", "looked at").rows
     ['a']
     """
 

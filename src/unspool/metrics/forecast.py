@@ -19,7 +19,7 @@ Forecast = Callable[[Series, Record], Sequence[float]]
 """The values of a forecast, for as many steps as the future of the record has."""
 
 
-def mase(said: Float[Tensor, "*B H"], true: Float[Tensor, "*B H"], unit: float) -> float:
+def mase(predicted: Float[Tensor, "*B H"], true: Float[Tensor, "*B H"], unit: float) -> float:
     """The mean absolute scaled error (Hyndman & Koehler 2006).
 
     Its unit is `unspool.data.scaling.naive_error` of the training part: below 1, a forecast is better than the
@@ -28,7 +28,7 @@ def mase(said: Float[Tensor, "*B H"], true: Float[Tensor, "*B H"], unit: float) 
     >>> mase(torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0]), unit=3.0)
     0.5
     """
-    return float((said - true).abs().mean() / unit)
+    return float((predicted - true).abs().mean() / unit)
 
 
 def crps(paths: Tensor, true: Float[Tensor, " *B"]) -> Float[Tensor, " *B"]:
@@ -130,8 +130,8 @@ class ScaledError(MeanOverSeries):
 
     def value(self, output: Series, reference: Record) -> float | None:
         """The error of one window."""
-        said, true = tensor(self.forecast(output, reference)), tensor(reference["future"])
-        return mase(said, true, reference["naive"]) if reference["naive"] else None
+        predicted, true = tensor(self.forecast(output, reference)), tensor(reference["future"])
+        return mase(predicted, true, reference["naive"]) if reference["naive"] else None
 
 
 class ScaledCrps(MeanOverSeries):
@@ -200,8 +200,8 @@ class OfSeasonalNaive(Metric):
     def update(self, output: Any, reference: Any) -> None:
         """Count one forecast."""
         true, errors = tensor(reference["future"]), self.errors.setdefault(reference["series"], [0.0, 0.0])
-        for n, said in enumerate((output.values, self.naive(output, reference))):
-            errors[n] += float((tensor(said) - true).abs().mean())
+        for n, predicted in enumerate((output.values, self.naive(output, reference))):
+            errors[n] += float((tensor(predicted) - true).abs().mean())
 
     def ratios(self) -> list[float]:
         """The ratio of every series that has one."""

@@ -44,7 +44,7 @@ def parse_caption(caption: str) -> CaptionAttributes:
 def attribute_counts(caption: str, right: Sequence[str]) -> dict[str, tuple[int, int]]:
     """How many attributes of each family are right, and of how many, beside the right caption that is nearest.
 
-    What is missing is wrong, and what is said too much is wrong too.
+    A missing attribute is wrong, and so is an extra one.
 
     >>> attribute_counts("a red ring", ["a small red circle"])
     {'colours': (1, 1), 'shapes': (0, 1), 'sizes': (0, 1), 'relations': (0, 0)}

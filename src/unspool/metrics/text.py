@@ -110,7 +110,7 @@ class Bleu(WordMetric):
 
     Args:
         references: the words of each right text of a record.
-        orders: whether BLEU-1 to BLEU-4 are told as bleu_1 to bleu_4, and not BLEU-4 alone as bleu.
+        orders: whether BLEU-1 to BLEU-4 are given as bleu_1 to bleu_4, and not BLEU-4 alone as bleu.
 
     >>> from unspool.data.predictions import Text
     >>> metric = Bleu(lambda record: [record["target"].split()])

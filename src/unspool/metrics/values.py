@@ -10,7 +10,7 @@ class MeanAbsoluteError(Mean):
     """The mean absolute error of predicted values.
 
     Args:
-        scale: the unit of the data over the unit of the targets: errors are told in the unit of the data.
+        scale: the unit of the data over the unit of the targets: errors are in the unit of the data.
 
     >>> import torch
     >>> values, every = torch.zeros(1, 2, 1), torch.ones(1, 2, dtype=torch.bool)

@@ -17,7 +17,7 @@ from unspool.schema import Count, Natural
 
 
 class FlightForecaster(Predictor):
-    """The next places of flights, each from where the model said that the one before is.
+    """The next places of flights, each from the predicted place before it.
 
     Args:
         model: the trained model.

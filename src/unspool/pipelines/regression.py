@@ -9,7 +9,7 @@ from unspool.batch import Batch
 from unspool.pipelines.pipeline import Predictor
 
 LEVELS = (0.05, 0.95)
-"""The quantiles that are told beside the mean, where a model predicts a distribution."""
+"""The quantiles that are given beside the mean, where a model predicts a distribution."""
 
 
 class Regression(Predictor):

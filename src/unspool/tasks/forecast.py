@@ -228,7 +228,7 @@ class Forecast(Task):
             outlooks += [self.outlook(known, *mine[-1], values)] if mine else []
         return {"forecasts": Outlooks(outlooks)}
 
-    def outlook(self, one: Known, said: Series, record: Record, values: Mapping[str, float]) -> Outlook:
+    def outlook(self, one: Known, predicted: Series, record: Record, values: Mapping[str, float]) -> Outlook:
         """What is drawn of one window: as much before it as is read, and the forecast."""
         origin = record["start"] + self.season + self.context
         begin = max(0, origin - max(self.context, 2 * self.season))
@@ -238,7 +238,7 @@ class Forecast(Task):
             if key in values
         )
         whole = one.values[begin : origin + self.horizon].tolist()
-        return Outlook(one.name, whole, origin - begin, said.quantiles or {"0.5": said.values}, summary)
+        return Outlook(one.name, whole, origin - begin, predicted.quantiles or {"0.5": predicted.values}, summary)
 
 
 class Listed:

@@ -19,7 +19,7 @@ from unspool.tasks.task import tasks
 from unspool.tasks.text_generation import SourceToText
 
 LENGTHS = (8, 12, 16)
-"""BLEU is also told for sources up to so many words, and for those beyond."""
+"""BLEU is also given for sources up to this many words, and for longer ones."""
 
 
 @tasks.register("translate")
@@ -78,9 +78,9 @@ class Translate(SourceToText):
             if weights is None:
                 continue
             row = labels.encode({"source": record["source"], "target": " ".join(text.tokens)})
-            said, seen = labels.input_labels(row.target[1:].tolist()), labels.source_labels(row.input.tolist())  # type: ignore[index]
-            if weights.shape == (len(said), len(seen)):  # parts of words may be put together in another way
-                maps.append((weights, said, seen))
+            generated, seen = labels.input_labels(row.target[1:].tolist()), labels.source_labels(row.input.tolist())  # type: ignore[index]
+            if weights.shape == (len(generated), len(seen)):  # parts of words may be put together in another way
+                maps.append((weights, generated, seen))
         return dict(attention_maps(maps))
 
     def summary(self) -> str:

@@ -78,11 +78,11 @@ def unseen_labels(preprocessor: Preprocessor, splits: Splits[Any]) -> list[str]:
             for label in preprocessor.texts([record])["labels"].splitlines():
                 if label in strange:
                     found.setdefault(label, f"the label {label!r} is in {split} ({where}) and not in train")
-    said = [
+    notes = [
         f"{one}: it is not learned, and counts as wrong; data.valid and data.test can change what is drawn"
         for one in list(found.values())[:3]
     ]
-    return said + ([f"{len(found) - 3} more labels are not in train"] if len(found) > 3 else [])
+    return notes + ([f"{len(found) - 3} more labels are not in train"] if len(found) > 3 else [])
 
 
 def label_names(labels: Tokenizer, ids: Sequence[int]) -> list[str]:

@@ -68,7 +68,7 @@ class MaskedText(LanguageText):
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word"}
     fields: ClassVar[Mapping[str, str]] = {"text": "text"}
     top = 5
-    """So many tokens are told for each blank."""
+    """How many tokens are given for each blank."""
 
     @property
     def inputs(self) -> Domain:  # type: ignore[override]

@@ -12,7 +12,7 @@ class Skipped:
     >>> skipped = Skipped()
     >>> skipped.add(DataError("a.csv, line 7: 3 fields", hint="use quotes"))
     True
-    >>> skipped.told(20, "rows")
+    >>> skipped.summary(20, "rows")
     'left out 1 of 20 rows that cannot be read, the first: a.csv, line 7: 3 fields'
     """
 
@@ -24,8 +24,8 @@ class Skipped:
         self.errors.append(error)
         return True
 
-    def told(self, total: int, items: str) -> str:
-        """How many were left out of so many, and the first; "" for none. Raises: the first error, if too many were."""
+    def summary(self, total: int, items: str) -> str:
+        """How many were left out, and the first; "" for none. Raises: the first error, if there are too many."""
         if len(self.errors) > TOLERATED * total:
             raise self.errors[0]
         if not self.errors:

@@ -172,7 +172,7 @@ def read_table(path: str, options: TableFormat | None = None) -> Table:
     records = [item for item in items if not (isinstance(item, DataError) and skipped.add(item))]
     if not items:
         raise DataError(f"{path} is empty: there is no record in it", hint="give a file with at least one record")
-    notes = tuple(filter(None, [note, skipped.told(len(items), "rows")]))
+    notes = tuple(filter(None, [note, skipped.summary(len(items), "rows")]))
     dialect = f", {table_dialect(text, kind, options)}" if kind in USUAL else ""
     return Table(records, notes, f"{counted(records)}{dialect}")  # type: ignore[arg-type]
 

@@ -105,11 +105,11 @@ def captions(things: Scene) -> list[str]:
     >>> captions((Thing("blue", "square", False, 0.8, 0.4), Thing("red", "ring", True, 0.2, 0.5)))[0]
     'a small red ring left of a large blue square'
     """
-    said = []
+    captions = []
     for first, *rest in permutations(sorted(things, key=lambda thing: thing.x)):
         more = " and ".join(f"{relation(first, other)} {other}" for other in rest)
-        said.append(f"{first} {more}".strip())
-    return list(dict.fromkeys(said))
+        captions.append(f"{first} {more}".strip())
+    return list(dict.fromkeys(captions))
 
 
 def painted(things: Scene, side: int, seed: int) -> UInt8[np.ndarray, "side side 3"]:

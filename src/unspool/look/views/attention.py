@@ -19,7 +19,7 @@ from unspool.metrics.alignment import diagonal
 
 SHOWN = 48  # tokens whose attention is shown
 ABLATED = 128  # tokens a row, on which the loss without each head is measured
-DIAGONAL = 0.7  # a correlation from which on a head is said to be monotonic
+DIAGONAL = 0.7  # a correlation from which on a head counts as monotonic
 DRAWN, ABREAST = 16, 4  # heads
 
 
