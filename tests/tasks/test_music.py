@@ -360,3 +360,18 @@ def test_a_model_that_writes_no_documents_says_so(tmp_path, capsys):
 def test_chorales_know_when_they_change():
     one = Splits((((60,),),))
     assert one.fingerprint == Splits((((60,),),)).fingerprint != Splits((((60,), ()),)).fingerprint
+
+
+def test_books_as_people_write_them(tmp_path):
+    one, other = "M:2/4\nL:1/8\nK:{}\n{}", ("GABc|d4|]", "AGFE|D4|]")
+    folk = "\n\n".join(one.format(key, music) for key, music in zip("GD", other, strict=True))
+    joined = "".join(f"X:{n}a\nT:{n}\n{one.format('G', music)}\n" for n, music in enumerate(other))
+    for text in (folk, joined):
+        found = TuneBook(book(tmp_path, text), valid=0.0).read()
+        assert len(found.train) == 2 and found.notes == (), text
+        assert all(tune.startswith("X:1\nT:") and parse_tune(tune).metre_error() == "" for tune in found.train)
+    named = "X:1\nM:2/4\nL:1/8\nH:from a book\nwithout a cover\nV:1\nK:G\nV:1\nGABc$|d4|]\n"
+    (tune,) = TuneBook(book(tmp_path, named), valid=0.0).read().train
+    assert tune == "X:1\nT:Untitled\nM:2/4\nL:1/8\nK:G\nGABc$|d4|]\n"
+    bad = TuneBook(book(tmp_path, f"{joined}X:9\nT:9\nK:G\n&|\n"), valid=0.0).read()
+    assert len(bad.train) == 2 and "1 of 3 tunes are left out" in bad.notes[0] and "line 16" in bad.notes[0]

@@ -1,6 +1,7 @@
 """Features of a text at each position, such as "inside quotes": units of a model are compared with them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from unicodedata import category
 
 import numpy as np
 import torch
@@ -68,7 +69,8 @@ def all_features(tokens: Sequence[str]) -> dict[str, np.ndarray]:
         return np.array([bool(test(chr(code))) for code in kinds])[index]
 
     place = np.arange(len(text))
-    space, letter, newline = where(str.isspace), where(str.isalpha), where("\n".__eq__)
+    mark = where(lambda character: category(character).startswith("M"))  # combined with the letter before
+    space, letter, newline = where(str.isspace), where(str.isalpha) | mark, where("\n".__eq__)
     leading = last_true(~space) <= last_true(newline)  # nothing but white space stands in the line so far
     paragraph = last_true(newline & np.concatenate([[True], leading[:-1]]))
     line = last_true(newline)
@@ -85,7 +87,7 @@ def all_features(tokens: Sequence[str]) -> dict[str, np.ndarray]:
         "a vowel": where("aeiouAEIOU".__contains__),
         "a digit": where(str.isdigit),
         "white space": space,
-        "punctuation": ~(space | where(str.isalnum)),
+        "punctuation": ~(space | mark | where(str.isalnum)),
         "inside a word": word > 0,
         "the first letter of a word": word == 1,
         "after a colon in the line": last_true(where(":".__eq__)) > line,

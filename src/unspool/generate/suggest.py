@@ -1,13 +1,14 @@
 """Word completion and next-word suggestions while somebody types, and how many keystrokes they save."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import regex
 import torch
 from torch import Tensor
 
+from unspool.data.punctuation import LETTER
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.generate.beam import beam_search
@@ -18,8 +19,9 @@ LONGEST = 24
 """A suggestion has at most so many tokens."""
 MEMORY = 128
 """The model reads at most so many tokens before the present word."""
-TYPED = re.compile(r" ?[\w'\u2019]*\Z")
-WORD = re.compile(r"[\w'\u2019]+")
+LETTERS = rf"(?:{LETTER}|['\u2019])"
+TYPED = regex.compile(rf" ?{LETTERS}*\Z")
+WORD = regex.compile(rf"{LETTERS}+")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def suggest(
     alike: dict[tuple[int, bytes], list[int]] = {}
     prompts, wanted = [], []
     for number, text in enumerate(texts):
-        begin = TYPED.search(text).start()  # type: ignore[union-attr]
+        begin = TYPED.search(text).start()
         room = model.core.max_length and max(1, model.core.max_length - LONGEST - len(text) + begin)
         prompt = prime(model, tokenizer, text[:begin][-8 * MEMORY :])[:, -min(MEMORY, room or MEMORY) :]
         prompts.append(prompt)

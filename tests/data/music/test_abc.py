@@ -116,6 +116,29 @@ def test_repeats_and_endings_are_unrolled():
     ]  # the second turn of its B
 
 
+@pytest.mark.parametrize(
+    ("music", "wanted"),
+    [
+        ("|::C::|", [60] * 3),
+        ("|:C:|", [60] * 2),
+        ("C::D:|", [60, 60, 62, 62]),
+        ("|:::C:::|D", [60] * 4 + [62]),
+        ("|::C::|:D:|", [60] * 3 + [62] * 2),
+        ("|:C|1D:|2E|]", [60, 62, 60, 64]),
+        ("C|D", [60, 62]),
+        ("C$D", [60, 62]),
+        ("[V:1]C|[V:1]D", [60, 62]),
+    ],
+)
+def test_every_repeat_is_played_as_often_as_it_says(music, wanted):
+    assert pitches(music) == wanted
+
+
+def test_one_voice_a_wrapped_history_and_any_number():
+    text = "X:12a\nT:A\nH:found in a book\nthat had no cover\nV:1 clef=treble\nK:C\nV:1\nC$D|\n"
+    assert [note.pitch for note in parse_tune(text).score().notes] == [60, 62]
+
+
 def test_other_fields():
     assert metre("C|").beats == metre("4/4").beats == 4 and metre("none").beats is None
     assert unit("1/16") == Fraction(1, 4)
@@ -136,7 +159,8 @@ def test_other_fields():
         ("X:1\nT:A\nK:H\nA|", "line 3: the key 'H' is not like"),
         ("X:1\nT:A\nK:D foo\nA|", "line 3: the key 'D foo' ends in 'foo'"),
         ("X:1\nT:A\nQ:fast\nK:C\nA|", "line 3: the tempo 'fast'"),
-        ("X:1\nT:A\nV:1\nK:C\nA|", "line 3: V: gives the tune several voices"),
+        ("X:1\nT:A\nV:1\nK:C\nA|\nV:2\nC|", "line 6: V: gives the tune several voices"),
+        ("X:1\nT:A\nR:reel\nand more\nK:C\nA|", "line 4: 'and more' stands before K:"),
         ("X:1\nT:A\nK:C\nABC|\nAsB|", "line 5: 's' is no music"),
         ("X:1\nT:A\nK:C\n[ABC", "line 4: '[' is no music"),
         ("X:1\nT:A\nK:C\n(3AB|c", "line 4: a tuplet wants 1 more notes"),

@@ -1,7 +1,7 @@
 """Reads ABC notation (Chris Walshaw et al., the abc music standard 2.1, 2011), one voice, into bars of notes.
 
 https://abcnotation.com/wiki/abc:standard:v2.1; the sections named below are its. What says how a tune looks or is
-called and not how it sounds (lyrics, layout, ornaments, chord symbols) is read over; several voices are refused.
+called and not how it sounds (lyrics, layout, ornaments, chord symbols) is read over; a second voice is refused.
 """
 
 import re
@@ -17,7 +17,7 @@ from unspool.errors import DataError
 LENGTH = r"\d*(?:/+\d*)?"
 NOTE = rf"(?P<sharp>\^\^|\^|__|_|=)?(?P<letter>[A-Ga-g])(?P<octave>[,']*)(?P<length>{LENGTH})"
 TOKEN = re.compile(
-    rf"""(?P<space>\s+|`|y\d*|!(?=\s|$))
+    rf"""(?P<space>\s+|`|\$|y\d*|!(?=\s|$))
     |(?P<text>"[^"]*")
     |(?P<ornament>![A-Za-z0-9.<>()+]+!|\+[a-z0-9.<>()]+\+|[.~HLMOPSTuv](?=[\^_=.~HLMOPSTuvA-Ga-gzx\["({{]))
     |(?P<grace>\{{/?(?:(?:\^\^|\^|__|_|=)?[A-Ga-g][,']*{LENGTH}[<>]*\s*)+\}})
@@ -40,6 +40,9 @@ STEPS = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11), strict=True))
 
 
 PITCH = re.compile(NOTE)
+WRAPPED = "HN"
+"""Fields of the header that may go on in lines without a letter: the history, and notes."""
+HEADER = re.compile(r"[A-WYZ]:(?![|:])")
 USUAL_SPEED = 150.0  # quarter beats a minute, where no Q: says another: a jig's 100 dotted quarters
 BORROWED = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 """How many notes' time a tuplet takes (section 4.13); for 5, 7 and 9 it depends on the metre."""
@@ -48,17 +51,24 @@ READ_OVER = set("ABCDFGHINOPRSTUWZmrsw+")
 LAST = 108  # MIDI's number of a piano's highest key; its lowest is 21
 
 
-def parse_tune(text: str, name: str = "", first: int = 1) -> Tune:
-    """The tune of a text from X: to its last bar; `name` is said in errors, and lines are counted from `first`.
+def parse_tune(text: str, name: str = "", first: int = 1, whole: bool = True) -> Tune:
+    """The tune of a text, from X: to its last bar.
 
-    Raises: DataError that says line and what.
+    Args:
+        text: of the tune.
+        name: of its file, for errors.
+        first: the number of its first line, likewise.
+        whole: whether its header must have X: and T:, as the standard wants; many books leave them out.
+
+    Raises:
+        DataError: that says line and what.
 
     >>> parse_tune("X:1\\nT:A tune\\nK:D\\nDE&F|")
     Traceback (most recent call last):
     ...
     unspool.errors.DataError: line 4: '&' is no music
     """
-    reader = Reader(name)
+    reader = Reader(name, whole)
     for number, line in enumerate(text.rstrip("\n").split("\n"), start=first):
         reader.line = number
         reader.read(line.rstrip())
@@ -68,25 +78,34 @@ def parse_tune(text: str, name: str = "", first: int = 1) -> Tune:
 def blocks(text: str) -> Iterator[tuple[int, str]]:
     """The tunes of a tune book and the numbers of their first lines: what begins with X: and ends at an empty line.
 
-    >>> list(blocks("a note\\n\\nX:1\\nT:One\\n\\nX:2\\n"))
-    [(3, 'X:1\\nT:One\\n'), (6, 'X:2\\n')]
+    A tune ends where another begins, too. In a book without any X: they are the paragraphs that begin with a field and
+    have a K:.
+
+    >>> list(blocks("a note\\n\\nX:1\\nT:One\\nX:2\\n"))
+    [(3, 'X:1\\nT:One\\n'), (5, 'X:2\\n')]
+    >>> list(blocks("a note\\n\\nM:4/4\\nK:C\\nC4|\\n"))
+    [(3, 'M:4/4\\nK:C\\nC4|\\n')]
     """
+    lines = text.split("\n")
+    numbered = any(line.startswith("X:") for line in lines)
     begun, kept = 0, list[str]()
-    for number, line in enumerate([*text.split("\n"), ""], start=1):
-        if line.startswith("X:") and not kept:
-            begun = number
-        if begun and line.strip():
+    for number, line in enumerate([*lines, ""], start=1):
+        begins = line.startswith("X:") if numbered else not kept and HEADER.match(line)
+        if kept and (begins or not line.strip()):
+            if numbered or any(one.startswith("K:") for one in kept):
+                yield begun, "\n".join(kept) + "\n"
+            kept = []
+        if begins or (kept and line.strip()):
+            begun = number if begins else begun
             kept.append(line.rstrip())
-        elif begun:
-            yield begun, "\n".join(kept) + "\n"
-            begun, kept = 0, []
 
 
 class Reader:
     """Takes the lines of one tune in turn."""
 
-    def __init__(self, name: str = "") -> None:
-        self.name, self.line = name, 0
+    def __init__(self, name: str = "", whole: bool = True) -> None:
+        self.name, self.line, self.whole = name, 0, whole
+        self.voice = self.field = ""  # the only voice, and the last field
         self.fields: dict[str, str] = {}
         self.key: Key = {}
         self.metre, self.unit, self.speed = FREE, Fraction(0), USUAL_SPEED
@@ -119,14 +138,15 @@ class Reader:
             self._set(found[1], found[2].strip())
         elif self.in_body:
             self._music(line.removesuffix("\\"))
-        else:
+        elif self.field not in tuple(WRAPPED):
             raise self._error(f"{line[:30]!r} stands before K:, where only fields may", "begin it with a letter and :")
 
     def _set(self, letter: str, value: str) -> None:
         """One field, in the header, on a line of the body or in brackets between notes."""
+        self.field = letter
         if not self.in_body:
             due = "X" if not self.fields else "T" if list(self.fields) == ["X"] else letter
-            if letter != due:
+            if letter != due and self.whole:
                 raise self._error(f"{letter}: stands where {due}: should", "a tune begins with X: and T: (section 3)")
             self.fields.setdefault(letter, value)
         elif letter == "X":
@@ -138,7 +158,7 @@ class Reader:
 
     def _heed(self, letter: str, value: str) -> None:
         """What a field changes. Raises: ValueError."""
-        if letter == "X" and not value.isdecimal():
+        if letter == "X" and not value[:1].isdecimal():
             raise ValueError(f"the number of the tune is {value!r}, and not like X:1")
         if letter == "M":
             self.metre = metre(value)
@@ -152,7 +172,10 @@ class Reader:
                 self.in_body, self.unit = True, self.unit or usual_unit(self.metre)
                 self._begin_bar()
         elif letter == "V":
-            raise ValueError("V: gives the tune several voices, and one is read")
+            voice = (value.split() or [""])[0]
+            if self.voice not in ("", voice):
+                raise ValueError("V: gives the tune several voices, and one is read")
+            self.voice = voice
         elif letter not in READ_OVER and letter != "X":
             raise ValueError(f"there is no field {letter}:")
 
@@ -310,7 +333,8 @@ class Reader:
         double = text.replace(":", "") not in ("|", "")
         before, after = text.startswith(":"), text.endswith(":")
         if before and self._done():
-            self._done()[-1].repeats = True
+            again = 1 if text == "::" else len(text) - len(text.lstrip(":"))  # "::" is ":|:"
+            self._done()[-1].repeats = again
         if before or after or double:
             self._close()
             self.fresh, self.turns = True, ()

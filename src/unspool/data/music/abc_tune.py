@@ -19,7 +19,7 @@ class Bar:
     opens: bool = False  # a part begins here: the line before it is double or a repeat
     begins: bool = False  # the same, or an ending as long as its part
     closes: bool = False  # a part or an ending ends here
-    repeats: bool = False  # and is played again
+    repeats: int = 0  # and is played so many times again
     turns: tuple[int, ...] = ()  # in which turns it is played; () in all
 
 
@@ -33,8 +33,8 @@ class Tune:
 
     @property
     def title(self) -> str:
-        """What T: says, the first time."""
-        return self.fields["T"]
+        """What T: says, the first time; "" without one."""
+        return self.fields.get("T", "")
 
     def score(self) -> Score:
         """The notes as they sound, repeats unrolled, times in quarter beats from the beginning.
@@ -149,10 +149,10 @@ def bar_order(bars: list[Bar]) -> Iterator[int]:
 
 
 def _turns(bars: list[Bar], start: int) -> int:
-    """How often the part that begins there is played: as often as its endings say, or twice."""
-    most = 2
+    """How often the part that begins there is played: as often as its repeat or its endings say."""
+    most = 1
     for number in range(start, len(bars)):
         if bars[number].opens and number > start:
             break
-        most = max(most, *bars[number].turns, 2)
+        most = max(most, 1 + bars[number].repeats, *bars[number].turns)
     return most

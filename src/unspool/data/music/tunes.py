@@ -23,8 +23,10 @@ STEPS = (-3, -2, -1, 1, 2, 3)
 class TuneBook(SplitOptions):
     """The tunes of files in ABC notation, or some that a grammar makes.
 
-    Tunes are shuffled once and for all, and `valid` and `test` are shares of them: none is cut in two, and one whose
-    notes come again is taken once. Of the header only the fields in `KEPT` stay, and every tune is X:1.
+    A tune need not have X: or T:, and needs no empty line before it where it has X:. One that cannot be read is left
+    out, counted, and told with its place; a book of which none can be read is an error. Tunes are shuffled once and for
+    all, and `valid` and `test` are shares of them: none is cut in two, and one whose notes come again is taken once. Of
+    the header only the fields in `KEPT` stay, and every tune is X:1.
 
     Args:
         path: a file or several (`tunes/*.abc`) in ABC notation.
@@ -79,7 +81,9 @@ class TuneBook(SplitOptions):
         found = [(said, line, block) for line, block in blocks(text)]
         if not found:
             what = "there is no tune in it" if text.strip() else "it is empty"
-            raise DataError(f"{said}: {what}", hint="a tune in ABC notation begins with a line X:1")
+            raise DataError(
+                f"{said}: {what}", hint="a tune in ABC notation begins with a line X:1, and has a line such as K:D"
+            )
         return found
 
     def chosen(self, found: list[tuple[str, int, str]], notes: list[str]) -> list[str]:
@@ -88,7 +92,7 @@ class TuneBook(SplitOptions):
         bad: list[str] = []
         for name, line, text in found:
             try:
-                metre_error = parse_tune(text, name, line).metre_error() if self.strict else ""
+                metre_error = parse_tune(text, name, line, whole=False).metre_error() if self.strict else ""
             except DataError as error:
                 bad.append(str(error))
                 continue
@@ -114,6 +118,8 @@ class TuneBook(SplitOptions):
 def tidied(tune: str) -> str:
     """A tune with what is learned of it: no comments, no other fields, no exclamation marks that break lines.
 
+    X: stands first, and a tune without a title is T:Untitled.
+
     >>> print(tidied("X:7\\nT:Two\\nZ: by me\\nK:G % one sharp\\nGABc|!\\nd4|]\\n"), end="")
     X:1
     T:Two
@@ -125,7 +131,8 @@ def tidied(tune: str) -> str:
     for line in tune.splitlines():
         line = re.sub(r"(?<!\\)%.*", "", line).rstrip().removesuffix("!").rstrip()
         letter = line[:1] if line[1:2] == ":" and line[:1].isalpha() else ""
-        if line and (in_body or letter in KEPT):
-            kept.append("X:1" if letter == "X" else line)
+        if line and letter != "X" and (letter != "V" if in_body else letter in tuple(KEPT)):
+            kept.append(line)
         in_body |= letter == "K"
-    return "\n".join(kept) + "\n"
+    titled = any(line.startswith("T:") for line in kept)
+    return "\n".join(["X:1", *([] if titled else ["T:Untitled"]), *kept]) + "\n"

@@ -6,14 +6,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import regex
 from jaxtyping import Int64
 
+from unspool.data.punctuation import ABBREVIATION, CLUSTER, LETTER
+from unspool.data.punctuation import WORD as WORDS
 from unspool.data.tokenizer import Tokenizer, field, tokenizers, wrong
 from unspool.schema import Count, Natural
 
 UNKNOWN = "<unk>"
 WORD = re.compile(r"\n|\S+")
-APART = re.compile(r"\n|\w+(?:['\u2019]\w+)*|[^\w\s]")
+APART = regex.compile(rf"\n|{ABBREVIATION}|{WORDS}(?:['\u2019]{LETTER}+)*|{CLUSTER}")
 
 
 @tokenizers.register("word")
