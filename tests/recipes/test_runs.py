@@ -57,7 +57,7 @@ def test_a_recipe_runs_two_steps_and_has_a_unit_that_fits(name, tmp_path, capsys
 
 def has_run(recipe, events):
     """Two steps, to the end; what the recipe claims is among what was measured."""
-    assert [event["number"] for event in events if event["event"] == "Step"] == [1, 2]
+    assert [event["number"] for event in events if event["event"] == "TrainingStep"] == [1, 2]
     assert events[-1]["event"] == "Finished"
     if "expect" in recipe:
         measured = set(events[-1]["results"])

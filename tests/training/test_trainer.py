@@ -300,15 +300,6 @@ def test_a_gradient_that_is_not_finite_changes_nothing():
     assert torch.equal(weights_of(made), before) and trainer.number == 0
 
 
-def test_the_average_decays_slowly():
-    trainer = Trainer(gru(), DATA, steps=4, ema=0.9)
-    average = weights_of(trainer.model)
-    for _ in trainer:
-        average = 0.9 * average + 0.1 * weights_of(trainer.model)
-    with trainer.averaged():
-        torch.testing.assert_close(weights_of(trainer.model), average)
-
-
 def test_the_raw_weights_come_back_after_an_error_too():
     trainer = Trainer(gru(), DATA, steps=3, ema=0.9)
     list(trainer)

@@ -243,7 +243,7 @@ def takes(annotation: Any) -> str:
     return plain.get(annotation, "a table of a kind and its keys")
 
 
-def bounded(kind: type, rules: list[Any]) -> str:
+def bounded(kind: Any, rules: list[Any]) -> str:
     """A number within its limits, in words."""
     words: list[str] = []
     for rule in rules:
