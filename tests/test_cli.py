@@ -83,7 +83,7 @@ def test_resume_goes_on_and_a_finished_run_says_how(place, capsys):
     assert [event["number"] for event in events if event["event"] == "Step"] == [3, 4]
     assert run("resume", "run") == 0  # the larger budget is remembered
     assert "is finished" in capsys.readouterr().err
-    assert checkpoints(Path("run"))[-1].plain()["overrides"] == ["train.steps=4", "train.minutes=0"]
+    assert checkpoints(Path("run"))[-1].plain().overrides == ["train.steps=4", "train.minutes=0"]
 
 
 def test_resume_takes_another_learning_rate(place, printed):

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 
 from unspool.batch import Batches
+from unspool.errors import TrainingError
 from unspool.metrics.metric import EvalSet, Metric
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import CoreState, eval_mode
@@ -41,6 +43,9 @@ def evaluate(
         device: where the batches are moved to.
         precision: of matrix products.
         metrics: each is shown the model's output (B, T, V) and the batch.
+
+    Raises:
+        TrainingError: where the loss is not finite.
     """
     total, positions = 0.0, 0
     state: CoreState | None = None
@@ -55,6 +60,11 @@ def evaluate(
                 metric.update(output, batch)
             total += loss.item() * batch.positions
             positions += batch.positions
+    if not isfinite(total):
+        raise TrainingError(
+            f"the model has diverged: its loss is {total / positions}",
+            hint="use an earlier one of its checkpoints/step-N, or train again with a lower train.learning_rate",
+        )
     return Score(total / max(1, positions), positions)
 
 
