@@ -14,6 +14,8 @@ from unspool.errors import ConfigError, unknown
 
 Count = Annotated[int, Gt(0), Le(10**12)]
 """A whole number, at least one."""
+Depth = Annotated[int, Gt(0), Le(1000)]
+"""How many things lie above each other: each is built one by one."""
 Natural = Annotated[int, Ge(0), Le(10**12)]
 """A whole number, zero allowed."""
 Positive = Annotated[float, Gt(0), Le(1e30)]

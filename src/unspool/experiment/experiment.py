@@ -60,7 +60,8 @@ class Experiment:
         else:
             preprocessor = build.fitted_preprocessor(self.recipe, splits, start.shared(self.recipe) if start else None)
         self.task = build.task(self.recipe, splits, preprocessor)
-        self.model = build.model(self.recipe, self.task.inputs, self.task.targets, self.task.source)
+        copies = 5 if self.recipe["train"].get("ema") else 4  # the weight, its gradient, two moments, an average
+        self.model = build.model(self.recipe, self.task.inputs, self.task.targets, self.task.source, copies)
         self.started = start.hand_over(self.model, self.task) if start else {}
         if self.task.causal and not self.model.core.causal:
             raise ConfigError(

@@ -116,6 +116,6 @@ def holder_in(file: IO[str]) -> Holder | None:
     """Who a lock's file names; None where it names nobody."""
     file.seek(0)
     try:
-        return from_json(file.read(1000), Holder)  # type: ignore[no-any-return]
+        return from_json(file.read(1000), Holder)
     except (OSError, ValueError):
         return None

@@ -19,6 +19,8 @@ from unspool.data.readers.text import unreadable
 from unspool.errors import ConfigError, DataError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none that runs another program
+LARGEST = 32_000_000
+"""So many pixels an image has at most: it takes up to 20 bytes for each while it is read."""
 HEADER = re.compile(rb"P6\n(\d{1,6}) \d{1,6}\n")
 ENDINGS = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
@@ -127,6 +129,8 @@ def pixels(data: bytes, name: str, side: int) -> bytes:
             warnings.simplefilter("ignore")  # of metadata that is odd
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as file:
+                if file.width * file.height > LARGEST:
+                    raise Image.DecompressionBombError
                 image = ImageOps.exif_transpose(file)
                 if image.mode[0] in "IF":
                     raise DataError(f"{name} has pixels of more than 8 bits", hint="save it with 8 bits a colour")
@@ -135,7 +139,10 @@ def pixels(data: bytes, name: str, side: int) -> bytes:
                 plain = Image.alpha_composite(white, layered).convert("RGB")
                 return plain.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0).tobytes()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise DataError(f"{name} has too many pixels", hint="make it smaller: it is resized anyway") from None
+        raise DataError(
+            f"{name} has too many pixels: more than {LARGEST / 1e6:.0f} million",
+            hint="make it smaller: it is resized anyway",
+        ) from None
     except Image.UnidentifiedImageError:
         raise DataError(f"{name} is not an image", hint=f"save it as one of {', '.join(FORMATS)}") from None
     except DataError:

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePath
 from typing import Annotated, Any
@@ -63,6 +64,8 @@ def table_format(name: str, *endings: str) -> Callable[[ReadTable], ReadTable]:
 
 
 csv.field_size_limit(2**31 - 1)
+UNPACKED, RATIO = 2**24, 50
+"""A .gz file may unpack to 16 MB, or to 50 times its size."""
 
 
 def read_table(path: str, format: FormatName = "auto", encoding: str = "auto") -> tuple[list[Placed], str]:
@@ -100,13 +103,21 @@ def some(records: list[Placed], path: str) -> list[Placed]:
 
 
 def unpacked(data: bytes, name: str) -> bytes:
-    """What a .gz file holds."""
+    """What a .gz file holds. Raises: DataError where it is not whole, or unpacks to far more than a text does."""
+    most = max(UNPACKED, RATIO * len(data))
     try:
-        return gzip.decompress(data)
+        with gzip.open(io.BytesIO(data)) as file:
+            found = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{name} is not a whole gzip file: {str(error).lower()}", hint="copy or download it again"
         ) from None
+    if len(found) > most:
+        raise DataError(
+            f"{name} unpacks to more than {most // 10**6} MB, {RATIO} times its size: no text is packed so well",
+            hint="unpack it yourself where you trust it",
+        )
+    return found
 
 
 def delimited(text: str, name: str, delimiter: str) -> Iterator[Placed]:
@@ -121,7 +132,7 @@ def delimited(text: str, name: str, delimiter: str) -> Iterator[Placed]:
                 continue
             if not names:
                 names = [name.strip() for name in row]
-                if twice := [name for name in names if names.count(name) > 1]:
+                if twice := [name for name, number in Counter(names).items() if number > 1]:
                     raise DataError(f"{name}, line {line}: the column {twice[0]!r} is there twice", hint="rename one")
             elif len(row) != len(names):
                 raise DataError(
