@@ -18,7 +18,7 @@ from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, a
 from unspool.data.spans import spans
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
-from unspool.schema import Natural
+from unspool.schema import Finite, Natural, Positive
 
 TAG = re.compile(r"<[^<>]*>")
 BLANK = "___"
@@ -148,6 +148,8 @@ class ValuedText(TextInput):
         """The mean (1,), or the mean, low and high (3, 1) of a distribution, in the unit of the data."""
         values = (output.double().flatten() * self.scale + self.mean).tolist()
         return Value(*values)
+
+    learned: ClassVar[Mapping[str, Any]] = {"mean": Finite, "scale": Positive}
 
     def fitted(self) -> dict[str, Any]:
         """Mean and standard deviation of the training numbers."""
