@@ -66,7 +66,7 @@ def data_files():
         "good.csv.gz": gzip.compress(TABLE.encode()),
         "good.conll": b"the DT\ncat NN\n\n" * 30,
         "numbers.csv": ("day,value\n" + "".join(f"{n},{n % 7}\n" for n in range(200))).encode(),
-        "good.abc": "\n".join(TUNE.replace("d2", f"{one}2", 1) for one in "ABcdefga").encode(),
+        "good.abc": "\n".join(TUNE.replace("c2", f"{a}{b}", 1) for a in "ABcdefg" for b in "ABcdefg").encode(),
         "good.json": json.dumps({"train": [[[60, 64]] * 8] * 4, "valid": [[[60]] * 8], "test": [[[60]] * 8]}).encode(),
         "good.wav": sound.getvalue(),
         "good.ppm": picture,
@@ -262,8 +262,10 @@ def test_hostile_run_folders(place, capsys):
     assert codes[2] > 50 and codes[0] > 5
 
 
-VALUES = ("", " ", "-", "-1", "0", "1", "2", "1e400", "nan", "-inf", LONG, DEEP, "x", "é\u0301", "\x1b[2J", "a\0b", "..", "/",
-          "/dev/null", "nope.txt", "good.txt", "run", "1" + "0" * 18, "--", "true", "[1]", "{a=1}", "%s", "a=b", "=", "*")  # fmt: skip
+VALUES = (
+    "", " ", "-", "-1", "0", "1", "2", "1e400", "nan", "-inf", LONG, DEEP, "x", "é\u0301", "\x1b[2J", "a\0b", "..", "/",
+    "/dev/null", "nope.txt", "good.txt", "run", "1" + "0" * 18, "--", "true", "[1]", "{a=1}", "%s", "a=b", "=", "*",
+)  # fmt: skip
 KEYS = ("core.width", "core.layers", "core.cell", "core.kind", "core", "task.length", "task.batch_size", "task.kind",
         "data.path", "data.valid", "data.limit", "train.steps", "train.learning_rate", "train.optimizer", "train.clip",
         "model.dropout", "model.tied", "model.start", "tokenizer.kind", "seed", "sample.prompt", "evaluate.times",
@@ -281,15 +283,17 @@ def command_lines():
     names = sorted(group.commands)
     for index in range(LINES):
         name = names[index % len(names)]
-        words = [name]
+        words, share = [name], rng.choice((0.1, 0.3))
         for parameter in group.commands[name].params:
             option = parameter.opts[0]
             if not option.startswith("-"):
                 words += argument(name, parameter.name, rng)
-            elif option not in ("--help", "--device") and rng.random() < 0.25:
+            elif option not in ("--help", "--device") and rng.random() < share:
                 words += [option] if parameter.is_flag else [option, rng.choice(VALUES)]
         if name == "selftest" and not {"--cell", "--core"} & set(words):
             words += ["--cell", rng.choice(("", "nope", "x:y", ":"))]
+        if name == "look" and "--what" not in words:  # a whole page takes longer than all else here
+            words += ["--what", "losses"]
         yield words
 
 
@@ -318,3 +322,52 @@ def test_hostile_command_lines(place, capsys, monkeypatch):
     capsys.readouterr()
     assert not failures, f"{len(failures)} failures\n" + "\n".join(failures[:8])
     assert sum(codes.values()) == LINES and codes[2] > 200 and codes[0] > 20
+
+
+def hugging_face(folder):
+    """A small GPT-2 as Hugging Face's library saves it."""
+    from safetensors.torch import save_file
+
+    from unspool.batch import Tokens
+    from unspool.data.tokenizer import tokenizers
+    from unspool.formats.huggingface import gpt2_options, gpt2_to_hf
+
+    config = {"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16, "n_inner": None}
+    recipe = {"core": gpt2_options(config), "model": {"tied": True}}
+    model = build.model(recipe, Tokens(256), Tokens(256))
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = model.state_dict() | {"head.bias": model.head.weight.new_zeros(256)}
+    save_file({name: value.clone() for name, value in gpt2_to_hf(weights).items()}, folder / "model.safetensors")
+    index = {"weight_map": {"lm_head.weight": "model.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    tokenizers.build("tokenizer", {"kind": "bpe", "vocabulary": 256}).engine.save(str(folder / "tokenizer.json"))
+
+
+def test_hostile_folders_of_hugging_face(place):
+    from unspool.formats.folder import read_folder
+
+    hugging_face(Path("hf"))
+    assert read_folder(Path("hf")).tokenizer.size == 256
+    rng, failures, refused = random.Random(4), [], 0
+    files = ("config.json", "tokenizer.json", "model.safetensors.index.json", "model.safetensors")
+    for index in range(80):
+        name = files[index % len(files)]
+        shutil.rmtree("bad", ignore_errors=True)
+        shutil.copytree("hf", "bad")
+        content = Path("hf", name).read_bytes()
+        wild = name.endswith(".json") and rng.random() < 0.7
+        new = json.dumps(with_wild_leaf(json.loads(content), rng)).encode() if wild else mutated(content, rng)
+        Path("bad", name).write_bytes(new)
+        began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            read_folder(Path("bad"))
+            problem = ""
+        except UnspoolError:
+            refused, problem = refused + 1, ""
+        except BaseException:
+            problem = traceback.format_exc()
+        if problem := problem or costly(began, before):
+            failures.append(f"{index}: {name} {new[:300]!r}\n{problem[-1500:]}")
+    assert not failures, f"{len(failures)} failures\n" + "\n".join(failures[:8])
+    assert refused > 40
