@@ -196,7 +196,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(place):
             process.stdout.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 0 and "unspool resume long" in err and "Traceback" not in err
+    assert process.returncode == 130 and "unspool resume long" in err and "Traceback" not in err
     last = json.loads(out.splitlines()[-1])
     assert last["why"] == "asked" and checkpoints(Path("long"))[-1].number == last["number"]
     assert run("resume", "long", f"train.steps={last['number'] + 2}") == 0

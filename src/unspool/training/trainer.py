@@ -296,7 +296,7 @@ class Trainer:
             ) from error
 
     def _carried(self, values: dict[str, Tensor], number: int) -> CoreState:
-        batch = self.batches[number].to(self.device)
+        batch = self.batches[max(0, number - 1)].to(self.device)  # the one that left the state
         with torch.no_grad():
             like = self.model.start(batch.inputs, batch.source, batch.source_mask)
         return move(fill(like, values), self.device)
