@@ -14,6 +14,7 @@ from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.embeddings import embedding
 from unspool.nn.heads import head
+from unspool.nn.size import refuse_too_large
 from unspool.pipelines.pipeline import Pipeline
 from unspool.recipe import Recipe
 from unspool.schema import Natural, defaults, validated
@@ -122,7 +123,9 @@ def pipeline(recipe: Recipe, model: SequenceModel, preprocessor: Preprocessor, *
     return cls(**given, **validated(cls, table | options, "task", "the pipeline", given))
 
 
-def model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None = None) -> SequenceModel:
+def model(
+    recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None = None, copies: int = 1
+) -> SequenceModel:
     """The recipe's model, with weights drawn from torch's generator.
 
     Args:
@@ -131,11 +134,26 @@ def model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None
         targets: the domain that it predicts.
         source: the domain of what its encoder reads; None: it has no encoder.
 
+    Args:
+        recipe: its [core], [encoder] and [model] sections.
+        inputs: what the model reads.
+        targets: what it predicts.
+        source: what its encoder reads.
+        copies: how many numbers each weight needs in memory: 1 to be used, 4 to be trained.
+
+    Raises:
+        ConfigError: for impossible options, and for a model that this machine could not hold.
+
     >>> from unspool import Tokens
     >>> recipe = {"core": {"kind": "recurrent", "cell": "gru", "width": 8}}
     >>> sum(p.numel() for p in model(recipe, Tokens(5), Tokens(5)).parameters())
     517
     """
+    refuse_too_large(lambda: _model(recipe, inputs, targets, source), copies)
+    return _model(recipe, inputs, targets, source)
+
+
+def _model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | None) -> SequenceModel:
     if "core" not in recipe:
         raise ConfigError("the recipe has no [core]", hint=f"set core.kind to one of {', '.join(cores.kinds())}")
     options = dict(recipe.get("model", {}))

@@ -70,6 +70,10 @@ class TrainingError(UnspoolError):
     """
 
 
+MOST, LONGEST = 100, 200
+"""So many names a hint lists, and so many characters of a name an error quotes."""
+
+
 def unknown(what: str, name: str, known: Iterable[str], prefix: str = "") -> ConfigError:
     """One sentence for every misspelt name, with the nearest right one, as a shell takes it.
 
@@ -79,11 +83,14 @@ def unknown(what: str, name: str, known: Iterable[str], prefix: str = "") -> Con
     "choose one of data.text=Dept., 'data.text=Mail body'"
     """
     choices = sorted(known)
-    close = get_close_matches(name, choices, n=1)
+    close = get_close_matches(name[:LONGEST], choices[:MOST], n=1)
     if close:
         hint = f"did you mean {prefix + close[0]!r}?"
     elif choices:
-        hint = f"choose one of {', '.join(quote(prefix + choice) for choice in choices)}"
+        more = f" and {len(choices) - MOST:,} more" if len(choices) > MOST else ""
+        hint = f"choose one of {', '.join(quote(prefix + choice) for choice in choices[:MOST])}{more}"
     else:
         hint = f"there is no {what} to choose from"
-    return ConfigError(f"unknown {what} {prefix + name!r}", hint=hint)
+    full = prefix + name
+    shown = full if len(full) <= LONGEST else f"{full[:LONGEST]}..."
+    return ConfigError(f"unknown {what} {shown!r}", hint=hint)

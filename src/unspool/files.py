@@ -1,21 +1,26 @@
-"""Atomic reads and writes: a file is in its place whole or not at all, and errors of the disk are CheckpointErrors."""
+"""Reads that are bounded and checked, and atomic writes: a file is in its place whole or not at all."""
 
 import errno
 import hashlib
-import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unspool.errors import CheckpointError
+from unspool.schema import from_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 ANOTHER_RUN = "choose another --run DIR"
-GOES_ON = "; `unspool resume RUN` goes on from its last checkpoint"
+WRITABLE = "make the folder writable, or copy it to a place that is"
+FREE = "free some space, then `unspool resume RUN`, or the same command again where nothing was saved yet"
+RESTORE = "restore it from a copy"
+LARGEST = 2**28
+"""So many bytes a text file of a run has at most: 256 MB."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -23,7 +28,7 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, content: bytes, remedy: str = ANOTHER_RUN) -> None:
+def write_bytes(path: Path, content: bytes, remedy: str = WRITABLE) -> None:
     """Put a file in its place, whole or not at all."""
     with writing(path, remedy):
         draft = path.with_name(f".draft-{path.name}")
@@ -36,7 +41,7 @@ def write_bytes(path: Path, content: bytes, remedy: str = ANOTHER_RUN) -> None:
 
 
 @contextmanager
-def writing(path: Path, remedy: str = ANOTHER_RUN) -> Iterator[None]:
+def writing(path: Path, remedy: str = WRITABLE) -> Iterator[None]:
     """Turn errors of the disk into CheckpointErrors."""
     try:
         yield
@@ -44,31 +49,50 @@ def writing(path: Path, remedy: str = ANOTHER_RUN) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CheckpointError(
                 f"no space left on the disk for {path}; what was saved before is whole",
-                hint=f"free some space{GOES_ON if remedy == ANOTHER_RUN else f', or {remedy}'}",
+                hint=f"free some space, or {remedy}" if remedy not in (WRITABLE, ANOTHER_RUN) else FREE,
             ) from error
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}", hint=remedy) from error
 
 
-def read_text(path: Path) -> str:
-    """The text in a file of a run."""
+def regular(path: Path) -> Path:
+    """The path itself, of a plain file: a pipe or a device is refused, since reading it might never end.
+
+    Raises:
+        CheckpointError: where it is missing or anything but a plain file.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        mode = path.stat().st_mode
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing", hint="the folder is not a whole run") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"{path} is not readable: {reason}", hint="restore it from a copy") from None
+        raise CheckpointError(f"{path} is not readable: {reason}", hint=RESTORE) from None
+    if not stat.S_ISREG(mode):
+        raise CheckpointError(f"{path} is not a regular file", hint=RESTORE)
+    return path
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file."""
+def read_text(path: Path) -> str:
+    """The text in a file of a run."""
+    if regular(path).stat().st_size > LARGEST:
+        raise CheckpointError(f"{path} is larger than {LARGEST // 2**20} MB", hint=RESTORE)
     try:
-        data = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}", hint="restore it from a copy") from None
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{path} should hold an object", hint="restore it from a copy")
-    return data
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path} is not readable: {reason}", hint=RESTORE) from None
+
+
+def read_json(path: Path, wanted: Any = dict[str, Any]) -> Any:
+    """The value in a JSON file of a run, checked against a type: a dataclass says which fields there are.
+
+    Raises:
+        CheckpointError: where the file is missing, or its content is not of that type.
+    """
+    try:
+        return from_json(read_text(path), wanted)
+    except ValueError as error:
+        raise CheckpointError(f"{path} cannot be used: {error}", hint=RESTORE) from None
 
 
 def read_tensors(path: Path) -> "dict[str, Tensor]":
@@ -77,11 +101,9 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} is not a whole safetensors file: {error}", hint="restore it from a copy"
-        ) from None
+        return load_file(regular(path))
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file: {error}", hint=RESTORE) from None
 
 
 def digest(path: Path) -> str:

@@ -11,6 +11,7 @@ from shlex import quote
 from typing import Any
 
 from unspool.errors import ConfigError, unknown
+from unspool.schema import brief
 
 Recipe = dict[str, Any]
 """Sections by name, options by key."""
@@ -55,6 +56,10 @@ LECTURES = {
     "beyond the lectures": "from papers, or of our own",
 }
 """Where the recipes here come from: `about.lecture` begins with one of these, before a comma."""
+LARGEST = 2**20
+"""So many bytes a recipe has at most."""
+DEEPEST = 16
+"""So many tables stand in one another at most."""
 TOKENIZERS = ("tokenizer", "source_tokenizer", "labels")
 """Sections that turn text into ids, each kept in a file of its name."""
 
@@ -116,13 +121,18 @@ def read_recipe(name: str) -> str:
         return files("unspool.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
     if path.suffix != ".toml":
         raise unknown_recipe(name)
+    hint = "a recipe is a TOML file in UTF-8"
     try:
+        if not path.is_dir() and not path.is_file() and path.exists():  # a pipe or a device might never end
+            raise ConfigError(f"cannot read the recipe {name}: it is not a regular file", hint=hint)
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"cannot read the recipe {name}: it has more than {LARGEST // 2**20} MB", hint=hint)
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"there is no recipe file {name}", hint="`unspool recipes` lists the named ones") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot read the recipe {name}: {reason}", hint="a recipe is a TOML file in UTF-8") from None
+        raise ConfigError(f"cannot read the recipe {name}: {reason}", hint=hint) from None
 
 
 def unknown_recipe(name: str) -> ConfigError:
@@ -142,19 +152,57 @@ def unknown_recipe(name: str) -> ConfigError:
 def parse_recipe(text: str, name: str) -> Recipe:
     """The recipe that a TOML text says."""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return _loads(text)
+    except ValueError as error:
         raise ConfigError(
             f"{name} is not valid TOML: {error}", hint="strings need quotes, tables stand in [brackets]"
         ) from None
+
+
+def _loads(text: str) -> Recipe:
+    """What a TOML text says. Raises: ValueError for one that is no TOML, and for numbers and depths beyond reason."""
+    try:
+        found = tomllib.loads(text)
+    except RecursionError:
+        raise TooMuch("it is nested too deeply") from None
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:  # Python reads at most 4,300 digits
+        raise TooMuch("a number has thousands of digits") from None
+    _refuse_endless(found, DEEPEST)
+    return found
+
+
+class TooMuch(ValueError):
+    """A TOML text that may be valid, and that no recipe needs."""
+
+
+def _refuse_endless(value: Any, depth: int) -> None:
+    """Raise TooMuch where tables and lists stand in one another more than `depth` times, or a number is beyond reason.
+
+    >>> _refuse_endless({"core": {"core": {}}}, 1)
+    Traceback (most recent call last):
+    ...
+    unspool.recipe.TooMuch: it is nested too deeply
+    """
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise TooMuch(f"a number has {int(abs(value).bit_length() * 0.302)} digits")
+    if isinstance(value, dict | list):
+        if not depth:
+            raise TooMuch("it is nested too deeply")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _refuse_endless(inner, depth - 1)
 
 
 def override(recipe: Recipe, text: str) -> None:
     """Apply one `section.key=value`; a value is read as TOML where it can be, and as a string where not."""
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
-        raise ConfigError(f"cannot read the override {text!r}", hint="write it as section.key=value")
-    set_key(recipe, key, value_of(value))
+        raise ConfigError(f"cannot read the override {brief(text)}", hint="write it as section.key=value")
+    try:
+        set_key(recipe, key, value_of(value))
+    except TooMuch as error:
+        raise ConfigError(f"cannot read the value of {brief(key)}: {error}", hint="write a shorter one") from None
 
 
 def set_key(recipe: Recipe, key: str, value: Any) -> None:
@@ -165,8 +213,8 @@ def set_key(recipe: Recipe, key: str, value: Any) -> None:
     >>> recipe
     {'core': {'kind': 'recurrent', 'width': 64}}
     """
-    if not all(key.split(".")):
-        raise ConfigError(f"cannot read the key {key!r}", hint="write it as section.key=value")
+    if not all(key.split(".")) or key.count(".") >= DEEPEST:
+        raise ConfigError(f"cannot read the key {brief(key)}", hint="write it as section.key=value")
     *sections, last = key.split(".")
     table = recipe
     for depth, section in enumerate(sections, start=1):
@@ -183,7 +231,7 @@ def set_key(recipe: Recipe, key: str, value: Any) -> None:
 def value_of(text: str) -> Any:
     """A number, a boolean, a list or a table as TOML writes them; anything else is a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return _loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return {"True": True, "False": False}.get(text, text)
 
@@ -195,12 +243,14 @@ def check_sections(recipe: Recipe) -> None:
             raise unknown_section(name, recipe)
         if name == "seed":
             if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-                raise ConfigError(f"seed should be a whole number, zero or more, received {value!r}", hint="seed=0")
+                raise ConfigError(
+                    f"seed should be a whole number, zero or more, received {brief(value)}", hint="seed=0"
+                )
         elif name == "plugin":
             if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
-                raise ConfigError(f"plugin should be a list of files, received {value!r}", hint="--plugin FILE")
+                raise ConfigError(f"plugin should be a list of files, received {brief(value)}", hint="--plugin FILE")
         elif not isinstance(value, dict):
-            raise ConfigError(f"{name} should be a section, received {value!r}", hint=f"set {name}.KEY=VALUE")
+            raise ConfigError(f"{name} should be a section, received {brief(value)}", hint=f"set {name}.KEY=VALUE")
 
 
 def unknown_section(name: str, recipe: Recipe) -> ConfigError:

@@ -61,9 +61,9 @@ class Registry(Generic[T]):
         """
         name = str(kind)
         if name not in self._known:
-            module = f"{self.folder}.{name.replace('-', '_')}"
-            if module.rpartition(".")[2].isidentifier() and find_spec(module):
-                import_module(module)
+            module = name.replace("-", "_")
+            if module.isidentifier() and find_spec(f"{self.folder}.{module}"):
+                import_module(f"{self.folder}.{module}")
         if name not in self._known:
             kinds = self.kinds()
             if name not in kinds:

@@ -1,8 +1,11 @@
 """The constructor is the schema: an option's annotation says which values it takes, and pydantic checks them."""
 
 import inspect
-from collections.abc import Callable, Mapping
+import reprlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Annotated, Any, get_args, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -11,12 +14,16 @@ from unspool.errors import ConfigError, unknown
 
 Count = Annotated[int, Gt(0), Le(10**12)]
 """A whole number, at least one."""
+Depth = Annotated[int, Gt(0), Le(1000)]
+"""How many things lie above each other: each is built one by one."""
 Natural = Annotated[int, Ge(0), Le(10**12)]
 """A whole number, zero allowed."""
 Positive = Annotated[float, Gt(0), Le(1e30)]
 """A number above zero."""
 NotNegative = Annotated[float, Ge(0), Le(1e30)]
 """A number, zero allowed."""
+Finite = Annotated[float, Ge(-1e30), Le(1e30)]
+"""Any number but NaN and the infinities."""
 Share = Annotated[float, Ge(0), Lt(1)]
 """A part of a whole: zero allowed, one not."""
 Portion = Annotated[float, Ge(0), Le(1)]
@@ -68,9 +75,78 @@ def unfit(key: str, complaint: str, value: Any, wanted: Any) -> ConfigError:
     train.steps should be greater than 0, received -1
     """
     sentence = complaint.replace("Input", key, 1) if complaint.startswith("Input") else f"{key}: {complaint}"
-    close = get_close_matches(str(value), map(str, get_args(wanted)), n=1)
+    close = get_close_matches(str(value)[:80], map(str, get_args(wanted)), n=1)
     hint = f"did you mean {key}={close[0]}?" if close else f"set it with {key}=VALUE"
-    return ConfigError(f"{sentence}, received {value!r}", hint=hint)
+    return ConfigError(f"{sentence}, received {brief(value)}", hint=hint)
+
+
+BRIEF = reprlib.Repr()
+BRIEF.maxstring = BRIEF.maxlong = BRIEF.maxother = 80
+BRIEF.maxlist = BRIEF.maxtuple = BRIEF.maxdict = 12
+
+
+def brief(value: Any) -> str:
+    """A value as an error quotes it: short, however long or deep it is.
+
+    >>> brief([1, "two"]), len(brief("x" * 5000))
+    ("[1, 'two']", 80)
+    """
+    return BRIEF.repr(value)
+
+
+def from_json(text: str, wanted: Any) -> Any:
+    """The value that a JSON text says, checked against a type, strictly: a string is no number.
+
+    Args:
+        text: of a file that anybody may have written: its depth and its digits are bounded.
+        wanted: a type such as `dict[str, Any]`, or a dataclass that says which fields there are; others are ignored.
+
+    Raises:
+        ValueError: with the place and the complaint.
+
+    >>> from_json('{"loss": 1.5}', dict[str, float])
+    {'loss': 1.5}
+    >>> from_json('{"loss": "1.5"}', dict[str, float])
+    Traceback (most recent call last):
+    ...
+    ValueError: loss should be a valid number
+    """
+    with _explained():
+        return adapter(wanted).validate_json(text, strict=True)
+
+
+def checked(value: Any, wanted: Any) -> Any:
+    """A value as a type wants it, a dataclass from a table. Raises: ValueError with the place and the complaint.
+
+    >>> checked({"loss": 2}, dict[str, float])
+    {'loss': 2.0}
+    """
+    with _explained():
+        return adapter(wanted).validate_python(value)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turns the first of pydantic's complaints into one sentence."""
+    from pydantic import ValidationError
+
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = brief(".".join(map(str, first["loc"]))).strip("'") or "it"
+        reason = str(first["msg"])
+        if first["type"] == "json_invalid":
+            raise ValueError(f"it is not valid JSON: {reason.removeprefix('Invalid JSON: ')}") from None
+        raise ValueError(reason.replace("Input", place, 1) if "Input" in reason else f"{place}: {reason}") from None
+
+
+@lru_cache(maxsize=64)
+def adapter(wanted: Any) -> Any:
+    """What checks values of a type."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(wanted)
 
 
 def defaults(function: Callable[..., Any], *without: str) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def test_resume_goes_on_and_a_finished_run_says_how(place, capsys):
     assert [event["number"] for event in events if event["event"] == "TrainingStep"] == [3, 4]
     assert run("resume", "run") == 0  # the larger budget is remembered
     assert "is finished" in capsys.readouterr().err
-    assert checkpoints(Path("run"))[-1].plain()["overrides"] == ["train.steps=4", "train.minutes=0"]
+    assert checkpoints(Path("run"))[-1].plain().overrides == ["train.steps=4", "train.minutes=0"]
 
 
 def test_resume_takes_another_learning_rate(place, printed):
@@ -220,7 +220,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(place):
             process.stdout.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert process.returncode == 0 and "unspool resume long" in err and "Traceback" not in err
+    assert process.returncode == 130 and "unspool resume long" in err and "Traceback" not in err
     last = json.loads(out.splitlines()[-1])
     assert last["why"] == "asked" and checkpoints(Path("long"))[-1].number == last["number"]
     assert run("resume", "long", f"train.steps={last['number'] + 2}") == 0

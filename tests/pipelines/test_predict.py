@@ -458,7 +458,13 @@ def test_a_preprocessor_that_was_saved_encodes_the_same(task, trained):
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("not JSON", "cannot be read"), ("{}", "'kind'"), ('{"kind": "none"}', "none"), ("[" * 100_000, "cannot be read")],
+    [
+        ("not JSON", "not valid JSON"),
+        ("{}", "kind: Field required"),
+        ('{"kind": "none", "options": {}, "fitted": {}}', "'none'"),
+        ('{"kind": "labelled-text", "options": {"max_length": "x"}, "fitted": {}}', "there is no"),
+        ("[" * 100_000, "not valid JSON"),
+    ],
 )
 def test_a_damaged_preprocessor_is_refused(text, says):
     with pytest.raises(DataError, match=says):

@@ -148,19 +148,19 @@ class Case:
         return self.model().core
 
 
-def cases(cell: str = "", core: str = "", device: str = "cpu") -> list[Case]:
+def cases(cell: str | None = None, core: str | None = None, device: str = "cpu") -> list[Case]:
     """The cases to test.
 
     Args:
-        cell: one cell, by name or as FILE.py:Class; empty: no restriction.
-        core: one core, by name; empty: all.
+        cell: one cell, by name or as FILE.py:Class; None: no restriction.
+        core: one core, by name; None: all.
         device: as torch names devices.
     """
-    if cell:
+    if cell is not None:
         return [_cell(cell_kind(cell), device)]
-    if core:
+    if core is not None:
         cores.find(core)
-    names = [core] if core else cores.kinds()
+    names = cores.kinds() if core is None else [core]
     found = [_cell(kind, device) for kind in cells.kinds()] if "recurrent" in names else []
     found += [Case(name, {"kind": name}, device) for name in names if name != "recurrent"]
     return found + [Case(name, options, device) for name, options in VARIANTS.items() if options["kind"] in names]

@@ -3,13 +3,12 @@
 import hashlib
 import json
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from unspool import files
@@ -112,10 +111,7 @@ def _child(arguments: list[str], kill_at: int = 0, linger: float = 0.0) -> int:
 
 def _next(recipe: Path, run: Path) -> list[str]:
     """How to go on with a run that was killed: resume it, or begin anew where nothing was saved yet."""
-    if checkpoint.checkpoints(run):
-        return ["resume", str(run)]
-    shutil.rmtree(run, ignore_errors=True)
-    return ["train", str(recipe), "--run", str(run)]
+    return ["resume", str(run)] if checkpoint.checkpoints(run) else ["train", str(recipe), "--run", str(run)]
 
 
 def _digests(folder: Path) -> Iterator[tuple[str, str]]:
@@ -125,7 +121,7 @@ def _digests(folder: Path) -> Iterator[tuple[str, str]]:
         for name, value in values.items():
             content = value.contiguous().view(-1).numpy().tobytes()
             yield f"{kind}: {name}", hashlib.sha256(content).hexdigest()
-    plain = last.plain()
+    plain = asdict(last.plain())
     plain["trainer"].pop("seconds")
     timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in records(folder)]
     for name, data in (("trainer: plain", plain), ("metrics", timeless)):

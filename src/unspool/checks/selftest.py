@@ -52,12 +52,12 @@ class Result:
         return f"{mark}  {self.case:<24} {self.promise:<44} {self.difference:9.2e} of {self.tolerance:.0e}{why}"
 
 
-def run_all(cell: str = "", core: str = "", device: str = "cpu") -> Iterator[Result]:
+def run_all(cell: str | None = None, core: str | None = None, device: str = "cpu") -> Iterator[Result]:
     """Run every check on every cell and core, or on the one that is named.
 
     Args:
-        cell: one cell, by name or as FILE.py:Class.
-        core: one core, by name.
+        cell: one cell, by name or as FILE.py:Class; None: every one.
+        core: one core, by name; None: every one.
         device: as torch names devices, or "auto".
     """
     for case in cases(cell, core, usable(device)):

@@ -33,6 +33,8 @@ __all__ = ["app", "main"]
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 """Click's UsageError, which newer versions of typer carry inside."""
 INTERRUPTED = 130
+LONGEST = 2000
+"""So many characters a sentence has at most, whatever names and values it quotes."""
 OUT_OF_MEMORY = re.compile("out of memory|allocate memory|size calculation overflow")
 """How torch says that there is not enough, or that there never could be."""
 
@@ -116,4 +118,5 @@ def complain(message: str, hint: str) -> None:
     """One sentence about what is wrong, one about what to do."""
     for title, text in (("error", message), ("hint", hint)):
         if text:
-            say(f"{title}: {' '.join(map(str.strip, text.splitlines()))}")
+            line = " ".join(map(str.strip, text.splitlines()))
+            say(f"{title}: {line if len(line) <= LONGEST else f'{line[:LONGEST]} ...'}")

@@ -38,7 +38,9 @@ def suggest(
     run: RunPath,
     text: Annotated[str, typer.Argument(help="What was typed so far.")] = "",
     count: Annotated[int, typer.Option(help="How many words to suggest.", min=1, max=16)] = 3,
-    measure: Annotated[int, typer.Option(help="Type that many held-out words instead; 0 is off.", min=0)] = 0,
+    measure: Annotated[
+        int, typer.Option(help="Type that many held-out words instead; 0 is off.", min=0, max=10**9)
+    ] = 0,
     split: Annotated[str, typer.Option(help="What to measure on: train, valid or test.")] = "valid",
     plugin: Plugins = None,
     device: Device = "cpu",

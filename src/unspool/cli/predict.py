@@ -40,12 +40,14 @@ def predict(
     column: Annotated[
         list[str] | None, typer.Option(help="Where a field stands, as field=column: --column text=review.")
     ] = None,
-    top: Annotated[int, typer.Option(help="So many labels, fills or alternatives; 0 is all.", min=0)] = 0,
-    beam: Annotated[int, typer.Option(help="Search with N beams where text is generated; 0: as trained.", min=0)] = 0,
-    horizon: Annotated[int, typer.Option(help="Forecast N steps; 0: as many as in training.", min=0)] = 0,
-    paths: Annotated[int, typer.Option(help="Draw N paths of each forecast; 0: as trained.", min=0)] = 0,
+    top: Annotated[int, typer.Option(help="So many labels, fills or alternatives; 0 is all.", min=0, max=10**6)] = 0,
+    beam: Annotated[
+        int, typer.Option(help="Search with N beams where text is generated; 0: as trained.", min=0, max=1000)
+    ] = 0,
+    horizon: Annotated[int, typer.Option(help="Forecast N steps; 0: as many as in training.", min=0, max=10**6)] = 0,
+    paths: Annotated[int, typer.Option(help="Draw N paths of each forecast; 0: as trained.", min=0, max=10**4)] = 0,
     seed: Annotated[int, typer.Option(help="Of the paths that are drawn.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Inputs that are run at once.", min=1)] = 64,
+    batch_size: Annotated[int, typer.Option(help="Inputs that are run at once.", min=1, max=10**5)] = 64,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,

@@ -26,16 +26,20 @@ if TYPE_CHECKING:
 def sample(
     run: RunPath,
     prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "",
-    length: Annotated[int | None, typer.Option(help="At most so many tokens; 500, or 2000 a document.", min=1)] = None,
+    length: Annotated[
+        int | None, typer.Option(help="At most so many tokens; 500, or 2000 a document.", min=1, max=10**9)
+    ] = None,
     temperature: Annotated[float, typer.Option(help="0 is greedy; 1 is the model's own; lower is safer.")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Draw from the K likeliest only; 0 is off.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw from the likeliest that reach P together; 1 is off.")] = 1.0,
     min_p: Annotated[float, typer.Option(help="Draw from what is P times as likely as the likeliest; 0 is off.")] = 0.0,
     repetition_penalty: Annotated[float, typer.Option(help="Over 1 repeats less; 1 is off.")] = 1.0,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.", min=0, max=2**63 - 1)] = None,
-    count: Annotated[int, typer.Option(help="Write that many, and show the likeliest first.", min=1)] = 1,
+    count: Annotated[int, typer.Option(help="Write that many, and show the likeliest first.", min=1, max=10**5)] = 1,
     to: Annotated[Path | None, typer.Option(help="A new folder for COUNT documents, as .abc, .mid, .wav.")] = None,
-    beam: Annotated[int, typer.Option(help="Draw nothing, search the likeliest with N beams; 0 is off.", min=0)] = 0,
+    beam: Annotated[
+        int, typer.Option(help="Draw nothing, search the likeliest with N beams; 0 is off.", min=0, max=1000)
+    ] = 0,
     state: Annotated[Path | None, typer.Option(help="Go on from a state that --save-state wrote.")] = None,
     save_state: Annotated[Path | None, typer.Option(help="Write the state behind the text, to go on with.")] = None,
     stop: Annotated[list[str] | None, typer.Option(help="End before TEXT; may be repeated.", metavar="TEXT")] = None,

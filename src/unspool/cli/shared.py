@@ -1,6 +1,7 @@
 """What every verb of the command line needs: the options that they share, and how they talk."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,11 +81,14 @@ def everything(
 
 
 def follow(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> dict[str, float]:
-    """Show an experiment as it goes on, and let Ctrl-C end it with everything saved."""
+    """Show an experiment as it goes on. Ctrl-C and SIGTERM end it with everything saved, and exit with 130 and 143."""
     from unspool.experiment.progress import asked_to_stop, show
 
-    with asked_to_stop(experiment.stop):
-        return show(experiment, as_json, quiet)
+    with asked_to_stop(experiment.stop) as asked:
+        results = show(experiment, as_json, quiet)
+    if asked and not results:
+        sys.exit(128 + asked[0])
+    return results
 
 
 def load_plugins(paths: list[Path] | None) -> None:

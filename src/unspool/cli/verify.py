@@ -12,7 +12,9 @@ from unspool.cli.shared import Device, Json, Overrides, Plugins, RecipeName, app
 def verify(
     recipe: RecipeName,
     overrides: Overrides = None,
-    seeds: Annotated[int, typer.Option(help="How many seeds; the recipe's own number by default.", min=0)] = 0,
+    seeds: Annotated[
+        int, typer.Option(help="How many seeds; the recipe's own number by default.", min=0, max=1000)
+    ] = 0,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
@@ -35,8 +37,8 @@ def verify(
 def verify_resume(
     recipe: RecipeName,
     overrides: Overrides = None,
-    steps: Annotated[int, typer.Option(help="How many steps to train.", min=2)] = 40,
-    kills: Annotated[int, typer.Option(help="How many times to kill the training.", min=1)] = 5,
+    steps: Annotated[int, typer.Option(help="How many steps to train.", min=2, max=10**6)] = 40,
+    kills: Annotated[int, typer.Option(help="How many times to kill the training.", min=1, max=1000)] = 5,
     seed: Annotated[int, typer.Option(help="Where the kills fall.")] = 0,
     plugin: Plugins = None,
     as_json: Json = False,
@@ -58,8 +60,8 @@ def verify_resume(
 
 @app.command()
 def selftest(
-    cell: Annotated[str, typer.Option(help="Test one cell: its name, or FILE.py:Class.")] = "",
-    core: Annotated[str, typer.Option(help="Test one core by name.")] = "",
+    cell: Annotated[str | None, typer.Option(help="Test one cell: its name, or FILE.py:Class.")] = None,
+    core: Annotated[str | None, typer.Option(help="Test one core by name.")] = None,
     device: Device = "cpu",
     plugin: Plugins = None,
     as_json: Json = False,

@@ -1,7 +1,7 @@
 """Scaling of series: level and unit are those of the training part alone."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -56,13 +56,6 @@ class Scaling:
         """What such values are in the unit of the series."""
         found = read * self.unit + self.at(start, read.shape[-1])
         return found.clamp(max=700).exp() if self.logs else found
-
-
-def load_scaling(saved: Mapping[str, Any]) -> Scaling:
-    """A scaling that was saved as JSON."""
-    values = {field.name: saved[field.name] for field in fields(Scaling)}
-    level, clock = tuple(map(float, saved["level"])), saved["clock"]
-    return Scaling(**values | {"level": level, "clock": Clock(*clock) if clock else None})
 
 
 def naive_error(values: Float[Tensor, " T"], season: int = 1) -> float:

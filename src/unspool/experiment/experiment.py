@@ -11,7 +11,7 @@ from unspool.batch import Batches
 from unspool.data.preprocessors.labels import unseen_labels
 from unspool.data.source import located
 from unspool.data.splits import Splits
-from unspool.errors import CheckpointError, ConfigError, TrainingError
+from unspool.errors import ConfigError, TrainingError
 from unspool.experiment.events import Evaluated, Event, Finished, Sampled, Saved
 from unspool.experiment.warm_start import Start, start_of
 from unspool.generate.sampling import Sampling
@@ -20,6 +20,7 @@ from unspool.metrics.drawings import Drawing
 from unspool.recipe import TOKENIZERS, Recipe, check_sections, override, parse_recipe
 from unspool.runs import checkpoint
 from unspool.runs.evaluation import Results, evaluate_run
+from unspool.runs.lock import Lock
 from unspool.runs.run import Run, load_data, load_saved_preprocessor, plugin_wanted
 from unspool.runs.saving import describe_run
 from unspool.schema import validated
@@ -68,6 +69,7 @@ class Experiment:
         start: Start | None = None,
     ) -> None:
         self.sections, self.recipe, self.folder = sections, sections.recipe, folder
+        self.lock = Lock(folder)
         seeds.start(sections.seed)
         if saved:
             preprocessor = load_saved_preprocessor(folder)
@@ -76,7 +78,8 @@ class Experiment:
         unseen = unseen_labels(preprocessor, splits) if preprocessor else []
         self.notes = (*splits.notes, *unseen)  # what the user should know of the data
         self.task = build.task(self.recipe, splits, preprocessor)
-        self.model = build.model(self.recipe, self.task.inputs, self.task.targets, self.task.source)
+        copies = 5 if self.recipe["train"].get("ema") else 4  # the weight, its gradient, two moments, an average
+        self.model = build.model(self.recipe, self.task.inputs, self.task.targets, self.task.source, copies)
         self.started = start.hand_over(self.model, self.task) if start else {}
         if self.task.causal and not self.model.core.causal:
             raise ConfigError(
@@ -116,7 +119,7 @@ class Experiment:
         splits = sections.dataset.read()
         sections.recipe["data"] = located(sections.recipe["data"], folder / "data.txt")
         experiment = cls(sections, folder, splits, start=start)
-        with checkpoint.begun(folder):
+        with checkpoint.begun(folder) as experiment.lock:
             if from_stdin := sections.dataset.from_stdin(splits):
                 files.write_text(folder / "data.txt", from_stdin)
             experiment._describe(splits)
@@ -125,10 +128,22 @@ class Experiment:
     @classmethod
     def resume(cls, path: Path, overrides: Sequence[str] = ()) -> "Experiment":
         """An experiment that goes on from its last checkpoint, or from the one whose folder is given."""
-        saved = checkpoint.find_checkpoint(path, "last")
+        lock = Lock(checkpoint.folder_of(path))
+        lock.acquire()  # before the state is read, which another process might be about to replace
+        try:
+            experiment = cls._resumed(checkpoint.find_checkpoint(path, "last"), overrides)
+        except BaseException:
+            lock.release()
+            raise
+        experiment.lock = lock
+        return experiment
+
+    @classmethod
+    def _resumed(cls, saved: checkpoint.Checkpoint, overrides: Sequence[str]) -> "Experiment":
         folder = saved.run
         recipe = parse_recipe(files.read_text(folder / "recipe.toml"), str(folder / "recipe.toml"))
-        overrides = [*saved.plain().get("overrides", ()), *overrides]
+        check_sections(recipe)
+        overrides = [*saved.plain().overrides, *overrides]
         for text in overrides:
             key = text.partition("=")[0]
             if key.partition(".")[0] in FIXED:
@@ -162,11 +177,8 @@ class Experiment:
 
     def _go_on(self, saved: checkpoint.Checkpoint) -> None:
         plain = saved.plain()
-        try:
-            self.best, self.best_number, self.stale = plain["best"], plain["best_number"], plain["stale"]
-            self.trainer.load(saved.tensors(), plain["trainer"])
-        except KeyError as error:
-            raise CheckpointError(f"{saved.path}/trainer.json has no {error}", hint="restore it from a copy") from error
+        self.best, self.best_number, self.stale = plain.best, plain.best_number, plain.stale
+        self.trainer.load(saved.tensors(), plain.trainer)
         self.saved_number = saved.number
 
     def stop(self) -> None:
@@ -174,6 +186,10 @@ class Experiment:
         self.stopping = True
 
     def __iter__(self) -> Iterator[Event]:
+        with self.lock:
+            yield from self._events()
+
+    def _events(self) -> Iterator[Event]:
         log = Log(self.folder, after=self.trainer.number, tensorboard=self.sections.save.tensorboard)
         why: Literal["budget", "patience", "asked"] = "budget"
         expected = self.choice.seconds_per_position  # None where the recipe fixes the number of threads
@@ -191,6 +207,7 @@ class Experiment:
                 yield step
                 yield from self._after(log, step.number, before, self.trainer.progress())
             if self.saved_number != self.trainer.number:
+                self.trainer.refuse_diverged()
                 log.flush()
                 yield self._save()
         except TrainingError as error:
@@ -209,15 +226,19 @@ class Experiment:
     def _after(self, log: Log, number: int, before: float, now: float) -> Iterator[Event]:
         """What is due when the progress has gone from `before` to `now`."""
         evaluates = _passed(self.sections.evaluate.times, before, now) or self.trainer.finished
+        samples = _passed(self.sections.sample.times, before, now) and self._writes
+        saves = evaluates or (self.sections.save.every and number % self.sections.save.every == 0)
+        if samples or saves:  # nothing that has diverged is evaluated, writes, or takes the place of what is whole
+            self.trainer.refuse_diverged()
         if evaluates:
             for evaluated in self._evaluate(number):
                 log.write("valid", number, {"set": evaluated.name, **evaluated.values})
                 yield evaluated
-        if _passed(self.sections.sample.times, before, now) and self._writes:
+        if samples:
             sampled = self._sample(number)
             log.write("sample", number, {"prompt": sampled.prompt, "text": sampled.text})
             yield sampled
-        if evaluates or (self.sections.save.every and number % self.sections.save.every == 0):
+        if saves:
             log.flush()  # a checkpoint never knows of a step that the metrics do not tell
             yield self._save()
 
@@ -276,7 +297,9 @@ class Experiment:
             draw(drawing, self.folder / f"{name}.png", self.folder.name)
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]
-        results |= {"train/loss": sum(tail) / len(tail), "train/seconds": self.trainer.seconds}
+        if tail:  # somebody may have removed the metrics of a finished run
+            results["train/loss"] = sum(tail) / len(tail)
+        results["train/seconds"] = self.trainer.seconds
         files.write_text(self.folder / "results.json", json.dumps(results, indent=1))
         return results
 

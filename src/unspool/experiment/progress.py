@@ -51,6 +51,8 @@ def introduce(experiment: "Experiment", console: "Console") -> None:
     choice, task = experiment.choice, experiment.task
     threads = f"{choice.threads} thread{'s' * (choice.threads > 1)}"
     about = ", ".join(filter(None, [f"{parameters:,} parameters", task.summary()]))
+    if experiment.lock.note:
+        console.print(escape(f"note: {experiment.lock.note}"))
     console.print(f"[bold]{escape(str(experiment.folder))}[/]: {about}")
     if experiment.notes:
         console.print(escape(f"data: {'; '.join(experiment.notes)}"))
@@ -134,27 +136,33 @@ def conclude(event: "Finished", console: "Console", experiment: "Experiment") ->
     console.print(f"\n[bold]done[/]: {event.number:,} steps in {seconds:.0f} s of training")
     for name, values in by_set(event.results, "valid").items():
         console.print(f"  validation, {name}: {format_values(values)}")
-    console.print(f"  training {loss_in_words(experiment, event.results['train/loss'])} over the last fifth")
+    if "train/loss" in event.results:
+        console.print(f"  training {loss_in_words(experiment, event.results['train/loss'])} over the last fifth")
     console.print(f"  the model and its metrics: {folder}/   the curve: {folder}/loss.png")
     verb = getattr(experiment.task.pipeline, "verb", "")
     console.print("next:" + (f"\n  unspool {verb} {quoted}" if verb else "") + f"\n  unspool eval {quoted}")
 
 
 @contextmanager
-def asked_to_stop(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) asks to stop after the present step, the second one stops at once."""
+def asked_to_stop(stop: Callable[[], None]) -> Iterator[list[int]]:
+    """The first Ctrl-C (or SIGTERM) asks to stop after the present step, the second one stops at once.
+
+    Gives a list, which holds the number of the signal once one has come.
+    """
+    asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
         signal.signal(number, before[signal.Signals(number)])
         print("stopping after this step; once more to stop at once", file=sys.stderr)
+        asked.append(number)
         stop()
 
     if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
-        yield
+        yield asked
         return
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,6 +1,6 @@
 """A model folder in Hugging Face's format: config.json, safetensors and tokenizer.json, read as data."""
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,13 +10,31 @@ from unspool import build
 from unspool.batch import Tokens
 from unspool.data.tokenizer import Tokenizer, tokenizers
 from unspool.errors import CheckpointError, ConfigError
-from unspool.files import digest, read_json, read_tensors, read_text
+from unspool.files import digest, read_json, read_tensors
 from unspool.formats.huggingface import FROM_HF
 from unspool.models.sequence import SequenceModel
+from unspool.nn.part import refuse_unlike
 from unspool.recipe import Recipe
+from unspool.schema import brief, checked
 
 SPLITTERS = {"ByteLevel", "Digits"}
 """What may cut a text into words before byte pairs are looked for: with others our ids would not be theirs."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """Which file each tensor is in, where the weights are in several."""
+
+    weight_map: dict[str, str]
+
+
+@dataclass(frozen=True)
+class TokenizerFile:
+    """What of tokenizer.json is looked at before the library reads it."""
+
+    model: dict[str, Any]
+    pre_tokenizer: dict[str, Any] | None = None
+    added_tokens: list[Any] | None = None
 
 
 class Folder(NamedTuple):
@@ -52,8 +70,10 @@ def read_folder(path: Path) -> Folder:
         recipe["model"] = {"tied": bool((ours["embedding.weight"] == ours["head.weight"]).all())}
         recipe["tokenizer"] = {"kind": "bpe", "vocabulary": tokenizer.size}
         model = build.model(recipe, symbols, symbols)
-        model.load_state_dict({name: value.float() for name, value in ours.items()})
-    except (KeyError, RuntimeError) as error:
+        weights = {name: value.float() for name, value in ours.items()}
+        refuse_unlike(weights, model.state_dict())
+        model.load_state_dict(weights)
+    except (KeyError, RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise CheckpointError(f"{path} is no whole {kind}: {reason}", hint="copy it again") from error
     if symbols.size < tokenizer.size:
@@ -66,9 +86,11 @@ def read_folder(path: Path) -> Folder:
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All weights of a folder, in one file or in several, and the SHA-256 of each file."""
     index = path / "model.safetensors.index.json"
-    names = sorted(set(read_json(index)["weight_map"].values())) if index.exists() else ["model.safetensors"]
+    names = sorted(set(read_json(index, Index).weight_map.values())) if index.exists() else ["model.safetensors"]
     weights: dict[str, Tensor] = {}
     for name in names:
+        if Path(name).name != name:
+            raise CheckpointError(f"{index} names {brief(name)}, which is no file of the folder", hint="copy it again")
         if not (path / name).is_file():
             raise CheckpointError(
                 f"{path} has no {name}", hint="save it with safetensors: a pickle (.bin) is never read, it could run"
@@ -83,14 +105,18 @@ def read_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer of a folder; it adds no symbols of its own to a text."""
     if not (path / "tokenizer.json").is_file():
         raise CheckpointError(f"{path} has no tokenizer.json", hint="save the tokenizer beside the model")
-    engine: dict[str, Any] = json.loads(read_text(path / "tokenizer.json"))
-    cutter = engine.get("pre_tokenizer") or {}
-    kinds = {part.get("type") for part in cutter.get("pretokenizers", [cutter])}
-    if (engine.get("model") or {}).get("type") != "BPE" or "ByteLevel" not in kinds or kinds - SPLITTERS:
+    engine: dict[str, Any] = read_json(path / "tokenizer.json")
+    try:
+        saved = checked(engine, TokenizerFile)
+    except ValueError as error:
+        raise CheckpointError(f"{path / 'tokenizer.json'} cannot be used: {error}", hint="copy it again") from None
+    cutter = saved.pre_tokenizer or {}
+    kinds = {part.get("type") for part in cutter.get("pretokenizers") or [cutter]}
+    if saved.model.get("type") != "BPE" or "ByteLevel" not in kinds or kinds - SPLITTERS:
         raise ConfigError(
             f"the tokenizer of {path} is not one of byte pairs as GPT-2's is",
             hint=f"its words should be cut by {' and '.join(sorted(SPLITTERS))} alone",
         )
     plain = engine | {"post_processor": None, "truncation": None, "padding": None}
-    size = len(engine["model"].get("vocab", ())) + len(engine.get("added_tokens") or ())
+    size = len(saved.model.get("vocab", ())) + len(saved.added_tokens or ())
     return tokenizers.find("bpe").from_json({"vocabulary": max(256, size), "engine": plain})

@@ -15,7 +15,7 @@ from unspool.data.tokenizer import Tokenizer, save_text
 from unspool.errors import CheckpointError
 from unspool.files import write_bytes
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import CoreState, fill, map_state, select, tensors
+from unspool.nn.part import CoreState, fill, map_state, refuse_unlike, select, tensors
 from unspool.seeds import mix
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ def _filled(path: Path, engine: "Engine", values: dict[str, Tensor], pending: by
     ):
         raise _damaged(path, "the ids are not those of this model")
     template = engine.template(ids[:1, :1], values.get("source"), values.get("source_mask"))
-    _check(path, values, template.tensors())
+    refuse_unlike(values, template.tensors() | {"ids": template.ids[:, :0]})
     core = {name.removeprefix("core."): value for name, value in values.items() if name.startswith("core.")}
     state = replace(template, core=fill(template.core, core), logits=logits, ids=ids, pending=pending, seed=seed)
     engine.read(ids[:, -1:], state)
@@ -252,32 +252,6 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a saved state", hint="`State.save` and --save-state write one")
     return header, values
-
-
-def _check(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """Refuse tensors that are not those of this model.
-
-    Where the empty state has no slots there may be any number, the same in all tensors of a cache.
-    """
-    strange = sorted(found.keys() ^ wanted.keys())
-    if strange:
-        raise _damaged(path, f"{strange[0]} is {'missing' if strange[0] in wanted else 'not part of this model'}")
-    slots: dict[str, tuple[int, ...]] = {}
-    for name, value in found.items():
-        model = wanted[name]
-        if name == "ids":
-            fits = value.dim() == model.dim() and len(value) == 1 and value.shape[2:] == model.shape[2:]
-        else:
-            fits = value.dim() == model.dim() and all(
-                a == b or b == 0 for a, b in zip(value.shape, model.shape, strict=False)
-            )
-            free = tuple(size for size, usual in zip(value.shape, model.shape, strict=False) if usual == 0)
-            fits = fits and (not free or slots.setdefault(name.rpartition(".")[0], free) == free)
-        if not fits or value.dtype != model.dtype:
-            raise _damaged(
-                path,
-                f"{name} is {value.dtype} {tuple(value.shape)}, and {model.dtype} {tuple(model.shape)} is expected",
-            )
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from unspool.nn.core import Core, cores
 from unspool.nn.kernels.pack import order, pack, tail, unpack
 from unspool.nn.part import CoreState, Part
-from unspool.schema import Count, Natural, Share
+from unspool.schema import Count, Depth, Natural, Share
 
 
 class CausalConvolution(Part):
@@ -67,7 +67,7 @@ class Convolutional(Core):
         self,
         width: Count,
         input_width: Natural = 0,
-        layers: Count = 6,
+        layers: Depth = 6,
         kernel: Count = 3,
         cycle: Count = 10,
         dropout: Share = 0.0,

@@ -13,7 +13,7 @@ from unspool.nn.core import Core, cores
 from unspool.nn.part import CoreState, Part
 from unspool.nn.short_convolution import ShortConv
 from unspool.nn.unroll import unroll
-from unspool.schema import Count, Natural, Share
+from unspool.schema import Count, Depth, Natural, Share
 
 
 class CellBlock(Part):
@@ -87,7 +87,7 @@ class Blocks(Core):
         width: Count,
         input_width: Natural = 0,
         cell: str | Mapping[str, Any] = "mingru",
-        layers: Count = 2,
+        layers: Depth = 2,
         convolution: Natural = 4,
         feed_forward: FeedForwardName | Literal["none"] = "relu-squared",
         expand: Count = 1,

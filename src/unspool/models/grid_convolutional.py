@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from unspool.nn.core import Core, cores
 from unspool.nn.kernels.pack import order, pack, unpack
 from unspool.nn.part import CoreState, Part
-from unspool.schema import Count, Natural, Share
+from unspool.schema import Count, Depth, Natural, Share
 
 
 class Neighbourhood(Part):
@@ -58,7 +58,7 @@ class GridConvolutional(Core):
         self,
         width: Count,
         input_width: Natural = 0,
-        layers: Count = 4,
+        layers: Depth = 4,
         columns: Count = 4,
         dropout: Share = 0.0,
     ) -> None:

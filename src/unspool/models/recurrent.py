@@ -13,7 +13,7 @@ from unspool.nn.core import Core, cores, needed
 from unspool.nn.part import CoreState
 from unspool.nn.state_projection import StateProjection, last_present
 from unspool.nn.unroll import unroll
-from unspool.schema import Count, Natural, Share
+from unspool.schema import Count, Depth, Natural, Share
 
 
 @cores.register("recurrent")
@@ -46,7 +46,7 @@ class Recurrent(Core):
         width: Count,
         input_width: Natural = 0,
         cell: str | Mapping[str, Any] = "lstm",
-        layers: Count = 1,
+        layers: Depth = 1,
         dropout: Share = 0.0,
         residual: bool = False,
         bidirectional: bool = False,

@@ -11,7 +11,7 @@ from unspool.nn.cache import read, whole
 from unspool.nn.core import Core, cores, needed
 from unspool.nn.part import CoreState
 from unspool.nn.positions import PositionsName, build
-from unspool.schema import Count, Natural, Positive, Share
+from unspool.schema import Count, Depth, Natural, Positive, Share
 
 
 @cores.register("transformer")
@@ -64,7 +64,7 @@ class Transformer(Core):
         self,
         width: Count,
         input_width: Natural = 0,
-        layers: Count = 4,
+        layers: Depth = 4,
         heads: Count = 4,
         kv_heads: Natural = 0,
         context: Count = 256,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from unspool.nn.core import Core, cores
 from unspool.nn.kernels.pack import order, pack, tail, unpack
 from unspool.nn.part import CoreState
-from unspool.schema import Count, Natural
+from unspool.schema import Count, Depth, Natural
 
 
 @cores.register("window-mlp")
@@ -36,7 +36,7 @@ class WindowMLP(Core):
     """
 
     def __init__(
-        self, width: Count, input_width: Natural = 0, window: Count = 8, layers: Count = 2, inner: Natural = 0
+        self, width: Count, input_width: Natural = 0, window: Count = 8, layers: Depth = 2, inner: Natural = 0
     ) -> None:
         super().__init__(width, input_width)
         self.window = window

@@ -1,6 +1,6 @@
 """Modules whose intermediate values can be watched and replaced, and functions over states."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -145,17 +145,69 @@ def tensors(state: CoreState, path: str = "") -> Iterator[tuple[str, Tensor]]:
             yield from tensors(inner, f"{path}{index}.")
 
 
-def fill(state: CoreState, values: dict[str, Tensor], path: str = "") -> CoreState:
+def fill(state: CoreState, values: Mapping[str, Tensor]) -> CoreState:
     """A state of the same structure with its tensors taken from `values` by path: the inverse of `tensors`.
 
     Raises:
-        KeyError: where a path is missing.
+        ValueError: where a tensor is missing, or has another shape or type than that of the state.
 
     >>> h, c = torch.zeros(2, 3), torch.ones(2, 3)
     >>> fill(((h, c),), dict(tensors(((c, h),))))[0][0].sum()
     tensor(6.)
+    >>> fill((h,), {"0": torch.zeros(2, 4)})
+    Traceback (most recent call last):
+    ...
+    ValueError: 0 is float32 (2, 4), and float32 (2, 3) is expected
     """
+    refuse_unlike(values, dict(tensors(state)))
+    return _filled(state, values, "")
+
+
+def _filled(state: CoreState, values: Mapping[str, Tensor], path: str) -> CoreState:
     return tuple(
-        values[f"{path}{index}"] if isinstance(inner, Tensor) else fill(inner, values, f"{path}{index}.")
+        values[f"{path}{index}"] if isinstance(inner, Tensor) else _filled(inner, values, f"{path}{index}.")
         for index, inner in enumerate(state)
     )
+
+
+def refuse_unlike(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Compare the names, shapes and types of tensors from a file before they are used.
+
+    Where a wanted shape has a 0, that of a cache which is still empty, any size fits: the same in all tensors of it.
+
+    Raises:
+        ValueError: which names the first tensor that does not fit, with both types and shapes.
+
+    >>> refuse_unlike({"bias": torch.zeros(2)}, {"bias": torch.zeros(2), "weight": torch.zeros(2, 2)})
+    Traceback (most recent call last):
+    ...
+    ValueError: weight is missing
+    """
+    strange = sorted(found.keys() ^ wanted.keys())
+    if strange:
+        raise ValueError(f"{strange[0]} is {'missing' if strange[0] in wanted else 'not part of this model'}")
+    slots: dict[str, tuple[int, ...]] = {}
+    for name, value in found.items():
+        like = wanted[name]
+        pairs = list(zip(value.shape, like.shape, strict=False))
+        fits = value.dtype == like.dtype and value.dim() == like.dim() and all(b in (a, 0) for a, b in pairs)
+        free = tuple(size for size, usual in pairs if usual == 0)
+        if not fits or (free and slots.setdefault(name.rpartition(".")[0], free) != free):
+            raise ValueError(f"{name} is {_form(value)}, and {_form(like)} is expected")
+
+
+def _form(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+LARGEST = 1e15
+"""No weight of a model that works is larger; float32 ends at 3e38, which two products reach from here."""
+
+
+def diverged(values: Iterable[Tensor]) -> bool:
+    """Whether a number among some weights is NaN, infinite or beyond all use.
+
+    >>> diverged([torch.zeros(2)]), diverged([torch.zeros(2), torch.tensor([1.0, float("nan")])])
+    (False, True)
+    """
+    return any(value.numel() and not bool(value.abs().max() < LARGEST) for value in values)

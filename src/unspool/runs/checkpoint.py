@@ -10,6 +10,7 @@
     confusion.json, .png     what was taken for what, where there are labels
     data.txt                 the text, where it came through a pipe
     checkpoints/step-N/      model.safetensors, trainer.safetensors, trainer.json, manifest.json
+    lock.json                who writes into it, while somebody does
 
 A checkpoint is written beside its place, flushed to the disk and renamed, so it is there whole or not at all. Its
 manifest has the digest of every file that the state depends on; whatever does not match is refused.
@@ -31,11 +32,28 @@ from typing import Any
 from torch import Tensor
 
 from unspool.errors import CheckpointError
-from unspool.files import digest, flush_folder, read_json, read_tensors, write_through, writing
+from unspool.files import (
+    ANOTHER_RUN,
+    RESTORE,
+    digest,
+    flush_folder,
+    read_json,
+    read_tensors,
+    regular,
+    write_through,
+    writing,
+)
 from unspool.recipe import TOKENIZERS
+from unspool.runs import lock
+from unspool.runs.contents import FORMAT, Manifest, Progress, Version
+from unspool.schema import brief
 
 SHARED = ("recipe.toml", "about.json", "preprocessor.json", *(f"{name}.json" for name in TOKENIZERS))
 """Files of a run that every checkpoint depends on."""
+OWN = ("model.safetensors", "trainer.safetensors", "trainer.json")
+"""Files of one checkpoint that it depends on."""
+BEGINNING = {*SHARED, lock.NAME, "metrics.jsonl", "loss.png", "data.txt", "checkpoints", "tensorboard"}
+"""What a run writes before its first checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +72,9 @@ class Checkpoint:
         """How many steps were done."""
         return int(self.path.name.removeprefix("step-"))
 
-    def plain(self) -> dict[str, Any]:
-        """The plain part of the trainer's state."""
-        return read_json(self.path / "trainer.json")
+    def plain(self) -> Progress:
+        """How far the training was."""
+        return read_json(self.path / "trainer.json", Progress)
 
     def weights(self) -> dict[str, Tensor]:
         """The model's weights, averaged if an average was kept."""
@@ -70,20 +88,14 @@ class Checkpoint:
 def find_checkpoint(path: str | Path, which: str = "best") -> Checkpoint:
     """The best or the last checkpoint of a run folder, or the one whose folder is given; damaged ones are refused."""
     path = Path(path)
-    if re.fullmatch(r"step-\d+", path.name) and path.is_dir():
+    refuse_newer(folder_of(path))
+    if is_step(path):
         return check(Checkpoint(path.resolve()))
     found = checkpoints(path)
-    if not found:
-        if path.exists() and not path.is_dir():
-            raise CheckpointError(
-                f"{path} is a file, not a run folder", hint="give the folder that `unspool train` wrote"
-            )
-        why = "holds no finished checkpoint" if path.is_dir() else "does not exist"
-        raise CheckpointError(f"the run folder {path} {why}", hint=other_runs(path))
     last = check(found[-1])
     if which == "last":
         return last
-    best = last.plain().get("best_number", last.number)
+    best = last.plain().best_number or last.number
     return check(next((c for c in found if c.number == best), last))
 
 
@@ -111,25 +123,90 @@ def other_runs(missing: Path) -> str:
     return there + "`unspool train RECIPE --run DIR` writes one"
 
 
+def folder_of(path: Path) -> Path:
+    """The run folder that a path means, itself or one of its checkpoints. Raises: CheckpointError where there is none.
+
+    >>> folder_of(Path("nowhere"))
+    Traceback (most recent call last):
+    ...
+    unspool.errors.CheckpointError: the run folder nowhere does not exist
+    """
+    if is_step(path):
+        return path.resolve().parent.parent
+    if checkpoints(path):
+        return path
+    if path.exists() and not path.is_dir():
+        raise CheckpointError(f"{path} is a file, not a run folder", hint="give the folder that `unspool train` wrote")
+    if abandoned(path):
+        raise CheckpointError(
+            f"the run folder {path} holds no finished checkpoint: it was ended before its first one",
+            hint="the same `unspool train` command, with --run and this folder, begins it again",
+        )
+    why = "holds no finished checkpoint" if path.is_dir() else "does not exist"
+    raise CheckpointError(f"the run folder {path} {why}", hint=other_runs(path))
+
+
+def is_step(path: Path) -> bool:
+    """Whether it is the folder of a checkpoint."""
+    return bool(re.fullmatch(r"step-\d{1,18}", path.name)) and path.is_dir()
+
+
+def refuse_newer(run: Path) -> None:
+    """Raise a CheckpointError for a run folder of a later version, before anything else of it is read."""
+    try:
+        found = read_json(run / "about.json", Version).format
+    except CheckpointError:  # missing or damaged: the manifest tells
+        return
+    if found > FORMAT:
+        raise CheckpointError(
+            f"{run} was written by a later unspool: its format is {found}, and this one reads up to {FORMAT}",
+            hint="pip install --upgrade unspool",
+        )
+
+
 def refuse_taken(run: Path) -> None:
-    """Raise where a new run would overwrite what is there."""
-    with writing(run):
+    """Raise where a new run would overwrite what is there, and where another process is about to write there."""
+    with writing(run, ANOTHER_RUN):
         if not run.exists() or (run.is_dir() and not any(run.iterdir())):
             return
     if checkpoints(run):
         raise CheckpointError(f"{run} already holds a run", hint=f"`unspool resume {run}`, or choose another --run DIR")
+    if abandoned(run):
+        with lock.Lock(run):
+            return
     what = "a folder with other files in it" if run.is_dir() else "a file"
     raise CheckpointError(f"{run} is {what}", hint="choose another --run DIR: nothing is ever overwritten")
 
 
+def abandoned(run: Path) -> bool:
+    """Whether it is a run that was ended before its first checkpoint, and nothing else: it can begin again."""
+    if not run.is_dir():
+        return False
+    names = {path.name for path in run.iterdir() if not path.name.startswith(".draft-")}
+    begun = lock.NAME in names or {"recipe.toml", "about.json"} <= names
+    saved = [path for path in run.glob("checkpoints/*") if not path.name.startswith(".draft-")]
+    return begun and names <= BEGINNING and not saved
+
+
 @contextmanager
-def begun(run: Path) -> Iterator[None]:
-    """A new folder, filled inside the block; where that fails, it is as if it had never been."""
-    with writing(run):
+def begun(run: Path) -> Iterator[lock.Lock]:
+    """A new folder, filled inside the block and locked; where that fails, it is as if it had never been."""
+    with writing(run, ANOTHER_RUN):
         run.mkdir(parents=True, exist_ok=True)
+    held = lock.Lock(run)
+    held.acquire()
+    left = [path for path in run.iterdir() if path.name != lock.NAME]
+    if left and not abandoned(run):  # since `refuse_taken` somebody else has written there
+        held.release()
+        refuse_taken(run)
+    if left:
+        held.note = f"{run} was ended before its first checkpoint: it begins again"
     try:
-        yield
+        for path in left:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        yield held
     except BaseException:
+        held.release()
         shutil.rmtree(run, ignore_errors=True)
         raise
 
@@ -137,8 +214,9 @@ def begun(run: Path) -> Iterator[None]:
 def checkpoints(run: Path) -> list[Checkpoint]:
     """Every finished checkpoint of a run, oldest first."""
     folders = (run / "checkpoints").glob("step-*") if run.is_dir() else ()
-    found = [Checkpoint(folder.resolve()) for folder in folders if re.fullmatch(r"step-\d+", folder.name)]
-    return sorted(found, key=lambda checkpoint: checkpoint.number)
+    found = [Checkpoint(folder.resolve()) for folder in folders if is_step(folder)]
+    own = [checkpoint for checkpoint in found if checkpoint.run == run.resolve()]  # and not a link out of it
+    return sorted(own, key=lambda checkpoint: checkpoint.number)
 
 
 def check(checkpoint: Checkpoint) -> Checkpoint:
@@ -149,7 +227,7 @@ def check(checkpoint: Checkpoint) -> Checkpoint:
     others = (c for c in reversed(checkpoints(checkpoint.run)) if c.path != checkpoint.path)
     whole = next((other for other in others if not damage(other)), None)
     if whole is None:
-        raise CheckpointError(found, hint="restore the file from a copy, or train anew")
+        raise CheckpointError(found, hint=f"{RESTORE}, or train anew")
     raise CheckpointError(
         found, hint=f"the state of step {whole.number} is whole: give {whole.path} instead of the run"
     )
@@ -157,17 +235,20 @@ def check(checkpoint: Checkpoint) -> Checkpoint:
 
 def damage(checkpoint: Checkpoint) -> str:
     """What is wrong with a checkpoint's files, in words; empty when nothing is."""
+    manifest = checkpoint.path / "manifest.json"
     try:
-        digests = read_json(checkpoint.path / "manifest.json")["sha256"]
-        if not digests.keys() >= {"model.safetensors", "trainer.safetensors", "trainer.json"}:
-            return f"{checkpoint.path / 'manifest.json'} does not name every file"
+        digests = read_json(manifest, Manifest).sha256
+        if not digests.keys() >= set(OWN):
+            return f"{manifest} does not name every file"
         for name, wanted in digests.items():
+            if name not in (*OWN, *SHARED):
+                return f"{manifest} names {brief(name)}, which is no file of a checkpoint"
             file = (checkpoint.run if name in SHARED else checkpoint.path) / name
-            if digest(file) != wanted:
+            if not file.resolve().is_relative_to(checkpoint.run):
+                return f"{file} is a link out of the run folder"
+            if digest(regular(file)) != wanted:
                 return f"{file} was truncated or edited after it was written"
-    except FileNotFoundError as error:
-        return f"{error.filename} is missing"
-    except (OSError, KeyError, AttributeError, ValueError, CheckpointError) as error:
+    except (OSError, ValueError, CheckpointError) as error:
         return f"the checkpoint {checkpoint.path} is damaged: {error}"
     return ""
 

@@ -14,6 +14,7 @@ from unspool.data.tokenizer import Tokenizer, save_text
 from unspool.errors import CheckpointError, ConfigError, DataError
 from unspool.files import read_json
 from unspool.pipelines.pipeline import Predictor, as_record
+from unspool.runs.contents import About
 from unspool.tasks.sequence import text_features_of
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ FEWEST = 3
 def look(run: "Run", text: str | None, split: str, length: int, progress: Any, target_text: str) -> "Inspection":
     """What `Run.look` gives."""
     from unspool.look.inspection import Inspection
+    from unspool.runs.run import refuse_diverged
 
-    refuse_diverged(run)
+    refuse_diverged(run.model, run.name)
     if text is None:
         if target_text:
             raise ConfigError("a target text needs a text", hint="--text TEXT --target-text TEXT")
@@ -39,15 +41,6 @@ def look(run: "Run", text: str | None, split: str, length: int, progress: Any, t
         probe = probe_of_text(run, text, target_text)
         names = run.preprocessor.input_labels  # type: ignore[union-attr]
     return Inspection(run.model, probe, names, length, progress, run.name, history_of(run))
-
-
-def refuse_diverged(run: "Run") -> None:
-    """Raise a CheckpointError for weights that are not finite."""
-    if not all(bool(weight.isfinite().all()) for weight in run.model.parameters()):
-        raise CheckpointError(
-            f"{run.name} has diverged: some of its weights are not finite",
-            hint="look at an earlier one of its checkpoints/step-N, or train anew with a smaller learning rate",
-        )
 
 
 def probe_of_data(run: "Run", split: str, length: int) -> tuple[Probe, Any]:
@@ -136,8 +129,9 @@ def look_beside(run: "Run", other: "Run", first: "Inspection", progress: Any = N
         ConfigError: for two runs that read different things.
     """
     from unspool.look.inspection import Inspection
+    from unspool.runs.run import refuse_diverged
 
-    refuse_diverged(run)
+    refuse_diverged(run.model, run.name)
     if reads(run) == reads(other):
         return Inspection(run.model, first.probe, first.vocabulary, first.shown, progress, run.name, history_of(run))
     speak = all(not issubclass(build.task_class(one.recipe).pipeline or Predictor, Predictor) for one in (run, other))
@@ -151,10 +145,10 @@ def look_beside(run: "Run", other: "Run", first: "Inspection", progress: Any = N
 
 def reads(run: "Run") -> tuple[Any, ...]:
     """What a saved run reads and predicts: two runs with the same can be shown the same ids."""
-    about = read_json(run.checkpoint.run / "about.json") if run.checkpoint else {}
+    about = read_json(run.checkpoint.run / "about.json", About) if run.checkpoint else None
     names = run.preprocessor.tokenizers if run.preprocessor else ()
     texts = [save_text(getattr(run.preprocessor, name)) for name in names]
-    return (*(about.get(name) for name in ("inputs", "targets", "source")), *texts)
+    return (*(getattr(about, name, None) for name in ("inputs", "targets", "source")), *texts)
 
 
 def history_of(run: "Run") -> "TrainingHistory":

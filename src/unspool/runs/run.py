@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unspool import build
-from unspool.batch import domain_from_json
+from unspool.batch import Domain, domain_from_json
 from unspool.data.predictions import Failure
 from unspool.data.preprocessors.preprocessor import Preprocessor, load_preprocessor
 from unspool.data.splits import Splits
@@ -23,10 +24,12 @@ from unspool.generate.state import State, load_state, model_fingerprint
 from unspool.generate.stream import Stream, stream_text
 from unspool.generate.text import BANNED, read_prompt
 from unspool.models.sequence import SequenceModel
+from unspool.nn.part import diverged, refuse_unlike
 from unspool.pipelines.pipeline import Pipeline, Predictor, as_record
 from unspool.plugins import module_of
-from unspool.recipe import TOKENIZERS, Recipe, parse_recipe
+from unspool.recipe import TOKENIZERS, Recipe, check_sections, parse_recipe
 from unspool.runs.checkpoint import Checkpoint, find_checkpoint
+from unspool.runs.contents import About
 from unspool.schema import Count
 from unspool.tasks.task import Task
 
@@ -97,14 +100,15 @@ class Run:
         device = usable(device)
         checkpoint = find_checkpoint(path, which)
         folder = checkpoint.run
-        recipe = parse_recipe(read_text(folder / "recipe.toml"), str(folder))
-        about = read_json(folder / "about.json")
+        recipe = parse_recipe(read_text(folder / "recipe.toml"), str(folder / "recipe.toml"))
         try:
+            check_sections(recipe)
             preprocessor = load_saved_preprocessor(folder)
             with torch.random.fork_rng(devices=[]):
-                domains = (domain_from_json(about[name]) for name in ("inputs", "targets", "source") if about.get(name))
-                model = build.model(recipe, *domains)
-            model.load_state_dict(checkpoint.weights())
+                model = build.model(recipe, *load_domains(folder, preprocessor))
+            weights = checkpoint.weights()
+            refuse_unlike(weights, model.state_dict())
+            model.load_state_dict(weights)
         except UnspoolError as error:
             hint = plugin_wanted(recipe) or error.hint
             raise CheckpointError(f"{folder} cannot be loaded: {error}", hint=hint) from error
@@ -112,6 +116,7 @@ class Run:
             reason = str(error).strip().splitlines()[-1].strip()
             what = f"the weights in {folder} do not match its recipe: {reason}"
             raise CheckpointError(what, hint="train anew") from error
+        refuse_diverged(model, str(path))
         return cls(model.to(device).eval(), preprocessor, recipe, checkpoint, str(path))
 
     @property
@@ -335,6 +340,34 @@ def describe(run: Run) -> str:
     return f"{' '.join(filter(None, kinds))}, {weights:,} parameters"
 
 
+def refuse_diverged(model: SequenceModel, name: str) -> None:
+    """Raise a CheckpointError for weights that are not finite, or beyond all use."""
+    if diverged(model.parameters()):
+        raise CheckpointError(
+            f"{name} has diverged: some of its weights are not finite or beyond 1e15",
+            hint="use an earlier one of its checkpoints/step-N, or train anew with a lower train.learning_rate",
+        )
+
+
+def load_domains(folder: Path, preprocessor: Preprocessor | None) -> tuple[Domain, Domain, Domain | None]:
+    """What the model of a run reads, predicts and attends to.
+
+    Raises:
+        CheckpointError: where its tokenizers or its preprocessor are made for another model.
+    """
+    about = read_json(folder / "about.json", About)
+    inputs, targets = (domain_from_json(asdict(one)) for one in (about.inputs, about.targets))
+    source = domain_from_json(asdict(about.source)) if about.source else None
+    for name, domain in (("inputs", inputs), ("targets", targets), ("source", source)):
+        made = getattr(preprocessor, name, domain)
+        if made != domain:
+            raise CheckpointError(
+                f"the tokenizers do not match the model: its {name} are {domain}, and they make {made}",
+                hint="restore the run folder from a copy",
+            )
+    return inputs, targets, source
+
+
 def load_tokenizers(folder: Path) -> dict[str, Tokenizer]:
     """The tokenizers of a run by their names, as they were fitted when it began."""
     files = {name: folder / f"{name}.json" for name in TOKENIZERS}
@@ -367,8 +400,7 @@ def load_task(run: Run) -> Task:
 def load_data(recipe: Recipe, folder: Path) -> Splits[Any]:
     """The data of a run, which must be what it was when the run began."""
     splits = build.dataset(recipe).read()
-    was = read_json(folder / "about.json").get("fingerprint")
-    if was != splits.fingerprint:
+    if read_json(folder / "about.json", About).fingerprint != splits.fingerprint:
         where = recipe["data"].get("path") or recipe["data"].get("corpus")
         raise CheckpointError(
             f"the data {where} is not what {folder} was trained on", hint="restore the data, or train anew"

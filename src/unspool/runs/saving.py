@@ -19,6 +19,7 @@ from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
 from unspool.recipe import Recipe, dump_recipe
 from unspool.runs import checkpoint
+from unspool.runs.contents import FORMAT
 from unspool.runs.run import Run
 from unspool.tasks.task import tasks
 
@@ -42,6 +43,7 @@ def describe_run(
         **more: fields for about.json.
     """
     about = {
+        "format": FORMAT,
         "unspool": version("unspool"),
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -66,10 +68,11 @@ def save_run(run: Run, folder: Path) -> Path:
     pre = run.preprocessor
     if pre is None:
         raise ConfigError(f"{run.name} has no preprocessor to save", hint="give Run a preprocessor or a tokenizer")
-    with checkpoint.begun(folder):
+    with checkpoint.begun(folder) as lock:
         domains = {"inputs": pre.inputs, "targets": pre.targets, "source": pre.source}
         describe_run(folder, run.recipe, run.model, domains, pre, fingerprint="", data=[])
         checkpoint.save_checkpoint(folder, 0, dict(run.model.state_dict()), {}, {"best_number": 0})
+    lock.release()
     return folder
 
 

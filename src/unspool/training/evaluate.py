@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 
 from unspool.batch import Batches
+from unspool.errors import TrainingError
 from unspool.metrics.metric import EvalSet, Metric
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import CoreState, eval_mode
@@ -48,6 +50,9 @@ def evaluate(
     Returns:
         The mean loss, and the number of positions that it was taken over.
 
+    Raises:
+        TrainingError: where the loss is not finite.
+
     >>> from unspool import Tokens, cores, embedding, head
     >>> core = cores.build("core", "recurrent", width=8)
     >>> model = SequenceModel(embedding(Tokens(5), 8), core, head(Tokens(5), 8))
@@ -68,6 +73,11 @@ def evaluate(
                 metric.update(output, batch)
             total += loss.item() * batch.positions
             positions += batch.positions
+    if not isfinite(total):
+        raise TrainingError(
+            f"the model has diverged: its loss is {total / positions}",
+            hint="use an earlier one of its checkpoints/step-N, or train again with a lower train.learning_rate",
+        )
     return EvalResult(total / max(1, positions), positions)
 
 

@@ -3,11 +3,43 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from unspool.errors import ConfigError
-from unspool.files import write_text, writing
+from unspool.files import regular, writing
+from unspool.schema import Finite, Natural, from_json
+
+LONGEST_LINE = 2**20
+"""So many characters a record has at most; a longer line is left out as a damaged one is."""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What every record of a training step has."""
+
+    kind: str
+    step: Natural
+    loss: Finite
+
+
+@dataclass(frozen=True)
+class ValidRecord(StepRecord):
+    """What every record of an evaluation has."""
+
+    set: str
+
+
+@dataclass(frozen=True)
+class OtherRecord:
+    """What every other record has."""
+
+    kind: str
+    step: Natural
+
+
+RECORDS: dict[str, type] = {"step": StepRecord, "valid": ValidRecord}
 
 
 class Log:
@@ -23,9 +55,13 @@ class Log:
 
     def __init__(self, folder: Path, after: int = 0, tensorboard: bool = False) -> None:
         self.path = folder / "metrics.jsonl"
-        kept = [line for record, line in _lines(self.path) if record["step"] <= after]
-        write_text(self.path, "".join(kept))
+        draft = self.path.with_name(".draft-metrics.jsonl")
         with writing(self.path):
+            with draft.open("w", encoding="utf-8") as file:
+                file.writelines(line for record, line in _lines(self.path) if record["step"] <= after)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.path)
             self.file: TextIO = self.path.open("a", encoding="utf-8")
         self.board = _tensorboard(folder) if tensorboard else None
 
@@ -58,16 +94,18 @@ def records(folder: Path, kind: str = "") -> list[dict[str, Any]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """Complete records with their lines; a last line that a crash cut short is left out."""
+    """Complete records with their lines; what a crash cut short, or is no record, is left out."""
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if line.endswith("\n") and isinstance(record, dict) and {"kind", "step"} <= record.keys():
-            yield record, line
+    with regular(path).open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for line in iter(lambda: file.readline(LONGEST_LINE), ""):
+            try:
+                record = from_json(line, dict[str, Any])
+                from_json(line, RECORDS.get(str(record.get("kind")), OtherRecord))
+            except ValueError:
+                continue
+            if line.endswith("\n"):
+                yield record, line
 
 
 def _tensorboard(folder: Path) -> Any:

@@ -1,12 +1,13 @@
 """Optimizers by name, and their states as tensors and plain data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from unspool.nn.part import refuse_unlike
 from unspool.training.muon import Muon
 from unspool.training.precision import has_bfloat16
 
@@ -95,14 +96,25 @@ def optimizer_state(made: Sequence[Optimizer]) -> tuple[dict[str, Tensor], list[
     return tensors, settings
 
 
+MOMENTS = {
+    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.RMSprop: {"step", "square_avg", "momentum_buffer"},
+    torch.optim.SGD: {"momentum_buffer"},
+    Muon: {"momentum_buffer"},
+}
+"""What each optimizer keeps of a weight that had a gradient; a momentum buffer only where there is momentum."""
+
+
 def load_optimizer_state(
-    made: Sequence[Optimizer], tensors: dict[str, Tensor], settings: list[list[dict[str, Any]]]
+    made: Sequence[Optimizer], tensors: Mapping[str, Tensor], settings: Sequence[Sequence[Any]]
 ) -> None:
     """Restore what `optimizer_state` returned; the settings stay those of the recipe, which may have changed.
 
     Raises:
-        ValueError: where the groups of weights differ.
+        ValueError: where the groups of weights differ, or a tensor is not what the optimizer keeps of a weight.
     """
+    left = dict(tensors)
     for number, (optimizer, groups) in enumerate(zip(made, settings, strict=True)):
         state = optimizer.state_dict()
         if len(state["param_groups"]) != len(groups):
@@ -110,8 +122,17 @@ def load_optimizer_state(
                 f"the optimizer has {len(state['param_groups'])} groups of weights, saved were {len(groups)}"
             )
         values: dict[int, dict[str, Tensor]] = {}
-        for place, value in tensors.items():
-            owner, index, name = place.split(".", 2)
-            if int(owner) == number:
-                values.setdefault(int(index), {})[name] = value
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        names = next(names for kind, names in MOMENTS.items() if isinstance(optimizer, kind))
+        for index, weight in enumerate(weights):
+            for name in names:
+                place = f"{number}.{index}.{name}"
+                if place in left:
+                    values.setdefault(index, {})[name] = left[place]
+                    like = torch.zeros(()) if name == "step" else weight
+                    refuse_unlike({place: left.pop(place)}, {place: like})
+        if any(names - kept.keys() - {"momentum_buffer"} for kept in values.values()):
+            raise ValueError("some moments of a weight are missing")
         optimizer.load_state_dict({"state": values, "param_groups": state["param_groups"]})
+    if left:
+        raise ValueError(f"{min(left)} is no moment of the optimizer")

@@ -13,8 +13,18 @@ from torch import Tensor
 from unspool.batch import Batch, Batches
 from unspool.errors import CheckpointError, ConfigError, TrainingError, unknown
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import CoreState, detach, fill, join_states, move, split_state, tensors
-from unspool.schema import Count, Natural, NotNegative, Portion, Positive, Share
+from unspool.nn.part import (
+    CoreState,
+    detach,
+    diverged,
+    fill,
+    join_states,
+    move,
+    refuse_unlike,
+    split_state,
+    tensors,
+)
+from unspool.schema import Count, Natural, NotNegative, Portion, Positive, Share, checked
 from unspool.seeds import mix, start
 from unspool.training.optimizers import OptimizerName, load_optimizer_state, optimizer_state, optimizers
 from unspool.training.precision import PrecisionName, autocast
@@ -36,6 +46,24 @@ class TrainingStep:
     learning_rate: float  # of this step
     positions: int  # how many positions the loss was taken over
     seconds: float  # how long it took
+
+
+@dataclass(frozen=True)
+class ScheduleState:
+    """What a learning rate schedule depends on besides the progress."""
+
+    level: NotNegative
+    best: float
+
+
+@dataclass(frozen=True)
+class TrainerState:
+    """The plain part of what `Trainer.save` returns, as it is checked before it is used."""
+
+    number: Natural
+    seconds: NotNegative
+    optimizers: list[list[dict[str, Any]]]
+    schedule: ScheduleState
 
 
 Loss = Callable[[SequenceModel, Batch, CoreState | None], tuple[Tensor, CoreState]]
@@ -266,19 +294,26 @@ class Trainer:
         """Continue from what `save` returned, on the device of this trainer.
 
         Raises:
-            CheckpointError: where it belongs to another model or optimizer.
+            CheckpointError: where it belongs to another model or optimizer, or has diverged; names, shapes and types of
+                all tensors are compared first.
         """
-        groups: dict[str, dict[str, Tensor]] = {}
+        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "average": {}}
         for name, value in saved.items():
             section, _, place = name.partition(".")
             groups.setdefault(section, {})[place] = value
+        averages = {str(index): value for index, value in enumerate(self.average)}
         try:
+            before = checked(plain, TrainerState)
+            refuse_unlike(groups["weights"], self.model.state_dict())
+            refuse_unlike(groups["average"] if averages else {}, averages)
+            if diverged(groups["weights"].values()):
+                raise ValueError("it has diverged: some of its weights are not finite or beyond 1e15")
+            carried = self._carried(groups["carried"], before.number) if "carried" in groups else None
+            load_optimizer_state(self.optimizers, groups.get("optimizer", {}), before.optimizers)
             self.model.load_state_dict(groups["weights"])
-            load_optimizer_state(self.optimizers, groups.get("optimizer", {}), plain["optimizers"])
-            self.average = [groups["average"][str(i)].to(self.device) for i in range(len(self.average))]
-            self.number, self.seconds = plain["number"], plain["seconds"]
-            self.schedule.level, self.schedule.best = plain["schedule"]["level"], plain["schedule"]["best"]
-            self.state = self._carried(groups["carried"]) if "carried" in groups else None
+            self.average = [groups["average"][name].to(self.device) for name in averages]
+            self.number, self.seconds, self.state = before.number, before.seconds, carried
+            self.schedule.level, self.schedule.best = before.schedule.level, before.schedule.best
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise CheckpointError(
@@ -286,11 +321,19 @@ class Trainer:
                 hint="undo changes of [core], [model] or the optimizer, or start a new run",
             ) from error
 
-    def _carried(self, values: dict[str, Tensor]) -> CoreState:
-        batch = self.batches[self.number].to(self.device)
+    def _carried(self, values: dict[str, Tensor], number: int) -> CoreState:
+        batch = self.batches[max(0, number - 1)].to(self.device)  # the one that left the state
         with torch.no_grad():
             like = self.model.start(batch.inputs, batch.source, batch.source_mask)
         return move(fill(like, values), self.device)
+
+    def refuse_diverged(self) -> None:
+        """Raise a TrainingError where a weight, or an averaged one, is NaN, infinite or beyond all use."""
+        if diverged([*self.parameters, *self.average]):
+            raise TrainingError(
+                f"some weights are not finite or beyond 1e15 after step {self.number}",
+                hint="train with a lower train.learning_rate or train.clip",
+            )
 
 
 def _freeze(model: SequenceModel, begin: str) -> None:

@@ -47,7 +47,7 @@ def metre(text: str) -> Metre:
         return FREE
     if text in ("C", "C|"):
         return Metre("4/4" if text == "C" else "2/2", Fraction(4))
-    found = re.fullmatch(r"\(?(\d+(?:\+\d+)*)\)?/(\d+)", text.replace(" ", ""))
+    found = re.fullmatch(r"\(?(\d{1,4}(?:\+\d{1,4})*)\)?/(\d{1,4})", text.replace(" ", ""))
     top = sum(map(int, found[1].split("+"))) if found else 0
     bottom = int(found[2]) if found else 0
     if not found or not 0 < top <= 64 or bottom not in (1, 2, 4, 8, 16, 32):
@@ -79,7 +79,7 @@ def tempo(text: str, unit: Fraction) -> float | None:
     (150.0, 60.0)
     """
     found = TEMPO.fullmatch(text.strip())
-    if not found:
+    if not found or re.search(r"\d{7}", text):
         raise ValueError(f"the tempo {text!r} is not like Q:1/4=120")
     plain, beats, number = found.groups()
     if plain or number:

@@ -14,6 +14,8 @@ from unspool.data.music.abc_tune import Bar, Tune
 from unspool.data.music.notes import Note
 from unspool.errors import DataError
 
+ENDLESS = re.compile(r"\d{5}|/{9}")
+"""Numbers and slashes beyond what a length, an ending, a tuplet or a rest needs."""
 LENGTH = r"\d*(?:/+\d*)?"
 NOTE = rf"(?P<sharp>\^\^|\^|__|_|=)?(?P<letter>[A-Ga-g])(?P<octave>[,']*)(?P<length>{LENGTH})"
 TOKEN = re.compile(
@@ -124,7 +126,8 @@ class Reader:
 
     def _error(self, what: str, hint: str = "abc standard 2.1 says what may stand there") -> DataError:
         """The error for this line."""
-        return DataError(f"{self.name + ', ' if self.name else ''}line {self.line}: {what}", hint=hint)
+        said = what if len(what) <= 200 else f"{what[:200]} ..."
+        return DataError(f"{self.name + ', ' if self.name else ''}line {self.line}: {said}", hint=hint)
 
     def read(self, line: str) -> None:
         """One line: a comment, a field or music."""
@@ -191,6 +194,8 @@ class Reader:
 
     def _take(self, found: re.Match[str]) -> None:
         """One thing of a line of music."""
+        if not (found["field"] or found["text"]) and ENDLESS.search(found[0]):
+            raise self._error("a number is too long")
         if found["field"]:
             self._set(found["field"][0], found["field"][2:].strip())
         elif found["bar"]:

@@ -101,6 +101,8 @@ def loaded(file: str) -> dict[str, Any]:
         raise DataError(f"{said}, line {error.lineno:,}: {error.msg.lower()}", hint=hint) from None
     except RecursionError:
         raise DataError(f"{said} is nested too deeply", hint=hint) from None
+    except ValueError:  # Python reads at most 4,300 digits
+        raise DataError(f"{said} has a number of thousands of digits", hint=hint) from None
     if not isinstance(found, dict):
         raise DataError(f"{said} holds no JSON object", hint=hint)
     return found

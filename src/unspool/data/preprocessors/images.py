@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Gt, Le
 
 from unspool.batch import Batch, Domain, Vectors
 from unspool.data.preprocessors.labels import LabelledRecord, label_id
@@ -70,6 +72,8 @@ class LabelledImage(LabelledRecord):
         """Images side by side; pixels become numbers here, and take a quarter of the room until then."""
         batch = super().collate(rows)
         return replace(batch, inputs=numbers(batch.inputs))
+
+    learned: ClassVar[Mapping[str, Any]] = {"side": Annotated[int, Gt(0), Le(2**14)]}
 
     def fitted(self) -> dict[str, Any]:
         """The side of an image, in pixels."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from unspool.data.preprocessors.labels import LabelledRecord, label_id
 from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, required
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
+from unspool.schema import Finite, Positive
 
 
 @preprocessors.register("labelled-numbers")
@@ -65,12 +66,16 @@ class LabelledNumbers(LabelledRecord):
         values = ((self.values(record) - self.mean) / self.scale).float()
         return Row(values.unsqueeze(0), label_id(record, self.labels))
 
+    learned: ClassVar[Mapping[str, Any]] = {"names": list[str], "mean": list[Finite], "scale": list[Positive]}
+
     def fitted(self) -> dict[str, Any]:
         """The names of the numbers, and mean and standard deviation of each."""
         return {"names": self.names, "mean": self.mean.tolist(), "scale": self.scale.tolist()}
 
     def restore(self, fitted: Mapping[str, Any]) -> None:
-        """Take all of that back."""
+        """Take all of that back. Raises: ValueError where there is not one mean and one scale for each name."""
+        if not len(fitted["names"]) == len(fitted["mean"]) == len(fitted["scale"]):
+            raise ValueError("names, mean and scale are not equally long")
         self.names = [str(name) for name in fitted["names"]]
         self.mean, self.scale = (torch.tensor(fitted[key], dtype=torch.float64) for key in ("mean", "scale"))
 

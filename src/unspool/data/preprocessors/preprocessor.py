@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from inspect import signature
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,9 +16,19 @@ from unspool.data.predictions import Prediction
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import ConfigError, DataError
 from unspool.registry import Registry
+from unspool.schema import checked, from_json, validated
 
 Record = Mapping[str, Any]
 """One example as it was read: raw text, bytes of a file, numbers; by the name of the field."""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What preprocessor.json holds."""
+
+    kind: str
+    options: dict[str, Any]
+    fitted: dict[str, Any]
 
 
 class Row(NamedTuple):
@@ -52,6 +63,8 @@ class Preprocessor(ABC):
 
     endings: ClassVar[Sequence[str]] = ()
     """The endings of the files that its first field may name, such as ".png"; empty where it names none."""
+    learned: ClassVar[Mapping[str, Any]] = {}
+    """What `fitted` gives, and the type of each, which is checked before `restore` takes it."""
 
     inputs: Domain
     targets: Domain
@@ -116,13 +129,15 @@ def load_preprocessor(text: str, tokenizers: Mapping[str, Tokenizer]) -> Preproc
     """The preprocessor that `save_preprocessor` wrote, with its tokenizers. Raises: DataError where it is damaged."""
     hint = "the run folder is damaged: copy it again or train anew"
     try:
-        data = json.loads(text)
-        cls = preprocessors.find(data["kind"])
+        data = from_json(text, Saved)
+        cls = preprocessors.find(data.kind)
         given = {name: tokenizers[name] for name in cls.tokenizers}
-        preprocessor = cls(**given, **data["options"])
-        preprocessor.restore(data["fitted"])
-    except (KeyError, TypeError, ValueError, RecursionError, ConfigError) as error:
-        raise DataError(f"preprocessor.json cannot be read: {error}", hint=hint) from None
+        options = validated(cls, data.options, "options", f"the preprocessor {data.kind!r}", given)
+        preprocessor = cls(**given, **options)
+        preprocessor.restore({name: checked(data.fitted[name], wanted) for name, wanted in cls.learned.items()})
+    except (KeyError, ValueError, ConfigError) as error:
+        what = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"preprocessor.json cannot be used: {what}", hint=hint) from None
     return preprocessor
 
 

@@ -13,7 +13,7 @@ from unspool.batch import Batch, Domain, Vectors
 from unspool.data.clock import Clock
 from unspool.data.predictions import Prediction, Series
 from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, preprocessors, required
-from unspool.data.scaling import Scaling, load_scaling
+from unspool.data.scaling import Scaling
 from unspool.errors import DataError
 from unspool.schema import Count
 
@@ -156,13 +156,15 @@ class ScaledSeries(Preprocessor):
         name = str(record.get("series", ""))
         return Series(name, steps, values, quantiles, samples, "time" if clock else "step")
 
+    learned: ClassVar[Mapping[str, Any]] = {"series": dict[str, Scaling]}
+
     def fitted(self) -> dict[str, Any]:
         """The scaling of every training series by its name, and how many values a forecast needs."""
         return {"series": {name: asdict(one) for name, one in self.scalings.items()}, "needed": self.needed}
 
     def restore(self, fitted: Mapping[str, Any]) -> None:
         """Take the scalings back."""
-        self.scalings = {str(name): load_scaling(saved) for name, saved in fitted["series"].items()}
+        self.scalings = dict(fitted["series"])
 
 
 def finite_values(values: Any) -> Float[Tensor, " T"]:

@@ -18,7 +18,7 @@ from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, a
 from unspool.data.spans import spans, tells_spans
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
-from unspool.schema import Natural
+from unspool.schema import Finite, Natural, Positive
 
 JOINED = {ord(space): "\u2060" for space in "\u00a0\u2007\u202f"}
 """No-break spaces, and the word joiner that stands for them: white space would part the words of one token."""
@@ -170,6 +170,8 @@ class ValuedText(TextInput):
         """The mean (1,), or the mean, low and high (3, 1) of a distribution, in the unit of the data."""
         values = (output.double().flatten() * self.scale + self.mean).tolist()
         return Value(*values)
+
+    learned: ClassVar[Mapping[str, Any]] = {"mean": Finite, "scale": Positive}
 
     def fitted(self) -> dict[str, Any]:
         """Mean and standard deviation of the training numbers."""

@@ -19,6 +19,8 @@ from unspool.data.readers.text import unreadable
 from unspool.errors import ConfigError, DataError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none that runs another program
+LARGEST = 32_000_000
+"""So many pixels an image has at most: it takes up to 20 bytes for each while it is read."""
 HEADER = re.compile(rb"P6\n(\d{1,6}) \d{1,6}\n")
 ORIENTATION, TURNED = 0x0112, 5
 """The EXIF tag of the orientation, and its first value that swaps width and height."""
@@ -151,6 +153,8 @@ def pixels(data: bytes, name: str, side: int) -> bytes:
             warnings.simplefilter("ignore")  # of metadata that is odd
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as file:
+                if file.width * file.height > LARGEST:
+                    raise Image.DecompressionBombError
                 image = ImageOps.exif_transpose(file)
                 if image.mode.startswith("I;16") or (image.mode == "I" and file.format in ("PNG", "PPM")):
                     image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))  # 65535 becomes 255
@@ -161,7 +165,10 @@ def pixels(data: bytes, name: str, side: int) -> bytes:
                 plain = Image.alpha_composite(white, layered).convert("RGB")
                 return plain.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0).tobytes()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise DataError(f"{name} has too many pixels", hint="make it smaller: it is resized anyway") from None
+        raise DataError(
+            f"{name} has too many pixels: more than {LARGEST / 1e6:.0f} million",
+            hint="make it smaller: it is resized anyway",
+        ) from None
     except Image.UnidentifiedImageError:
         raise DataError(f"{name} is not an image", hint=f"save it as one of {', '.join(FORMATS)}") from None
     except DataError:

@@ -139,6 +139,8 @@ class Table(NamedTuple):
 
 
 csv.field_size_limit(2**31 - 1)
+UNPACKED, RATIO = 2**24, 50
+"""A .gz file may unpack to 16 MB, or to 50 times its size."""
 
 
 def read_table(path: str, options: TableFormat | None = None) -> Table:
@@ -189,13 +191,21 @@ def counted(records: list[Placed]) -> str:
 
 
 def unpacked(data: bytes, name: str) -> bytes:
-    """What a .gz file holds."""
+    """What a .gz file holds. Raises: DataError where it is not whole, or unpacks to far more than a text does."""
+    most = max(UNPACKED, RATIO * len(data))
     try:
-        return gzip.decompress(data)
+        with gzip.open(io.BytesIO(data)) as file:
+            found = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{name} is not a whole gzip file: {str(error).lower()}", hint="copy or download it again"
         ) from None
+    if len(found) > most:
+        raise DataError(
+            f"{name} unpacks to more than {most // 10**6} MB, {RATIO} times its size: no text is packed so well",
+            hint="unpack it yourself where you trust it",
+        )
+    return found
 
 
 USUAL = {"csv": ",", "tsv": "\t"}

@@ -87,11 +87,15 @@ class BPETokenizer(Tokenizer):
         import tokenizers as hugging_face
 
         tokenizer = cls(field(data, "vocabulary", Vocabulary))
-        engine = field(data, "engine", dict[str, Any])
+        engine = field(data, "engine", dict[str, Any]) | {"post_processor": None, "truncation": None, "padding": None}
         try:
-            tokenizer.know(hugging_face.Tokenizer.from_str(json.dumps(engine)))
+            made = hugging_face.Tokenizer.from_str(json.dumps(engine))
+            tokenizer.know(made)
+            ids = sorted(made.get_vocab().values())
         except Exception as error:  # the library raises nothing narrower
             raise wrong("engine", str(error)) from None
+        if ids != list(range(len(ids))):
+            raise wrong("engine", "its ids are not numbered from zero on")
         return tokenizer
 
 
