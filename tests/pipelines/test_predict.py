@@ -13,13 +13,13 @@ import torch
 from helpers.commands import run as command
 from unspool import Run
 from unspool.data.predictions import Failure
-from unspool.data.preprocessors.preprocessor import load_preprocessor, save_preprocessor
+from unspool.data.preprocessors.preprocessor import Preprocessor, load_preprocessor, preprocessors, save_preprocessor
 from unspool.data.readers.streams import stream_rows
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.pipelines.pipeline import USUAL_LENGTH
 from unspool.recipe import load_recipe
-from unspool.runs.run import load_tokenizers
+from unspool.runs.loading import load_tokenizers
 
 ROWS = 200
 WORDS = ["good", "fine", "bad", "poor", "film", "plot", "and", "the"]
@@ -454,6 +454,12 @@ def test_a_preprocessor_that_was_saved_encodes_the_same(task, trained):
     assert torch.equal(again.encode(record).input, run.preprocessor.encode(record).input)
     assert save_preprocessor(again) == save_preprocessor(run.preprocessor) == (folder / "preprocessor.json").read_text()
     assert again.options() == run.preprocessor.options() and again.fitted() == run.preprocessor.fitted()
+
+
+@pytest.mark.parametrize("kind", preprocessors.kinds())
+def test_what_a_preprocessor_takes_back_has_types(kind):
+    cls = preprocessors.find(kind)
+    assert bool(cls.learned) is (cls.restore is not Preprocessor.restore)
 
 
 @pytest.mark.parametrize(

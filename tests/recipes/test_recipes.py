@@ -51,7 +51,7 @@ def test_a_recipe_is_explained_and_copied_to_edit(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     assert run("recipes", "char-lm") == 0
     said = capsys.readouterr().out
-    assert "# Which token comes next in a text." in said and 'default "lstm"' in said
+    assert "# Predict the next token of a text" in said and 'default "lstm"' in said
     assert run("recipes", "char-lm", "--json") == 0
     assert json.loads(capsys.readouterr().out)["settings"]["task.batch_size"]["default"] == "`16`"
     assert run("recipes", "char-lm", "--write", "mine.toml") == 0

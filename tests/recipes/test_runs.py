@@ -15,7 +15,7 @@ from unspool.experiment.claims import claimed
 from unspool.experiment.experiment import Experiment
 from unspool.experiment.progress import show
 from unspool.recipe import load_recipe, recipe_names
-from unspool.runs.run import load_saved_preprocessor
+from unspool.runs.loading import load_saved_preprocessor
 
 WITHOUT_A_RECIPE = {"labelled-numbers"}
 OF_TOKENS = re.compile(r"perplexity|bits|\btokens?\b")

@@ -364,7 +364,7 @@ def test_a_folder_that_cannot_be_written_gets_a_hint_that_exists(place, monkeypa
 def test_a_signal_saves_and_tells_by_the_exit_code(place, number, code):
     words = ["train", "char-lm", *QUICK, "train.steps=1000000", "--run", "new", "--json"]
     process = command(*words, stdout=subprocess.PIPE)
-    assert '"Step"' in process.stdout.readline()
+    assert '"TrainingStep"' in process.stdout.readline()
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err

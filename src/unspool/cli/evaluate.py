@@ -49,7 +49,8 @@ def suggest(
     """Suggest how the word that a text ends with goes on, or the next word; or measure the keystrokes that it saves."""
     from unspool.generate.suggest import keystrokes_saved
     from unspool.generate.suggest import suggest as suggest_words
-    from unspool.runs.run import Run, format_values, load_data
+    from unspool.runs.loading import load_data
+    from unspool.runs.run import Run, format_values
 
     load_plugins(plugin)
     loaded = Run.load(run, device)

@@ -132,7 +132,7 @@ def known_records(run: "Run", pipeline: "Predictor") -> Iterator[Pair]:
     Raises: ConfigError where the model needs an input, or the data cannot be read again.
     """
     from unspool.pipelines.pipeline import ContinuesData
-    from unspool.runs.run import load_data
+    from unspool.runs.loading import load_data
 
     command = f"unspool predict {run.name} --file"
     if not isinstance(pipeline, ContinuesData) or run.checkpoint is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from math import isfinite
 from typing import Any, NamedTuple
 
 
@@ -63,6 +64,8 @@ class Clock(NamedTuple):
             number, rest = divmod(month(then) - month(begin), self.months)
             return number if not rest and then.day == begin.day and then.time() == begin.time() else None  # type: ignore[union-attr]
         steps = distance(begin, then) / self.step
+        if not isfinite(steps):  # numbers that no float can count
+            return None
         return round(steps) if abs(steps - round(steps)) < 1e-6 * max(1.0, abs(steps)) else None
 
 

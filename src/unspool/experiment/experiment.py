@@ -20,8 +20,9 @@ from unspool.metrics.drawings import Drawing
 from unspool.recipe import TOKENIZERS, Recipe, check_sections, override, parse_recipe
 from unspool.runs import checkpoint
 from unspool.runs.evaluation import Results, evaluate_run
+from unspool.runs.loading import load_data, load_saved_preprocessor
 from unspool.runs.lock import Lock
-from unspool.runs.run import Run, load_data, load_saved_preprocessor, plugin_wanted
+from unspool.runs.run import Run, plugin_wanted
 from unspool.runs.saving import describe_run
 from unspool.schema import validated
 from unspool.sections import Sections

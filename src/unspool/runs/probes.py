@@ -30,7 +30,7 @@ FEWEST = 3
 def look(run: "Run", text: str | None, split: str, length: int, progress: Any, target_text: str) -> "Inspection":
     """What `Run.look` gives."""
     from unspool.look.inspection import Inspection
-    from unspool.runs.run import refuse_diverged
+    from unspool.runs.loading import refuse_diverged
 
     refuse_diverged(run.model, run.name)
     if text is None:
@@ -129,7 +129,7 @@ def look_beside(run: "Run", other: "Run", first: "Inspection", progress: Any = N
         ConfigError: for two runs that read different things.
     """
     from unspool.look.inspection import Inspection
-    from unspool.runs.run import refuse_diverged
+    from unspool.runs.loading import refuse_diverged
 
     refuse_diverged(run.model, run.name)
     if reads(run) == reads(other):

@@ -71,7 +71,8 @@ class Run:
 
             preprocessor = LanguageText(preprocessor)
         if recipe is None:
-            from unspool.runs.saving import recipe_of
+            from unspool.runs.loading import load_data, load_domains, load_saved_preprocessor, load_tokenizers, refuse_diverged
+from unspool.runs.saving import recipe_of
 
             recipe = recipe_of(model, preprocessor)
         self.model, self.preprocessor, self.recipe, self.checkpoint = model, preprocessor, recipe, checkpoint
@@ -340,46 +341,6 @@ def describe(run: Run) -> str:
     return f"{' '.join(filter(None, kinds))}, {weights:,} parameters"
 
 
-def refuse_diverged(model: SequenceModel, name: str) -> None:
-    """Raise a CheckpointError for weights that are not finite, or beyond all use."""
-    if diverged(model.parameters()):
-        raise CheckpointError(
-            f"{name} has diverged: some of its weights are not finite or beyond 1e15",
-            hint="use an earlier one of its checkpoints/step-N, or train anew with a lower train.learning_rate",
-        )
-
-
-def load_domains(folder: Path, preprocessor: Preprocessor | None) -> tuple[Domain, Domain, Domain | None]:
-    """What the model of a run reads, predicts and attends to.
-
-    Raises:
-        CheckpointError: where its tokenizers or its preprocessor are made for another model.
-    """
-    about = read_json(folder / "about.json", About)
-    inputs, targets = (domain_from_json(asdict(one)) for one in (about.inputs, about.targets))
-    source = domain_from_json(asdict(about.source)) if about.source else None
-    for name, domain in (("inputs", inputs), ("targets", targets), ("source", source)):
-        made = getattr(preprocessor, name, domain)
-        if made != domain:
-            raise CheckpointError(
-                f"the tokenizers do not match the model: its {name} are {domain}, and they make {made}",
-                hint="restore the run folder from a copy",
-            )
-    return inputs, targets, source
-
-
-def load_tokenizers(folder: Path) -> dict[str, Tokenizer]:
-    """The tokenizers of a run by their names, as they were fitted when it began."""
-    files = {name: folder / f"{name}.json" for name in TOKENIZERS}
-    return {name: load_text(read_text(file)) for name, file in files.items() if file.exists()}
-
-
-def load_saved_preprocessor(folder: Path) -> Preprocessor | None:
-    """The preprocessor of a run as it was fitted; None where its task has none."""
-    file = folder / "preprocessor.json"
-    return load_preprocessor(read_text(file), load_tokenizers(folder)) if file.exists() else None
-
-
 def plugin_wanted(recipe: Recipe) -> str:
     """The hint for a run that was trained with a plug-in that is not loaded; "" when none is missing."""
     missing = [path for path in recipe.get("plugin", ()) if module_of(path) not in sys.modules]
@@ -395,17 +356,6 @@ def load_task(run: Run) -> Task:
     if run.checkpoint is None:
         raise CheckpointError(f"{run.name} has no data", hint="Run.save it, or give a text")
     return build.task(run.recipe, load_data(run.recipe, run.checkpoint.run), run.preprocessor)
-
-
-def load_data(recipe: Recipe, folder: Path) -> Splits[Any]:
-    """The data of a run, which must be what it was when the run began."""
-    splits = build.dataset(recipe).read()
-    if read_json(folder / "about.json", About).fingerprint != splits.fingerprint:
-        where = recipe["data"].get("path") or recipe["data"].get("corpus")
-        raise CheckpointError(
-            f"the data {where} is not what {folder} was trained on", hint="restore the data, or train anew"
-        )
-    return splits
 
 
 def format_values(values: Mapping[str, float], between: str = ", ") -> str:

@@ -11,7 +11,7 @@ from unspool.data.preprocessors.generation import SourceAndText, TokenizedTarget
 from unspool.data.preprocessors.parallel import prepared
 from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, required
 from unspool.data.punctuation import join_punctuation
-from unspool.data.readers.images import ENDINGS, netpbm_width, numbers, patches, read_image, shape
+from unspool.data.readers.images import ENDINGS, ImageSide, netpbm_width, numbers, patches, read_image, shape
 from unspool.data.tokenizer import Tokenizer
 from unspool.schema import Natural
 
@@ -70,6 +70,8 @@ class CaptionedImage(TokenizedTarget, SourceAndText):  # type: ignore[override]
         image = records[0]["image"] if records else None
         self.size = self.side or (netpbm_width(image) if isinstance(image, bytes) else 0) or SIDE
         self.patch  # noqa: B018 (it says what does not fit)
+
+    learned: ClassVar[Mapping[str, Any]] = {"side": ImageSide}
 
     def fitted(self) -> dict[str, Any]:
         """The side of an image, in pixels."""

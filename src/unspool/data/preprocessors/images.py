@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar
-
-from annotated_types import Gt, Le
+from typing import Any, ClassVar
 
 from unspool.batch import Batch, Domain, Vectors
 from unspool.data.preprocessors.labels import LabelledRecord, label_id
 from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, required
-from unspool.data.readers.images import ENDINGS, netpbm_width, numbers, patches, read_image, shape
+from unspool.data.readers.images import ENDINGS, ImageSide, netpbm_width, numbers, patches, read_image, shape
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import ConfigError
 from unspool.schema import Natural
@@ -73,7 +71,7 @@ class LabelledImage(LabelledRecord):
         batch = super().collate(rows)
         return replace(batch, inputs=numbers(batch.inputs))
 
-    learned: ClassVar[Mapping[str, Any]] = {"side": Annotated[int, Gt(0), Le(2**14)]}
+    learned: ClassVar[Mapping[str, Any]] = {"side": ImageSide}
 
     def fitted(self) -> dict[str, Any]:
         """The side of an image, in pixels."""

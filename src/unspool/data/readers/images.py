@@ -8,10 +8,11 @@ import warnings
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from annotated_types import Gt, Le
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -19,6 +20,8 @@ from unspool.data.readers.text import unreadable
 from unspool.errors import ConfigError, DataError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none that runs another program
+ImageSide = Annotated[int, Gt(0), Le(2**14)]
+"""So many pixels the side of a square image has."""
 LARGEST = 32_000_000
 """So many pixels an image has at most: it takes up to 20 bytes for each while it is read."""
 HEADER = re.compile(rb"P6\n(\d{1,6}) \d{1,6}\n")
