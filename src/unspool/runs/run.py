@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,11 @@ import torch
 from torch import Tensor
 
 from unspool import build
-from unspool.batch import Domain, domain_from_json
 from unspool.data.predictions import Failure
-from unspool.data.preprocessors.preprocessor import Preprocessor, load_preprocessor
-from unspool.data.splits import Splits
-from unspool.data.tokenizer import Tokenizer, load_text
+from unspool.data.preprocessors.preprocessor import Preprocessor
+from unspool.data.tokenizer import Tokenizer
 from unspool.errors import CheckpointError, ConfigError, DataError, UnspoolError
-from unspool.files import read_json, read_text
+from unspool.files import read_text
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import Sampling
 from unspool.generate.session import Session
@@ -24,12 +21,12 @@ from unspool.generate.state import State, load_state, model_fingerprint
 from unspool.generate.stream import Stream, stream_text
 from unspool.generate.text import BANNED, read_prompt
 from unspool.models.sequence import SequenceModel
-from unspool.nn.part import diverged, refuse_unlike
+from unspool.nn.part import refuse_unlike
 from unspool.pipelines.pipeline import Pipeline, Predictor, as_record
 from unspool.plugins import module_of
-from unspool.recipe import TOKENIZERS, Recipe, check_sections, parse_recipe
+from unspool.recipe import Recipe, check_sections, parse_recipe
 from unspool.runs.checkpoint import Checkpoint, find_checkpoint
-from unspool.runs.contents import About
+from unspool.runs.loading import load_data, load_domains, load_saved_preprocessor, refuse_diverged
 from unspool.schema import Count
 from unspool.tasks.task import Task
 
@@ -71,8 +68,7 @@ class Run:
 
             preprocessor = LanguageText(preprocessor)
         if recipe is None:
-            from unspool.runs.loading import load_data, load_domains, load_saved_preprocessor, load_tokenizers, refuse_diverged
-from unspool.runs.saving import recipe_of
+            from unspool.runs.saving import recipe_of
 
             recipe = recipe_of(model, preprocessor)
         self.model, self.preprocessor, self.recipe, self.checkpoint = model, preprocessor, recipe, checkpoint

@@ -1,7 +1,7 @@
 """Makes the run folder `tests/helpers/stored/run`, which every later version must load and go on with in the same way.
 
-It is made once for each version of the format: `python tests/helpers/stored/make.py`. Then tests/runs/test_stored.py says with which
-text it goes on. A change of names, shapes or the order of weights that is not told shows there.
+It is made once for each version of the format: `python tests/helpers/stored/make.py`. Then tests/runs/test_stored.py
+compares the text that it writes: a change of names, shapes or the order of weights shows there.
 """
 
 import shutil
