@@ -369,7 +369,7 @@ def test_a_signal_saves_and_tells_by_the_exit_code(place, number, code):
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "everything is saved" in err and "Traceback" not in err
-    done = checkpoint.find("new", "last").number
+    done = checkpoint.find_checkpoint("new", "last").number
     assert done >= 1 and not Path("new/lock.json").exists()
     list(Experiment.resume(Path("new"), [f"train.steps={done + 1}"]))
     assert [one["step"] for one in records(Path("new"), "step")] == list(range(1, done + 2))
