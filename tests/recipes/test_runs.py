@@ -84,5 +84,7 @@ def encodes_the_same(experiment, folder):
 
 def test_every_preprocessor_belongs_to_a_recipe():
     used = {task_class(load_recipe(name)).preprocessing for name in recipe_names()} - {None}
-    rest = {kind for kind in preprocessors.kinds() if preprocessors.find(kind) not in used}
+    known = {kind: preprocessors.find(kind) for kind in preprocessors.kinds()}
+    ours = {kind: one for kind, one in known.items() if one.__module__.startswith("unspool.")}  # no test's plug-in
+    rest = {kind for kind, one in ours.items() if one not in used}
     assert rest <= WITHOUT_A_RECIPE
