@@ -21,14 +21,18 @@ from unspool.runs.run import Run
 
 @pytest.mark.parametrize("pattern", [[7.0], list(range(1, 13))], ids=["constant", "exactly seasonal"])
 @pytest.mark.parametrize("components", [0, 1])
-def test_a_series_without_a_naive_error_is_trained_and_measured(tmp_path, pattern, components):
+def test_a_series_without_a_naive_error_is_trained_and_measured(tmp_path, pattern, components, capsys):
     path = write(tmp_path, "value\n" + "\n".join(map(str, pattern * (600 // len(pattern)))))
     quick = ["train.steps=2", "core.width=8", "evaluate.times=1", "task.paths=5", f"model.components={components}"]
     made = load_recipe("forecast", [f"data.path={path}", "preprocessor.season=12", *quick])
     results = list(Experiment.new(made, tmp_path / "run"))[-1].results
     assert ("valid/free_running/covered_80" in results) == bool(components)
-    assert not [key for key in results if key.endswith(("mase", "crps", "naive")) or "ago" in key]
-    assert all(math.isfinite(value) for value in results.values())
+    ratios = {key for key in results if key.endswith(("mase", "crps", "naive", "as_now")) or "ago" in key}
+    assert len(ratios) >= 6 and {key for key, value in results.items() if value is None} == ratios
+    assert all(math.isfinite(value) for value in results.values() if value is not None)
+    assert json.loads((tmp_path / "run/results.json").read_text())["valid/free_running/mase"] is None
+    assert printed("eval", tmp_path / "run") == 0
+    assert "mase undefined" in capsys.readouterr().out
     assert Run.load(tmp_path / "run").predict({"values": pattern * (600 // len(pattern))}).values
 
 

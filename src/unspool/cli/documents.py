@@ -77,7 +77,7 @@ def write_documents(
     if stopped:
         console.print(f"stopped: {written} of {count} documents are in {folder}")
     draw_notes(dict(rolls[number] for number in sorted(rolls)[:SHOWN]), folder / "pieces.png")
-    return {name: value for metric in metrics for name, value in metric.compute().items()}
+    return {name: value for metric in metrics for name, value in metric.compute().items() if value is not None}
 
 
 def progress_bar(console: "Console") -> "Progress":

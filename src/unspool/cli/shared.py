@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from unspool.experiment.experiment import Experiment
+    from unspool.runs.evaluation import Results
 
 app = typer.Typer(
     name="unspool",
@@ -80,7 +81,7 @@ def everything(
     """Train, sample and inspect sequence models, from a character RNN to a transformer."""
 
 
-def follow(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> dict[str, float]:
+def follow(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> "Results":
     """Show an experiment as it goes on. Ctrl-C and SIGTERM end it with everything saved, and exit with 130 and 143."""
     from unspool.experiment.progress import asked_to_stop, show
 

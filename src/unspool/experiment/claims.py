@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -14,6 +15,7 @@ from unspool.errors import ConfigError, unknown
 from unspool.experiment.experiment import Experiment
 from unspool.experiment.progress import show
 from unspool.recipe import Recipe
+from unspool.runs.evaluation import Results
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -29,7 +31,7 @@ class Verdict:
 
     name: str
     claim: str
-    values: list[float]
+    values: list[float]  # NaN where one is undefined, which holds no claim
     holds: bool
 
     def summary(self) -> str:
@@ -41,9 +43,7 @@ class Verdict:
         )
 
 
-def verify(
-    recipe: Recipe, seeds: int = 0, follow: Callable[[Experiment], dict[str, float]] | None = None
-) -> list[Verdict]:
+def verify(recipe: Recipe, seeds: int = 0, follow: Callable[[Experiment], Results] | None = None) -> list[Verdict]:
     """Train the recipe for each seed in a temporary folder, and check every claim.
 
     A claim is of a value in results.json, or of one on the test split ("test/all/accuracy"), which is evaluated only
@@ -68,7 +68,7 @@ def verify(
     [True]
     """
     claims, seeds = claimed(recipe), seeds or seeds_of(recipe)
-    results: list[dict[str, float]] = []
+    results: list[Results] = []
     for number in range(seeds):
         with tempfile.TemporaryDirectory() as folder:
             one = deepcopy(recipe) | {"seed": recipe.get("seed", 0) + number}
@@ -99,14 +99,14 @@ def seeds_of(recipe: Recipe) -> int:
     return seeds
 
 
-def verdicts(claims: dict[str, str], results: list[dict[str, float]]) -> list[Verdict]:
+def verdicts(claims: dict[str, str], results: list[Results]) -> list[Verdict]:
     """Every claim beside what came out for each seed."""
     found = []
     for name, claim in claims.items():
         compare, bound = _bound(name, claim)
         if name not in results[0]:
             raise unknown("claim", name, results[0], prefix="expect.")
-        values = [result[name] for result in results]
+        values = [nan if (value := result[name]) is None else value for result in results]
         found.append(Verdict(name, claim, values, all(compare(value, bound) for value in values)))
     return found
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from unspool.runs.evaluation import Results
 from unspool.training.trainer import TrainingStep
 
 
@@ -40,7 +41,7 @@ class Finished:
 
     number: int
     folder: Path
-    results: dict[str, float]
+    results: Results
     why: Literal["budget", "patience", "asked"]
 
 

@@ -290,7 +290,7 @@ class Experiment:
         self.saved_number = number
         return Saved(number, self.folder)
 
-    def _results(self) -> dict[str, float]:
+    def _results(self) -> Results:
         """The values of the best model on the validation split, and the mean training loss of the last fifth."""
         results, drawings = self.evaluate("valid")
         for name, drawing in drawings.items():

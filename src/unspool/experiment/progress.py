@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from unspool.experiment.events import Event, Finished
     from unspool.experiment.experiment import Experiment
+    from unspool.runs.evaluation import Results
 
 
-def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> dict[str, float]:
+def show(experiment: "Experiment", as_json: bool = False, quiet: bool = False) -> "Results":
     """Run the experiment to its end and show it on stderr (events as JSON lines on stdout if asked); its results."""
     from rich.console import Console
 
@@ -132,12 +133,12 @@ def conclude(event: "Finished", console: "Console", experiment: "Experiment") ->
         return
     if event.why == "patience":
         console.print(f"stopped at step {event.number:,}: the validation loss no longer improves")
-    seconds = event.results["train/seconds"]
+    seconds = event.results["train/seconds"] or 0.0
     console.print(f"\n[bold]done[/]: {event.number:,} steps in {seconds:.0f} s of training")
     for name, values in by_set(event.results, "valid").items():
         console.print(f"  validation, {name}: {format_values(values)}")
-    if "train/loss" in event.results:
-        console.print(f"  training {loss_in_words(experiment, event.results['train/loss'])} over the last fifth")
+    if (loss := event.results.get("train/loss")) is not None:
+        console.print(f"  training {loss_in_words(experiment, loss)} over the last fifth")
     console.print(f"  the model and its metrics: {folder}/   the curve: {folder}/loss.png")
     verb = getattr(experiment.task.pipeline, "verb", "")
     console.print("next:" + (f"\n  unspool {verb} {quoted}" if verb else "") + f"\n  unspool eval {quoted}")

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unspool.data.predictions import Series
-from unspool.metrics.metric import Metric
+from unspool.metrics.metric import Metric, Values
 
 Record = Mapping[str, Any]
 """A series that is forecast: its `series` name, its `values` so far, its `future`, and its `naive` error."""
@@ -103,7 +103,7 @@ class MeanOverSeries(Metric):
             total = self.totals.setdefault(reference["series"], [0.0, 0.0])
             total[0], total[1] = total[0] + value, total[1] + 1
 
-    def compute(self) -> dict[str, float]:
+    def compute(self) -> Values:
         """The mean; nothing where nothing was counted."""
         return {self.name: fmean(t / n for t, n in self.totals.values())} if self.totals else {}
 
@@ -111,7 +111,8 @@ class MeanOverSeries(Metric):
 class ScaledError(MeanOverSeries):
     """The mean absolute scaled error of a forecast (MASE, Hyndman & Koehler 2006).
 
-    A series whose naive error is zero, because it is constant or exactly seasonal, has no such error.
+    A series whose naive error is zero, because it is constant or exactly seasonal, has no such error: it is left out,
+    and where all are, the value is undefined.
 
     Args:
         name: of the value.
@@ -127,6 +128,10 @@ class ScaledError(MeanOverSeries):
     def __init__(self, name: str = "mase", forecast: Forecast = median) -> None:
         super().__init__()
         self.name, self.forecast = name, forecast
+
+    def compute(self) -> Values:
+        """The mean over the series that have one; None where none has."""
+        return super().compute() or {self.name: None}
 
     def value(self, output: Series, reference: Record) -> float | None:
         """The error of one window."""
@@ -147,6 +152,10 @@ class ScaledCrps(MeanOverSeries):
     """
 
     name = "crps"
+
+    def compute(self) -> Values:
+        """The mean over the series that have one; None where none has."""
+        return super().compute() or {self.name: None}
 
     def value(self, output: Series, reference: Record) -> float | None:
         """The score of one window."""
@@ -179,7 +188,7 @@ class Coverage(MeanOverSeries):
 class OfSeasonalNaive(Metric):
     """The mean absolute error by that of the seasonal naive forecast of the same windows, the mean over series.
 
-    Below 1 the model is better. A series that the seasonal naive forecast knows exactly is left out.
+    Below 1 the model is better. A series that the seasonal naive forecast predicts exactly is left out.
 
     Args:
         season: of the series.
@@ -207,9 +216,9 @@ class OfSeasonalNaive(Metric):
         """The ratio of every series that has one."""
         return [error / naive for error, naive in self.errors.values() if naive]
 
-    def compute(self) -> dict[str, float]:
-        """The mean ratio."""
-        return {self.name: fmean(found)} if (found := self.ratios()) else {}
+    def compute(self) -> Values:
+        """The mean ratio; None where no series has one."""
+        return {self.name: fmean(found) if (found := self.ratios()) else None}
 
 
 class BetterThanSeasonalNaive(OfSeasonalNaive):
@@ -224,9 +233,9 @@ class BetterThanSeasonalNaive(OfSeasonalNaive):
 
     name = "better_than_seasonal_naive"
 
-    def compute(self) -> dict[str, float]:
-        """The share."""
-        return {self.name: fmean(ratio < 1 for ratio in found)} if (found := self.ratios()) else {}
+    def compute(self) -> Values:
+        """The share; None where no series has a ratio."""
+        return {self.name: fmean(ratio < 1 for ratio in found) if (found := self.ratios()) else None}
 
 
 def tensor(values: Any) -> Tensor:

@@ -9,6 +9,9 @@ from typing import Any
 from unspool.batch import Batches
 from unspool.metrics.drawings import Drawing
 
+Values = Mapping[str, float | None]
+"""Values of metrics by name; None: undefined."""
+
 
 class Metric(ABC):
     """Sums something over batches or predictions, and says what came of it.
@@ -28,8 +31,11 @@ class Metric(ABC):
         """Count one batch or one prediction."""
 
     @abstractmethod
-    def compute(self) -> dict[str, float]:
-        """The values over everything that was counted, by name; a value that is not defined is left out."""
+    def compute(self) -> Values:
+        """The values over everything that was counted, by name.
+
+        None is a value that is undefined for this data, such as a ratio to zero; what was not counted is left out.
+        """
 
     def drawing(self) -> dict[str, Drawing]:
         """Pictures of what was counted, by the name of their file; most metrics have none."""
@@ -44,7 +50,7 @@ class Mean(Metric):
     def __init__(self) -> None:
         self.total, self.number = 0.0, 0.0
 
-    def compute(self) -> dict[str, float]:
+    def compute(self) -> Values:
         """The mean; nothing where nothing was counted."""
         return {self.name: self.total / self.number} if self.number else {}
 

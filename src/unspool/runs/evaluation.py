@@ -11,7 +11,7 @@ from unspool.pipelines.pipeline import Pipeline
 from unspool.tasks.task import Task
 from unspool.training.evaluate import evaluate_set
 
-Results = dict[str, float]
+Results = dict[str, float | None]
 """Values by `split/set[:group]/metric`: what results.json holds and [expect] claims."""
 
 MakePipeline = Callable[..., Pipeline]
@@ -49,7 +49,7 @@ def evaluate_run(
 
 def evaluate_generation(
     pipeline: Any, generated: GenerationSet
-) -> tuple[dict[tuple[str, str], float], dict[str, Drawing]]:
+) -> tuple[dict[tuple[str, str], float | None], dict[str, Drawing]]:
     """The values of a generation set by group (":name", or "" for all of it) and metric, and what is to be drawn."""
     predictions: list[Prediction] = list(pipeline.predict(generated.records, generated.batch_size))
     measured: dict[str, Sequence[Metric]] = {}
@@ -76,13 +76,13 @@ def drawings_of(metrics: Sequence[Metric]) -> dict[str, Drawing]:
     return found
 
 
-def by_set(results: Mapping[str, float], split: str) -> dict[str, dict[str, float]]:
+def by_set(results: Mapping[str, float | None], split: str) -> dict[str, Results]:
     """The values of a split, by its sets.
 
     >>> by_set({"valid/all/loss": 1.5, "train/loss": 1.4}, "valid")
     {'all': {'loss': 1.5}}
     """
-    found: dict[str, dict[str, float]] = {}
+    found: dict[str, Results] = {}
     for key, value in results.items():
         first, _, rest = key.partition("/")
         name, _, metric = rest.rpartition("/")

@@ -253,7 +253,7 @@ class Run:
 
         return look(self, text, split, length, progress, target_text)
 
-    def evaluate(self, split: str = "valid") -> dict[str, float]:
+    def evaluate(self, split: str = "valid") -> dict[str, float | None]:
         """Every value on a split of the run's data, by `split/set[:group]/metric`; empty without such a split.
 
         Raises:
@@ -354,10 +354,11 @@ def load_task(run: Run) -> Task:
     return build.task(run.recipe, load_data(run.recipe, run.checkpoint.run), run.preprocessor)
 
 
-def format_values(values: Mapping[str, float], between: str = ", ") -> str:
+def format_values(values: Mapping[str, float | None], between: str = ", ") -> str:
     """Values in one line.
 
-    >>> format_values({"loss": 1.23456, "macro_f1": 0.5})
-    'loss 1.2346, macro f1 0.5000'
+    >>> format_values({"loss": 1.23456, "macro_f1": 0.5, "mase": None})
+    'loss 1.2346, macro f1 0.5000, mase undefined'
     """
-    return between.join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in values.items())
+    written = {name: "undefined" if value is None else f"{value:.4f}" for name, value in values.items()}
+    return between.join(f"{name.replace('_', ' ')} {value}" for name, value in written.items())

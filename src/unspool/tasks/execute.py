@@ -171,7 +171,7 @@ class Execute(Generated):
         shares: dict[str, TextMatch] = {}
         for record, prediction in zip(records, predictions, strict=True):
             shares.setdefault(record["group"], TextMatch()).update(prediction, record)
-        table = [[shares[self.cell(n, m)].compute()["exact_match"] for m in self.nestings] for n in self.lengths]
+        table = [[shares[self.cell(n, m)].compute()["exact_match"] or 0.0 for m in self.nestings] for n in self.lengths]
         rows, columns = [str(n) for n in self.lengths], [str(m) for m in self.nestings]
         return {"solved": Heatmap(table, rows, columns, "digits of a number", "operations")}
 

@@ -224,7 +224,7 @@ class Forecast(Task):
             for metric in measured:
                 for pair in mine:
                     metric.update(*pair)
-                values |= metric.compute()
+                values |= {name: value for name, value in metric.compute().items() if value is not None}
             outlooks += [self.outlook(known, *mine[-1], values)] if mine else []
         return {"forecasts": Outlooks(outlooks)}
 

@@ -89,5 +89,5 @@ def evaluate_set(
     score = evaluate(model, evaluated.batches, device, precision, metrics)
     values = {"loss": score.loss, **evaluated.derived(score.loss)}
     for metric in metrics:
-        values |= metric.compute()
+        values |= {name: value for name, value in metric.compute().items() if value is not None}
     return values, metrics
