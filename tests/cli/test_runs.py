@@ -52,6 +52,8 @@ def test_only_a_run_is_removed_and_only_when_nobody_writes(folder, capsys):
 
     assert run("runs", "--remove", folder / "other", "--yes") == 2
     assert (folder / "other").is_dir()
+    assert run("runs", "--remove", folder / "first") == 2
+    assert "--yes" in capsys.readouterr().err
     with Lock(folder / "first"):
         assert run("runs", "--remove", folder / "first", "--yes") == 2
     assert (folder / "first/recipe.toml").exists()

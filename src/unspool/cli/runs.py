@@ -1,5 +1,6 @@
 """The verb that lists runs, and removes one."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unspool.cli.shared import Json, app, print_json, say
+from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
     from unspool.runs.listing import RunSummary
@@ -25,6 +27,8 @@ def runs(
     from unspool.runs.listing import list_runs, remove_run
 
     if remove is not None:
+        if not yes and not sys.stdin.isatty():
+            raise ConfigError("nobody can be asked whether to delete", hint="--yes deletes without asking")
         if not yes:
             typer.confirm(f"delete {remove} and everything in it?", abort=True, err=True)
         remove_run(remove)
