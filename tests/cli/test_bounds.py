@@ -3,6 +3,8 @@
 import gzip
 import resource
 import struct
+import subprocess
+import sys
 import time
 import zlib
 
@@ -187,3 +189,12 @@ def test_a_hint_lists_so_many_names_and_no_more():
 
     hint = unknown("column", "x" * 10_000, [f"column {number}" for number in range(200_000)]).hint
     assert "and 199,900 more" in hint and len(hint) < 3000
+
+
+def test_counting_a_model_does_not_import_what_takes_a_second():
+    """Filling a tensor on the device "meta" imports torch's compiler; every verb would wait for it."""
+    code = (
+        "import sys; from unspool import build, load_recipe, Tokens; "
+        "build.model(load_recipe('char-lm'), Tokens(90), Tokens(90)); sys.exit('torch._inductor' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.modules import module
+from torch.overrides import TorchFunctionMode
 
 from unspool.errors import ConfigError, UnspoolError
 
@@ -17,6 +18,16 @@ CERTAIN = 500
 """So many tensors are enough to say that a model is too large, where they are already."""
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux says what a container may take."""
+
+
+class _Uninitialized(TorchFunctionMode):
+    """Skips what fills tensors in place: on the device "meta" that would import a second's worth of torch."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        if name.endswith("_") and not name.endswith("__") and name != "requires_grad_":
+            return args[0] if args else kwargs.get("tensor")
+        return func(*args, **kwargs)
 
 
 class _Enough(Exception):
@@ -52,7 +63,7 @@ def refuse_too_large(make: Callable[[], nn.Module], copies: int = 1) -> None:
         module.register_module_buffer_registration_hook(add),
     ]
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Uninitialized():
             made = make()
         numbers = sum(value.numel() for value in (*made.parameters(), *made.buffers()))
     except (_Enough, UnspoolError) as error:
