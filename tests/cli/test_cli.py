@@ -20,6 +20,7 @@ from unspool.runs.checkpoint import checkpoints
 
 MY_CELL = Path(__file__).parents[1] / "plugged/my_cell.py"
 VERBS = [
+    "runs",
     "train",
     "resume",
     "sample",
