@@ -133,12 +133,6 @@ def model(
         inputs: the domain that it reads.
         targets: the domain that it predicts.
         source: the domain of what its encoder reads; None: it has no encoder.
-
-    Args:
-        recipe: its [core], [encoder] and [model] sections.
-        inputs: what the model reads.
-        targets: what it predicts.
-        source: what its encoder reads.
         copies: how many numbers each weight needs in memory: 1 to be used, 4 to be trained.
 
     Raises:

@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -165,17 +165,22 @@ def read_table(path: str, options: TableFormat | None = None) -> Table:
     data = read_bytes(path)
     if path.endswith(".gz"):
         data = unpacked(data, path)
+    dialect, note = "", ""
     if kind == "parquet":
-        text, note, items = "", "", list[Item](parquet(data, path))
+        items = list[Item](parquet(data, path))
     else:
         text, note = decode(data, path, options.encoding)
+        if kind in USUAL:  # detected once: the reader gets it as options
+            found = table_dialect(text, kind, options)
+            quoting: Quoting = "double" if found.quoting else "none"
+            options = replace(options, delimiter=found.delimiter, quoting=quoting, header=found.header)
+            dialect = f", {found}"
         items = list(READERS[kind](text, path, options))
     skipped = Skipped()
     records = [item for item in items if not (isinstance(item, DataError) and skipped.add(item))]
     if not items:
         raise DataError(f"{path} is empty: there is no record in it", hint="give a file with at least one record")
     notes = tuple(filter(None, [note, skipped.summary(len(items), "rows")]))
-    dialect = f", {table_dialect(text, kind, options)}" if kind in USUAL else ""
     return Table(records, notes, f"{counted(records)}{dialect}")  # type: ignore[arg-type]
 
 
