@@ -59,7 +59,7 @@ class Progress:
         best: the best validation loss so far.
         best_number: after how many steps; 0 where there was no validation.
         stale: how many evaluations ago.
-        overrides: what `resume` was told beyond the recipe.
+        overrides: settings that `resume` changed.
     """
 
     trainer: dict[str, Any] = field(default_factory=dict)
