@@ -1,7 +1,11 @@
-"""Runs what the recipes claim, and notes what came out in docs/lectures.json, from which docs/lectures.md is made.
+"""Trains what the recipes claim, and notes what came out in docs/lectures.json, from which docs/lectures.md is made.
 
 python docs/reproduce.py [RECIPE ...]               train each of them (all, if none is named) for all of its seeds
+python docs/reproduce.py --plan [RECIPE ...]        say what that would train and how long it would take, and stop
 python docs/reproduce.py RECIPE --runs FOLDER ...   note what these finished runs of it say, one for each seed
+
+Every run is kept in runs/reproduce/RECIPE-DIGEST/seed-N, where DIGEST is of the recipe: a second call trains only what
+is not finished there, and continues what was interrupted. Remove that folder to train all anew.
 
 Data of one's own is looked for in the folder that UNSPOOL_DATA names (../shared/data); a recipe whose data is not there
 is left out.
@@ -13,6 +17,7 @@ import os
 import platform
 import sys
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -22,12 +27,14 @@ import torch
 from unspool.experiment.claims import Verdict, claimed, seeds_of, verdicts, verify
 from unspool.experiment.events import Finished
 from unspool.experiment.experiment import Experiment
-from unspool.recipe import load_recipe, recipe_names
+from unspool.recipe import Recipe, load_recipe, recipe_names
+from unspool.runs.evaluation import Results
 from unspool.runs.run import Run
 from unspool.sections import complete
 from unspool.training.trainer import TrainingStep
 
 NOTES = Path(__file__).parent / "lectures.json"
+RUNS = Path("runs/reproduce")
 DATA = {
     "char-rnn-stat453": "covid19-faq/covid19-faq.txt",
     "names": "names",
@@ -54,21 +61,60 @@ def main() -> None:
     """Run the recipes, note each as soon as it is through, and exit with 1 where a claim fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*")
+    parser.add_argument("--plan", action="store_true")
     parser.add_argument("--runs", nargs="+", type=Path, default=[])
     options = parser.parse_args()
     if options.runs and len(options.recipes) != 1:
         parser.error("--runs wants the one recipe that they are of")
+    names = options.recipes or [name for name in recipe_names() if "expect" in load_recipe(name)]
+    print("\n".join(plan(names)), file=sys.stderr, flush=True)
+    if options.plan:
+        return
     held = True
-    for name in options.recipes or [name for name in recipe_names() if "expect" in load_recipe(name)]:
+    for name in names:
         overrides = placed(name)
         if overrides is None:
-            print(f"{name}: its data is not here, set UNSPOOL_DATA", file=sys.stderr)
             continue
         found, seconds = of_runs(name, options.runs) if options.runs else trained(name, overrides)
         note(name, found, seconds)
         print("\n".join([name, *("  " + verdict.summary() for verdict in found)]), flush=True)
         held = held and all(verdict.holds for verdict in found)
     sys.exit(0 if held else 1)
+
+
+def plan(names: list[str]) -> list[str]:
+    """What there is to train, one line a recipe, and how long it takes by what is noted of earlier runs."""
+    notes = json.loads(NOTES.read_text(encoding="utf-8")) if NOTES.exists() else {}
+    lines, minutes = [f"{'recipe':<28}{'seeds':>6}{'finished':>10}{'minutes left':>14}"], 0.0
+    for name in names:
+        overrides = placed(name)
+        if overrides is None:
+            lines.append(f"{name:<28}left out: no {DATA[name]} in the folder that UNSPOOL_DATA names")
+            continue
+        recipe = load_recipe(name, overrides)
+        finished = len(list(folder_of(name, recipe).glob("seed-*/results.json")))
+        left = max(0, seeds_of(recipe) - finished) * notes[name]["minutes"] if name in notes else None
+        minutes += left or 0.0
+        lines.append(f"{name:<28}{seeds_of(recipe):>6}{finished:>10}{'unknown' if left is None else f'{left:.1f}':>14}")
+    return [
+        *lines,
+        f"about {minutes:.0f} minutes in all on a machine like that of docs/performance.md, one run at a time",
+    ]
+
+
+def folder_of(name: str, recipe: Recipe) -> Path:
+    """Where the runs of a recipe are kept: another folder for other settings."""
+    settings = {key: value for key, value in complete(recipe).items() if key not in ("expect", "about")}
+    text = json.dumps(without_free(settings), sort_keys=True)
+    return RUNS / f"{Path(name).stem}-{sha256(text.encode()).hexdigest()[:8]}"
+
+
+def without_free(settings: dict[str, Any], place: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The settings, less those that a run may have otherwise."""
+    kept = {key: value for key, value in settings.items() if (*place, key) not in FREE}
+    return {
+        key: without_free(value, (*place, key)) if isinstance(value, dict) else value for key, value in kept.items()
+    }
 
 
 def placed(name: str) -> list[str] | None:
@@ -80,20 +126,22 @@ def placed(name: str) -> list[str] | None:
 
 
 def trained(name: str, overrides: list[str]) -> tuple[list[Verdict], list[float]]:
-    """What training it says, and how long each seed took."""
-    seconds = []
+    """What training it says, and how long each seed took; what is finished already is read."""
 
-    def follow(experiment: Experiment) -> dict[str, float]:
-        results: dict[str, float] = {}
+    def follow(experiment: Experiment) -> Results:
+        results: Results = {}
         for event in experiment:
             if isinstance(event, TrainingStep) and event.number % 500 == 0:
                 print(f"{name}: step {event.number:,}, loss {event.loss:.3f}", file=sys.stderr, flush=True)
             elif isinstance(event, Finished):
                 results = event.results
-        seconds.append(results["train/seconds"])
         return results
 
-    return verify(load_recipe(name, overrides), 0, follow), seconds
+    recipe = load_recipe(name, overrides)
+    folder = folder_of(name, recipe)
+    found = verify(recipe, 0, follow, folder)
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("seed-*/results.json")]
+    return found, [result["train/seconds"] for result in results]
 
 
 def of_runs(name: str, folders: list[Path]) -> tuple[list[Verdict], list[float]]:

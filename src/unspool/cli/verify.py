@@ -1,6 +1,7 @@
 """Verbs that check what there is."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,10 @@ def verify(
     seeds: Annotated[
         int, typer.Option(help="How many seeds; the recipe's own number by default.", min=0, max=1000)
     ] = 0,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Keep the run of each seed in this folder, and continue what was interrupted there."),
+    ] = None,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
@@ -23,7 +28,8 @@ def verify(
     from unspool.recipe import load_recipe
 
     load_plugins(plugin)
-    verdicts = check(load_recipe(recipe, overrides or ()), seeds, lambda experiment: follow(experiment, quiet=True))
+    made = load_recipe(recipe, overrides or ())
+    verdicts = check(made, seeds, lambda experiment: follow(experiment, quiet=True), run)
     if as_json:
         print_json([verdict.__dict__ for verdict in verdicts])
     else:

@@ -1,9 +1,11 @@
 """What a recipe claims in its [expect] section, checked by training it."""
 
+import json
 import operator
 import re
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from math import nan
@@ -15,7 +17,9 @@ from unspool.errors import ConfigError, unknown
 from unspool.experiment.experiment import Experiment
 from unspool.experiment.progress import show
 from unspool.recipe import Recipe
+from unspool.runs import checkpoint
 from unspool.runs.evaluation import Results
+from unspool.runs.run import Run
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -43,8 +47,13 @@ class Verdict:
         )
 
 
-def verify(recipe: Recipe, seeds: int = 0, follow: Callable[[Experiment], Results] | None = None) -> list[Verdict]:
-    """Train the recipe for each seed in a temporary folder, and check every claim.
+def verify(
+    recipe: Recipe,
+    seeds: int = 0,
+    follow: Callable[[Experiment], Results] | None = None,
+    folder: Path | None = None,
+) -> list[Verdict]:
+    """Train the recipe for each seed, and check every claim.
 
     A claim is of a value in results.json, or of one on the test split ("test/all/accuracy"), which is evaluated only
     where a claim asks for it. It must hold for every seed.
@@ -53,6 +62,8 @@ def verify(recipe: Recipe, seeds: int = 0, follow: Callable[[Experiment], Result
         recipe: with an [expect] section.
         seeds: how many seeds; 0: as many as the recipe says.
         follow: runs an experiment and gives its results; with a progress bar by default.
+        folder: keeps the run of each seed in `folder/seed-N`: what is finished there is not trained again, what was
+            interrupted is continued. None: a temporary folder for each.
 
     Returns:
         A verdict for each claim.
@@ -70,13 +81,31 @@ def verify(recipe: Recipe, seeds: int = 0, follow: Callable[[Experiment], Result
     claims, seeds = claimed(recipe), seeds or seeds_of(recipe)
     results: list[Results] = []
     for number in range(seeds):
-        with tempfile.TemporaryDirectory() as folder:
-            one = deepcopy(recipe) | {"seed": recipe.get("seed", 0) + number}
-            experiment = Experiment.new(one, Path(folder) / "run")
-            results.append((follow or show)(experiment))
+        one = deepcopy(recipe) | {"seed": recipe.get("seed", 0) + number}
+        with tempfile.TemporaryDirectory() if folder is None else nullcontext(folder) as parent:
+            run = Path(parent) / f"seed-{one['seed']}"
+            results.append(trained_once(one, run, follow or show))
             if any(name.startswith("test/") for name in claims):
-                results[-1] |= experiment.evaluate("test")[0]
+                results[-1] |= Run.load(run).evaluate("test")
     return verdicts(claims, results)
+
+
+def trained_once(recipe: Recipe, folder: Path, follow: Callable[[Experiment], Results]) -> Results:
+    """The results of a run: those of a finished one, else trained to its end from where it is.
+
+    Args:
+        recipe: what to train where there is no run yet.
+        folder: the run folder.
+        follow: runs an experiment and gives its results.
+
+    Returns:
+        What stands in its results.json.
+    """
+    if (folder / "results.json").exists():
+        results: Results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        return results
+    begun = bool(checkpoint.checkpoints(folder))
+    return follow(Experiment.resume(folder) if begun else Experiment.new(recipe, folder))
 
 
 def claimed(recipe: Recipe) -> dict[str, str]:
