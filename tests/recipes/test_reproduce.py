@@ -14,6 +14,8 @@ from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe, read_recipe, recipe_names
 from unspool.runs.run import Run
 from unspool.sections import complete
+from unspool.training.log import records
+from unspool.training.trainer import TrainingStep
 
 spec = importlib.util.spec_from_file_location("reproduce", Path(__file__).parents[2] / "docs/reproduce.py")
 reproduce = importlib.util.module_from_spec(spec)
@@ -56,6 +58,44 @@ def test_a_finished_run_is_noted_and_another_recipe_is_not(tmp_path, monkeypatch
     assert json.loads(reproduce.NOTES.read_text())["mine"]["claims"]["valid/fresh/solved"]["claim"] == "> -1"
     with pytest.raises(SystemExit, match=r"core\.width is 32, not 64"):
         reproduce.of_runs(str(file), runs[1:])
+
+
+def small_recipe(tmp_path):
+    file = tmp_path / "mine.toml"
+    text = read_recipe("reverse").replace("steps = 1000", "steps = 4").replace("seeds = 3", "seeds = 2")
+    file.write_text(text.replace(">= 0.99", "> -1"))
+    return str(file)
+
+
+def test_reproduce_trains_only_what_is_not_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce, "NOTES", tmp_path / "lectures.json")
+    monkeypatch.setattr(reproduce, "RUNS", tmp_path / "runs")
+    name = small_recipe(tmp_path)
+    recipe = load_recipe(name)
+    interrupted = Experiment.new(recipe, reproduce.folder_of(name, recipe) / "seed-0")
+    for event in interrupted:
+        if isinstance(event, TrainingStep) and event.number == 2:
+            interrupted.stop()
+    assert reproduce.plan([name])[1].split() == [name, "2", "0", "unknown"]
+    found, seconds = reproduce.trained(name, [])
+    assert len(seconds) == 2 and all(verdict.holds for verdict in found)
+    for run in reproduce.folder_of(name, recipe).iterdir():
+        assert [record["step"] for record in records(run, "step")] == [1, 2, 3, 4]
+    reproduce.note(name, found, seconds)
+    assert reproduce.plan([name])[1].split() == [name, "2", "2", "0.0"]
+    monkeypatch.setattr(Experiment, "__iter__", lambda self: pytest.fail("it trains again"))
+    assert [verdict.values for verdict in reproduce.trained(name, [])[0]] == [verdict.values for verdict in found]
+
+
+def test_a_recipe_whose_data_is_not_here_is_left_out_of_the_plan(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNSPOOL_DATA", str(tmp_path))
+    assert "left out: no wikitext-2" in reproduce.plan(["word-lm"])[1]
+
+
+def test_other_settings_are_kept_in_another_folder_and_other_places_of_the_data_are_not(tmp_path):
+    plain, wider, moved = (load_recipe("word-lm", extra) for extra in ([], ["core.width=8"], ["data.path=elsewhere"]))
+    folders = [reproduce.folder_of("word-lm", recipe) for recipe in (plain, wider, moved)]
+    assert folders[0] == folders[2] != folders[1]
 
 
 @pytest.mark.slow
