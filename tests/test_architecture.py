@@ -38,7 +38,7 @@ HEAVY = {  # imported in these files only, inside the function that needs them
     "matplotlib": {"look/canvas.py"},
     "tokenizers": {"data/tokenizers/bpe.py"},
     "PIL": {"data/readers/images.py"},
-    "pyarrow": {"data/readers/tables.py", "data/readers/streams.py"},
+    "pyarrow": {"data/readers/tables.py"},
     "soundfile": {"data/readers/sounds.py"},
     "sacrebleu": {"metrics/text.py"},
     "tensorboard": set(),

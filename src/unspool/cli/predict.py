@@ -104,7 +104,7 @@ def given_records(
     run: "Run", pipeline: "Predictor", columns: Mapping[str, Any], inputs: Sequence[str] | None, file: str | None
 ) -> Iterator[Pair]:
     """The records that are to be predicted: of the arguments, of --file, of standard input, else of the run's data."""
-    from unspool.data.readers.streams import first_rows, stream_rows
+    from unspool.data.readers.streams import first_rows, options_for, stream_rows
 
     names = [(one, field) for field, found in columns.items() for one in ([found] if isinstance(found, str) else found)]
     first = next((name for name, _ in names), "")
@@ -115,7 +115,8 @@ def given_records(
         return pipeline.records(iter([{first: one} for one in every]), columns)
     if file is None and sys.stdin.isatty():
         return known_records(run, pipeline)
-    beginning, rows = first_rows(stream_rows(file or "-", first), 1)
+    options = options_for(file or "-", run.recipe.get("data", {}))
+    beginning, rows = first_rows(stream_rows(file or "-", first, options, [name for name, _ in names]), 1)
     if file is None and not beginning:
         return known_records(run, pipeline)
     missing = [c for row in beginning if isinstance(row, dict) for c, _ in names if c not in row]
