@@ -163,8 +163,8 @@ def test_newest_first_is_forecast_from_its_last_date(daily, capsys):
     lines = (daily / "series.csv").read_text().splitlines()
     turned = daily / "turned.csv"
     turned.write_text("\n".join([lines[0], *reversed(lines[1:])]))
-    told = []
+    found = []
     for file in (daily / "series.csv", turned):
         assert printed("predict", daily / "run", "--file", file, "--json") == 0
-        told.append({one["series"]: one for one in json.loads(capsys.readouterr().out)})
-    assert told[0] == told[1]
+        found.append({one["series"]: one for one in json.loads(capsys.readouterr().out)})
+    assert found[0] == found[1]
