@@ -1,4 +1,4 @@
-"""Translation from files to BLEU: batches by hand, scores against sacrebleu, a run that is evaluated and loaded again."""
+"""Translation from files to BLEU: batches by hand, scores against sacrebleu, a run evaluated and loaded again."""
 
 import json
 import math
