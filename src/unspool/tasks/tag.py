@@ -19,8 +19,8 @@ from unspool.tasks.task import tasks
 class Tag(RowTask):
     """Label each word of a text. A record's label holds as many labels as its text has words.
 
-    The metrics are the accuracy over all words and, where labels mark spans, the F1 of whole spans. The scheme (IO, IOB1,
-    IOB2, BIOES or BILOU) is detected from the labels of the training data.
+    The metrics are the accuracy over all words and, where labels mark spans, the F1 of whole spans. The scheme (IO,
+    IOB1, IOB2, BIOES or BILOU) is detected from the labels of the training data.
 
     >>> from unspool import build
     >>> from unspool.data.splits import Splits
