@@ -91,8 +91,8 @@ def main() -> None:
         say(f"equal weights: the losses differ by {proof['loss_difference_nats']:.1e} nats")
         variants = [*lecture_variants(single), ours("ours, batch 1", single)]
         for size in BATCHED:
-            lanes = ["task.batching=contiguous", f"task.batch_size={size}"]
-            variants.append(ours(f"ours, batch {size}", experiment(options, Path(folder) / str(size), lanes)))
+            contiguous = ["task.batching=contiguous", f"task.batch_size={size}"]
+            variants.append(ours(f"ours, batch {size}", experiment(options, Path(folder) / str(size), contiguous)))
         take_turns(variants, options.rounds, options.seconds)
     conclude(variants, proof, options)
 

@@ -94,7 +94,7 @@ def switch(options: argparse.Namespace) -> list[dict]:
             neurons = Neurons.of(look).best
             candidates = [one for one in neurons if one.feature.startswith("between ") and "trigger 2" in one.feature]
             one = max(candidates, key=lambda neuron: neuron.best.score)
-            accuracy = run.evaluate("valid")["fresh"]["accuracy"]
+            accuracy = next(value for key, value in run.evaluate("valid").items() if key.endswith("/accuracy"))
             rows.append({"seed": seed, "accuracy": accuracy, "summary": one.summary(), **vars(one.best)})
             say(f"seed {seed}: accuracy {accuracy:.3f}; {one.summary()}")
             if best is None or one.best.score > best[0]:

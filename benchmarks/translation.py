@@ -31,13 +31,13 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)  # short sentences: threads would wait for each other
-    rows = [judged(folder, options.split) for folder in options.runs]
+    rows = [evaluated(folder, options.split) for folder in options.runs]
     if options.plot:
         draw(rows, options.plot)
     report({"benchmark": "translation by length", **environment(), "split": options.split, "rows": rows})
 
 
-def judged(folder: Path, split: str) -> dict:
+def evaluated(folder: Path, split: str) -> dict:
     """A run's figures on a split."""
     found = Run.load(folder).evaluate(split)
     row = {"run": folder.name, "perplexity": found[f"{split}/teacher_forced/perplexity"]}

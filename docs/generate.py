@@ -112,9 +112,9 @@ def recipe_list() -> str:
 
 
 def claim_table() -> str:
-    """What every recipe with [expect] claims, beside what was published and what was measured."""
+    """What every recipe with [expect] claims, with what was published and what was measured."""
     notes = json.loads((HERE / "lectures.json").read_text(encoding="utf-8"))
-    lines = ["| recipe | lecture | published | claim | ours | minutes a seed |", "|---|---|---|---|---|---|"]
+    lines = ["| recipe | lecture | published | claim | ours | minutes per seed |", "|---|---|---|---|---|---|"]
     for name in recipe_names():
         expect, lecture = load_recipe(name).get("expect"), load_recipe(name)["about"]["lecture"]
         note = notes.get(name, {})
@@ -122,16 +122,16 @@ def claim_table() -> str:
         for claim, bound in claimed(load_recipe(name)).items() if expect else ():
             values = note["claims"][claim]["values"] if note else []
             spread = f" ({min(values):.4g} to {max(values):.4g}, {len(values)} seeds)" if len(values) > 1 else ""
-            ours = f"{mean(values):.4g}{spread}" if values else "not noted yet"
+            ours = f"{mean(values):.4g}{spread}" if values else "not measured yet"
             cells = [*beside, f"`{claim}` {bound}", ours, str(note.get("minutes", "")) if beside[0] else ""]
             lines.append(f"| {' | '.join(cells)} |")
-            beside = ["", "", ""]  # told once
+            beside = ["", "", ""]  # in the first row alone
     return "\n".join(lines) + "\n"
 
 
 def key_tables() -> str:
     """Every section with its keys."""
-    parts = ["\n## [data]", *datasets(), *shelf("tokenizer", tokenizers), "## [preprocessor]", *read_as()]
+    parts = ["\n## [data]", *datasets(), *shelf("tokenizer", tokenizers), "## [preprocessor]", *preprocessor_keys()]
     parts += shelf("task", tasks)
     parts += [*shelf("core", cores), *shelf("core.cell", cells, without=("input_size", "hidden_size"))]
     parts += [
@@ -158,7 +158,7 @@ def datasets() -> Iterator[str]:
         yield from described(dataset)
 
 
-def read_as() -> Iterator[str]:
+def preprocessor_keys() -> Iterator[str]:
     """What the [preprocessor] section can say, by the tasks that want it so."""
     wanted: dict[Any, list[str]] = {}
     for kind in tasks.kinds():
@@ -183,7 +183,7 @@ def shelf(section: str, registry: Registry[Any], without: tuple[str, ...] = ()) 
 
 
 def described(cls: type, *more: type, without: tuple[str, ...] = ()) -> Iterator[str]:
-    """A class by its own words, and the table of its keys; what further classes say goes before what it says."""
+    """The docstring of a class, and the table of its keys; keys of further classes come first."""
     yield description(cls)
     rows: dict[str, tuple[str, Setting]] = {}
     for source in (cls, *more):

@@ -145,7 +145,7 @@ def trained(name: str, overrides: list[str]) -> tuple[list[Verdict], list[float]
 
 
 def of_runs(name: str, folders: list[Path]) -> tuple[list[Verdict], list[float]]:
-    """What finished runs of it say, judged on the test split too where a claim asks for it."""
+    """What finished runs of it say, evaluated on the test split too where a claim asks for it."""
     recipe = load_recipe(name)
     claims = claimed(recipe)
     if len(folders) < seeds_of(recipe):

@@ -1,4 +1,4 @@
-"""The selftest finds what it is there to find: each bug here breaks the promise it should break, and it is told."""
+"""The selftest finds deliberate bugs: each of these breaks one promise, which is reported."""
 
 import math
 
@@ -72,10 +72,10 @@ def sorts_rows(state, rows):
 
 
 def lies_about_likelihood(*given, **named):
-    return (drawn._replace(log_probability=drawn.log_probability - 1) for drawn in written(*given, **named))
+    return (drawn._replace(log_probability=drawn.log_probability - 1) for drawn in sampled(*given, **named))
 
 
-lstm_tick, visible, held, written = lstm.LSTM.tick, cache._visible, cache._held, states.sample_tokens
+lstm_tick, visible, held, sampled = lstm.LSTM.tick, cache._visible, cache._held, states.sample_tokens
 BUGS = [
     (peephole.Peephole, "tick", remembers_elsewhere, "cell peephole", "whole = in chunks = step by step"),
     (peephole.Peephole, "tick", mixes_rows, "cell peephole", "batch = single"),

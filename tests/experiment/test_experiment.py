@@ -16,7 +16,7 @@ from unspool.training.log import records
 from unspool.training.trainer import TrainingStep
 
 
-def judged(events):
+def evaluations(events):
     return [event for event in events if isinstance(event, Evaluated)]
 
 
@@ -27,7 +27,7 @@ def test_the_averaged_model_is_the_one_that_is_judged_saved_and_sampled(tmp_path
     last = Run.load(tmp_path / "run", which="last")
     average = dict(zip(dict(experiment.model.named_parameters()), experiment.trainer.average, strict=True))
     assert all(torch.equal(value, average[name]) for name, value in last.model.named_parameters())
-    assert last.evaluate()["valid/contiguous/loss"] == pytest.approx(judged(events)[-1].values["loss"], abs=1e-6)
+    assert last.evaluate()["valid/contiguous/loss"] == pytest.approx(evaluations(events)[-1].values["loss"], abs=1e-6)
     (sampled,) = (event for event in events if isinstance(event, Sampled))
     sampling = Sampling(temperature=experiment.sections.sample.temperature)
     assert sampled.text == "".join(last.stream(sampled.prompt, length=30, sampling=sampling, seed=sampled.number))
@@ -44,10 +44,10 @@ def test_the_best_model_is_kept_through_worse_ones_and_a_resume(tmp_path):
         if getattr(event, "number", 0) == 10:
             experiment.stop()
     events += list(Experiment.resume(tmp_path / "run"))
-    losses = [event.values["loss"] for event in judged(events)]
+    losses = [event.values["loss"] for event in evaluations(events)]
     best = losses.index(min(losses)) + 1
     assert len(losses) == 12 and best < 9
-    assert [event.number for event in judged(events) if event.best][-1] == best
+    assert [event.number for event in evaluations(events) if event.best][-1] == best
     assert [c.number for c in checkpoint.checkpoints(tmp_path / "run")] == [best, 11, 12]
     assert checkpoint.find_checkpoint(tmp_path / "run").number == best
     assert events[-1].results["valid/contiguous/loss"] == pytest.approx(min(losses), abs=1e-6)

@@ -29,7 +29,7 @@ def small(
     dropout: float = 0.0,
     **options: object,
 ) -> SequenceModel:
-    """An untrained model whose weights are the same every time; what it writes is what it reads, unless told.
+    """An untrained model with the same weights every time; its targets have the domain of its inputs by default.
 
     Args:
         core: its kind, or its kind and options; more options may follow by name.

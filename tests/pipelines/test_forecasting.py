@@ -54,6 +54,15 @@ def test_a_csv_of_daily_series_is_forecast(daily, tmp_path):
     assert all(float(row[3]) <= float(row[2]) <= float(row[-2]) for row in rows)
 
 
+def test_the_terminal_shows_no_sampled_paths(daily, tmp_path, capsys):
+    for options, shown in (([], False), (["--json"], True), (["--out", tmp_path / "out.jsonl"], True)):
+        assert printed("predict", daily / "run", "--file", daily / "series.csv", *options) == 0
+        out = (tmp_path / "out.jsonl").read_text() if "--out" in options else capsys.readouterr().out
+        found = json.loads(out) if options == ["--json"] else [json.loads(line) for line in out.splitlines()]
+        assert len(found) == 3 and all(len(one["values"]) == len(one["quantiles"]["0.05"]) == 5 for one in found)
+        assert all(("samples" in one) == shown for one in found)
+
+
 def test_a_series_with_a_bad_row_is_an_error_and_the_others_are_forecast(daily, tmp_path, capsys):
     lines = (daily / "series.csv").read_text().splitlines()
     lines[5] = lines[5].rsplit(",", 1)[0] + ",many"  # south
@@ -154,8 +163,11 @@ def test_newest_first_is_forecast_from_its_last_date(daily, capsys):
     lines = (daily / "series.csv").read_text().splitlines()
     turned = daily / "turned.csv"
     turned.write_text("\n".join([lines[0], *reversed(lines[1:])]))
-    told = []
+    found = []
     for file in (daily / "series.csv", turned):
         assert printed("predict", daily / "run", "--file", file, "--json") == 0
-        told.append({one["series"]: one for one in json.loads(capsys.readouterr().out)})
-    assert told[0] == told[1]
+        found.append({one["series"]: one for one in json.loads(capsys.readouterr().out)})
+    assert {*found[0]} == {*found[1]} == {"north", "south", "west"}
+    for name, one in found[0].items():  # to rounding: a series has another place in its batch
+        assert one["time"] == found[1][name]["time"]
+        assert np.allclose(one["samples"], found[1][name]["samples"], rtol=1e-5)

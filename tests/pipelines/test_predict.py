@@ -164,8 +164,8 @@ def test_a_bad_row_is_an_error_row_and_never_ends_the_stream(trained, printed, t
     assert [bool(row["error"]) for row in found] == [False, True, True, True, True, False, False, False, False]
     assert all(bool(row["label"]) != bool(row["error"]) for row in found)
     assert "'text' is empty" in found[1]["error"]
-    assert "line 5 has 3 fields, and the header has 2" in found[3]["error"]
-    assert "line 6 has 1 fields" in found[4]["error"] and found[4]["text"] == ""
+    assert "a.csv, line 5: 3 fields, and the first line names 2 columns" in found[3]["error"]
+    assert "line 6: 1 fields" in found[4]["error"] and found[4]["text"] == ""
 
 
 def test_a_text_that_is_too_long_for_the_model_is_an_error_row(trained, printed):
@@ -306,15 +306,18 @@ def test_every_format_in_gives_the_same_in_every_format_out(name, packed, ending
         (tmp_path / (name + ".gz" * packed)).write_bytes(gzip.compress(content) if packed else content)
     out = tmp_path / f"out.{ending}"
     assert printed("predict", trained / "classify", "--file", tmp_path / (name + ".gz" * packed), "--out", out)[0] == 0
+    taken = "predicted_" if name == "a.conll" else ""  # it has labels of its own
     if ending == "jsonl":
         found = [json.loads(line) for line in out.read_text().splitlines()]
-        assert all(sum(row["scores"].values()) == pytest.approx(1) for row in found)
+        assert all(sum(row[taken + "scores"].values()) == pytest.approx(1) for row in found)
     else:
         found = read_csv(out, "\t" if ending == "tsv" else ",")[1]
     assert [row["text"] for row in found] == ["a good film", "bad"]
     for row, text in zip(found, ["a good film", "bad"], strict=True):
         alone = Run.load(trained / "classify").predict(text)
-        assert row["label"] == alone.label and float(row["score"]) == pytest.approx(alone.score, abs=1e-6)
+        assert row[taken + "label"] == alone.label and float(row[taken + "score"]) == pytest.approx(
+            alone.score, abs=1e-6
+        )
 
 
 def test_standard_input_is_a_line_each(trained, printed, monkeypatch):
@@ -380,7 +383,8 @@ def test_a_regression_tells_an_interval_where_it_predicts_a_distribution(trained
     value = Run.load(trained / "spread").predict("a good film")
     assert value.low < value.value < value.high
     plain = Run.load(trained / "regress").predict("a good film")
-    assert plain.low is None and plain.high is None and plain.columns() == [{"value": plain.value}]
+    assert plain.low is None and plain.high is None and plain.as_dict() == {"value": plain.value}
+    assert plain.columns() == [{"value": plain.value}]
     path = write_csv(tmp_path / "a.csv", [{"text": "good"}, {"text": "a bad film"}])
     assert printed("predict", trained / "spread", "--file", path, "--out", tmp_path / "out.csv")[0] == 0
     names, rows = read_csv(tmp_path / "out.csv")
@@ -427,6 +431,36 @@ def test_a_file_is_read_as_it_is_needed(tmp_path):
     rows = stream_rows(str(tmp_path / "a.jsonl"), "text")
     assert next(rows) == {"text": "good"}
     rows.close()
+
+
+def test_a_mapping_may_use_the_column_of_training(trained):
+    run = Run.load(trained / "classify")
+    alone = run.predict("a good film")
+    named = Run(run.model, run.preprocessor, {**run.recipe, "data": {**run.recipe["data"], "text": "review"}})
+    assert named.predict({"review": "a good film"}) == named.predict({"text": "a good film"}) == alone
+    assert named.predict({"text": "a good film", "review": "bad"}) == alone, "a field is meant before a column"
+    with pytest.raises(DataError, match="'text'"):
+        run.predict({"review": "a good film"})
+
+
+def test_a_table_on_standard_input_keeps_its_columns(trained, printed, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("id;text\n1;a good film\n2\n"))
+    code, out, err = printed("predict", trained / "classify")
+    good, bad = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and "1 of 2 rows" in err and (good["id"], bad["id"]) == ("1", "2")
+    assert good["label"] == Run.load(trained / "classify").predict("a good film").label
+    assert "standard input, line 3: 1 fields" in bad["error"]
+
+
+def test_a_table_without_a_header_is_read_as_in_training(trained, printed, tmp_path):
+    """The options of [data] hold for a file with the same ending."""
+    (tmp_path / "a.csv").write_text("a good film:pos\nbad:neg\n" * 20)
+    options = [f"data.path={tmp_path}/a.csv", "data.columns=text,label", "data.delimiter=:"]
+    list(Experiment.new(load_recipe("classify", [*TINY, *options]), tmp_path / "run"))
+    code, out, _ = printed("predict", tmp_path / "run", "--file", tmp_path / "a.csv")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and len(rows) == 40 and rows[0]["text"] == "a good film" and rows[1]["label"] == "neg"
+    assert {row["predicted_label"] for row in rows} <= {"pos", "neg"}
 
 
 def test_predict_takes_a_string_a_mapping_and_an_iterable(trained):

@@ -52,7 +52,7 @@ def test_a_ball_that_is_told_by_physics_rolls_out_without_an_error():
     knows = [Flight("", steps, *map(list, zip(*record["future"], strict=True))) for record in generated.records]
     figures, drawn = evaluate_generation(Predicting(*knows), generated)
     assert max(figures["", f"error_{h}"] for h in (1, 2, 5, 10, 20)) < 1e-5 < figures["", "straight_20"]
-    assert len(drawn["flights"].true[0]) == task.seen + 20 and len(drawn["flights"].rolled[0]) == 20
+    assert len(drawn["flights"].true[0]) == task.seen + 20 and len(drawn["flights"].predicted[0]) == 20
     stays = [Flight("", steps, record["across"][-1:] * 20, record["up"][-1:] * 20) for record in generated.records]
     still, _ = evaluate_generation(Predicting(*stays), generated)
     assert all(still["", f"error_{h}"] == pytest.approx(still["", f"stay_{h}"]) for h in (1, 20))

@@ -244,7 +244,7 @@ def test_smoothed_targets_are_for_training_alone():
 def test_what_never_followed_a_word_is_a_gap_if_it_followed_words_like_it():
     splits = CaptionedImages(scenes=400, things=2, valid=0.1).read()
     words = preprocessor(splits.train).tokenizer
-    lines = [torch.from_numpy(words.encode(f"\n{r['taught'][0]}\n")).long() for r in splits.train]
+    lines = [torch.from_numpy(words.encode(f"\n{r['trained'][0]}\n")).long() for r in splits.train]
     unseen = unseen_bigrams(lines, words.size).nonzero()
     found = {(words.decode([a]).strip(), words.decode([b]).strip()) for a, b in unseen}
     assert found == HELD_OUT, "and no word where the grammar has none"
@@ -267,7 +267,7 @@ def test_excluded_words_are_left_out_of_the_training_loss():
     torch.testing.assert_close(task.training_loss(model, batch)[0], wanted)
     torch.testing.assert_close(plain.training_loss(model, batch)[0], model.loss(batch)[0])
     assert wanted < model.loss(batch)[0]
-    # where a model's own words are read, the right words before them say what is excluded
+    # with scheduled sampling the reference, not the generated tokens, says what is excluded
     mixed = Batch(batch.inputs.roll(1, 1), batch.targets, batch.loss_mask, batch.mask, batch.source, batch.source_mask)
     assert task.training_loss(model, mixed)[0].isfinite()
 

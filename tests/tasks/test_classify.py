@@ -1,4 +1,4 @@
-"""One answer to a whole sequence: what is padded, what counts, what is told, and that it can be learned."""
+"""Sequence classification: padding, the loss mask, metrics, and that it can be learned."""
 
 import json
 from math import isfinite

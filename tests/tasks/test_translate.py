@@ -1,4 +1,4 @@
-"""Translation from files to BLEU: batches by hand, scores against sacrebleu, a run that is judged and loaded again."""
+"""Translation from files to BLEU: batches by hand, scores against sacrebleu, a run evaluated and loaded again."""
 
 import json
 import math
@@ -139,10 +139,10 @@ def sentences(random_, number):
     return [[random_.choice("abcdef.,") for _ in range(random_.randint(0, 15))] for _ in range(number)]
 
 
-def bleus_by_definition(written, wanted):
+def bleus_by_definition(generated, wanted):
     """Papineni et al. 2002, equations 2 and 3, for n-grams up to one, two, three and four words."""
     right, said, ours, theirs = [0] * 4, [0] * 4, 0, 0
-    for words, answers in zip(written, wanted, strict=True):
+    for words, answers in zip(generated, wanted, strict=True):
         ours += len(words)
         theirs += min(map(len, answers), key=lambda length: (abs(length - len(words)), length))
         for n in range(4):

@@ -1,4 +1,4 @@
-"""Learning from one's own words: what is replaced, by what, and what is left alone."""
+"""Scheduled sampling: which inputs are replaced by generated tokens, and which are left alone."""
 
 import pytest
 import torch

@@ -54,8 +54,8 @@ def predict(
 ) -> None:
     """Apply a trained model to new inputs: labels, tags, numbers, translations, captions, fills, forecasts.
 
-    Inputs are the arguments, else the rows of --file, else the lines of standard input. A row that cannot be used gets
-    an error instead of a prediction, and the others go on.
+    Inputs are the arguments, else the rows of --file, else the lines of standard input, or its rows where it is a table
+    with a header. A row that cannot be used gets an error instead of a prediction, and the others go on.
     """
     from unspool.runs.run import Run, predictor_of
 
@@ -73,7 +73,7 @@ def predict(
     pairs = given_records(loaded, pipeline, columns, inputs, file)
     with opened(out) as stream:
         writer: PredictionWriter = JsonList(stream) if as_json else writer_for(out)(stream)
-        total, failed, last = write_all(pipeline, pairs, writer, batch_size, top, has_own=file is not None)
+        total, failed, last = write_all(pipeline, pairs, writer, batch_size, top)
     if failed:
         say(f"{failed:,} of {total:,} rows have an error" + (f", the last: {last}" if last else ""))
     if out is not None:
@@ -104,7 +104,7 @@ def given_records(
     run: "Run", pipeline: "Predictor", columns: Mapping[str, Any], inputs: Sequence[str] | None, file: str | None
 ) -> Iterator[Pair]:
     """The records that are to be predicted: of the arguments, of --file, of standard input, else of the run's data."""
-    from unspool.data.readers.streams import first_rows, stream_rows
+    from unspool.data.readers.streams import first_rows, options_for, stream_rows
 
     names = [(one, field) for field, found in columns.items() for one in ([found] if isinstance(found, str) else found)]
     first = next((name for name, _ in names), "")
@@ -115,7 +115,8 @@ def given_records(
         return pipeline.records(iter([{first: one} for one in every]), columns)
     if file is None and sys.stdin.isatty():
         return known_records(run, pipeline)
-    beginning, rows = first_rows(stream_rows(file or "-", first), 1)
+    options = options_for(file or "-", run.recipe.get("data", {}))
+    beginning, rows = first_rows(stream_rows(file or "-", first, options, [name for name, _ in names]), 1)
     if file is None and not beginning:
         return known_records(run, pipeline)
     missing = [c for row in beginning if isinstance(row, dict) for c, _ in names if c not in row]
@@ -167,7 +168,6 @@ def write_all(
     writer: "PredictionWriter",
     batch_size: int,
     top: int,
-    has_own: bool,
 ) -> tuple[int, int, str]:
     """Write a prediction for each record: how many there were, how many failed, and the last error."""
     from unspool.data.predictions import Failure
@@ -176,7 +176,7 @@ def write_all(
 
     def records() -> Iterator[Any]:
         for before, record in pairs:
-            own.append(before if has_own or writer.wants_inputs else {})
+            own.append(before)
             yield record
 
     total = failed = 0
@@ -239,8 +239,6 @@ def opened(path: Path | None) -> "Iterator[Sink]":
 class PredictionWriter:
     """Writes predictions behind the columns that a row has already, as JSON lines."""
 
-    wants_inputs = True
-
     def __init__(self, stream: Sink) -> None:
         self.stream = stream
 
@@ -256,6 +254,17 @@ class PredictionWriter:
     def close(self) -> None:
         """Everything is written."""
         self.stream.flush()
+
+
+class BriefLines(PredictionWriter):
+    """The same for a terminal: of a forecast the values and the quantiles, without the paths that were drawn."""
+
+    def joined(self, own: Mapping[str, Any], prediction: "Prediction") -> dict[str, Any]:
+        """The columns of a row, then what is predicted, without sampled paths."""
+        from unspool.data.predictions import Series
+
+        found = super().joined(own, prediction)
+        return {name: v for name, v in found.items() if not (isinstance(prediction, Series) and name == "samples")}
 
 
 class JsonList(PredictionWriter):
@@ -330,7 +339,7 @@ class TabTable(Table):
 
 def writer_for(out: Path | None) -> Callable[[Sink], PredictionWriter]:
     """What writes a file of that ending."""
-    return {"": PredictionWriter, ".jsonl": PredictionWriter, ".csv": Table, ".tsv": TabTable}[
+    return {"": BriefLines, ".jsonl": PredictionWriter, ".csv": Table, ".tsv": TabTable}[
         out.suffix.lower() if out else ""
     ]
 

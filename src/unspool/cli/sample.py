@@ -3,7 +3,7 @@
 import sys
 import warnings
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,31 +22,44 @@ if TYPE_CHECKING:
     from unspool.runs.run import Run
 
 
+Prompt = Annotated[str, typer.Option(help="What the text begins with.")]
+Length = Annotated[int | None, typer.Option(help="At most so many tokens; 500, or 2000 a document.", min=1, max=10**9)]
+Temperature = Annotated[float, typer.Option(help="0 is greedy; 1 is the model's own; lower is safer.")]
+TopK = Annotated[int, typer.Option(help="Draw from the K likeliest only; 0 is off.")]
+TopP = Annotated[float, typer.Option(help="Draw from the likeliest that reach P together; 1 is off.")]
+MinP = Annotated[float, typer.Option(help="Draw from what is P times as likely as the likeliest; 0 is off.")]
+Penalty = Annotated[float, typer.Option(help="Over 1 repeats less; 1 is off.")]
+Seed = Annotated[int | None, typer.Option(help="The same seed writes the same text.", min=0, max=2**63 - 1)]
+Number = Annotated[int, typer.Option(help="Write that many, and show the likeliest first.", min=1, max=10**5)]
+Folder = Annotated[Path | None, typer.Option(help="A new folder for COUNT documents, as .abc, .mid, .wav.")]
+Beam = Annotated[int, typer.Option(help="Draw nothing, search the likeliest with N beams; 0 is off.", min=0, max=1000)]
+StateFile = Annotated[Path | None, typer.Option(help="Go on from a state that --save-state wrote.")]
+NewStateFile = Annotated[Path | None, typer.Option(help="Write the state behind the text, to go on with.")]
+Stop = Annotated[list[str] | None, typer.Option(help="End before TEXT; may be repeated.", metavar="TEXT")]
+Banned = Annotated[
+    list[str] | None,
+    typer.Option(help="Never generate TEXT; may be repeated. <unk> is banned unless '' is.", metavar="TEXT"),
+]
+
+
 @app.command()
 def sample(
     run: RunPath,
-    prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "",
-    length: Annotated[
-        int | None, typer.Option(help="At most so many tokens; 500, or 2000 a document.", min=1, max=10**9)
-    ] = None,
-    temperature: Annotated[float, typer.Option(help="0 is greedy; 1 is the model's own; lower is safer.")] = 0.8,
-    top_k: Annotated[int, typer.Option(help="Draw from the K likeliest only; 0 is off.")] = 0,
-    top_p: Annotated[float, typer.Option(help="Draw from the likeliest that reach P together; 1 is off.")] = 1.0,
-    min_p: Annotated[float, typer.Option(help="Draw from what is P times as likely as the likeliest; 0 is off.")] = 0.0,
-    repetition_penalty: Annotated[float, typer.Option(help="Over 1 repeats less; 1 is off.")] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.", min=0, max=2**63 - 1)] = None,
-    count: Annotated[int, typer.Option(help="Write that many, and show the likeliest first.", min=1, max=10**5)] = 1,
-    to: Annotated[Path | None, typer.Option(help="A new folder for COUNT documents, as .abc, .mid, .wav.")] = None,
-    beam: Annotated[
-        int, typer.Option(help="Draw nothing, search the likeliest with N beams; 0 is off.", min=0, max=1000)
-    ] = 0,
-    state: Annotated[Path | None, typer.Option(help="Go on from a state that --save-state wrote.")] = None,
-    save_state: Annotated[Path | None, typer.Option(help="Write the state behind the text, to go on with.")] = None,
-    stop: Annotated[list[str] | None, typer.Option(help="End before TEXT; may be repeated.", metavar="TEXT")] = None,
-    ban: Annotated[
-        list[str] | None,
-        typer.Option(help="Never generate TEXT; may be repeated. <unk> is banned unless '' is.", metavar="TEXT"),
-    ] = None,
+    prompt: Prompt = "",
+    length: Length = None,
+    temperature: Temperature = 0.8,
+    top_k: TopK = 0,
+    top_p: TopP = 1.0,
+    min_p: MinP = 0.0,
+    repetition_penalty: Penalty = 1.0,
+    seed: Seed = None,
+    count: Number = 1,
+    to: Folder = None,
+    beam: Beam = 0,
+    state: StateFile = None,
+    save_state: NewStateFile = None,
+    stop: Stop = None,
+    ban: Banned = None,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -55,67 +68,94 @@ def sample(
 
     Text streams to stdout as it is made. Models that say one thing of each input are used by `unspool predict`.
     """
-    from unspool.generate.documents import LONGEST
     from unspool.generate.sampling import Sampling
-    from unspool.generate.text import likeliest
-    from unspool.runs.run import Run, format_values
+    from unspool.runs.run import Run
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
-    options = {"--state": state, "--save-state": save_state, "--stop": stop, "--ban": ban}
+    files = {"--state": state, "--save-state": save_state, "--stop": stop}
+    wanted = Request(prompt, length or 500, sampling, seed, count, stop or (), banned_texts(ban))
     if to:
-        from unspool.cli.documents import write_documents
+        refuse_options({**files, "--ban": ban}, "--to writes whole documents")
+        show_documents(loaded, wanted, to, length, as_json)
+    elif beam:
+        refuse_options(files, "--beam searches from a prompt")
+        show_texts(wanted, searched(loaded, wanted, beam), as_json)
+    else:
+        began = begin(loaded, state, save_state)
+        if count > 1 or as_json:
+            refuse_options({"--save-state": save_state}, "--count and --json generate several texts")
+            show_texts(wanted, several(loaded, wanted, began), as_json)
+        else:
+            show_stream(loaded, wanted, began, save_state)
 
-        refuse_options(options, "--to writes whole documents")
-        figures = write_documents(loaded, to, count, length or LONGEST, sampling, seed, prompt)
-        print_json(figures) if as_json else typer.echo(format_values(figures))
-        return
-    length, banned, ends = length or 500, banned_texts(ban), stop or ()
-    if beam:
-        refuse_narrow(beam, count, "texts")
-        refuse_options({**options, "--ban": None}, "--beam searches from a prompt")
-        with notes():
-            found = likeliest(loaded.model, loaded.tokenizer, prompt, length, beam, banned)[:count]
-        show_texts(prompt, found, count, as_json)
-        return
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be generated.
+
+    Args:
+        prompt: what each text begins with.
+        length: at most so many tokens.
+        sampling: how they are drawn.
+        seed: of the draws; None: a random one.
+        count: how many texts.
+        stop: a text ends before these.
+        ban: texts that are never generated.
+    """
+
+    prompt: str
+    length: int
+    sampling: "Sampling"
+    seed: int | None
+    count: int
+    stop: "Sequence[str]"
+    ban: "Sequence[str]"
+
+
+def show_documents(run: "Run", wanted: Request, folder: Path, length: int | None, as_json: bool) -> None:
+    """Write documents into a new folder, and say how they are."""
+    from unspool.cli.documents import write_documents
+    from unspool.generate.documents import LONGEST
+    from unspool.runs.run import format_values
+
+    longest = length or LONGEST
+    figures = write_documents(run, folder, wanted.count, longest, wanted.sampling, wanted.seed, wanted.prompt)
+    print_json(figures) if as_json else typer.echo(format_values(figures))
+
+
+def searched(run: "Run", wanted: Request, beam: int) -> "list[Candidate]":
+    """The likeliest continuations that a beam search finds. Raises: ConfigError for more than there are beams."""
+    from unspool.generate.text import likeliest
+
+    if wanted.count > beam:
+        raise ConfigError(
+            f"--beam {beam} finds at most {beam} texts, {wanted.count} are asked for", hint=f"--beam {wanted.count}"
+        )
+    with notes():
+        return likeliest(run.model, run.tokenizer, wanted.prompt, wanted.length, beam, wanted.ban)[: wanted.count]
+
+
+def begin(run: "Run", state: Path | None, save_state: Path | None) -> "State | None":
+    """The state that a text goes on from. Raises: ConfigError where the new state has no folder to be written to."""
     if save_state is not None and not save_state.parent.is_dir():
         raise ConfigError(f"there is no folder {save_state.parent}", hint="--save-state FILE in a folder that exists")
-    began = None if state is None else loaded.load_state(state)
-    if count > 1 or as_json:
-        refuse_options({"--save-state": save_state}, "--count and --json generate several texts")
-        found = several(loaded, prompt, began, length, sampling, seed, count, ends, banned)
-        show_texts(prompt, found, count, as_json)
-        return
-    with notes():
-        stream = loaded.stream(prompt, state=began, length=length, sampling=sampling, seed=seed, stop=ends, ban=banned)
-    try:
-        show_stream(prompt, stream)
-    finally:
-        if save_state is not None:
-            stream.state.save(save_state)
+    return None if state is None else run.load_state(state)
 
 
-def several(
-    run: "Run",
-    prompt: str,
-    state: "State | None",
-    length: int,
-    sampling: "Sampling",
-    seed: int | None,
-    count: int,
-    stop: "Sequence[str]",
-    ban: "Sequence[str]",
-) -> "list[Candidate]":
+def several(run: "Run", wanted: Request, state: "State | None") -> "list[Candidate]":
     """Several continuations of a prompt, the likeliest first."""
     from unspool.generate.text import candidates, token_before
     from unspool.runs.run import engine_of
 
     with notes():
-        first = run.read(prompt, state=state)
-    first = first if seed is None else replace(first, seed=seed)
-    before = token_before(run.tokenizer, prompt, first.ids, state is not None)
-    return candidates(engine_of(run), run.tokenizer, first, length, sampling, count, before=before, stop=stop, ban=ban)
+        first = run.read(wanted.prompt, state=state)
+    first = first if wanted.seed is None else replace(first, seed=wanted.seed)
+    before = token_before(run.tokenizer, wanted.prompt, first.ids, state is not None)
+    options = {"before": before, "stop": wanted.stop, "ban": wanted.ban}
+    engine, drawn = engine_of(run), (wanted.length, wanted.sampling, wanted.count)
+    return candidates(engine, run.tokenizer, first, *drawn, **options)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -143,31 +183,28 @@ def refuse_options(options: "Mapping[str, object]", why: str) -> None:
         raise ConfigError(f"{why}, and {' and '.join(given)} cannot be used with it", hint=f"leave out {given[0]}")
 
 
-def refuse_narrow(beam: int, count: int, what: str) -> None:
-    """Refuse a search that cannot find as many as are asked for."""
-    if count > beam:
-        raise ConfigError(f"--beam {beam} finds at most {beam} {what}, {count} are asked for", hint=f"--beam {count}")
-
-
-def show_texts(prompt: str, made: "list[Candidate]", count: int, as_json: bool) -> None:
+def show_texts(wanted: Request, made: "list[Candidate]", as_json: bool) -> None:
     """Several ways in which a text goes on, each with how likely it is."""
+    texts = [wanted.prompt + candidate.text for candidate in made]
     if as_json:
-        print_json([{"text": prompt + c.text, "log_probability": c.log_probability} for c in made])
+        print_json([{"text": t, "log_probability": c.log_probability} for t, c in zip(texts, made, strict=True)])
         return
-    for number, candidate in enumerate(made, start=1):
-        show_number(number, count, candidate)
-        typer.echo(prompt + candidate.text)
+    for number, (text, candidate) in enumerate(zip(texts, made, strict=True), start=1):
+        say(f"--- {number} of {wanted.count}, log-probability {candidate.log_probability:.1f} nats")
+        typer.echo(text)
 
 
-def show_number(number: int, count: int, candidate: "Candidate") -> None:
-    """Which of several it is, and how likely."""
-    say(f"--- {number} of {count}, log-probability {candidate.log_probability:.1f} nats")
-
-
-def show_stream(prompt: str, pieces: "Iterator[str]") -> None:
-    """A text as it is made."""
-    first = next(pieces, "")  # a prompt that cannot be read is refused before it is printed
-    for piece in chain((prompt, first), pieces):
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    sys.stdout.write("\n")
+def show_stream(run: "Run", wanted: Request, state: "State | None", save_state: Path | None) -> None:
+    """A text as it is made; the state behind it is saved, however it ends."""
+    options = {"sampling": wanted.sampling, "seed": wanted.seed, "stop": wanted.stop, "ban": wanted.ban}
+    with notes():
+        stream = run.stream(wanted.prompt, state=state, length=wanted.length, **options)  # type: ignore[arg-type]
+    try:
+        first = next(stream, "")  # a prompt that cannot be read is refused before it is printed
+        for piece in chain((wanted.prompt, first), stream):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        sys.stdout.write("\n")
+    finally:
+        if save_state is not None:
+            stream.state.save(save_state)

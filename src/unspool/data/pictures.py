@@ -114,7 +114,7 @@ class CaptionedImages(SplitOptions, TableFormat):
     def describe(drawn: Scene, unseen: bool) -> Record:
         """Every right caption; the first of them is the one to learn."""
         right = captions(drawn)
-        return {"captions": right, "taught": right[:1], "unseen": unseen}
+        return {"captions": right, "trained": right[:1], "unseen": unseen}
 
     def found(self, notes: list[str]) -> Found:
         """The images of a table or of a folder with tables."""

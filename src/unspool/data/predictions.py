@@ -101,10 +101,14 @@ class Value(Prediction):
     low: float | None = None
     high: float | None = None
 
-    def columns(self) -> list[dict[str, Any]]:
+    def as_dict(self) -> dict[str, Any]:
         """The value, and its interval where there is one."""
         found = {"value": self.value}
-        return [found if self.low is None else found | {"low": self.low, "high": self.high}]
+        return found if self.low is None else found | {"low": self.low, "high": self.high}
+
+    def columns(self) -> list[dict[str, Any]]:
+        """One row: the same."""
+        return [self.as_dict()]
 
 
 @dataclass(frozen=True)

@@ -35,12 +35,12 @@ def gradient_by_lag(model: SequenceModel, batch: Batch, place: str = "inputs") -
     watched: "inputs", what comes out of the embedding, which every model has; or a tick's state,
     "core.layers.0.0.hidden" say. For an Elman net it fades or grows with the eigenvalues of the recurrent matrix, for
     an LSTM's memory with the forget gate (Bengio et al. 1994; Pascanu et al. 2013, arXiv:1211.5063). Errors: DataError
-    where nothing is asked for, or nothing was shown at `place`.
+    where no position has a target, or nothing was recorded at `place`.
     """
     asked = batch.loss_mask.any(dim=1).nonzero()  # (rows, 1)
     if not len(asked):
         raise DataError(
-            "nothing is asked for in this passage, so no loss has a gradient",
+            "no position of these rows has a target, so there is no loss to differentiate",
             hint="give a longer text, or none: then the run reads its own data",
         )
     batch = select_positions(batch, (asked, torch.arange(batch.loss_mask.shape[1]).unsqueeze(0))).to(model.device)

@@ -11,7 +11,7 @@ from unspool.metrics.drawings import Album, Captioned, Confusion, Drawing, Fligh
 
 TRAIN = "#9fb8d0"
 WRONG, RIGHT = "#b03a00", "#777777"
-ABREAST = 6  # images
+ABREAST = 6  # images side by side
 MANY = 30  # labels of which each can be read
 FEW_CELLS = 40  # of which each has room for a number
 WAYS = COLOURS[:4]
@@ -28,9 +28,9 @@ def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "",
         curve = smooth(y)
         axes.plot(x, curve, color=INK, linewidth=1.6, label=f"training (now {curve[-1]:.3f})")
         axes.plot(x[-1], curve[-1], color=INK, marker="o", markersize=5)
-    judged = [record for record in records if record["kind"] == "valid"]
-    for way, colour in zip(dict.fromkeys(record["set"] for record in judged), WAYS, strict=False):
-        points = [(record["step"], record["loss"]) for record in judged if record["set"] == way]
+    evaluated = [record for record in records if record["kind"] == "valid"]
+    for way, colour in zip(dict.fromkeys(record["set"] for record in evaluated), WAYS, strict=False):
+        points = [(record["step"], record["loss"]) for record in evaluated if record["set"] == way]
         label = f"validation, {way} (best {min(p[1] for p in points):.3f})"
         axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=4, linewidth=1.6, label=label)
     focus(axes, y, 0.99)
@@ -129,23 +129,23 @@ def draw_heatmaps(panels: Sequence[Heatmap], path: Path, title: str = "") -> Non
 
 
 def draw_flights(flights: Flights, path: Path, title: str = "") -> None:
-    """Each path in a box of its own: what was seen, what truly followed, and what the model made of it."""
+    """Each path in a box of its own: what was seen, what truly followed, and what the model predicted."""
     across = min(3, len(flights.true))
     down = -(-len(flights.true) // across)
     picture = Picture(3.0 * across, 2.85 * down + 0.7, down, across, title)
     boxes = picture.axes
-    for axes, true, rolled in zip(boxes, flights.true, flights.rolled, strict=False):
-        seen = len(true) - len(rolled)
+    for axes, true, predicted in zip(boxes, flights.true, flights.predicted, strict=False):
+        seen = len(true) - len(predicted)
         broad = {"color": TRAIN, "linewidth": 5, "alpha": 0.55, "solid_capstyle": "round"}
         axes.plot(*zip(*true[seen - 1 :], strict=True), **broad, label="where it flew")
         axes.plot(*zip(*true[:seen], strict=True), color=INK, linewidth=1, marker="o", markersize=3.2, label="seen")
-        own = [true[seen - 1], *rolled]
+        own = [true[seen - 1], *predicted]
         axes.plot(*zip(*own, strict=True), color=WAYS[1], linewidth=1, alpha=0.6)
-        late = [0.35 + 0.65 * n / max(1, len(rolled) - 1) for n in range(len(rolled))]
-        axes.scatter(*zip(*rolled, strict=True), s=9, color=WAYS[1], alpha=late, linewidths=0, zorder=3)
+        late = [0.35 + 0.65 * n / max(1, len(predicted) - 1) for n in range(len(predicted))]
+        axes.scatter(*zip(*predicted, strict=True), s=9, color=WAYS[1], alpha=late, linewidths=0, zorder=3)
         axes.plot(*true[-1], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=WAYS[0])
         end = {"marker": "o", "color": WAYS[1], "zorder": 4}
-        axes.plot(*rolled[-1], **end, markersize=4.5, linewidth=1, label="where the model says, from its own answers")
+        axes.plot(*predicted[-1], **end, markersize=4.5, linewidth=1, label="predicted, from its own predictions")
         axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal", xticks=[], yticks=[])
         axes.plot([0, 1, 1, 0, 0], [0, 0, 1, 1, 0], color=INK, linewidth=1.2, zorder=0)
         axes.spines[:].set_visible(False)

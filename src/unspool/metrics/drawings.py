@@ -24,7 +24,7 @@ class Flights:
     """
 
     true: list[list[list[float]]]  # each path a list of (across, up)
-    rolled: list[list[list[float]]]  # the last places of each, as the model says
+    predicted: list[list[list[float]]]  # the last places of each, as the model predicts them
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class DistanceAhead(Metric):
     Args:
         name: of the values, before the horizon.
         horizons: numbers of frames.
-        forecast: what is judged; by default the prediction.
+        forecast: what is evaluated; by default the prediction.
 
     >>> metric = DistanceAhead("error", [1, 2])
     >>> metric.update(Flight("a", [1, 2], [0.5, 0.5], [0.0, 0.25]), {"future": [[0.5, 0.0], [0.5, 0.5]]})

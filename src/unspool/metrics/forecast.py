@@ -116,7 +116,7 @@ class ScaledError(MeanOverSeries):
 
     Args:
         name: of the value.
-        forecast: what is judged; by default the median.
+        forecast: what is evaluated; by default the median.
 
     >>> metric = ScaledError()
     >>> record = {"series": "tide", "values": [1.0, 3.0], "future": [2.0, 4.0], "naive": 2.0}

@@ -9,7 +9,7 @@ from unspool.metrics.text import Reference, words_of
 
 Grade = Literal["no errors", "minor errors", "somewhat related", "unrelated"]
 GRADES: tuple[Grade, ...] = ("no errors", "minor errors", "somewhat related", "unrelated")
-"""By these people judged the captions of Vinyals et al. 2015 (arXiv:1411.4555, figure 5), as the lecture does."""
+"""The grades that people gave the captions of Vinyals et al. 2015 (arXiv:1411.4555, figure 5), as in the lecture."""
 FAMILIES: Mapping[str, Sequence[str]] = {
     "colours": tuple(COLOURS),
     "shapes": SHAPES,
@@ -75,13 +75,13 @@ def grade(caption: str, right: Sequence[str]) -> Grade:
     return "somewhat related" if 2 * good >= every else "unrelated"
 
 
-def attributes(written: Sequence[str], right: Sequence[Sequence[str]]) -> dict[str, float]:
+def attributes(generated: Sequence[str], right: Sequence[Sequence[str]]) -> dict[str, float]:
     """The share of attributes that are right, in all and by family, and of captions with each grade.
 
     >>> attributes(["a large red ring"], [["a small red ring"]])["attributes"]
     0.6666666666666666
     """
-    every = [attribute_counts(caption, wanted) for caption, wanted in zip(written, right, strict=True)]
+    every = [attribute_counts(caption, wanted) for caption, wanted in zip(generated, right, strict=True)]
     found: dict[str, float] = {}
     good, total = 0, 0
     for family in FAMILIES:
@@ -89,7 +89,7 @@ def attributes(written: Sequence[str], right: Sequence[Sequence[str]]) -> dict[s
         good, total = good + here, total + of
         if of:
             found[family] = here / of
-    grades = [grade(caption, wanted) for caption, wanted in zip(written, right, strict=True)]
+    grades = [grade(caption, wanted) for caption, wanted in zip(generated, right, strict=True)]
     shares = {name.replace(" ", "_"): grades.count(name) / max(1, len(grades)) for name in GRADES}
     return {"attributes": good / max(1, total), **found, **shares}
 
@@ -109,14 +109,14 @@ class SceneAttributes(Metric):
 
     def __init__(self, references: Reference) -> None:
         self.references = references
-        self.written: list[str] = []
+        self.generated: list[str] = []
         self.right: list[list[str]] = []
 
     def update(self, output: Any, reference: Any) -> None:
         """Count one caption."""
-        self.written.append(" ".join(words_of(output)))
+        self.generated.append(" ".join(words_of(output)))
         self.right.append([" ".join(words) for words in self.references(reference)])
 
     def compute(self) -> dict[str, float]:
         """The shares, in all as `attributes`."""
-        return attributes(self.written, self.right)
+        return attributes(self.generated, self.right)

@@ -172,14 +172,20 @@ def checked(pipeline: Predictor, key: str, record: Record) -> tuple[Mapping[str,
     return {}, record
 
 
-def as_record(value: Any, fields: Sequence[str]) -> Record:
-    """One input of `Run.predict` as a record: a mapping as it is, anything else as the first field.
+def as_record(value: Any, fields: Sequence[str], columns: Mapping[str, Any] | None = None) -> Record:
+    """One input of `Run.predict` as a record: a mapping by its fields, anything else as the first field.
 
-    >>> as_record("a fine film", ["text"])
-    {'text': 'a fine film'}
+    Args:
+        value: the input.
+        fields: those of a record.
+        columns: for each field the column that it stands in; a mapping may use its name instead.
+
+    >>> as_record("a fine film", ["text"]), as_record({"review": "a fine film"}, ["text"], {"text": "review"})["text"]
+    ({'text': 'a fine film'}, 'a fine film')
     """
     if isinstance(value, Mapping):
-        return value
+        named = {f: c for f, c in (columns or {}).items() if isinstance(c, str) and f not in value and c in value}
+        return {**value, **{field: value[column] for field, column in named.items()}}
     if not fields:
         raise ConfigError("this model predicts nothing for single records", hint="use `unspool sample`")
     return {fields[0]: value}

@@ -140,8 +140,8 @@ class Run:
         """Predictions of the model for new inputs.
 
         Args:
-            inputs: a string (a text, the path of an image or a sound), a mapping of fields, an array, or an iterable of
-                these.
+            inputs: a string (a text, the path of an image or a sound), a mapping of fields (or of the columns that they
+                stood in when the model was trained), an array, or an iterable of these.
             batch_size: how many are run at once; what comes out does not depend on it.
             **options: of the pipeline, such as `beam`.
 
@@ -154,8 +154,9 @@ class Run:
             DataError: for a single input that cannot be read.
         """
         pipeline, single = predictor_of(self, **options), is_single(inputs)
-        fields = list(pipeline.preprocessor.fields)
-        found = pipeline.predict((as_record(one, fields) for one in ([inputs] if single else inputs)), batch_size)
+        fields, columns = list(pipeline.preprocessor.fields), pipeline.columns(self.recipe.get("data", {}))
+        records = (as_record(one, fields, columns) for one in ([inputs] if single else inputs))
+        found = pipeline.predict(records, batch_size)
         if not single:
             return found
         (prediction,) = found

@@ -22,16 +22,16 @@ from unspool.tasks.generated import seed_of
 from unspool.tasks.task import Task, tasks
 
 HORIZONS = (1, 2, 5, 10, 20, 50, 100, 200)
-"""So many frames ahead the roll-out is judged, and at its end."""
-ROLLED = 64
-"""So many flights are gone on with."""
+"""The error of a free-running prediction is measured so many frames ahead, and at its end."""
+FLIGHTS = 64
+"""So many flights are predicted."""
 DRAWN = 6
 """So many of them are drawn."""
 
 
 @tasks.register("ball")
 class BallInBox(Task):
-    """Predict the next place of a ball that flies through a box and bounces off its walls without a loss.
+    """Predict the next place of a ball that flies through a box and bounces off its walls without losing speed.
 
     A place is shown as how far it is from the middle, across and up, in half box widths; the target is how far the ball
     moves until the next frame, in units of `speed`. It begins anywhere, in any direction, with up to `speed` box
@@ -113,7 +113,7 @@ class BallInBox(Task):
 
     def generation_sets(self, split: str) -> dict[str, GenerationSet]:
         """How far off a model is that goes on from its own predictions, by how many frames ahead."""
-        places = self.places(0, ROLLED, self.seen + self.horizon, seed_of(self.seed, split))
+        places = self.places(0, FLIGHTS, self.seen + self.horizon, seed_of(self.seed, split))
         records = [
             {
                 "flight": f"{number}",

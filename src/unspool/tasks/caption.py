@@ -79,7 +79,7 @@ class Caption(SourceToText):
         found = []
         for record in records:
             image = self.preprocessor.patches(record["image"])
-            learned = record.get("taught") or record["captions"]
+            learned = record.get("trained") or record["captions"]
             found += [Row(image, self.preprocessor.caption(caption)) for caption in learned]
         return found
 

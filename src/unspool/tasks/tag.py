@@ -19,8 +19,8 @@ from unspool.tasks.task import tasks
 class Tag(RowTask):
     """Label each word of a text. A record's label holds as many labels as its text has words.
 
-    Measured are the accuracy over all words and, where labels tell spans (IO, IOB1, IOB2, BIOES or BILOU, detected from
-    the labels of the training data), the F1 of whole spans.
+    The metrics are the accuracy over all words and, where labels mark spans, the F1 of whole spans. The scheme (IO,
+    IOB1, IOB2, BIOES or BILOU) is detected from the labels of the training data.
 
     >>> from unspool import build
     >>> from unspool.data.splits import Splits
@@ -59,5 +59,5 @@ class Tag(RowTask):
         return f"{super().summary()}; labels: {spans if found else f'{len(self.labels)}, no spans'}"
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
-        """What is true of the text so far, and which label the present word has."""
+        """Features of the text so far, and the label of the current word."""
         return text_features_of(batch, self.preprocessor.tokenizer) | dict(label_features(batch, self.labels))

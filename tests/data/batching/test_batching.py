@@ -1,4 +1,4 @@
-"""Batches by number: lanes, windows, and evaluation that sees every target once."""
+"""Batches by number: contiguous ones, random windows, and evaluation that counts every target once."""
 
 from collections.abc import Callable
 
@@ -40,8 +40,8 @@ def equal(one: Batch, other: Batch) -> bool:
 
 
 def test_the_alphabet_of_the_lecture() -> None:
-    lanes = ContiguousBatches(ALPHABET, batch_size=4, length=3)
-    first, second = epoch(lanes)
+    batches = ContiguousBatches(ALPHABET, batch_size=4, length=3)
+    first, second = epoch(batches)
     assert letters(first.inputs) == ["agms", "bhnt", "ciou"]
     assert letters(first.targets) == ["bhnt", "ciou", "djpv"]
     assert letters(second.inputs) == ["djpv", "ekqw"]
@@ -49,19 +49,19 @@ def test_the_alphabet_of_the_lecture() -> None:
 
 
 def test_lanes_start_again_with_an_empty_memory() -> None:
-    lanes = ContiguousBatches(ALPHABET, batch_size=4, length=2)
-    assert [lanes[number].carries_state for number in range(7)] == [False, True, True, False, True, True, False]
-    assert equal(lanes[1], lanes[4])
+    batches = ContiguousBatches(ALPHABET, batch_size=4, length=2)
+    assert [batches[number].carries_state for number in range(7)] == [False, True, True, False, True, True, False]
+    assert equal(batches[1], batches[4])
 
 
 def test_some_batches_begin_with_an_empty_state() -> None:
     ids = torch.arange(20_002)
-    lanes, never = ContiguousBatches(ids, 2, 5, reset_probability=0.1, seed=3), ContiguousBatches(ids, 2, 5)
-    anew = [not lanes[number].carries_state for number in range(1, lanes.epoch)]
+    batches, never = ContiguousBatches(ids, 2, 5, reset_probability=0.1, seed=3), ContiguousBatches(ids, 2, 5)
+    anew = [not batches[number].carries_state for number in range(1, batches.epoch)]
     assert 0.08 < sum(anew) / len(anew) < 0.12
-    assert anew == [not lanes[number].carries_state for number in range(1, lanes.epoch)]
+    assert anew == [not batches[number].carries_state for number in range(1, batches.epoch)]
     assert all(never[number].carries_state for number in range(1, 100))
-    assert torch.equal(lanes[7].inputs, never[7].inputs)
+    assert torch.equal(batches[7].inputs, never[7].inputs)
 
 
 @given(SIZES, SMALL, SMALL)
@@ -72,11 +72,11 @@ def test_lanes_show_each_target_of_a_lane_once(size: int, batch_size: int, lengt
         with pytest.raises(DataError):
             ContiguousBatches(torch.arange(size), batch_size, length)
         return
-    lanes = ContiguousBatches(torch.arange(size), batch_size, length)
-    expected = [(lane * width + n, lane * width + n + 1) for lane in range(batch_size) for n in range(width - 1)]
-    assert sorted(counted(lanes)) == expected
-    assert all(batch.inputs.shape == (batch_size, length) for batch in epoch(lanes)[:-1])
-    assert all(batch.mask is None for batch in epoch(lanes))
+    batches = ContiguousBatches(torch.arange(size), batch_size, length)
+    expected = [(row * width + n, row * width + n + 1) for row in range(batch_size) for n in range(width - 1)]
+    assert sorted(counted(batches)) == expected
+    assert all(batch.inputs.shape == (batch_size, length) for batch in epoch(batches)[:-1])
+    assert all(batch.mask is None for batch in epoch(batches))
 
 
 def test_a_window_is_a_pure_function_of_its_number() -> None:
@@ -124,27 +124,27 @@ def test_windows_and_lanes_count_everywhere() -> None:
 
 @given(SIZES, SMALL, SMALL)
 @settings(max_examples=150, deadline=None)
-def test_whole_predicts_every_target_once(size: int, lanes: int, length: int) -> None:
-    whole = ContiguousEval(torch.arange(size), lanes, length)
-    assert sorted(counted(whole)) == [(n, n + 1) for n in range(size - 1)]
-    batches = epoch(whole)
+def test_contiguous_evaluation_predicts_every_target_once(size: int, rows: int, length: int) -> None:
+    evaluation = ContiguousEval(torch.arange(size), rows, length)
+    assert sorted(counted(evaluation)) == [(n, n + 1) for n in range(size - 1)]
+    batches = epoch(evaluation)
     assert [batch.carries_state for batch in batches] == [False] + [True] * (len(batches) - 1)
-    assert not whole[whole.epoch].carries_state
-    assert all(len(batch.inputs) == len(batches[0].inputs) <= lanes for batch in batches)
+    assert not evaluation[evaluation.epoch].carries_state
+    assert all(len(batch.inputs) == len(batches[0].inputs) <= rows for batch in batches)
     joined = torch.cat([batch.inputs for batch in batches], 1)
     there = torch.cat([batch.loss_mask for batch in batches], 1)
-    assert there.any(1).all()  # no lane is empty
-    for lane, real in zip(joined, there, strict=True):
-        kept = lane[real]
+    assert there.any(1).all()  # no row is empty
+    for row, real in zip(joined, there, strict=True):
+        kept = row[real]
         assert torch.equal(kept, torch.arange(len(kept)) + kept[0])
 
 
 @given(SIZES, st.integers(1, 70), SMALL)
 @settings(max_examples=150, deadline=None)
-def test_cut_predicts_every_target_once(size: int, window: int, batch_size: int) -> None:
-    cut = WindowedEval(torch.arange(size), window, batch_size)
-    assert counted(cut) == [(n, n + 1) for n in range(size - 1)]
-    for batch in epoch(cut):
+def test_windowed_evaluation_predicts_every_target_once(size: int, window: int, batch_size: int) -> None:
+    evaluation = WindowedEval(torch.arange(size), window, batch_size)
+    assert counted(evaluation) == [(n, n + 1) for n in range(size - 1)]
+    for batch in epoch(evaluation):
         assert not batch.carries_state
         assert len(batch.inputs) <= batch_size and batch.inputs.shape[1] <= window
         assert batch.loss_mask[:, 0].all()  # no row is empty
@@ -191,5 +191,5 @@ def test_too_little_text(make: Callable[[Tensor], Batches], message: str, hint: 
 
 def test_no_batch_of_lanes_is_empty():
     for size in range(4, 40):
-        lanes = ContiguousBatches(torch.arange(size), 2, 3)
-        assert all(lanes[number].positions for number in range(lanes.epoch))
+        batches = ContiguousBatches(torch.arange(size), 2, 3)
+        assert all(batches[number].positions for number in range(batches.epoch))

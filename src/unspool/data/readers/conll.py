@@ -2,7 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
 
 from unspool.errors import DataError
 
@@ -14,7 +16,42 @@ NO_BREAK = "\u00a0"
 """Stands for a space within a word, so that words with spaces between them can be told apart."""
 
 
-def sentences(text: str, name: str, columns: Sequence[str] = ()) -> Iterator[tuple[str, Mapping[str, str]] | DataError]:
+class Layout(NamedTuple):
+    """How a CoNLL file is written.
+
+    Args:
+        mark: what stands between the columns of a line: a tab or a space.
+        width: how many columns most lines have.
+        columns: their names; none where the first is `text` and the last `label`.
+    """
+
+    mark: str
+    width: int
+    columns: tuple[str, ...] = ()
+
+
+def layout(text: str, columns: Sequence[str] = ()) -> Layout:
+    r"""How a CoNLL file is written: with tabs where most lines have one, and in CoNLL-U where lines have ten columns.
+
+    Args:
+        text: of the file, or of its beginning.
+        columns: the names of the columns, where they are given.
+
+    >>> layout("New York\tB-LOC\n.\tO\n")
+    Layout(mark='\t', width=2, columns=())
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    tabbed = [("\t" in line) for line in lines if not line.startswith("#")]
+    mark = "\t" if 2 * sum(tabbed) > len(tabbed) else " "
+    widths = Counter(len(cells(line, mark)) for line in lines)
+    width = max(widths, key=lambda width: widths[width], default=0)
+    universal = mark == "\t" and width == len(UNIVERSAL) and not columns
+    return Layout(mark, width, UNIVERSAL if universal else tuple(columns))
+
+
+def sentences(
+    lines: Iterable[str], name: str, layout: Layout, labelled: bool = True
+) -> Iterator[tuple[str, dict[str, str]] | DataError]:
     r"""The sentences of a CoNLL file: each column as its cells with spaces between.
 
     Lines are split at tabs where there are any, else at spaces; other white space belongs to a word. The first column
@@ -22,39 +59,36 @@ def sentences(text: str, name: str, columns: Sequence[str] = ()) -> Iterator[tup
     are -DOCSTART- lines, and in CoNLL-U comments, ranges (1-2) and empty nodes (1.1).
 
     Args:
-        text: of the file.
+        lines: of the file; they are read as they are needed.
         name: of the file, for places.
-        columns: the names of the columns, where they are others.
+        layout: how it is written.
+        labelled: whether each word must have a label; without it a sentence with a word alone on a line has no label.
 
     Returns:
         The place and the columns of each sentence; a DataError for one with a line that lacks its label.
 
-    >>> next(sentences("New York\tB-LOC\n.\tO\n", "a.conll"))[1]
+    >>> text = "New York\tB-LOC\n.\tO\n"
+    >>> next(sentences(text.splitlines(), "a.conll", layout(text)))[1]
     {'text': 'New\xa0York .', 'label': 'B-LOC O'}
     """
-    lines = text.split("\n")
-    tabbed = [("\t" in line) for line in lines if line.strip() and not line.startswith("#")]
-    mark = "\t" if 2 * sum(tabbed) > len(tabbed) else " "
-    widths = Counter(len(cells(line, mark)) for line in lines if line.strip())
-    width = max(widths, key=lambda width: widths[width], default=0)
-    universal = mark == "\t" and width == len(UNIVERSAL) and not columns
-    wanted = len(columns or UNIVERSAL) if columns or universal else 0
+    universal, wanted = layout.columns is UNIVERSAL, len(layout.columns)
+    least = 2 if labelled else 1
     rows: list[list[str]] = []
     first, wrong = 0, 0
-    for number, line in enumerate([*lines, ""], start=1):
-        row = cells(line, mark)
-        if not rows and not wrong and line.startswith("#") and (len(row) != width or COMMENT.match(line)):
+    for number, line in enumerate(chain(lines, [""]), start=1):
+        line = line.rstrip("\n")
+        row = cells(line, layout.mark)
+        if not rows and not wrong and line.startswith("#") and (len(row) != layout.width or COMMENT.match(line)):
             continue
         if universal and row and re.fullmatch(r"\d+[-.]\d+", row[0]):
             continue
         if row and row[0] != DOCUMENT:
             first = first or number
-            wrong = wrong or (number if len(row) < 2 or (wanted and len(row) != wanted) else 0)
+            wrong = wrong or (number if len(row) < least or (wanted and len(row) != wanted) else 0)
             rows.append(row)
         elif rows:
-            names = UNIVERSAL if universal else columns
             place = f"{name}, line {wrong or first}"
-            yield lacking(place, wanted) if wrong else (place, named(rows, names))
+            yield lacking(place, wanted) if wrong else (place, named(rows, layout.columns))
             rows, first, wrong = [], 0, 0
 
 
@@ -72,7 +106,8 @@ def cells(line: str, mark: str) -> list[str]:
 def named(rows: Sequence[Sequence[str]], names: Sequence[str]) -> dict[str, str]:
     """The columns of a sentence by name."""
     if not names:
-        return {"text": " ".join(row[0] for row in rows), "label": " ".join(row[-1] for row in rows)}
+        text = {"text": " ".join(row[0] for row in rows)}
+        return text | ({"label": " ".join(row[-1] for row in rows)} if all(len(row) > 1 for row in rows) else {})
     found = {name: " ".join(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
     return found | ({"text": found["form"], "label": found["upos"]} if names is UNIVERSAL else {})
 

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from typing import NamedTuple
 
 from unspool.errors import DataError
 
@@ -15,8 +16,9 @@ MARKS = (  # UTF-32 before UTF-16, whose mark begins with the same two bytes
 WIDE = {"utf-32-le": "0111", "utf-32-be": "1110", "utf-16-le": "0101", "utf-16-be": "1010"}
 """Which of four bytes are zero where the text is mostly ASCII."""
 
-WINDOWS = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(256))
-"""Windows-1252, where the five bytes that mean nothing in it stand for themselves."""
+AS_NUMBERS = "unspool-as-numbers"
+"""How the five bytes are read that mean nothing in Windows-1252: as the characters with their numbers."""
+codecs.register_error(AS_NUMBERS, lambda error: (error.object[error.start : error.end].decode("latin-1"), error.end))  # type: ignore[attr-defined]
 
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # tab, newlines, form feed and escape do occur in texts
 SAMPLE = 1 << 16
@@ -39,23 +41,58 @@ def decode(data: bytes, name: str, encoding: str = "auto") -> tuple[str, str]:
     >>> decode(b"caf\xe9\r\n", "menu.txt")
     ('café\n', 'menu.txt is not UTF-8: read as Windows-1252')
     """
-    text, note = guessed(data, name) if encoding == "auto" else (strict(data, name, encoding), "")
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"), note
+    found = guessed(data, name) if encoding == "auto" else Encoding(encoding)
+    return plain(strict(data, name, found.codec) if found.errors == "strict" else found.text(data)), found.note
 
 
-def guessed(data: bytes, name: str) -> tuple[str, str]:
-    """The text by its byte order mark, else as UTF-8, UTF-16 or UTF-32, else by its letters, and the note."""
+def plain(text: str) -> str:
+    r"""The text with "\n" between its lines and no byte order mark."""
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
+class Encoding(NamedTuple):
+    """How bytes become text.
+
+    Args:
+        codec: by the name that Python has for it.
+        errors: what is done with bytes that are not in it.
+        note: what the user should know of it.
+    """
+
+    codec: str
+    errors: str = "strict"
+    note: str = ""
+
+    def text(self, data: bytes, whole: bool = True) -> str:
+        """The bytes as text; where they are not whole, a last character that is cut off is left out."""
+        return codecs.getincrementaldecoder(self.codec)(self.errors).decode(data, whole)
+
+
+def guessed(data: bytes, name: str, whole: bool = True) -> Encoding:
+    """The encoding by its byte order mark, else UTF-8, UTF-16 or UTF-32, else by its letters.
+
+    Args:
+        data: of a file, or its beginning.
+        name: of the file.
+        whole: whether nothing follows the data.
+
+    Raises:
+        DataError: for what is no text.
+    """
     marked = next((codec for mark, codec in MARKS if data.startswith(mark)), "")
     codec = marked or unmarked(data)
     if codec in WIDE:
-        text = strict(data, name, codec)
+        text = strict(data, name, codec) if whole else Encoding(codec, "replace").text(data, whole)
         refuse_binary(text, name, codec)
-        return text, "" if marked else f"{name} has no byte order mark: read as {codec.upper()}"
+        return Encoding(codec, note="" if marked else f"{name} has no byte order mark: read as {codec.upper()}")
     refuse_binary(data.decode("latin-1"), name, "latin-1")
+    if not whole:
+        data = data[: data.rfind(b"\n") + 1] or data
     try:
-        return data.decode("utf-8"), ""
+        data.decode("utf-8")
     except UnicodeDecodeError:
         return damaged(data, name)
+    return Encoding("utf-8")
 
 
 def unmarked(data: bytes) -> str:
@@ -82,17 +119,18 @@ def strict(data: bytes, name: str, encoding: str) -> str:
         ) from None
 
 
-def damaged(data: bytes, name: str) -> tuple[str, str]:
-    """What is not UTF-8: as UTF-8 with a few bytes lost where most of it is, else as what it most likely is."""
+def damaged(data: bytes, name: str) -> Encoding:
+    """Of what is not UTF-8: UTF-8 with a few bytes lost where most of it is, else what it most likely is."""
     text = data.decode("utf-8", "replace")
     broken = text.count("\ufffd")
     beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
     if broken * 10 < beyond_ascii:
-        return text, f"{name} is UTF-8 with {broken} broken character{'s' * (broken > 1)}: read as U+FFFD"
+        note = f"{name} is UTF-8 with {broken} broken character{'s' * (broken > 1)}: read as U+FFFD"
+        return Encoding("utf-8", "replace", note)
     codec, language = likely(data)
     if codec:
-        return data.decode(codec), f"{name} is not UTF-8: read as {codec}, {language}"
-    return codecs.charmap_decode(data, "strict", WINDOWS)[0], f"{name} is not UTF-8: read as Windows-1252"
+        return Encoding(codec, note=f"{name} is not UTF-8: read as {codec}, {language}")
+    return Encoding("cp1252", AS_NUMBERS, f"{name} is not UTF-8: read as Windows-1252")
 
 
 def likely(data: bytes) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Literal, NamedTuple
 
@@ -41,15 +41,34 @@ class Dialect(NamedTuple):
         delimiter = DELIMITERS.get(self.delimiter, repr(self.delimiter))
         return f"delimiter {delimiter}" + (", quotes are text" * (not self.quoting)) + ", no header" * (not self.header)
 
-    def rows(self, text: str, strict: bool = True) -> Iterator[tuple[int, list[str]]]:
-        """The fields of each row with the number of its first line. Raises: csv.Error for quotes that do not close."""
+    def parse(self, lines: str | Iterable[str], strict: bool = True) -> Iterator[tuple[int, list[str] | csv.Error]]:
+        """The fields of each row with the number of its first line; an error for quotes that do not close.
+
+        Args:
+            lines: a text, or its lines with their ends, which are read as they are needed.
+            strict: whether text behind a closing quote, and a quote that is still open at the end, are errors.
+        """
         quoting: Literal[0, 3] = 0 if self.quoting else 3  # csv.QUOTE_MINIMAL, csv.QUOTE_NONE
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter, quoting=quoting, strict=strict)
-        before = 0
-        for fields in reader:
+        given = io.StringIO(lines, newline="") if isinstance(lines, str) else lines
+        reader = csv.reader(given, delimiter=self.delimiter, quoting=quoting, strict=strict)
+        while True:
+            before = reader.line_num
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield before + 1, error
+                continue
             if fields and before >= self.skipped:
                 yield before + 1, fields
-            before = reader.line_num
+
+    def rows(self, text: str, strict: bool = True) -> Iterator[tuple[int, list[str]]]:
+        """The fields of each row with the number of its first line. Raises: csv.Error for quotes that do not close."""
+        for line, fields in self.parse(text, strict):
+            if isinstance(fields, csv.Error):
+                raise fields
+            yield line, fields
 
 
 def detect(
@@ -82,6 +101,21 @@ def detect(
         first = next(found.rows(text, strict=False), (1, []))[1]
         header = not first or not all(map(is_number, filter(None, first)))
     return found._replace(header=header)
+
+
+def complete_rows(text: str) -> str:
+    r"""The part of a text that ends with a row: at a line break, and not between two quotes where that can be told.
+
+    >>> complete_rows('text\n"to\nbe"\n"or\nnot'), complete_rows('5" pipe\n6" pi')
+    ('text\n"to\nbe"\n', '5" pipe\n')
+    """
+    last = end = text.rfind("\n") + 1
+    quotes = text.count('"', 0, end)
+    while end > 0 and quotes % 2:
+        before = text.rfind("\n", 0, end - 1) + 1
+        quotes -= text.count('"', before, end)
+        end = before
+    return text[: end or last] or text
 
 
 def likeliest(text: str, usual: str) -> str:

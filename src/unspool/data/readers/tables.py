@@ -3,30 +3,21 @@
 import csv
 import gzip
 import io
-import json
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator
 
-from unspool.data.readers.conll import sentences
+from unspool.data.readers.conll import layout, sentences
 from unspool.data.readers.decoding import decode
 from unspool.data.readers.dialect import DELIMITERS, Dialect, Header, Quoting, detect
+from unspool.data.readers.lines import Item, Placed, QuoteError, Record, an_object, delimited, json_lines, parsed
 from unspool.data.readers.skipped import Skipped
 from unspool.data.readers.text import read_bytes
 from unspool.errors import DataError
-
-Record = dict[str, Any]
-"""One example: its columns by name."""
-Placed = tuple[str, Record]
-"""A record, and where it stands, in words for an error."""
-Item = Placed | DataError
-"""A record, or why it cannot be read: it is left out and counted."""
 
 READERS: dict[str, "ReadTable"] = {}
 """Formats that are text."""
@@ -138,7 +129,6 @@ class Table(NamedTuple):
     summary: str = ""
 
 
-csv.field_size_limit(2**31 - 1)
 UNPACKED, RATIO = 2**24, 50
 """A .gz file may unpack to 16 MB, or to 50 times its size."""
 
@@ -154,7 +144,21 @@ def read_table(path: str, options: TableFormat | None = None) -> Table:
     >>> table.records[0][1], table.summary
     ({'text': 'to be', 'label': 'good'}, '1 row, columns text, label, delimiter comma')
     """
-    options = options or TableFormat()
+    items, note, dialect = read_items(path, options or TableFormat())
+    skipped = Skipped()
+    records = [item for item in items if not (isinstance(item, DataError) and skipped.add(item))]
+    if not items:
+        raise DataError(f"{path} is empty: there is no record in it", hint="give a file with at least one record")
+    notes = tuple(filter(None, [note, skipped.summary(len(items), "rows")]))
+    return Table(records, notes, f"{counted(records)}{dialect}")  # type: ignore[arg-type]
+
+
+def read_items(path: str, options: TableFormat) -> tuple[list[Item], str, str]:
+    """The items of one file, a note on its encoding, and its dialect in words.
+
+    Raises:
+        DataError: for a file that is missing, damaged, no text, or of an unknown format.
+    """
     plain = PurePath(path.removesuffix(".gz"))
     kind = ENDINGS.get(plain.suffix.lower(), "auto") if options.format == "auto" else options.format
     if kind == "auto":
@@ -165,23 +169,16 @@ def read_table(path: str, options: TableFormat | None = None) -> Table:
     data = read_bytes(path)
     if path.endswith(".gz"):
         data = unpacked(data, path)
-    dialect, note = "", ""
     if kind == "parquet":
-        items = list[Item](parquet(data, path))
-    else:
-        text, note = decode(data, path, options.encoding)
-        if kind in USUAL:  # detected once: the reader gets it as options
-            found = table_dialect(text, kind, options)
-            quoting: Quoting = "double" if found.quoting else "none"
-            options = replace(options, delimiter=found.delimiter, quoting=quoting, header=found.header)
-            dialect = f", {found}"
-        items = list(READERS[kind](text, path, options))
-    skipped = Skipped()
-    records = [item for item in items if not (isinstance(item, DataError) and skipped.add(item))]
-    if not items:
-        raise DataError(f"{path} is empty: there is no record in it", hint="give a file with at least one record")
-    notes = tuple(filter(None, [note, skipped.summary(len(items), "rows")]))
-    return Table(records, notes, f"{counted(records)}{dialect}")  # type: ignore[arg-type]
+        return list[Item](parquet(data, path)), "", ""
+    text, note = decode(data, path, options.encoding)
+    dialect = ""
+    if kind in USUAL:  # detected once: the reader gets it as options
+        found = table_dialect(text, kind, options)
+        quoting: Quoting = "double" if found.quoting else "none"
+        options = replace(options, delimiter=found.delimiter, quoting=quoting, header=found.header)
+        dialect = f", {found}"
+    return list(READERS[kind](text, path, options)), note, dialect
 
 
 def counted(records: list[Placed]) -> str:
@@ -223,63 +220,44 @@ def table_dialect(text: str, kind: str, options: TableFormat) -> Dialect:
     return detect(text, USUAL[kind], options.delimiter, options.quoting, header)
 
 
-def delimited(text: str, name: str, dialect: Dialect, columns: Sequence[str] = ()) -> Iterator[Item]:
-    """Records of a table: a DataError for a row that has not as many fields as there are columns.
+def line_records(
+    kind: str, lines: Iterable[str], beginning: str, name: str, options: TableFormat, labelled: bool = True
+) -> Iterator[Item]:
+    """Records of a format that is read line by line: csv, tsv, jsonl or conll.
 
-    Columns without a name at the end, as trailing delimiters make them, are dropped where they are empty.
+    Args:
+        kind: the format.
+        lines: with their ends; they are read as they are needed.
+        beginning: whole rows of the same text, which tell how it is written.
+        name: of the file, for places.
+        options: how it is read.
+        labelled: whether each word of a conll file must have a label.
     """
-    names = list(columns)
-    try:
-        for line, fields in dialect.rows(text):
-            if not names or (dialect.header and line == dialect.skipped + 1):
-                names = names or header_names(fields, dialect.header, f"{name}, line {line}")
-                if dialect.header:
-                    dialect = dialect._replace(header=False)
-                    continue
-            row = fields[: len(names)]
-            if len(fields) < len(names) or any(fields[len(names) :]):
-                yield DataError(
-                    f"{name}, line {line}: {len(fields)} fields, and the first line names {len(names)} columns",
-                    hint='put fields with a delimiter in them in "quotes", or set data.delimiter and data.quoting',
-                )
-            else:
-                yield f"{name}, line {line}", dict(zip(names, row, strict=True))
-    except csv.Error as error:
-        raise DataError(
-            f"{name}, line {line_of_quote(text, dialect)}: {error}",
-            hint='a quote inside a quoted field is written twice: ""; where quotes are text set data.quoting=none',
-        ) from None
+    if kind in USUAL:
+        return delimited(lines, name, table_dialect(beginning, kind, options), options.columns)
+    if kind == "conll":
+        return sentences(lines, name, layout(beginning, options.columns), labelled)
+    return json_lines(lines, name)
 
 
-def header_names(fields: list[str], header: bool, place: str) -> list[str]:
-    """The names of the columns: their numbers where there is no header or no name in it."""
-    last = max((n for n, field in enumerate(fields, start=1) if field.strip()), default=0)
-    stripped = [field.strip() if header else "" for field in fields[: last if header else None]]
-    names = [name or str(number) for number, name in enumerate(stripped, start=1)]
-    if twice := [name for name, number in Counter(names).items() if number > 1]:
-        raise DataError(f"{place}: the column {twice[0]!r} is there twice", hint="rename one")
-    return names
-
-
-def line_of_quote(text: str, dialect: Dialect) -> int:
-    """The line at which reading in quotes fails."""
-    before = dialect.skipped
-    with suppress(csv.Error):
-        for line, fields in dialect.rows(text):
-            before = line + sum(field.count("\n") for field in fields)
-    return before + 1
+def closed(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items. Raises: DataError for quotes that do not close, as what follows may be part of that row."""
+    for item in items:
+        if isinstance(item, QuoteError):
+            raise item
+        yield item
 
 
 @table_format("csv", ".csv", options=True)
 def comma_separated(text: str, name: str, options: TableFormat) -> Iterator[Item]:
     """Records of a .csv file."""
-    return delimited(text, name, table_dialect(text, "csv", options), options.columns)
+    return closed(line_records("csv", io.StringIO(text), text, name, options))
 
 
 @table_format("tsv", ".tsv", options=True)
 def tab_separated(text: str, name: str, options: TableFormat) -> Iterator[Item]:
     """Records of a .tsv file."""
-    return delimited(text, name, table_dialect(text, "tsv", options), options.columns)
+    return closed(line_records("tsv", io.StringIO(text), text, name, options))
 
 
 def written_csv(rows: Iterable[Record]) -> Iterator[str]:
@@ -295,16 +273,10 @@ def written_csv(rows: Iterable[Record]) -> Iterator[str]:
             yield line.getvalue()
 
 
-@table_format("jsonl", ".jsonl", ".ndjson")
-def json_lines(text: str, name: str) -> Iterator[Item]:
+@table_format("jsonl", ".jsonl", ".ndjson", options=True)
+def json_objects(text: str, name: str, options: TableFormat) -> Iterator[Item]:
     """One JSON object a line."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            place = f"{name}, line {number}"
-            try:
-                yield place, an_object(parsed(line, name, number), place)
-            except DataError as error:
-                yield error
+    return line_records("jsonl", io.StringIO(text), text, name, options)
 
 
 @table_format("json", ".json")
@@ -325,27 +297,6 @@ def json_list(text: str, name: str) -> Iterator[Item]:
             yield error
 
 
-def parsed(text: str, name: str, line: int = 1) -> Any:
-    """What a JSON text says that begins on that line of a file."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        place, reason = f"{name}, line {line + error.lineno - 1}", error.msg[0].lower() + error.msg[1:]
-        raise DataError(
-            f"{place}: this is not JSON: {reason}",
-            hint="strings and keys need double quotes, and nothing may follow the last item",
-        ) from None
-    except (RecursionError, ValueError) as error:
-        raise DataError(f"{name}, line {line}: {error}", hint="a record is one flat object") from None
-
-
-def an_object(item: Any, place: str) -> Record:
-    """A JSON value, if it is an object."""
-    if not isinstance(item, dict):
-        raise DataError(f"{place}: a record should be an object", hint='write it as {"text": ..., "label": ...}')
-    return item
-
-
 @table_format("label-text")
 def label_text(text: str, name: str) -> Iterator[Item]:
     """Lines of a label, white space and a text, as the Stanford sentiment files have them."""
@@ -358,21 +309,32 @@ def label_text(text: str, name: str) -> Iterator[Item]:
 @table_format("conll", ".conll", ".conllu", options=True)
 def conll(text: str, name: str, options: TableFormat) -> Iterator[Item]:
     """Sentences of a word a line, its label in the last column, with an empty line between sentences."""
-    for item in sentences(text, name, options.columns):
-        yield item if isinstance(item, DataError) else (item[0], dict(item[1]))
+    return line_records("conll", io.StringIO(text), text, name, options)
 
 
-def parquet(data: bytes, name: str) -> Iterator[Placed]:
-    """Rows of a parquet file."""
+def parquet(source: str | bytes, name: str) -> Iterator[Placed]:
+    """Rows of a parquet file, read as they are needed.
+
+    Args:
+        source: its path, or what is in it.
+        name: for places and errors.
+
+    Raises:
+        DataError: where it is damaged; the rows before come first.
+    """
     try:
         import pyarrow
         from pyarrow import parquet as reader
     except ImportError:
         raise DataError(f"reading {name} needs pyarrow", hint="pip install pyarrow") from None
+    number = 0
     try:
-        table = reader.read_table(pyarrow.BufferReader(data))
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+        with reader.ParquetFile(pyarrow.BufferReader(source) if isinstance(source, bytes) else source) as file:
+            for group in range(file.num_row_groups):  # one by one: what comes before a damaged one is whole
+                for batch in file.iter_batches(4096, row_groups=[group]):
+                    for record in batch.to_pylist():
+                        number += 1
+                        yield f"{name}, row {number}", record
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "it ends too early"
         raise DataError(f"{name} is not a whole parquet file: {reason}", hint="copy or download it again") from None
-    for number, record in enumerate(table.to_pylist(), start=1):
-        yield f"{name}, row {number}", record

@@ -1,4 +1,4 @@
-"""What a model is watched at: every recipe has a passage, and those of small tasks are as they are by hand."""
+"""Probes: every recipe has one, and those of small tasks are as they are by hand."""
 
 from dataclasses import replace
 
@@ -55,7 +55,7 @@ def lengths(names):
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_has_a_passage(name, of_recipe):
+def test_every_recipe_has_a_probe(name, of_recipe):
     task = of_recipe(name)
     probe = task.probe("valid", 2, LONGEST) or task.probe("train", 2, LONGEST)
     batch = probe.batch
@@ -86,7 +86,7 @@ def test_a_passage_of_one_row_is_the_first_row_of_two(name, of_recipe):
 
 
 @pytest.mark.parametrize("name", ["char-lm", "sentiment", "translate-attention", "music", "masked-lm"])
-def test_a_split_that_is_not_there_has_no_passage(name, of_recipe):
+def test_a_split_that_is_not_there_has_no_probe(name, of_recipe):
     assert of_recipe(name).probe("nowhere", 1, 8) is None
 
 
