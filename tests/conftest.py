@@ -5,6 +5,9 @@ import shutil
 import pytest
 import torch
 
+from helpers import shape_checks
+
+shape_checks.check_some_calls()
 torch.set_num_threads(1)  # the models here are tiny, and the machine may be shared: threads would wait for each other
 
 
@@ -19,6 +22,7 @@ def place(trained, tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def one_thread_and_one_seed():
     """Every test begins with the same random numbers, whatever ran before it."""
+    shape_checks.tests += 1
     torch.set_num_threads(1)
     torch.manual_seed(0)
 

@@ -5,9 +5,11 @@ import torch
 from torch import nn
 
 from helpers.models import CASES
+from unspool.batch import Tokens
 from unspool.checks.selftest import CHECKS
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
+from unspool.nn.heads import head
 from unspool.nn.part import select, tensors
 from unspool.nn.unroll import unroll, unroll_loop
 
@@ -173,3 +175,18 @@ def test_a_state_can_be_named_and_chosen():
     _, state = core(x, core.start(x))
     assert [name for name, _ in tensors(state)] == ["0.0.0", "0.0.1", "1.0.0", "1.0.1"]
     torch.testing.assert_close(select(state, torch.tensor([2]))[1][0][0], state[1][0][0][2:])
+
+
+def test_shapes_are_checked_at_the_first_calls_of_each_test_and_now_and_then():
+    """The suite itself: a tensor of a wrong shape is refused, and `helpers.shape_checks` checks what it says."""
+    from helpers.shape_checks import EVERY, FIRST, sampled
+
+    seen = []
+    call = sampled(lambda: seen.append("plain"), lambda: seen.append("checked"))
+    for _ in range(2 * EVERY):
+        call()
+    assert seen.count("checked") == FIRST + sum(FIRST < number <= 2 * EVERY for number in (EVERY, 2 * EVERY))
+    with pytest.raises(Exception, match="shape|type-check"):
+        head(Tokens(5), width=3).loss(
+            torch.zeros(1, 2, 3), torch.zeros(1, 2), loss_mask=torch.ones(2, 3, dtype=torch.bool)
+        )
