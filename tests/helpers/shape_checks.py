@@ -1,8 +1,8 @@
 """Checks the shapes of most calls, not of all: a check costs more than a step of a tiny model.
 
 `--jaxtyping-packages` makes jaxtyping and beartype check the annotations of every function of Unspool at every call,
-which takes two thirds of the suite's time where a test writes a thousand characters. Here a function is checked the first
-`FIRST` times that a test calls it, and every `EVERY`th time from then on.
+which takes two thirds of the suite's time where a test writes a thousand characters. Here a function is checked the
+first `FIRST` times that a test calls it, and every `EVERY`th time from then on.
 """
 
 import functools
