@@ -186,5 +186,5 @@ def test_shapes_are_checked_at_the_first_calls_of_each_test_and_now_and_then():
     for _ in range(2 * EVERY):
         call()
     assert seen.count("checked") == FIRST + sum(FIRST < number <= 2 * EVERY for number in (EVERY, 2 * EVERY))
-    with pytest.raises(Exception, match="type-check"):
+    with pytest.raises(Exception, match="ype-check"):
         head(Tokens(5), width=3).loss(torch.zeros(1, 2, 3), torch.zeros(1, 2).long(), torch.ones(2, 2).bool())
