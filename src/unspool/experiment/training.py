@@ -21,7 +21,8 @@ def train(recipe: str | Path, run: str | Path | None = None, quiet: bool = False
         recipe: a named recipe (`unspool recipes` lists them) or a .toml file.
         run: the folder to write; runs/RECIPE, or its first free numbered neighbour, by default.
         quiet: whether nothing is shown.
-        **settings: sections of the recipe as tables, `core={"width": 64}`, or single keys, `**{"core.width": 64}`.
+        **settings: sections of the recipe as tables, `core={"width": 64}`, or single keys, `**{"core.width": 64}`. A
+            table that names its kind, `core={"kind": "transformer", "width": 64}`, replaces the whole section.
 
     Returns:
         The trained model: the best checkpoint where there is a validation split, else the last.
@@ -80,14 +81,14 @@ def finish(experiment: Experiment, quiet: bool) -> Run:
 
 
 def flattened(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by their keys with points.
+    """Settings by their keys with points; a table that names its kind takes the place of the whole section.
 
-    >>> flattened({"core": {"width": 64}, "train.steps": 9})
-    {'core.width': 64, 'train.steps': 9}
+    >>> flattened({"core": {"width": 64}, "train.steps": 9, "tokenizer": {"kind": "char"}})
+    {'core.width': 64, 'train.steps': 9, 'tokenizer': {'kind': 'char'}}
     """
     found: dict[str, Any] = {}
     for name, value in settings.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and "kind" not in value:
             found |= {f"{name}.{key}": inner for key, inner in value.items()}
         else:
             found[name] = value
