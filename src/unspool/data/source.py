@@ -51,7 +51,8 @@ class Source(SplitOptions, SplitPaths):
                 "data.path and data.train_path are set, and one text is wanted", hint="drop one with data.train_path="
             )
         if "-" in (self.valid_path, self.test_path):
-            raise ConfigError("data.valid_path and data.test_path cannot be standard input", hint="set data.path=-")
+            name = "valid_path" if self.valid_path == "-" else "test_path"
+            raise ConfigError(f"data.{name} cannot be standard input", hint=f"write it to a file: data.{name}=FILE")
         self.corpus = "" if self.path or self.train_path else self.corpus
         super().__post_init__()
 
