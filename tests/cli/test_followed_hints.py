@@ -108,7 +108,7 @@ FOLLOWED = [  # the command, and what stands for the words in capitals of its hi
     (plain("captions", "data.path=", "data.scenes=0"), {"data.path=FOLDER, or ": ""}),
     (plain("captions", "data.scenes=20", "data.things=9"), {}),
     (plain("copy", "core.kind=recurent"), {}),
-    (plain("recall", "task.symbols=3", "task.pairs=4"), {}),
+    (plain("recall", "task.size=3", "task.pairs=4"), {}),
     (sample("--temperature", "-1"), {}),
     (sample("--temperature", "nan"), {}),
     (sample("--top-k", "-1"), {}),
