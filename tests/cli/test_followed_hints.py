@@ -126,9 +126,7 @@ FOLLOWED = [  # the command, and what stands for the words in capitals of its hi
     (["predict", "run", "text"], {}),
     (["predict", "labels", "--file", "table.csv", "--column", "text=txt"], {"COLUMN": "text"}),
     (["eval", "run", "--split", "vald"], {}),
-    (["look", "run", "--what", "analogies"], {}),
     (["look", "run", "--what", "gradients"], {}),
-    (["look", "labels", "--text", "a fine day", "--out", "seen"], {}),
     (["recipes", "--write", "my.toml"], {}),
     (["recipes", "char-lm", "--write", "my"], {}),
     (["recipes", "--by", "name"], {}),
@@ -152,6 +150,8 @@ def followed(words, error, hint):
         return [word.replace(old, right) if word is place else word for word in words]
     if command := re.search(r"`unspool ([^`]*)`|^unspool ([^;`]*)", hint):
         return shlex.split(command[1] or command[2])
+    if "--yes" in hint:
+        return [*words, "--yes"]
     if option := re.search(r"--[a-z][a-z-]+ [^\s,;:]+", hint):
         words = without(words, error.split()[1]) if hint.startswith("leave it out,") else words
         return with_option(words, *option[0].split())
@@ -159,8 +159,6 @@ def followed(words, error, hint):
         return without(words, gone[1])
     if named := re.search(r"set ([a-z_.]+) to (?:one of )?(\w[\w-]*)", hint):
         return changed(words, f"{named[1]}={named[2]}")
-    if "--yes" in hint:
-        return [*words, "--yes"]
     for setting in re.findall(r"(?:[a-z_]+\.[a-z_.]+|seed)=[^\s,;)]*", hint)[:1]:
         words = changed(words, setting)
     return words
