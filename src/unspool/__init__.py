@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unspool.errors import CheckpointError, ConfigError, DataError, TrainingError, UnspoolError
     from unspool.experiment.claims import verify
     from unspool.experiment.experiment import Experiment
+    from unspool.experiment.sweep import Sweep, sweep
     from unspool.experiment.training import resume, train
     from unspool.generate.engine import Engine
     from unspool.generate.sampling import Sampling, sample_tokens
@@ -83,6 +84,7 @@ _HOME = {
     ),
     "experiment.claims": ("verify",),
     "experiment.experiment": ("Experiment",),
+    "experiment.sweep": ("Sweep", "sweep"),
     "experiment.training": (
         "resume",
         "train",
@@ -178,6 +180,7 @@ __all__ = [
     "Splits",
     "State",
     "Stream",
+    "Sweep",
     "Tags",
     "Task",
     "Text",
@@ -206,6 +209,7 @@ __all__ = [
     "sample_tokens",
     "select",
     "suggest",
+    "sweep",
     "tokenizers",
     "train",
     "verify",

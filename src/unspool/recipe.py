@@ -248,7 +248,10 @@ def check_sections(recipe: Recipe) -> None:
                 )
         elif name == "plugin":
             if not isinstance(value, list) or not all(isinstance(path, str) for path in value):
-                raise ConfigError(f"plugin should be a list of files, received {brief(value)}", hint="--plugin FILE")
+                raise ConfigError(
+                    f"plugin should be a list of files, received {brief(value)}",
+                    hint="leave it out, and give --plugin FILE",
+                )
         elif not isinstance(value, dict):
             raise ConfigError(f"{name} should be a section, received {brief(value)}", hint=f"set {name}.KEY=VALUE")
 

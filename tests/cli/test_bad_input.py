@@ -73,7 +73,7 @@ BAD = [  # id, arguments, a part of the error, a part of the hint
     ("data shares", train("data.valid=0.6", "data.test=0.5"), "leave nothing", "data.valid"),
     ("data share NaN", train("data.valid=nan"), "data.valid", "data.valid=VALUE"),
     ("data limit", train("data.limit=-1"), "data.limit should be greater", "data.limit="),
-    ("data piped twice", train("data.valid_path=-"), "standard input", "data.path=-"),
+    ("data piped twice", train("data.valid_path=-"), "standard input", "data.valid_path=FILE"),
     ("text too short", train("task.batch_size=100000"), "too short for 100000 rows", "task.batch_size"),
     ("window too long", train("task.batching=windows", "task.length=100000"), "too short", "task.length"),
     ("steps negative", train("train.steps=-1"), "train.steps should be greater", "train.steps=VALUE"),

@@ -205,7 +205,7 @@ def test_standard_input_is_kept(place):
     made = command("train", "char-lm", *TINY, "data.path=-", "--run", "piped", input=TEXT)
     assert made.returncode == 0, made.stderr
     assert (place / "piped/data.txt").read_text() == TEXT
-    assert f'path = "{place}/piped/data.txt"' in (place / "piped/recipe.toml").read_text()
+    assert 'path = "piped/data.txt"' in (place / "piped/recipe.toml").read_text()
     assert run("resume", "piped", "train.steps=3") == 0
     assert run("eval", "piped") == 0
     assert command("train", "char-lm", *TINY, "data.path=-", "--run", "none", input="").returncode == 2

@@ -1,5 +1,7 @@
 """An experiment: which model is evaluated, saved and sampled, what ends it, and what a resume knows."""
 
+import sys
+
 import pytest
 import torch
 
@@ -13,6 +15,7 @@ from unspool.generate.sampling import (
 from unspool.runs import checkpoint
 from unspool.runs.run import Run
 from unspool.training.log import records
+from unspool.training.memory import peak_memory, restart_peak
 from unspool.training.trainer import TrainingStep
 
 
@@ -103,3 +106,23 @@ def test_data_that_changed_is_not_trained_on(tmp_path):
     text.write_text("to be or not to bo " * 100)
     with pytest.raises(CheckpointError, match="not what"):
         Experiment.resume(tmp_path / "run", ["train.steps=4"])
+
+
+def test_the_peak_of_the_memory_is_kept_over_resumptions(tmp_path, monkeypatch):
+    monkeypatch.setattr("unspool.experiment.experiment.peak_memory", lambda device: {"peak_memory": 7_000_000_000})
+    (*_, first) = Experiment.new(char_lm("train.steps=2"), tmp_path / "run")
+    assert first.results["train/peak_memory"] == 7_000_000_000
+    monkeypatch.undo()
+    (*_, again) = Experiment.resume(tmp_path / "run", ["train.steps=3"])
+    assert again.results["train/peak_memory"] == 7_000_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak cannot begin anew")
+def test_the_peak_of_the_memory_is_that_of_this_training_in_bytes():
+    size = 200_000_000
+    bytearray(size).find(b"x")  # touched, and given back
+    assert size < peak_memory("cpu")["peak_memory"] < 50 * size
+    restart_peak("cpu")
+    before = peak_memory("cpu")["peak_memory"]
+    bytearray(size).find(b"x")
+    assert size * 0.8 < peak_memory("cpu")["peak_memory"] - before < size * 1.5

@@ -90,3 +90,32 @@ def test_half_a_character_at_the_end_waits_in_the_state():
         made.head.bias[0xC3] = 1e9  # the first half of an accented letter, for ever
     stream = stream_text(Engine(made), tokenizer, "a", length=3)
     assert "".join(stream) == "\ufffd" * 2 and stream.state.pending == b"\xc3"
+
+
+HALVES = torch.tensor([[0.5, 0.25, 0.125, 0.125]]).log()
+"""Powers of two: their logarithms, probabilities and sums are exact in float32."""
+
+
+def kept(change, logits=HALVES):
+    return change(logits, logits > 9).isfinite().int().tolist()[0]
+
+
+def test_top_k_keeps_exact_ties_with_the_last_and_nothing_below_by_one_bit():
+    tied = torch.tensor([[1.0, 3.0, 2.0, 2.0]])
+    assert kept(top_k(2), tied) == [0, 1, 1, 1]
+    nearly = torch.tensor([[1.0, 3.0, 2.0, torch.nextafter(torch.tensor(2.0), torch.tensor(0.0))]])
+    assert kept(top_k(2), nearly) == [0, 1, 1, 0]
+    assert kept(top_k(1), tied) == [0, 1, 0, 0] and kept(top_k(9), tied) == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("p", "tokens"),
+    [(0.49, [1, 0, 0, 0]), (0.5, [1, 0, 0, 0]), (0.51, [1, 1, 0, 0]), (0.75, [1, 1, 0, 0]), (0.76, [1, 1, 1, 0])],
+)
+def test_top_p_keeps_the_smallest_set_whose_sum_is_at_least_p(p, tokens):
+    assert kept(top_p(p)) == tokens  # Holtzman et al. 2020, equation 2
+
+
+@pytest.mark.parametrize(("p", "tokens"), [(0.51, [1, 0, 0, 0]), (0.5, [1, 1, 0, 0]), (0.25, [1, 1, 1, 1])])
+def test_min_p_keeps_what_is_at_least_p_times_the_likeliest(p, tokens):
+    assert kept(min_p(p)) == tokens  # Nguyen et al. 2024, equation 2: greater or equal

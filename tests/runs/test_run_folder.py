@@ -384,4 +384,7 @@ def test_a_folder_of_a_later_version_is_refused(place, capsys):
     Path("run/about.json").write_text(json.dumps(about | {"format": 2}))
     for verb in ("sample", "resume", "eval"):
         error, hint = refused(verb, "run", capsys=capsys)
-        assert "its format is 2, and this one reads up to 1" in error and "upgrade" in hint
+        assert (
+            "its format is 2, and this one reads up to 1" in error
+            and f"install unspool {about['unspool']} or later" in hint
+        )

@@ -1,5 +1,7 @@
 """The choice of precision and threads is that of steps on a quiet machine, whatever the first pass takes."""
 
+import subprocess
+import sys
 from itertools import count
 
 import pytest
@@ -121,3 +123,26 @@ def test_a_busy_machine_gets_one_thread_and_a_quiet_one_several_again():
     waited = [control.after(0.002) for _ in range(2 * FIRST_PAUSE)]
     assert waited == [1] * (2 * FIRST_PAUSE - 1) + [2]  # in vain: twice the pause
     assert {control.after(0.001) for _ in range(200)} == {2}  # quiet again
+
+
+MANY_LENGTHS = """
+import torch
+from unspool.training.memory import peak_memory
+from unspool.training.precision import autocast
+torch.set_num_threads(1)
+net = torch.nn.Sequential(torch.nn.Linear(64, 256), torch.nn.GELU(), torch.nn.Linear(256, 300))
+for length in range(17, 17 + 3 * 300, 3):
+    with autocast("cpu", "bfloat16"):
+        loss = net(torch.randn(1, length, 64)).float().sum()
+    loss.backward()
+    if length == 17 + 3 * 9:
+        before = peak_memory("cpu")["peak_memory"]
+print((peak_memory("cpu")["peak_memory"] - before) / 1e6)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_bfloat16("cpu") or sys.platform != "linux", reason="no products in bfloat16 here")
+def test_batches_of_many_lengths_do_not_each_keep_their_kernels():
+    made = subprocess.run([sys.executable, "-c", MANY_LENGTHS], capture_output=True, text=True, check=True)
+    assert float(made.stdout) < 200  # with the 1,024 kernels of each cache: 850 MB

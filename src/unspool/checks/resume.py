@@ -115,14 +115,14 @@ def _next(recipe: Path, run: Path) -> list[str]:
 
 
 def _digests(folder: Path) -> Iterator[tuple[str, str]]:
-    """The digest of every tensor, setting and record that a run left, apart from the time it took."""
+    """The digest of every tensor, setting and record that a run left, apart from the time and the memory it took."""
     last = checkpoint.find_checkpoint(folder, "last")
     for kind, values in (("model", last.weights()), ("trainer", last.tensors())):
         for name, value in values.items():
             content = value.contiguous().view(-1).numpy().tobytes()
             yield f"{kind}: {name}", hashlib.sha256(content).hexdigest()
     plain = asdict(last.plain())
-    plain["trainer"].pop("seconds")
+    plain["trainer"].pop("seconds"), plain.pop("memory")
     timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in records(folder)]
     for name, data in (("trainer: plain", plain), ("metrics", timeless)):
         yield name, hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,7 @@
 """Whole documents that a model writes, as files."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from unspool.errors import ConfigError
@@ -48,7 +49,7 @@ def write_documents(
         raise ConfigError(f"{folder} is not an empty folder", hint=f"{ELSEWHERE}: nothing is overwritten")
     writer = run.pipeline()
     if not isinstance(writer, Writer):
-        raise ConfigError(f"{run.name} writes no documents", hint=f"unspool predict {run.name}")
+        raise ConfigError(f"{run.name} writes no documents", hint=f"unspool predict {quote(run.name)}")
     documents = writer.generate_documents(count, max_length, sampling, seed, prompt)
     with writing(folder, ELSEWHERE):
         folder.mkdir(parents=True, exist_ok=True)

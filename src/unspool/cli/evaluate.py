@@ -1,12 +1,15 @@
 """Verbs that measure a trained run: eval, and suggest with the keystrokes that it saves."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
 from unspool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from unspool.recipe import Recipe
 
 
 @app.command("eval")
@@ -23,9 +26,10 @@ def evaluate(
 
     load_plugins(plugin)
     check_split(split)
-    results = Run.load(run, device).evaluate(split)
+    loaded = Run.load(run, device)
+    results = loaded.evaluate(split)
     if not results:
-        raise ConfigError(f"{run} has no {split} split", hint=f"train with data.{split}=0.1 or data.{split}_path=FILE")
+        raise ConfigError(f"{run} has no {split} split", hint=how_to_have(split, loaded.recipe))
     if as_json:
         print_json(results)
         return
@@ -73,6 +77,17 @@ def suggest(
         print_json(savings.figures())
     else:
         typer.echo(format_values(savings.figures()))
+
+
+def how_to_have(split: str, recipe: "Recipe") -> str:
+    """What makes a run of the recipe have a split: the options that its dataset has."""
+    from unspool.build import task_class
+    from unspool.schema import defaults
+
+    options = defaults(task_class(recipe).dataset)
+    ways = {split: f"data.{split}=0.1", f"{split}_path": f"data.{split}_path=FILE"}
+    known = [way for name, way in ways.items() if name in options]
+    return f"train with {' or '.join(known)}" if known else f"train on data that has a {split} part"
 
 
 def check_split(split: str) -> None:

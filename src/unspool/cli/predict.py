@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
@@ -122,7 +123,11 @@ def given_records(
     missing = [c for row in beginning if isinstance(row, dict) for c, _ in names if c not in row]
     if missing:
         known = ", ".join(map(str, list(beginning[0])[:10]))  # type: ignore[arg-type]
-        hint = f"--column {dict(names)[missing[0]]}=COLUMN" if file else f"unspool predict {run.name} --file TABLE.csv"
+        hint = (
+            f"--column {dict(names)[missing[0]]}=COLUMN"
+            if file
+            else f"unspool predict {quote(run.name)} --file TABLE.csv"
+        )
         raise DataError(f"{file or 'standard input'} has no column {missing[0]!r}: it has {known}", hint=hint)
     return pipeline.records(rows, columns)
 
@@ -135,7 +140,7 @@ def known_records(run: "Run", pipeline: "Predictor") -> Iterator[Pair]:
     from unspool.pipelines.pipeline import ContinuesData
     from unspool.runs.loading import load_data
 
-    command = f"unspool predict {run.name} --file"
+    command = f"unspool predict {quote(run.name)} --file"
     if not isinstance(pipeline, ContinuesData) or run.checkpoint is None:
         raise ConfigError("no input is given", hint=f"{command} TABLE.csv")
     data = run.recipe.get("data", {})
@@ -143,7 +148,7 @@ def known_records(run: "Run", pipeline: "Predictor") -> Iterator[Pair]:
     try:
         records = pipeline.known_records(load_data(run.recipe, run.checkpoint.run))
     except UnspoolError as error:
-        hint = f"{command} {path if os.path.isfile(path) else 'TABLE.csv'}"
+        hint = f"{command} {quote(path) if os.path.isfile(path) else 'TABLE.csv'}"
         raise ConfigError(f"no input is given, and the data cannot be read again: {error}", hint=hint) from None
     say(f"no input is given: forecasts go on behind the last row of {path or data.get('corpus')}")
     return (({}, record) for record in records)

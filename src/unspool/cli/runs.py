@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unspool.cli.shared import Json, app, print_json, say
+from unspool.cli.shared import Json, aligned, app, print_json, say
 from unspool.errors import ConfigError
+from unspool.files import writing
 
 if TYPE_CHECKING:
     from unspool.runs.listing import RunSummary
@@ -21,6 +22,9 @@ def runs(
     folder: Annotated[Path, typer.Argument(help="The folder that holds the runs.", metavar="DIR")] = Path("runs"),
     remove: Annotated[Path | None, typer.Option(help="Delete this run folder instead.", metavar="RUN")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before deleting.")] = False,
+    curves: Annotated[
+        Path | None, typer.Option(help="Draw the validation losses of all into this picture.", metavar="PNG")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the runs of a folder, the newest first: what each trained, how far, how good, how large."""
@@ -35,16 +39,33 @@ def runs(
         say(f"deleted {remove}")
         return
     found = list(list_runs(folder))
+    if curves is not None:
+        draw_all(folder, curves)
     if as_json:
         print_json([asdict(one) for one in found])
         return
     rows = [HEADER, *map(row, found)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for cells in rows if found else ():
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+    for line in aligned(rows) if found else ():
+        typer.echo(line)
     for one in filter(lambda one: one.error, found):
         say(one.error)
-    say(f"{len(found)} run{'s' * (len(found) != 1)} in {folder}; unspool look A B --what losses compares their curves")
+    say(f"{len(found)} run{'s' * (len(found) != 1)} in {folder}; --curves PNG draws their losses into one picture")
+
+
+def draw_all(folder: Path, picture: Path) -> None:
+    """Draw the validation losses of the runs of a folder; nothing is overwritten."""
+    from unspool.look.plots import draw_curves
+    from unspool.runs.listing import curves_of
+
+    if picture.suffix != ".png":
+        raise ConfigError(f"--curves writes a .png, received {picture}", hint="--curves curves.png")
+    if picture.exists():
+        raise ConfigError(f"{picture} exists", hint="choose another --curves PNG: nothing is overwritten")
+    if not (curves := curves_of(folder)):
+        raise ConfigError(f"no run in {folder} has a loss to draw", hint="`unspool train RECIPE` trains one")
+    with writing(picture, "choose another --curves PNG"):
+        draw_curves(curves, picture)
+    say(f"wrote {picture}")
 
 
 def row(one: "RunSummary") -> tuple[str, ...]:

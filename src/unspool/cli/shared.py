@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,6 +105,16 @@ def load_plugins(paths: list[Path] | None) -> None:
 def print_json(data: Any, indent: int | None = 1) -> None:
     """One JSON document on stdout."""
     typer.echo(json.dumps(data, indent=indent, ensure_ascii=False))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table as lines with columns of one width.
+
+    >>> aligned([("run", "loss"), ("a", "1.5")])
+    ['run  loss', 'a    1.5']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def say(text: str, end: str = "\n") -> None:

@@ -18,6 +18,7 @@ from unspool.cli.shared import (
     print_json,
     say,
 )
+from unspool.cli.sweeps import follow_sweep
 from unspool.errors import ConfigError
 
 
@@ -27,17 +28,23 @@ def train(
     overrides: Overrides = None,
     run: Annotated[Path | None, typer.Option(help="The folder to write; runs/RECIPE by default.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for that long, whatever the recipe's budget.")] = None,
+    seeds: Annotated[int, typer.Option(help="Train with so many seeds, from the recipe's on.", min=1, max=100)] = 1,
     show: Annotated[bool, typer.Option("--show", help="Print the recipe with every default, and stop.")] = False,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model: a named recipe or a .toml file, on data.path=FILE for your own data."""
+    """Train a model: a named recipe or a .toml file, on data.path=FILE for your own data.
+
+    Several values, such as train.learning_rate=0.1,0.01, or --seeds 3, train a run for each combination.
+    """
     from unspool.experiment.experiment import Experiment
+    from unspool.experiment.sweep import varied
     from unspool.experiment.training import free_folder
     from unspool.recipe import dump_recipe, load_recipe
 
     load_plugins(plugin)
-    made = load_recipe(recipe, overrides or ())
+    single, several = varied(overrides or ())
+    made = load_recipe(recipe, single)
     if minutes is not None:
         if not 0 < minutes < float("inf"):
             raise ConfigError(f"--minutes should be above zero, received {minutes}", hint="for example --minutes 3")
@@ -48,6 +55,9 @@ def train(
         from unspool.sections import complete
 
         print_json(complete(made)) if as_json else typer.echo(dump_recipe(complete(made)), nl=False)
+        return
+    if several or seeds > 1:
+        follow_sweep(made, several, seeds, run, Path(recipe).stem, as_json)
         return
     follow(Experiment.new(made, run or free_folder(Path("runs") / Path(recipe).stem)), as_json)
 

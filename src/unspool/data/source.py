@@ -1,5 +1,6 @@
 """The recipe's [data] section: which text, and which part of it is for training, validation and test."""
 
+import glob
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unspool.data.corpora import corpus
-from unspool.data.readers.text import Text, absolute, clean, read_text
+from unspool.data.readers.text import Text, clean, read_text
 from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.errors import ConfigError, DataError
 
@@ -50,7 +51,8 @@ class Source(SplitOptions, SplitPaths):
                 "data.path and data.train_path are set, and one text is wanted", hint="drop one with data.train_path="
             )
         if "-" in (self.valid_path, self.test_path):
-            raise ConfigError("data.valid_path and data.test_path cannot be standard input", hint="set data.path=-")
+            name = "valid_path" if self.valid_path == "-" else "test_path"
+            raise ConfigError(f"data.{name} cannot be standard input", hint=f"write it to a file: data.{name}=FILE")
         self.corpus = "" if self.path or self.train_path else self.corpus
         super().__post_init__()
 
@@ -97,12 +99,50 @@ class Source(SplitOptions, SplitPaths):
         return Text(kept, text.files, text.notes)
 
 
-def located(options: Mapping[str, Any], kept: Path) -> dict[str, Any]:
-    """The [data] options with paths that hold from every working directory; standard input is where it was kept."""
+PATHS = ("path", "train_path", "valid_path", "test_path")
+"""The options of [data] that name files."""
+
+
+def portable(options: Mapping[str, Any], kept: Path) -> dict[str, Any]:
+    """The [data] options with paths below the working directory relative to it; standard input is where it was kept.
+
+    >>> portable({"path": os.path.abspath("data/a.txt"), "test_path": "../b.txt"}, Path("runs/mine/data.txt"))
+    {'path': 'data/a.txt', 'test_path': '../b.txt'}
+    """
     found = dict(options)
-    for key in ("path", "train_path", "valid_path", "test_path"):
+    for key in PATHS:
         if found.get(key) == "-":
-            found |= {key: os.path.abspath(kept), "encoding": "utf-8"}
+            found |= {key: below(str(kept)), "encoding": "utf-8"}
         elif found.get(key):
-            found[key] = absolute(found[key])
+            found[key] = below(found[key])
     return found
+
+
+def below(path: str) -> str:
+    """An absolute path or pattern relative to the working directory, where it is below it; else as it is.
+
+    >>> below("/elsewhere/a.txt")
+    '/elsewhere/a.txt'
+    """
+    here = os.path.join(os.getcwd(), "")
+    return path[len(here) :] if path.startswith(here) else path
+
+
+def located(options: Mapping[str, Any], base: str) -> dict[str, Any]:
+    """The [data] options with relative paths looked up from a folder.
+
+    >>> located({"path": "data/a.txt", "limit": 9}, "/project")
+    {'path': '/project/data/a.txt', 'limit': 9}
+    """
+    found = dict(options)
+    for key in PATHS:
+        if found.get(key):
+            place = os.path.expanduser(found[key])
+            found[key] = place if os.path.isabs(place) else joined(base, place)
+    return found
+
+
+def joined(base: str, path: str) -> str:
+    """A path or pattern below a folder: a name with letters that mean something in patterns is escaped."""
+    whole = os.path.join(base, path)
+    return os.path.normpath(whole) if os.path.exists(whole) else os.path.join(glob.escape(base), path)

@@ -1,15 +1,17 @@
 """Training from a recipe to a run folder, as an iterator of events."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 from unspool import build, files, seeds
 from unspool.batch import Batches
 from unspool.data.preprocessors.labels import unseen_labels
-from unspool.data.source import located
+from unspool.data.source import PATHS, located, portable
 from unspool.data.splits import Splits
 from unspool.errors import ConfigError, TrainingError
 from unspool.experiment.events import Evaluated, Event, Finished, Sampled, Saved
@@ -17,7 +19,7 @@ from unspool.experiment.warm_start import Start, start_of
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw, draw_loss
 from unspool.metrics.drawings import Drawing
-from unspool.recipe import TOKENIZERS, Recipe, check_sections, override, parse_recipe
+from unspool.recipe import TOKENIZERS, Recipe, check_sections, override, parse_recipe, value_of
 from unspool.runs import checkpoint
 from unspool.runs.evaluation import Results, evaluate_run
 from unspool.runs.loading import load_data, load_saved_preprocessor
@@ -28,6 +30,7 @@ from unspool.schema import validated
 from unspool.sections import Sections
 from unspool.training.evaluate import evaluate_set
 from unspool.training.log import Log, records
+from unspool.training.memory import peak_memory, restart_peak
 from unspool.training.precision import choose, set_threads, usable
 from unspool.training.threads import ThreadControl
 from unspool.training.trainer import Trainer
@@ -98,6 +101,9 @@ class Experiment:
         self.saved_number = -1
         self.stopping = False
         self.overrides: list[str] = []  # settings that `resume` changed
+        self.untold = False  # whether the last checkpoint does not know of some
+        self.memory: dict[str, int] = {}  # the peak before a resumption
+        restart_peak(self.device)
         if saved:
             self._go_on(saved)
 
@@ -118,7 +124,7 @@ class Experiment:
         start = start_of(recipe)
         sections = Sections.of(start.extend(recipe) if start else recipe)
         splits = sections.dataset.read()
-        sections.recipe["data"] = located(sections.recipe["data"], folder / "data.txt")
+        sections.recipe["data"] = portable(sections.recipe["data"], folder / "data.txt")
         experiment = cls(sections, folder, splits, start=start)
         with checkpoint.begun(folder) as experiment.lock:
             if from_stdin := sections.dataset.from_stdin(splits):
@@ -144,7 +150,8 @@ class Experiment:
         folder = saved.run
         recipe = parse_recipe(files.read_text(folder / "recipe.toml"), str(folder / "recipe.toml"))
         check_sections(recipe)
-        overrides = [*saved.plain().overrides, *overrides]
+        before = saved.plain().overrides
+        overrides = [*before, *map(absolute_path, overrides)]
         for text in overrides:
             key = text.partition("=")[0]
             if key.partition(".")[0] in FIXED:
@@ -157,7 +164,7 @@ class Experiment:
             experiment = cls(Sections.of(recipe), folder, load_data(recipe, folder), saved)
         except ConfigError as error:
             raise ConfigError(str(error), hint=plugin_wanted(recipe) or error.hint) from error
-        experiment.overrides = overrides
+        experiment.overrides, experiment.untold = overrides, overrides != before
         return experiment
 
     def _describe(self, splits: Splits[Any]) -> None:
@@ -179,6 +186,7 @@ class Experiment:
     def _go_on(self, saved: checkpoint.Checkpoint) -> None:
         plain = saved.plain()
         self.best, self.best_number, self.stale = plain.best, plain.best_number, plain.stale
+        self.memory = plain.memory
         self.trainer.load(saved.tensors(), plain.trainer)
         self.saved_number = saved.number
 
@@ -207,7 +215,7 @@ class Experiment:
                 log.write("step", step.number, {k: v for k, v in asdict(step).items() if k != "number"})
                 yield step
                 yield from self._after(log, step.number, before, self.trainer.progress())
-            if self.saved_number != self.trainer.number:
+            if self.saved_number != self.trainer.number or self.untold:
                 self.trainer.refuse_diverged()
                 log.flush()
                 yield self._save()
@@ -216,7 +224,7 @@ class Experiment:
                 raise
             raise TrainingError(
                 f"{error}; the state of step {self.saved_number} is saved",
-                hint=f"`unspool resume {self.folder}` with a lower train.learning_rate or train.clip",
+                hint=f"`unspool resume {quote(str(self.folder))}` with a lower train.learning_rate or train.clip",
             ) from error
         finally:
             log.close()
@@ -283,11 +291,12 @@ class Experiment:
             "best_number": best if self.best_number else 0,
             "stale": self.stale,
             "overrides": self.overrides,
+            "memory": self._peak_memory(),
         }
         checkpoint.save_checkpoint(self.folder, number, weights, tensors, state)
         last = {c.number for c in checkpoint.checkpoints(self.folder)[-2:]}
         checkpoint.prune(self.folder, {*last, best})
-        self.saved_number = number
+        self.saved_number, self.untold = number, False
         return Saved(number, self.folder)
 
     def _results(self) -> Results:
@@ -301,8 +310,14 @@ class Experiment:
         if tail:  # somebody may have removed the metrics of a finished run
             results["train/loss"] = sum(tail) / len(tail)
         results["train/seconds"] = self.trainer.seconds
+        results |= {f"train/{name}": size for name, size in self._peak_memory().items()}
         files.write_text(self.folder / "results.json", json.dumps(results, indent=1))
         return results
+
+    def _peak_memory(self) -> dict[str, int]:
+        """The peak of the memory in bytes, of this process and of those that trained the run before."""
+        now = peak_memory(self.device)
+        return {name: max(now.get(name, 0), self.memory.get(name, 0)) for name in {**self.memory, **now}}
 
     def evaluate(self, split: str) -> tuple[Results, dict[str, Drawing]]:
         """Every value of the best model on a split, and what is to be drawn."""
@@ -313,6 +328,20 @@ class Experiment:
         title = f"{self.folder.name}: {self.trainer.number:,} steps"
         unit = f"{self.model.head.measure} per {self.task.unit.name}"
         draw_loss(records(self.folder), self.folder / "loss.png", title, unit)
+
+
+def absolute_path(text: str) -> str:
+    """A setting of where the data is, from whatever directory it is read; others as they are.
+
+    >>> absolute_path("data.path=/data/a.txt"), absolute_path("train.steps=9")
+    ('data.path="/data/a.txt"', 'train.steps=9')
+    """
+    key, _, given = text.partition("=")
+    section, _, name = key.partition(".")
+    value = value_of(given) if section == "data" and name in PATHS else None
+    if not isinstance(value, str) or value in ("", "-"):
+        return text
+    return f"{key}={json.dumps(located({name: value}, os.getcwd())[name])}"
 
 
 def _passed(times: int, before: float, now: float) -> bool:

@@ -42,6 +42,29 @@ def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "",
     picture.save(path)
 
 
+def draw_curves(curves: Mapping[str, Sequence[tuple[int, float]]], path: Path) -> None:
+    """The losses of several runs over their steps in one picture, each with its lowest value.
+
+    Args:
+        curves: (step, loss) pairs by the name of the run.
+        path: of the picture.
+    """
+    picture = Picture(8.0, 4.5)
+    axes = picture.axes[0]
+    for number, (name, points) in enumerate(curves.items()):
+        x, y = zip(*points, strict=True)
+        style = ("-", "--", ":", "-.")[number // len(COLOURS) % 4]
+        label = f"{name} (best {min(y):.3f})" if len(curves) <= MANY else None
+        axes.plot(x, smooth(y), style, color=COLOURS[number % len(COLOURS)], linewidth=1.4, label=label)
+    focus(axes, [loss for points in curves.values() for _, loss in points], 0.99)
+    axes.set(xlabel="training step", ylabel="loss")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    if len(curves) <= MANY:
+        axes.legend(frameon=False, fontsize=8 if len(curves) <= 10 else 6)
+    picture.save(path)
+
+
 def smooth(values: Sequence[float]) -> list[float]:
     """The values without their noise: at each, a straight line through about a fiftieth of them all around it.
 

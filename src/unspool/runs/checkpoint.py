@@ -154,13 +154,13 @@ def is_step(path: Path) -> bool:
 def refuse_newer(run: Path) -> None:
     """Raise a CheckpointError for a run folder of a later version, before anything else of it is read."""
     try:
-        found = read_json(run / "about.json", Version).format
+        found = read_json(run / "about.json", Version)
     except CheckpointError:  # missing or damaged: the manifest tells
         return
-    if found > FORMAT:
+    if found.format > FORMAT:
         raise CheckpointError(
-            f"{run} was written by a later unspool: its format is {found}, and this one reads up to {FORMAT}",
-            hint="pip install --upgrade unspool",
+            f"{run} was written by a later unspool: its format is {found.format}, and this one reads up to {FORMAT}",
+            hint=f"install unspool {found.unspool[:40]} or later" if found.unspool else "install a later one",
         )
 
 
@@ -170,7 +170,9 @@ def refuse_taken(run: Path) -> None:
         if not run.exists() or (run.is_dir() and not any(run.iterdir())):
             return
     if checkpoints(run):
-        raise CheckpointError(f"{run} already holds a run", hint=f"`unspool resume {run}`, or choose another --run DIR")
+        raise CheckpointError(
+            f"{run} already holds a run", hint=f"`unspool resume {quote(str(run))}`, or choose another --run DIR"
+        )
     if abandoned(run):
         with lock.Lock(run):
             return
@@ -229,7 +231,7 @@ def check(checkpoint: Checkpoint) -> Checkpoint:
     if whole is None:
         raise CheckpointError(found, hint=f"{RESTORE}, or train anew")
     raise CheckpointError(
-        found, hint=f"the state of step {whole.number} is whole: give {whole.path} instead of the run"
+        found, hint=f"the state of step {whole.number} is whole: give {quote(str(whole.path))} instead of the run"
     )
 
 

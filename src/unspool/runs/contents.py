@@ -27,20 +27,25 @@ class About:
         targets: what it predicts.
         source: what its encoder reads; None where it has none.
         fingerprint: of the data that it was trained on.
+        directory: where the command was run: relative paths of the recipe are looked up from there.
+        directory_from_run: the same relative to the run folder, which still holds when both were moved together.
     """
 
     inputs: DomainOf
     targets: DomainOf
     source: DomainOf | None = None
     fingerprint: str = ""
+    directory: str = ""
+    directory_from_run: str = ""
     format: Natural = FORMAT
 
 
 @dataclass(frozen=True)
 class Version:
-    """The version of a run folder, which is read before anything else."""
+    """The version of a run folder, which is read before anything else, and of the package that wrote it."""
 
     format: Natural = FORMAT
+    unspool: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class Progress:
         best_number: after how many steps; 0 where there was no validation.
         stale: how many evaluations ago.
         overrides: settings that `resume` changed.
+        memory: the peak of the memory in bytes, of the process and of a GPU.
     """
 
     trainer: dict[str, Any] = field(default_factory=dict)
@@ -67,3 +73,4 @@ class Progress:
     best_number: Natural = 0
     stale: Natural = 0
     overrides: list[str] = field(default_factory=list)
+    memory: dict[str, Natural] = field(default_factory=dict)

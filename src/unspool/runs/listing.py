@@ -12,6 +12,7 @@ from unspool.files import read_text
 from unspool.recipe import parse_recipe
 from unspool.runs.checkpoint import checkpoints, find_checkpoint, newest_runs
 from unspool.runs.lock import Lock
+from unspool.training.log import records
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,17 @@ def summary_of(run: Path) -> RunSummary:
         datetime.fromtimestamp((run / "checkpoints").stat().st_mtime).isoformat(" ", "minutes"),
         sum(file.st_size for file in files),
     )
+
+
+def curves_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """The validation losses of the runs of a folder by step, the oldest first; of one without, the training losses."""
+    found = {}
+    for run in reversed(newest_runs(folder)):
+        known = records(run, "valid")
+        judged = [record for record in known if record["set"] == known[0]["set"]] or records(run, "step")
+        if judged:
+            found[run.name] = [(record["step"], record["loss"]) for record in judged]
+    return found
 
 
 def remove_run(run: Path) -> None:

@@ -1,19 +1,25 @@
 """What is read from a run folder: its domains, tokenizers, preprocessor and data, each compared with the model."""
 
+import glob
+import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from unspool import build
 from unspool.batch import Domain, domain_from_json
 from unspool.data.preprocessors.preprocessor import Preprocessor, load_preprocessor
+from unspool.data.source import PATHS, located
 from unspool.data.splits import Splits
 from unspool.data.tokenizer import Tokenizer, load_text
-from unspool.errors import CheckpointError
+from unspool.errors import CheckpointError, DataError
 from unspool.files import read_json, read_text
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import diverged
-from unspool.recipe import TOKENIZERS, Recipe
+from unspool.recipe import TOKENIZERS, Recipe, override, parse_recipe
+from unspool.runs.checkpoint import checkpoints
 from unspool.runs.contents import About
 
 
@@ -58,11 +64,61 @@ def load_saved_preprocessor(folder: Path) -> Preprocessor | None:
 
 
 def load_data(recipe: Recipe, folder: Path) -> Splits[Any]:
-    """The data of a run, which must be what it was when the run began."""
-    splits = build.dataset(recipe).read()
-    if read_json(folder / "about.json", About).fingerprint != splits.fingerprint:
-        where = recipe["data"].get("path") or recipe["data"].get("corpus")
-        raise CheckpointError(
-            f"the data {where} is not what {folder} was trained on", hint="restore the data, or train anew"
+    """The data of a run, which must be what it was when the run began.
+
+    Relative paths are looked up from where the run was trained: first as seen from the run folder, so that both can be
+    moved together, then from the directory itself, then from here. Standard input was kept in the run folder.
+
+    Args:
+        recipe: of the run.
+        folder: the run folder.
+
+    Raises:
+        DataError: where the data is not found, or cannot be read.
+        CheckpointError: where it is other data.
+    """
+    about, data = read_json(folder / "about.json", About), recipe.get("data", {})
+    where = next((data[key] for key in PATHS if data.get(key)), data.get("corpus"))
+    found = [options for options in places(data, folder, about) if is_there(options)]
+    if not found:
+        raise DataError(
+            f"there is no file {where!r} any more, which {folder} was trained on",
+            hint=f"`unspool resume {quote(str(folder))} data.path=FILE` says where it is now",
         )
-    return splits
+    for options in found:
+        splits = build.dataset({**recipe, "data": options}).read()
+        if splits.fingerprint == about.fingerprint:
+            return splits
+    raise CheckpointError(
+        f"the data {where} is not what {folder} was trained on", hint="restore the data, or train anew"
+    )
+
+
+def places(data: Mapping[str, Any], folder: Path, about: About) -> list[dict[str, Any]]:
+    """The [data] options with absolute paths, for every place where the data may be, each once."""
+    bases = [folder / about.directory_from_run] if about.directory_from_run else []
+    bases += [Path(about.directory)] if about.directory else []
+    found = [located(data, os.path.abspath(base)) for base in (*bases, Path.cwd())]
+    kept = folder / "data.txt"
+    if kept.is_file() and (paths := [key for key in PATHS if Path(data.get(key) or "").name == kept.name]):
+        found.insert(0, {**found[0], paths[0]: os.path.abspath(kept)})
+    return [options for number, options in enumerate(found) if options not in found[:number]]
+
+
+def is_there(options: Mapping[str, Any]) -> bool:
+    """Whether every path of the [data] options leads to something: a file, a folder, or what a pattern matches."""
+    named = [options[key] for key in PATHS if options.get(key)]
+    return all(os.path.exists(path) or next(glob.iglob(f"{path}*"), None) for path in named)
+
+
+def load_recipe_of(folder: Path) -> Recipe:
+    """The recipe of a run, with the [data] settings that `unspool resume` changed since."""
+    recipe = parse_recipe(read_text(folder / "recipe.toml"), str(folder / "recipe.toml"))
+    try:
+        overrides = checkpoints(folder)[-1].plain().overrides
+    except CheckpointError:  # an earlier checkpoint is loaded, as the last one is damaged
+        overrides = []
+    for text in overrides:
+        if text.startswith("data."):
+            override(recipe, text)
+    return recipe

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -13,7 +14,6 @@ from unspool.data.predictions import Failure
 from unspool.data.preprocessors.preprocessor import Preprocessor
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import CheckpointError, ConfigError, DataError, UnspoolError
-from unspool.files import read_text
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import Sampling
 from unspool.generate.session import Session
@@ -24,9 +24,9 @@ from unspool.models.sequence import SequenceModel
 from unspool.nn.part import refuse_unlike
 from unspool.pipelines.pipeline import Pipeline, Predictor, as_record
 from unspool.plugins import module_of
-from unspool.recipe import Recipe, check_sections, parse_recipe
+from unspool.recipe import Recipe, check_sections
 from unspool.runs.checkpoint import Checkpoint, find_checkpoint
-from unspool.runs.loading import load_data, load_domains, load_saved_preprocessor, refuse_diverged
+from unspool.runs.loading import load_data, load_domains, load_recipe_of, load_saved_preprocessor, refuse_diverged
 from unspool.schema import Count
 from unspool.tasks.task import Task
 
@@ -97,7 +97,7 @@ class Run:
         device = usable(device)
         checkpoint = find_checkpoint(path, which)
         folder = checkpoint.run
-        recipe = parse_recipe(read_text(folder / "recipe.toml"), str(folder / "recipe.toml"))
+        recipe = load_recipe_of(folder)
         try:
             check_sections(recipe)
             preprocessor = load_saved_preprocessor(folder)
@@ -127,13 +127,13 @@ class Run:
         pipeline = build.task_class(self.recipe).pipeline
         if not getattr(pipeline, "streams", False):
             verb = getattr(pipeline, "verb", "look") + (" --to FOLDER" if hasattr(pipeline, "streams") else "")
-            raise ConfigError(f"{self.name} does not go on with a text", hint=f"unspool {verb} {self.name}")
+            raise ConfigError(f"{self.name} does not go on with a text", hint=f"unspool {verb} {quote(self.name)}")
         return self.preprocessor.tokenizer  # type: ignore[union-attr]
 
     def pipeline(self, **options: Any) -> Pipeline:
         """The pipeline of the run's task around its model; options override those of the recipe."""
         if self.preprocessor is None:
-            raise ConfigError(f"{self.name} has no inputs of its own", hint=f"unspool look {self.name}")
+            raise ConfigError(f"{self.name} has no inputs of its own", hint=f"unspool look {quote(self.name)}")
         return build.pipeline(self.recipe, self.model, self.preprocessor, **options)
 
     def predict(self, inputs: Any, batch_size: Count = 64, **options: Any) -> Any:
@@ -325,7 +325,9 @@ def predictor_of(run: Run, **options: Any) -> Predictor:
     """The pipeline of a run that predicts. Raises: ConfigError for a model that goes on with a text instead."""
     found = run.pipeline(**options)
     if not isinstance(found, Predictor):
-        raise ConfigError(f"{run.name} goes on with a text: use unspool sample", hint=f"unspool sample {run.name}")
+        raise ConfigError(
+            f"{run.name} goes on with a text: use unspool sample", hint=f"unspool sample {quote(run.name)}"
+        )
     return found
 
 

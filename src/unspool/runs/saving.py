@@ -1,6 +1,7 @@
 """A run folder from a model in memory, and the files that every run folder begins with."""
 
 import json
+import os
 import platform
 import sys
 from importlib.metadata import version
@@ -50,6 +51,8 @@ def describe_run(
         "numpy": np.__version__,
         "machine": f"{platform.system()} {platform.machine()}",
         "command": sys.argv[1:],
+        "directory": os.getcwd(),
+        "directory_from_run": way_back(folder),
         **{name: domain_to_json(domain) if domain else None for name, domain in domains.items()},
         "parameters": sum(p.numel() for p in model.parameters()),
         **more,
@@ -60,6 +63,18 @@ def describe_run(
         files.write_text(folder / "preprocessor.json", save_preprocessor(preprocessor))
         for name in preprocessor.tokenizers:
             files.write_text(folder / f"{name}.json", save_text(getattr(preprocessor, name)))
+
+
+def way_back(folder: Path) -> str:
+    """The working directory as seen from a run folder; "" where they are on different drives.
+
+    >>> way_back(Path("runs/char-lm")) == os.path.join("..", "..")
+    True
+    """
+    try:
+        return os.path.relpath(Path.cwd().resolve(), folder.resolve())
+    except ValueError:
+        return ""
 
 
 def save_run(run: Run, folder: Path) -> Path:

@@ -16,6 +16,11 @@ from unspool.models.sequence import SequenceModel
 
 PrecisionName = Literal["float32", "bfloat16"]
 
+CACHED_KERNELS = 128
+"""How many compiled kernels oneDNN and torch's layer over it keep, of 1,024 each if nobody says otherwise."""
+for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):  # read once, at the first product in bfloat16
+    os.environ.setdefault(_cache, str(CACHED_KERNELS))  # each shape is a kernel: many lengths would take gigabytes
+
 SECONDS = 1.0
 """How many seconds the trials may take, about, after one pass of each setting that does not count."""
 FIRST = 9

@@ -276,3 +276,18 @@ def test_a_transposed_tune_is_the_same_so_many_semitones_higher(steps):
 @pytest.mark.parametrize("music", ['"G"A2|', "{c}A|", "A[K:G]B|", "A\nK:G\nB|"])
 def test_what_cannot_be_transposed_is_left_alone(music):
     assert transposed(HEAD.format("G") + music, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "higher"),
+    [
+        ("D Major", "E Major"),  # four sharps
+        ("A Major", "Bb Major"),  # B has five: the flat neighbour has two
+        ("E Minor", "F# Minor"),  # F has four flats; F# has three sharps
+        ("E Mixolydian", "F Mixolydian"),  # two flats
+        ("D Lydian", "Eb Lydian"),  # E has five
+    ],
+)
+def test_a_tune_is_moved_to_keys_of_at_most_four_sharps(name, higher):
+    there = transposed(f"X:1\nT:A\nK:{name}\nABd2|", 1)
+    assert (there and there.split("K:")[1].split("\n")[0]) == higher

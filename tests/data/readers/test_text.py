@@ -159,6 +159,13 @@ def test_a_text_cut_inside_a_character_stays_utf_8() -> None:
     assert note == "cut.txt is UTF-8 with 1 broken character: read as U+FFFD"
 
 
+@pytest.mark.parametrize(("good", "as_utf_8"), [(8, False), (9, False), (10, True), (11, True)])
+def test_utf_8_has_fewer_than_one_broken_character_in_ten_beyond_ascii(good: int, as_utf_8: bool) -> None:
+    text, note = decode(b"plain words " + "é".encode() * good + b"\xe9 and more", "a.txt")  # ten: nine and one broken
+    assert note.startswith("a.txt is UTF-8 with 1 broken character") == as_utf_8
+    assert text.count("é") == (good if as_utf_8 else 1) and text.count("\ufffd") == as_utf_8
+
+
 def test_newlines_become_one_kind() -> None:
     assert decode(b"a\r\nb\rc\n\r\r\n", "a.txt")[0] == "a\nb\nc\n\n\n"
 

@@ -238,3 +238,11 @@ def test_blank_lines_that_became_one_token_stay_one():
     tokenizer = tokenizers.build("tokenizer", {"kind": "bpe", "vocabulary": 270}).fit(text)
     assert b"\n\n" in {piece[-2:] for piece in tokenizer.pieces}
     assert tokenizer.encode(text).tolist() == tokenizer.engine.encode(text).ids
+
+
+def test_a_line_break_belongs_to_the_indentation_behind_it():
+    """GPT-2's pattern: white space before a word is one piece but for its last character, line breaks included."""
+    text = "if a:\n        b\n" * 40
+    tokenizer = tokenizers.build("tokenizer", {"kind": "bpe", "vocabulary": 290}).fit(text)
+    assert b"\n" + b" " * 7 in tokenizer.pieces
+    assert [tokenizer.pieces[id] for id in tokenizer.encode("a:\n        b")][-2:] == [b"\n" + b" " * 7, b" b"]

@@ -81,17 +81,15 @@ def find(path: str) -> list[str]:
 def matches(pattern: str) -> list[str]:
     """The files that a pattern means, sorted; a path without a wildcard that is not there is an error too."""
     if not glob.has_magic(pattern):
-        raise DataError(f"there is no file {pattern!r}", hint=f"the path is looked up from {os.getcwd()}")
+        raise DataError(
+            f"there is no file {pattern!r}", hint=f"set data.path=FILE; the path is looked up from {os.getcwd()}"
+        )
     found = sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))
     if not found:
-        raise DataError(f"no file matches {pattern}", hint=f"the pattern is looked up from {os.getcwd()}")
+        raise DataError(
+            f"no file matches {pattern}", hint=f"set data.path=FILE; the pattern is looked up from {os.getcwd()}"
+        )
     return found
-
-
-def absolute(path: str) -> str:
-    """The same path or pattern, from whatever working directory it is read."""
-    place = os.path.expanduser(path)
-    return os.path.abspath(place) if os.path.exists(place) else os.path.join(glob.escape(os.getcwd()), place)
 
 
 def read_bytes(name: str) -> bytes:
