@@ -9,7 +9,7 @@ import io
 import json
 import os
 import wave
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
@@ -72,8 +72,9 @@ class Html:
         return self.text
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> Html:
+def table(rows: Iterable[Mapping[str, Any]]) -> Html:
     """Rows as a table; numbers with four digits."""
+    rows = list(rows)
 
     def cell(value: Any) -> str:
         return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -14,14 +14,16 @@ from html import escape
 
 import regex
 import torch
+from anyascii import anyascii
 from matplotlib.figure import Figure
 from shared import SMALL, Html, coloured, lines, noted, picture, results, slider, table, trained
 from torch import nn
 
 import unspool
 from unspool.data.corpora import corpus
+from unspool.generate.sampling import temperature
 
-text = corpus("python-docs").text
+text = anyascii(corpus("python-docs").text)  # as the lecture does: ü becomes u
 print(f"{len(text):,} characters, {len(set(text))} different ones")
 
 # %% [markdown]
@@ -185,7 +187,7 @@ def curve(length, steps, model):
 
 
 # %%
-tokens = torch.as_tensor(printable.encode("".join(c for c in text if c.isascii())))
+tokens = torch.as_tensor(printable.encode(text))
 curves = {}
 for length in (50, 200):
     losses = torch.tensor(curve(length, 20 if SMALL else 400, new_model()))
@@ -237,14 +239,14 @@ print("largest difference of the logits:", (whole.logits - pieces.logits).abs().
 
 
 # %%
-def bars(temperature, state):
-    p, ids = (state.logits[0] / temperature).softmax(-1).sort(descending=True)
+def bars(t, state):
+    p, ids = (state.logits[0] / t).softmax(-1).sort(descending=True)
     figure = Figure(figsize=(6, 2))
     ax = figure.add_subplot()
     ax.bar([repr(lstm.tokenizer.decode([int(i)]))[1:-1] for i in ids[:15]], p[:15].tolist())
     ax.set(ylim=(0, 1), ylabel="probability")
-    sample = "".join(lstm.stream("The ", length=150, seed=1, sampling=unspool.Sampling(temperature=temperature)))
-    drawn = picture(figure, f"The fifteen likeliest characters after 'The ' at a temperature of {temperature}")
+    sample = "".join(lstm.stream("The ", length=150, seed=1, sampling=unspool.Sampling(temperature=t)))
+    drawn = picture(figure, f"The fifteen likeliest characters after 'The ' at a temperature of {t}")
     return Html(
         f"{drawn.html}<pre style='white-space:pre-wrap'>The {escape(sample)}</pre>", f"{drawn.text}\nThe {sample}"
     )
@@ -256,13 +258,13 @@ slider("temperature", {str(t): bars(t, lstm.read("The ")) for t in (0.1, 0.3, 0.
 known = set(regex.findall(r"\p{L}+", text))
 
 
-def table_row(temperature):
+def table_row(t):
     written = "".join(
-        lstm.stream("The ", length=150 if SMALL else 1500, seed=2, sampling=unspool.Sampling(temperature=temperature))
+        lstm.stream("The ", length=150 if SMALL else 1500, seed=2, sampling=unspool.Sampling(temperature=t))
     )
     words = [word for word in regex.findall(r"\p{L}+", written)[1:-1] if len(word) > 2] or ["?"]
     real, different = sum(word in known for word in words) / len(words), len(set(words)) / len(words)
-    return {"temperature": temperature, "share of real words": real, "share of different words": different}
+    return {"temperature": t, "share of real words": real, "share of different words": different}
 
 
 table([table_row(t) for t in (0.1, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0)])
@@ -273,8 +275,8 @@ table([table_row(t) for t in (0.1, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0)])
 
 # %%
 p = (lstm.read("The ").logits[0] / 0.8).softmax(-1)
-sampling = unspool.Sampling(temperature=0.8)
-ids = unspool.sample_tokens(lstm.read("The ").logits.expand(20000, -1), sampling, torch.Generator().manual_seed(1))
+prompt = torch.as_tensor(lstm.tokenizer.encode("The ")).expand(20000, -1)
+ids = next(unspool.sample_tokens(lstm.model, prompt, temperature(0.8), seed=1)).ids
 counts, expected = torch.bincount(ids.flatten(), minlength=len(p)).double(), 20000 * p.double()
 often = expected > 5
 statistic = ((counts - expected)[often] ** 2 / expected[often]).sum()
