@@ -10,6 +10,7 @@ from unspool.data.preprocessors.preprocessor import Preprocessor
 from unspool.data.preprocessors.text import LabelledText
 from unspool.data.splits import Splits
 from unspool.errors import DataError
+from unspool.metrics.baselines import Baselines, majority_accuracy, text_baselines
 from unspool.metrics.labels import ConfusionMatrix
 from unspool.metrics.metric import EvalSet, Unit
 from unspool.pipelines.classification import SequenceClassification
@@ -41,6 +42,16 @@ class LabelTask(RowTask):
             "all": EvalSet(self.batches(split, evaluation_pool(self.pool)), [partial(ConfusionMatrix, self.labels)])
         }
 
+    def baselines(self, split: str) -> Baselines:
+        """The accuracy of the label that is the most frequent one in training."""
+        if split not in self.records:
+            return Baselines()
+        return Baselines({"all/majority_accuracy": majority_accuracy(self.labelled("train"), self.labelled(split))})
+
+    def labelled(self, split: str) -> list[str]:
+        """The labels of the records of a split."""
+        return [str(record["label"]) for record in self.records[split]]
+
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """Which label the whole sequence has."""
         return {**super().features(batch), **label_features(batch, self.labels)}
@@ -66,6 +77,15 @@ class Classify(LabelTask):
     dataset = Labelled
     preprocessing = LabelledText
     preprocessor: LabelledText
+
+    def baselines(self, split: str) -> Baselines:
+        """The accuracy of the most frequent label, and of a linear model of words and pairs of words."""
+        usual = super().baselines(split)
+        if not usual.values:
+            return usual
+        train, texts = ([self.preprocessor.text(record) for record in self.records[s]] for s in ("train", split))
+        linear = text_baselines(train, self.labelled("train"), texts, self.labelled(split))
+        return Baselines({**usual.values, **linear.values}, linear.notes)
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """What is true of the text so far, and which label it has."""

@@ -31,7 +31,10 @@ class LanguageText(Preprocessor):
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         if not tokenizer.writes:
-            raise ConfigError("the tokens of tokenizer.kind=ngrams overlap: no text can be written with them", hint="tokenizer.kind=word")
+            raise ConfigError(
+                "the tokens of tokenizer.kind=ngrams overlap: no text can be written with them",
+                hint="tokenizer.kind=word",
+            )
         self.tokenizer = tokenizer
 
     @property
