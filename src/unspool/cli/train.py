@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from unspool.cli.own_data import is_data, recipe_for
 from unspool.cli.shared import (
     Json,
     Overrides,
     Plugins,
-    RecipeName,
+    RecipeOrData,
     RunPath,
     app,
     follow,
@@ -23,20 +24,26 @@ from unspool.errors import ConfigError
 
 @app.command()
 def train(
-    recipe: RecipeName,
+    recipe: RecipeOrData,
     overrides: Overrides = None,
     run: Annotated[Path | None, typer.Option(help="The folder to write; runs/RECIPE by default.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for that long, whatever the recipe's budget.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Given data, train on it without a question.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the recipe with every default, and stop.")] = False,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Train a model: a named recipe or a .toml file, on data.path=FILE for your own data."""
+    """Train a model: a named recipe or a .toml file, on data.path=FILE for your own data.
+
+    Given a file or folder of data instead, say what is in it and which command fits; --yes runs it.
+    """
     from unspool.experiment.experiment import Experiment
     from unspool.experiment.training import free_folder
     from unspool.recipe import dump_recipe, load_recipe
 
     load_plugins(plugin)
+    if is_data(recipe):
+        recipe, overrides = recipe_for(recipe, overrides or (), yes or show)
     made = load_recipe(recipe, overrides or ())
     if minutes is not None:
         if not 0 < minutes < float("inf"):

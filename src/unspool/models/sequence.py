@@ -50,9 +50,9 @@ class SequenceModel(Part):
         init_range: embedding and head begin uniform within plus and minus so much, as Zaremba et al. 2014 do
             (arXiv:1409.2329); 0 leaves them as their classes initialize them.
         dropout: on the input and the output of the core, and of an encoder that a recipe names.
-        token_dropout: in training the vectors of so large a share of all input tokens are zero, and the others larger, as
-            dropout has it (Iyyer et al. 2015, "Deep unordered composition rivals syntactic methods"). It suits a model
-            that should not lean on single words.
+        token_dropout: in training the vectors of so large a share of all input tokens are zero, and the others larger,
+            as dropout has it (Iyyer et al. 2015, "Deep unordered composition rivals syntactic methods"). It suits a
+            model that should not lean on single words.
         smoothing: label smoothing: so much of each target token is spread over all tokens in training (Szegedy et al.
             2015, arXiv:1512.00567). The training loss is then that of smoothed targets.
 
