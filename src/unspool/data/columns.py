@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from json import dumps
 from math import isfinite
-from statistics import mean, median
+from statistics import fmean, median
 from typing import Any
 
 from unspool.data.clock import parse_time
 from unspool.data.readers import images
 from unspool.data.times import time_column
 from unspool.errors import DataError
+from unspool.recipe import value_of
 
 Found = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 """What a table is in words, the recipe that fits, its settings, and what is seen."""
@@ -45,7 +47,7 @@ class Column:
     @property
     def words(self) -> float:
         """How many words a cell has in the mean."""
-        return mean(len(value.split()) for value in self.values) if self.values else 0.0
+        return fmean(len(value.split()) for value in self.values) if self.values else 0.0
 
     @property
     def is_number(self) -> bool:
@@ -110,13 +112,18 @@ def of_table(records: Sequence[Mapping[str, Any]], path: str) -> Found:
     """
     first = records[:SAMPLE]
     columns = [Column(name, tuple(filter(None, (cell(row.get(name)) for row in first)))) for name in records[0]]
-    seen = tuple(column.summary() for column in columns if column.values)[:8]
+    time = time_column(records[0])
+    seen = tuple(
+        f"{one.name!r} is the time, from {one.values[0]} to {one.values[-1]}" if one.name == time else one.summary()
+        for one in columns
+        if one.values
+    )[:8]
     header: tuple[str, ...] = ()
     if headless(columns):
         header = ("data.header=false",)
         again = [Column(str(n), (one.name, *one.values)) for n, one in enumerate(columns, start=1)]
         columns, seen = again, ("the first line is a record, not a header", *(one.summary() for one in again))
-    kind, recipe, settings = fitting(columns, first, path, len(records))
+    kind, recipe, settings = fitting(columns, first, path)
     return kind, recipe, (*header, *settings), seen
 
 
@@ -130,7 +137,7 @@ def headless(columns: Sequence[Column]) -> bool:
 
 
 def fitting(
-    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], path: str, number: int
+    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], path: str
 ) -> tuple[str, str, tuple[str, ...]]:
     """What columns are, the recipe for them, and the names that it has to be told."""
     texts = sorted((one for one in columns if one.is_text), key=lambda one: (one.name != "text", -one.words))
@@ -158,7 +165,7 @@ def fitting(
         return (
             "numbers with labels",
             "pass",
-            (*said(("label", labels[0])), f"data.features={','.join(one.name for one in numbers)}"),
+            (*said(("label", labels[0])), f"data.features={dumps([one.name for one in numbers], ensure_ascii=False)}"),
         )
     raise DataError(
         f"no recipe fits the columns {', '.join(repr(one.name) for one in columns[:8])} of {path}",
@@ -172,7 +179,16 @@ def said(*named: tuple[str, Column]) -> tuple[str, ...]:
     >>> said(("text", Column("review", ())), ("label", Column("label", ())))
     ('data.text=review',)
     """
-    return tuple(f"data.{key}={column.name}" for key, column in named if column.name != key)
+    return tuple(f"data.{key}={as_value(column.name)}" for key, column in named if column.name != key)
+
+
+def as_value(name: str) -> str:
+    """A name as a setting takes it: in quotes where it would be read as a number, say.
+
+    >>> as_value("review"), as_value("1")
+    ('review', '"1"')
+    """
+    return name if value_of(name) == name else dumps(name, ensure_ascii=False)
 
 
 def word_labels(texts: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
@@ -200,9 +216,9 @@ def series(time: str, columns: Sequence[Column], rows: Sequence[Mapping[str, Any
     numbers = [one.name for one in columns if one.name != time and one.is_number]
     if not numbers:
         raise DataError("there is a time and no number in a row", hint="give a column of numbers to forecast")
-    column = numbers[0] if len(numbers) == 1 else str(numbers).replace("'", '"')
+    column = as_value(numbers[0]) if len(numbers) == 1 else dumps(numbers, ensure_ascii=False)
     settings = [f"data.column={column}"] if numbers != ["value"] else []
-    settings += [f"data.group={groups[0].name}"] if groups else []
+    settings += [f"data.group={as_value(groups[0].name)}"] if groups else []
     length = len(rows) // (groups[0].distinct if groups else 1)
     season = season_of([str(row[time]) for row in rows[:3]])
     horizon = max(1, min(24, length // 12))

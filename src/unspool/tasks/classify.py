@@ -1,6 +1,7 @@
 """Text classification."""
 
 from functools import partial
+from shlex import quote
 
 from torch import Tensor
 
@@ -57,6 +58,29 @@ class LabelTask(RowTask):
         return {**super().features(batch), **label_features(batch, self.labels)}
 
 
+def refuse_word_labels(splits: Splits) -> None:
+    """Raise a DataError where each label of the training data has as many words as its text: that is for tagging.
+
+    >>> refuse_word_labels(Splits([{"text": "Ada wrote", "label": "B-PER O"}, {"text": "so it is", "label": "O O O"}]))
+    Traceback (most recent call last):
+    ...
+    unspool.errors.DataError: the label of 'Ada wrote' is 'B-PER O': a label for each word, and a text has one here
+    """
+    pairs = [(record["text"], record["label"]) for record in splits.train[:SAMPLE]]
+    sizes = [(len(text.split(" ")), len(label.split(" "))) for text, label in pairs]
+    if all(words == labels for words, labels in sizes) and sum(words > 1 for words, _ in sizes) > 1:
+        place = f" {quote(f'data.path={splits.files[0]}')}" if splits.files else ""
+        raise DataError(
+            f"the label of {pairs[0][0][:40]!r} is {pairs[0][1][:40]!r}: a label for each word, "
+            "and a text has one here",
+            hint=f"unspool train tag{place}",
+        )
+
+
+SAMPLE = 200
+"""So many records are looked at."""
+
+
 @tasks.register("classify")
 class Classify(LabelTask):
     """Classify a text: one label, predicted at the end of the text.
@@ -77,6 +101,12 @@ class Classify(LabelTask):
     dataset = Labelled
     preprocessing = LabelledText
     preprocessor: LabelledText
+
+    def __init__(
+        self, splits: Splits, preprocessor: LabelledText, seed: int = 0, batch_size: Count = 32, pool: Natural = 50
+    ) -> None:
+        refuse_word_labels(splits)
+        super().__init__(splits, preprocessor, seed, batch_size, pool)
 
     def baselines(self, split: str) -> Baselines:
         """The accuracy of the most frequent label, and of a linear model of words and pairs of words."""
