@@ -23,7 +23,8 @@ TAGS = (
     '{"tokens": ["Ada", "wrote", "it"], "tags": ["B", "O", "O"]}\n{"tokens": ["he", "did"], "tags": ["O", "O"]}\n' * 5
 )
 FLOWERS = "width,height,kind\n" + "".join(f"{n / 7},{n / 3},{'rose' if n % 2 else 'iris'}\n" for n in range(30))
-TUNE = "".join(f"X:{n}\nT:one\nM:4/4\nL:1/8\nK:D\n{one}Bcd efga|ABcd efga|\n\n" for n, one in enumerate("ABcdefga" * 2))
+HEAD = "T:one\nM:4/4\nL:1/8\nK:D\n"
+TUNE = "".join(f"X:{n}\n{HEAD}{'ABcdefga'[n % 8]}{'ABcdefga'[n // 8]}cd efga|ABcd efga|\n\n" for n in range(40))
 KINDS = {
     "text.txt": ("the cat sat on the mat.\n" * 99, "char-lm", ["core.width=128"]),
     "reviews.csv": (FINE, "classify", ["data.text=review", "data.label=stars"]),
@@ -86,7 +87,7 @@ def test_a_folder_is_taken_for_what_it_is(tmp_path):
     ("name", "text", "reason"),
     [
         ("words.csv", "text\nso good\nso bad\n", "no recipe fits the columns 'text'"),
-        ("zero.dat", "a\0b", "zero bytes"),
+        ("zero.dat", "a\0b", "zero.dat"),
         ("one.wav", "RIFF", "training needs many"),
         ("empty", None, "nothing in"),
     ],

@@ -149,7 +149,7 @@ def fitting(
     time = time_column(rows[0])
     if pictures and texts:
         return "images with captions", "caption", said(("file", pictures[0]), ("caption", texts[0]))
-    if pair := word_labels(texts, rows):
+    if pair := word_labels([one for one in columns if not one.is_number], rows):
         return "sentences with a label for each word", "tag", said(("text", pair[0]), ("label", pair[1]))
     if time and all(one.name == time or one in numbers or one in labels for one in columns):
         return series(time, columns, rows)
@@ -191,7 +191,7 @@ def as_value(name: str) -> str:
     return name if value_of(name) == name else dumps(name, ensure_ascii=False)
 
 
-def word_labels(texts: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+def word_labels(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
     """Two columns of which each cell of one has a label for each word of the other; none where there are no such two.
 
     >>> rows = [{"text": "Ada wrote it", "tags": "B O O"}, {"text": "so did he", "tags": "O O O"}]
@@ -199,8 +199,8 @@ def word_labels(texts: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> t
     >>> [column.name for column in word_labels(columns, rows)]
     ['text', 'tags']
     """
-    for one in texts:
-        for other in texts:
+    for one in columns:
+        for other in columns:
             pairs = [(cell(row.get(one.name)).split(" "), cell(row.get(other.name)).split(" ")) for row in rows]
             kinds = {label for _, found in pairs for label in found}
             words = {word for found, _ in pairs for word in found}

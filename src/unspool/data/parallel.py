@@ -11,16 +11,16 @@ from unspool.data.labelled import cell_text, picked
 from unspool.data.readers.tables import ENDINGS, Record, TableFormat
 from unspool.data.readers.text import read_bytes
 from unspool.data.records import check_paths, gather, given_files, read_splits, shuffled, split, split_tables
-from unspool.data.splits import SplitPaths, Splits, shares
+from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.errors import ConfigError, DataError
-from unspool.schema import Natural, Share
+from unspool.schema import Share
 
 NAMES = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test", "test*")}
 """How the files of each part are called, before the ending that names the language."""
 
 
 @dataclass
-class Parallel(TableFormat, SplitPaths):
+class Parallel(SplitOptions, TableFormat, SplitPaths):
     """Two files for each part, one sentence a line, named by their language: train.de and train.en, plain or .gz.
 
     Or a table with two columns, whose names are `source` and `target`: a .tsv, say, as `path`. `valid` and `test` are
@@ -43,7 +43,6 @@ class Parallel(TableFormat, SplitPaths):
     path: str = ""
     source: str = field(default="de", kw_only=True)
     target: str = field(default="en", kw_only=True)
-    limit: Natural = field(default=0, kw_only=True)
     valid: Share = field(default=0.0, kw_only=True)
     test: Share = field(default=0.0, kw_only=True)
 
@@ -54,7 +53,7 @@ class Parallel(TableFormat, SplitPaths):
             raise ConfigError(
                 f"data.source and data.target are both {self.source!r}", hint="data.source=de data.target=en"
             )
-        self.shares = shares(self.valid, self.test)
+        super().__post_init__()
         self.paths = {"train": self.train_path, "valid": self.valid_path, "test": self.test_path}
 
     def read(self) -> Splits[list[Record]]:
