@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Protocol, runtime_checkable
 
 ROWS, CHARACTERS = 20_000, 5_000_000
 """The linear model is fitted to so many training rows and characters at most, which takes well under a minute."""
@@ -23,6 +24,15 @@ class Baselines:
 
     values: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Compared(Protocol):
+    """A task whose models have baselines to be compared with."""
+
+    def baselines(self, split: str) -> Baselines:
+        """What a model is to be compared with on a split."""
+        ...
 
 
 def majority_accuracy(train: Sequence[str], actual: Sequence[str]) -> float:

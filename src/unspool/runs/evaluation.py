@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from unspool.data.predictions import Prediction
+from unspool.metrics.baselines import Baselines, Compared
 from unspool.metrics.drawings import Drawing
 from unspool.metrics.metric import GenerationSet, Metric
 from unspool.models.sequence import SequenceModel
@@ -61,7 +62,7 @@ def evaluate_beside_baselines(
         pipeline: makes the task's pipeline around the model.
     """
     results, _ = evaluate_run(model, task, split, device, pipeline)
-    baselines = task.baselines(split)
+    baselines = task.baselines(split) if isinstance(task, Compared) else Baselines()
     for note in baselines.notes:
         warnings.warn(note, stacklevel=3)
     return results | {f"{split}/{key}": value for key, value in baselines.values.items()}

@@ -10,7 +10,6 @@ from unspool.batch import Batch, Batches, Domain
 from unspool.data.preprocessors.preprocessor import Preprocessor
 from unspool.data.probe import Probe, beginning, name_batch, select_positions
 from unspool.data.source import Source
-from unspool.metrics.baselines import Baselines
 from unspool.metrics.metric import EvalSet, GenerationSet, Unit
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import CoreState
@@ -56,10 +55,6 @@ class Task(ABC):
     def generation_sets(self, split: str) -> dict[str, GenerationSet]:
         """What the task's own pipeline is evaluated on, by name."""
         return {}
-
-    def baselines(self, split: str) -> Baselines:
-        """What its model is to be compared with on a split; nothing by default."""
-        return Baselines()
 
     def training_loss(
         self, model: SequenceModel, batch: Batch, state: CoreState | None = None
