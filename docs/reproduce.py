@@ -37,6 +37,7 @@ NOTES = Path(__file__).parent / "lectures.json"
 RUNS = Path("runs/reproduce")
 DATA = {
     "char-rnn-stat453": "covid19-faq/covid19-faq.txt",
+    "classify": "sentiment/sst",
     "names": "names",
     "sentiment": "sentiment/imdb/aclImdb-labelled.tar.gz",
     "sentiment-unmasked": "sentiment/imdb/aclImdb-labelled.tar.gz",
@@ -53,7 +54,17 @@ DATA = {
     "translate-vector": "multi30k",
     "word-lm": "wikitext-2",
 }
-FREE = {("train", "threads"), ("train", "precision"), ("data", "path"), ("seed",)}
+FILES = {
+    "classify": {
+        "data.train_path": "stsa.binary.train",
+        "data.valid_path": "stsa.binary.dev",
+        "data.test_path": "stsa.binary.test",
+    },
+}
+"""Data whose parts are files of their own in its folder, and how a recipe is told."""
+FORMATS = {"classify": ["data.format=label-text"]}
+FREE = {("train", "threads"), ("train", "precision"), ("seed",)}
+FREE |= {("data", key) for key in ("path", "train_path", "valid_path", "test_path", "format")}
 """What a run may have otherwise than its recipe."""
 
 
@@ -122,7 +133,11 @@ def placed(name: str) -> list[str] | None:
     if name not in DATA:
         return []
     path = Path(os.environ.get("UNSPOOL_DATA", "../shared/data")) / DATA[name]
-    return [f"data.path={path}"] if path.exists() else None
+    if not path.exists():
+        return None
+    if name in FILES:
+        return [*(f"{key}={path / file}" for key, file in FILES[name].items()), *FORMATS.get(name, [])]
+    return [f"data.path={path}"]
 
 
 def trained(name: str, overrides: list[str]) -> tuple[list[Verdict], list[float]]:

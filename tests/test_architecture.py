@@ -37,6 +37,7 @@ every_file = pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative
 HEAVY = {  # imported in these files only, inside the function that needs them
     "matplotlib": {"look/canvas.py"},
     "tokenizers": {"data/tokenizers/bpe.py"},
+    "sklearn": {"metrics/baselines.py"},
     "PIL": {"data/readers/images.py"},
     "pyarrow": {"data/readers/tables.py"},
     "soundfile": {"data/readers/sounds.py"},

@@ -158,7 +158,6 @@ BAD = [  # id, arguments, a part of the error, a part of the hint
     ("setting as option", train("--steps", "3"), "--steps", "train.steps=100"),
     ("setting without its section", train("width=3"), "unknown section 'width'", "did you mean core.width?"),
     ("setting of no section", train("qqq=3"), "unknown section 'qqq'", "train.steps=100"),
-    ("data as recipe", ["train", "good.txt"], "good.txt is data", "unspool train char-lm data.path=good.txt"),
     ("recipe unknown", ["train", "qqq"], "unknown recipe", "`unspool recipes`"),
     ("cell of a plug-in", train("core.cell=mgu"), "unknown cell 'mgu'", "--plugin FILE"),
     ("task of a plug-in", train("task.kind=mine"), "unknown task 'mine'", "--plugin FILE"),

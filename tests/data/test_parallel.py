@@ -127,3 +127,24 @@ def test_every_row_comes_once_an_epoch_and_a_batch_follows_from_its_number(pool)
     assert differs == bool(pool) and (orders[0] != orders[1]) == bool(pool)
     spread = sum(max(lengths[r] for r in rows) - min(lengths[r] for r in rows) for rows in orders[0]) / 13
     assert spread < {0: 10, 1: 50, 3: 20, 100: 10}[pool]
+
+
+def test_pairs_of_a_table_are_split_by_shares(tmp_path):
+    rows = [f"{n} eins\t{n} one" for n in range(20)]
+    (tmp_path / "a.tsv").write_text("\n".join(["de\ten", *rows, "\t"]) + "\n")
+    splits = Parallel(path=f"{tmp_path}/a.tsv", valid=0.1, test=0.2).read()
+    assert [len(part) for part in (splits.train, splits.valid, splits.test)] == [14, 2, 4]
+    assert all(record["target"] == record["source"].replace("eins", "one") for record in splits.train)
+    with pytest.raises(DataError, match="there is no column 'fr'"):
+        Parallel(path=f"{tmp_path}/a.tsv", source="fr").read()
+
+
+def test_a_share_of_the_pairs_is_held_out_where_there_are_no_files(tmp_path):
+    for language in ("de", "en"):
+        (tmp_path / f"train.{language}").write_text("".join(f"{n}\n" for n in range(20)))
+    splits = Parallel(path=str(tmp_path), valid=0.1).read()
+    assert [len(part) for part in (splits.train, splits.valid, splits.test)] == [18, 2, 0]
+    assert sorted(int(record["source"]) for record in (*splits.train, *splits.valid)) == list(range(20))
+    assert len(Parallel(path=str(tmp_path)).read().train) == 20, "nothing is held out unless it is asked for"
+    with pytest.raises(DataError, match="too few sentences to split"):
+        Parallel(path=str(tmp_path), valid=0.5, test=0.49, limit=2).read()

@@ -5,6 +5,7 @@ import wave
 from unspool.build import task_class
 from unspool.data.labelled import Labelled
 from unspool.data.parallel import Parallel
+from unspool.data.pictures import CaptionedImages
 from unspool.data.sounds import Sounds
 from unspool.data.source import Source
 from unspool.experiment.experiment import Experiment
@@ -55,7 +56,16 @@ def two_languages(folder):
     return folder
 
 
-MADE = {Source: text, Labelled: reviews, Sounds: noises, Parallel: two_languages}
+def album(folder):
+    """Images of one colour, and the name of the colour."""
+    for number in range(20):
+        (folder / f"{number}.ppm").write_bytes(b"P6 8 8 255\n" + bytes([number * 10, 0, 0]) * 64)
+    rows = [f"{number}.ppm,a {'dark' if number < 10 else 'light'} square" for number in range(20)]
+    (folder / "captions.csv").write_text("\n".join(["file,caption", *rows]))
+    return folder
+
+
+MADE = {Source: text, Labelled: reviews, Sounds: noises, Parallel: two_languages, CaptionedImages: album}
 """What makes the data for a recipe that wants some of the user's, by what reads it."""
 
 
@@ -65,14 +75,14 @@ def quick(name, tmp_path):
     made = tagged if recipe["task"]["kind"] == "tag" else MADE.get(task_class(recipe).dataset)
     fewer = ["task.documents=1"] if "documents" in defaults(task_class(recipe)) else []
     fewer += ["task.batch_size=8"] if recipe["task"]["kind"] == "execute" else []  # every kind of program times five
-    if made is None or recipe["data"].get("corpus"):
+    if made is None or recipe["data"].get("corpus") or recipe["data"].get("scenes"):
         fewer += [f"data.{key}=400" for key in ("scenes", "students") if key in recipe.get("data", {})]
         return load_recipe(name, [*QUICK, *fewer])
     folder = tmp_path / "data"
     folder.mkdir()
-    start = []
+    start = ["data.source=de", "data.target=en"] if made is two_languages else []
     if "start" in recipe.get("model", {}):
         first = load_recipe("char-lm", [*QUICK, "core.width=16", "data.limit=3000"])
         list(Experiment.new(first, tmp_path / "start"))
-        start = [f"model.start={tmp_path}/start"]
+        start += [f"model.start={tmp_path}/start"]
     return load_recipe(name, [*QUICK, *start, f"data.path={made(folder)}"])

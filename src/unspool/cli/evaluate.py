@@ -1,6 +1,7 @@
 """Verbs that measure a trained run: eval, and suggest with the keystrokes that it saves."""
 
 import sys
+import warnings
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,14 +21,18 @@ def evaluate(
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Evaluate a trained model on a whole split: its loss, and every metric of its task."""
+    """Evaluate a trained model on a whole split: its loss, every metric of its task, and baselines."""
     from unspool.runs.evaluation import by_set
     from unspool.runs.run import Run, format_values
 
     load_plugins(plugin)
     check_split(split)
     loaded = Run.load(run, device)
-    results = loaded.evaluate(split)
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        results = loaded.evaluate(split)
+    for note in notes:
+        say(f"note: {note.message}")
     if not results:
         raise ConfigError(f"{run} has no {split} split", hint=how_to_have(split, loaded.recipe))
     if as_json:

@@ -55,6 +55,9 @@ OtherRunPath = Annotated[
 RecipeName = Annotated[
     str, typer.Argument(help="A named recipe (see `unspool recipes`) or a .toml file.", metavar="RECIPE")
 ]
+RecipeOrData = Annotated[
+    str, typer.Argument(help="A named recipe (see `unspool recipes`), a .toml file, or your data.", metavar="RECIPE")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print data as JSON on stdout.")]
 Plugins = Annotated[
     list[Path] | None, typer.Option("--plugin", help="A Python file that registers cells, cores, tasks.")

@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
+from unspool.cli.own_data import is_data, recipe_for
 from unspool.cli.shared import (
     Json,
     Overrides,
     Plugins,
-    RecipeName,
+    RecipeOrData,
     RunPath,
     app,
     follow,
@@ -24,11 +25,12 @@ from unspool.errors import ConfigError
 
 @app.command()
 def train(
-    recipe: RecipeName,
+    recipe: RecipeOrData,
     overrides: Overrides = None,
     run: Annotated[Path | None, typer.Option(help="The folder to write; runs/RECIPE by default.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Train for that long, whatever the recipe's budget.")] = None,
     seeds: Annotated[int, typer.Option(help="Train with so many seeds, from the recipe's on.", min=1, max=100)] = 1,
+    yes: Annotated[bool, typer.Option("--yes", help="Given data, train on it without a question.")] = False,
     show: Annotated[bool, typer.Option("--show", help="Print the recipe with every default, and stop.")] = False,
     plugin: Plugins = None,
     as_json: Json = False,
@@ -36,6 +38,7 @@ def train(
     """Train a model: a named recipe or a .toml file, on data.path=FILE for your own data.
 
     Several values, such as train.learning_rate=0.1,0.01, or --seeds 3, train a run for each combination.
+    Given a file or folder of data instead, say what is in it and which command fits; --yes runs it.
     """
     from unspool.experiment.experiment import Experiment
     from unspool.experiment.sweep import varied
@@ -43,6 +46,8 @@ def train(
     from unspool.recipe import dump_recipe, load_recipe
 
     load_plugins(plugin)
+    if is_data(recipe):
+        recipe, overrides = recipe_for(recipe, overrides or (), yes or show)
     single, several = varied(overrides or ())
     made = load_recipe(recipe, single)
     if minutes is not None:

@@ -1,24 +1,30 @@
-"""The recipe's [data] section for translation: the same sentences in two languages, line by line."""
+"""The recipe's [data] section for translation: the same sentences in two languages, in two files or two columns."""
 
 import glob
 import gzip
 import os
 import zlib
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
-from unspool.data.readers.tables import Record
+from unspool.data.labelled import cell_text, picked
+from unspool.data.readers.tables import ENDINGS, Record, TableFormat
 from unspool.data.readers.text import read_bytes
-from unspool.data.splits import SplitPaths, Splits
+from unspool.data.records import check_paths, gather, given_files, read_splits, shuffled, split, split_tables
+from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.errors import ConfigError, DataError
-from unspool.schema import Natural
+from unspool.schema import Share
 
 NAMES = {"train": ("train",), "valid": ("valid", "val", "dev"), "test": ("test", "test*")}
 """How the files of each part are called, before the ending that names the language."""
 
 
 @dataclass
-class Parallel(SplitPaths):
+class Parallel(SplitOptions, TableFormat, SplitPaths):
     """Two files for each part, one sentence a line, named by their language: train.de and train.en, plain or .gz.
+
+    Or a table with two columns, whose names are `source` and `target`: a .tsv, say, as `path`. `valid` and `test` are
+    shares of the training pairs, drawn once and for all, where there are no files for them.
 
     `path` is their folder; besides train there may be valid (or val, or dev) and test (or the first of test*). Or name
     them one by one, without the language: `train_path=corpus/train`. `limit` keeps the first pairs of each split (0:
@@ -26,31 +32,70 @@ class Parallel(SplitPaths):
     the raw lines as its `source` and `target`.
 
     Args:
-        path: the folder of the files.
-        source: the language that is read.
-        target: the language that is written.
+        path: the folder of the files, or a table.
+        source: the language that is read, or its column.
+        target: the language that is written, or its column.
+        valid: the share for validation, where it has no files of its own.
+        test: the share for the test, likewise.
         limit: only the first so many pairs of each split are kept (0: all).
     """
 
     path: str = ""
     source: str = field(default="de", kw_only=True)
     target: str = field(default="en", kw_only=True)
-    limit: Natural = field(default=0, kw_only=True)
+    valid: Share = field(default=0.0, kw_only=True)
+    test: Share = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         if not (self.path or self.train_path):
-            raise ConfigError("no sentences are given", hint="set data.path=FOLDER, as of Multi30k")
+            raise ConfigError("no sentences are given", hint="set data.path=FILE.tsv or FOLDER")
         if self.source == self.target:
             raise ConfigError(
                 f"data.source and data.target are both {self.source!r}", hint="data.source=de data.target=en"
             )
+        super().__post_init__()
         self.paths = {"train": self.train_path, "valid": self.valid_path, "test": self.test_path}
 
     def read(self) -> Splits[list[Record]]:
         """Read all parts. Raises: DataError that says file and line."""
+        if self.format != "auto" or is_table(self.path or self.train_path):
+            return self.table()
         found = {part: self.files(part) for part in NAMES}
         train, valid, test = (self.pairs(*files) if files else [] for files in found.values())
+        if (self.valid and not valid) or (self.test and not test):
+            train, valid, test = self.held_out(train, valid, test)
         return Splits(train, valid, test, tuple(file for files in found.values() for file in files))
+
+    def table(self) -> Splits[list[Record]]:
+        """Read the pairs of a table, or of a folder with train.csv."""
+        check_paths(self.path, self)
+        notes: list[str] = []
+        found = gather(self.path, self, lambda path: read_splits(path, self, notes))
+        return split(found, self, notes, given_files(self.path, self), self.taken)
+
+    def taken(self, place: str, record: Record) -> Record | None:
+        """Both sides of a row as text; none where both are empty."""
+        found = {
+            key: cell_text(picked(record, place, column, key), place, column).strip()
+            for key, column in (("source", self.source), ("target", self.target))
+        }
+        if any(found.values()) and not all(found.values()):
+            missing = next(key for key, text in found.items() if not text)
+            raise DataError(f"{place}: there is no {missing}", hint="fill it, or leave the row out")
+        return found if all(found.values()) else None
+
+    def held_out(self, train: list[Record], valid: list[Record], test: list[Record]) -> tuple[list[Record], ...]:
+        """The three parts, with shares of the training pairs for those that have no files."""
+        drawn = shuffled(train)
+        for_valid = 0 if valid else max(1, int(len(train) * self.shares[0])) if self.valid else 0
+        for_test = 0 if test else max(1, int(len(train) * self.shares[1])) if self.test else 0
+        if for_valid + for_test >= len(train):
+            raise DataError(
+                f"there are too few sentences to split ({len(train)})",
+                hint="give more, or set data.valid and data.test to other shares (0: none)",
+            )
+        rest = drawn[for_valid + for_test :]
+        return rest, valid or drawn[:for_valid], test or drawn[for_valid : for_valid + for_test]
 
     def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Nothing came from standard input: there are always two files."""
@@ -90,6 +135,15 @@ class Parallel(SplitPaths):
             )
         pairs = [{"source": one, "target": other} for one, other in zip(ours, theirs, strict=True)]
         return pairs[: self.limit or None]
+
+
+def is_table(path: str) -> bool:
+    """Whether a path is a table of pairs, or a folder with a table of the training pairs.
+
+    >>> is_table("pairs.tsv.gz"), is_table("corpus/train")
+    (True, False)
+    """
+    return PurePath(path.removesuffix(".gz")).suffix.lower() in ENDINGS or "train" in split_tables(path)
 
 
 def matching(name: str) -> list[str]:

@@ -27,6 +27,8 @@ class Tokenizer(ABC):
     pieces: list[bytes]
     sees_all = False
     """Whether it is fitted to all splits: one that cannot read what it never saw has to know every symbol there is."""
+    writes = True
+    """Whether its tokens join to a text, so that a model can write with them."""
 
     @property
     def size(self) -> int:

@@ -83,6 +83,8 @@ class Experiment:
         self.notes = (*splits.notes, *unseen)  # what the user should know of the data
         self.task = build.task(self.recipe, splits, preprocessor)
         copies = 5 if self.recipe["train"].get("ema") else 4  # the weight, its gradient, two moments, an average
+        if not self.task.eval_sets("valid"):
+            self.notes += ("there is no validation part, so the last model is kept: data.valid=0.1 holds out a tenth",)
         self.model = build.model(self.recipe, self.task.inputs, self.task.targets, self.task.source, copies)
         self.started = start.hand_over(self.model, self.task) if start else {}
         if self.task.causal and not self.model.core.causal:

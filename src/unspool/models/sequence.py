@@ -1,6 +1,7 @@
 """The sequence model: embedding, core, head, and an optional encoder."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -49,6 +50,9 @@ class SequenceModel(Part):
         init_range: embedding and head begin uniform within plus and minus so much, as Zaremba et al. 2014 do
             (arXiv:1409.2329); 0 leaves them as their classes initialize them.
         dropout: on the input and the output of the core, and of an encoder that a recipe names.
+        token_dropout: in training the vectors of so large a share of all input tokens are zero, and the others larger,
+            as dropout has it (Iyyer et al. 2015, "Deep unordered composition rivals syntactic methods"). It suits a
+            model that should not lean on single words.
         smoothing: label smoothing: so much of each target token is spread over all tokens in training (Szegedy et al.
             2015, arXiv:1512.00567). The training loss is then that of smoothed targets.
 
@@ -72,11 +76,13 @@ class SequenceModel(Part):
         tied: bool = False,
         init_range: NotNegative = 0.0,
         dropout: Share = 0.0,
+        token_dropout: Share = 0.0,
         smoothing: Share = 0.0,
     ) -> None:
         super().__init__()
         self.embedding, self.core, self.head, self.encoder = embedding, core, head, encoder
         self.dropout = nn.Dropout(dropout)
+        self.token_dropout = token_dropout
         self.head.smoothing = smoothing
         if tied:
             if not isinstance(embedding, nn.Embedding) or embedding.weight.shape != head.weight.shape:
@@ -116,7 +122,10 @@ class SequenceModel(Part):
             state: as `start` or the last call returned it.
             mask: which positions are present, (B, T); None: all.
         """
-        x = self.dropout(self.tap("inputs", self.embedding(inputs)))
+        x = self.tap("inputs", self.embedding(inputs))
+        if self.token_dropout and self.training:
+            x = x * F.dropout(x.new_ones(*x.shape[:2], 1), self.token_dropout)
+        x = self.dropout(x)
         y, state = self.core(x, state, mask)
         return self.dropout(y), state
 

@@ -1,9 +1,11 @@
 """Evaluation of a run on a split: its task's evaluation sets, and the predictions of its own pipeline."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from unspool.data.predictions import Prediction
+from unspool.metrics.baselines import Baselines, Compared
 from unspool.metrics.drawings import Drawing
 from unspool.metrics.metric import GenerationSet, Metric
 from unspool.models.sequence import SequenceModel
@@ -45,6 +47,25 @@ def evaluate_run(
         results |= {f"{split}/{name}{group}/{key}": value for (group, key), value in generation.items()}
         drawings |= pictures
     return results, drawings
+
+
+def evaluate_beside_baselines(
+    model: SequenceModel, task: Task, split: str, device: str, pipeline: MakePipeline
+) -> Results:
+    """Every value of a model on a split, and those of the task's baselines; their notes are UserWarnings.
+
+    Args:
+        model: the trained model.
+        task: with its data.
+        split: train, valid or test.
+        device: where the model is.
+        pipeline: makes the task's pipeline around the model.
+    """
+    results, _ = evaluate_run(model, task, split, device, pipeline)
+    baselines = task.baselines(split) if isinstance(task, Compared) else Baselines()
+    for note in baselines.notes:
+        warnings.warn(note, stacklevel=3)
+    return results | {f"{split}/{key}": value for key, value in baselines.values.items()}
 
 
 def evaluate_generation(

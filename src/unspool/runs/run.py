@@ -257,12 +257,14 @@ class Run:
     def evaluate(self, split: str = "valid") -> dict[str, float | None]:
         """Every value on a split of the run's data, by `split/set[:group]/metric`; empty without such a split.
 
+        A classifier has the accuracy of baselines beside its own; what keeps one from being measured is a UserWarning.
+
         Raises:
             CheckpointError: where the data is not what the model was trained on.
         """
-        from unspool.runs.evaluation import evaluate_run
+        from unspool.runs.evaluation import evaluate_beside_baselines
 
-        return evaluate_run(self.model, load_task(self), split, self.device, self.pipeline)[0]
+        return evaluate_beside_baselines(self.model, load_task(self), split, self.device, self.pipeline)
 
     def save(self, path: str | Path) -> "Run":
         """Write the run into a new folder, so that `Run.load` and every command can use it; the saved run comes back.

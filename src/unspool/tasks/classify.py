@@ -1,6 +1,7 @@
 """Text classification."""
 
 from functools import partial
+from shlex import quote
 
 from torch import Tensor
 
@@ -10,6 +11,7 @@ from unspool.data.preprocessors.preprocessor import Preprocessor
 from unspool.data.preprocessors.text import LabelledText
 from unspool.data.splits import Splits
 from unspool.errors import DataError
+from unspool.metrics.baselines import Baselines, majority_accuracy, text_baselines
 from unspool.metrics.labels import ConfusionMatrix
 from unspool.metrics.metric import EvalSet, Unit
 from unspool.pipelines.classification import SequenceClassification
@@ -41,9 +43,42 @@ class LabelTask(RowTask):
             "all": EvalSet(self.batches(split, evaluation_pool(self.pool)), [partial(ConfusionMatrix, self.labels)])
         }
 
+    def baselines(self, split: str) -> Baselines:
+        """The accuracy of the label that is the most frequent one in training."""
+        if split not in self.records:
+            return Baselines()
+        return Baselines({"all/majority_accuracy": majority_accuracy(self.labelled("train"), self.labelled(split))})
+
+    def labelled(self, split: str) -> list[str]:
+        """The labels of the records of a split."""
+        return [str(record["label"]) for record in self.records[split]]
+
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """Which label the whole sequence has."""
         return {**super().features(batch), **label_features(batch, self.labels)}
+
+
+def refuse_word_labels(splits: Splits) -> None:
+    """Raise a DataError where each label of the training data has as many words as its text: that is for tagging.
+
+    >>> refuse_word_labels(Splits([{"text": "Ada wrote", "label": "B-PER O"}, {"text": "so it is", "label": "O O O"}]))
+    Traceback (most recent call last):
+    ...
+    unspool.errors.DataError: the label of 'Ada wrote' is 'B-PER O': a label for each word, and a text has one here
+    """
+    pairs = [(record["text"], record["label"]) for record in splits.train[:SAMPLE]]
+    sizes = [(len(text.split(" ")), len(label.split(" "))) for text, label in pairs]
+    if all(words == labels for words, labels in sizes) and sum(words > 1 for words, _ in sizes) > 1:
+        place = f" {quote(f'data.path={splits.files[0]}')}" if splits.files else ""
+        raise DataError(
+            f"the label of {pairs[0][0][:40]!r} is {pairs[0][1][:40]!r}: a label for each word, "
+            "and a text has one here",
+            hint=f"unspool train tag{place}",
+        )
+
+
+SAMPLE = 200
+"""So many records are looked at."""
 
 
 @tasks.register("classify")
@@ -66,6 +101,21 @@ class Classify(LabelTask):
     dataset = Labelled
     preprocessing = LabelledText
     preprocessor: LabelledText
+
+    def __init__(
+        self, splits: Splits, preprocessor: LabelledText, seed: int = 0, batch_size: Count = 32, pool: Natural = 50
+    ) -> None:
+        refuse_word_labels(splits)
+        super().__init__(splits, preprocessor, seed, batch_size, pool)
+
+    def baselines(self, split: str) -> Baselines:
+        """The accuracy of the most frequent label, and of a linear model of words and pairs of words."""
+        usual = super().baselines(split)
+        if not usual.values:
+            return usual
+        train, texts = ([self.preprocessor.text(record) for record in self.records[s]] for s in ("train", split))
+        linear = text_baselines(train, self.labelled("train"), texts, self.labelled(split))
+        return Baselines({**usual.values, **linear.values}, linear.notes)
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """What is true of the text so far, and which label it has."""

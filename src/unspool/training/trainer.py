@@ -87,6 +87,7 @@ class Trainer:
         steps: the budget in optimizer steps; of several budgets the first that is used up ends the training, 0 is none.
         epochs: the budget in passes over the data.
         minutes: the budget in minutes of training.
+        min_steps: a budget in epochs is at least so many steps, so that small data is seen often enough.
         optimizer: "muon" is for the matrices of cores, with adamw for the other weights.
         learning_rate: the learning rate at its highest.
         betas: the decay of the first and second moments of adam and adamw.
@@ -128,6 +129,7 @@ class Trainer:
         steps: Natural = 0,
         epochs: NotNegative = 0.0,
         minutes: NotNegative = 0.0,
+        min_steps: Natural = 0,
         optimizer: OptimizerName = "adamw",
         learning_rate: Positive = 3e-3,
         betas: tuple[Share, Share] = (0.9, 0.95),
@@ -154,7 +156,7 @@ class Trainer:
         if teacher_forcing < 1:
             refuse_unanswered(batches[0])
         self.model, self.batches, self.device = model.to(device), batches, device
-        by_epochs = max(1, round(epochs * batches.epoch)) if epochs else 0
+        by_epochs = max(1, min_steps, round(epochs * batches.epoch)) if epochs else 0
         self.steps = min(filter(None, (steps, by_epochs)), default=0)
         self.minutes, self.clip, self.accumulate, self.precision = minutes, clip, accumulate, precision
         _freeze(model, freeze)

@@ -10,9 +10,9 @@ from typing import Any
 from unspool.data.music.chorale_grammar import chorale
 from unspool.data.music.notes import Note, Score
 from unspool.data.readers.text import find, read_bytes
-from unspool.data.splits import Splits
+from unspool.data.splits import Splits, shares
 from unspool.errors import DataError
-from unspool.schema import Count, Natural
+from unspool.schema import Count, Natural, Share
 
 LOWEST, HIGHEST = 21, 108  # MIDI's numbers of a piano's outermost keys
 SPEED = 84.0  # chords a minute
@@ -25,6 +25,8 @@ Chord = tuple[int, ...]
 class ChoraleBook:
     """The chorales of a JSON file; without a path, some that a grammar makes, a tenth each for validation and test.
 
+    Where the file has no valid or no test, `valid` and `test` are shares of the training pieces, the last ones.
+
     The file holds {"train": [...], "valid": [...], "test": [...]}: lists of pieces, which are lists of chords, which
     are lists of pitches as MIDI's numbers (21 to 108; what is below 1 is silence). That is the form in which the JSB
     chorales of Boulanger-Lewandowski et al. 2012 (arXiv:1206.6392) are passed on. A pitch that two voices share is one.
@@ -33,6 +35,8 @@ class ChoraleBook:
         path: a JSON file.
         number: how many progressions the grammar makes where no path is given.
         limit: only the first so many chorales of each split are kept (0: all).
+        valid: the share for validation, where the file has none.
+        test: the share for the test, likewise.
 
     >>> book = ChoraleBook(number=20).read()
     >>> len(book.train), len(book.valid), len(book.test), book.train[0][0]
@@ -42,6 +46,8 @@ class ChoraleBook:
     path: str = ""
     number: Count = 300
     limit: Natural = 0
+    valid: Share = 0.0
+    test: Share = 0.0
 
     def read(self) -> Splits[tuple[tuple[Chord, ...], ...]]:
         """Read all parts. Raises: DataError that says file and line, or which chord of which piece."""
@@ -59,6 +65,16 @@ class ChoraleBook:
         if not parts[0]:
             raise DataError(f"{file}: there is no piece in train", hint='a file holds {"train": [[[60, 64, 67], ...')
         train, valid, test = (part[: self.limit or None] for part in parts)
+        for_valid, for_test = (
+            0 if part else share for part, share in zip((valid, test), shares(self.valid, self.test), strict=True)
+        )
+        middle, end = (int(len(train) * (1 - share)) for share in (for_valid + for_test, for_test))
+        if not middle or (for_valid and middle == end) or (for_test and end == len(train)):
+            raise DataError(
+                f"{file}: there are too few pieces to split ({len(train)})",
+                hint="give more, or set data.valid and data.test to other shares (0: none)",
+            )
+        train, valid, test = train[:middle], valid or train[middle:end], test or train[end:]
         return Splits(train, valid, test, (file,))
 
     def from_stdin(self, splits: Splits[tuple[tuple[Chord, ...], ...]]) -> str:

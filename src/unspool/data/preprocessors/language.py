@@ -9,7 +9,7 @@ from unspool.batch import Domain, Tokens
 from unspool.data.predictions import Fill, Fills, Prediction
 from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, preprocessors, required
 from unspool.data.tokenizer import Tokenizer
-from unspool.errors import DataError
+from unspool.errors import ConfigError, DataError
 
 BLANK = "___"
 """A token that is missing from a text."""
@@ -30,6 +30,11 @@ class LanguageText(Preprocessor):
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "char"}
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        if not tokenizer.writes:
+            raise ConfigError(
+                "the tokens of tokenizer.kind=ngrams overlap: no text can be written with them",
+                hint="tokenizer.kind=word",
+            )
         self.tokenizer = tokenizer
 
     @property
