@@ -17,7 +17,6 @@ from unspool.errors import ConfigError, unknown
 from unspool.experiment.experiment import Experiment
 from unspool.experiment.progress import show
 from unspool.recipe import Recipe
-from unspool.runs import checkpoint
 from unspool.runs.evaluation import Results
 from unspool.runs.run import Run
 
@@ -104,8 +103,7 @@ def trained_once(recipe: Recipe, folder: Path, follow: Callable[[Experiment], Re
     if (folder / "results.json").exists():
         results: Results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
         return results
-    begun = bool(checkpoint.checkpoints(folder))
-    return follow(Experiment.resume(folder) if begun else Experiment.new(recipe, folder))
+    return follow(Experiment.begin(recipe, folder))
 
 
 def claimed(recipe: Recipe) -> dict[str, str]:

@@ -135,6 +135,11 @@ class Experiment:
         return experiment
 
     @classmethod
+    def begin(cls, recipe: Recipe, folder: Path) -> "Experiment":
+        """The experiment of a folder: continued where it was interrupted, or a new one where there is none yet."""
+        return cls.resume(folder) if checkpoint.checkpoints(folder) else cls.new(recipe, folder)
+
+    @classmethod
     def resume(cls, path: Path, overrides: Sequence[str] = ()) -> "Experiment":
         """An experiment that goes on from its last checkpoint, or from the one whose folder is given."""
         lock = Lock(checkpoint.folder_of(path))

@@ -17,7 +17,6 @@ from unspool.experiment.sweep_table import Member, SweepRow, save_table, table_o
 from unspool.experiment.training import flattened
 from unspool.nn.core import cores
 from unspool.recipe import Recipe, load_recipe, set_key, toml_value, value_of
-from unspool.runs import checkpoint
 from unspool.runs.evaluation import Results
 from unspool.schema import defaults, validated
 from unspool.sections import HardwareOptions, Sections
@@ -69,7 +68,7 @@ class Sweep:
         combinations = [dict(zip(self.vary, each, strict=True)) for each in product(*self.vary.values())]
         found, names = [], set[str]()
         for settings in combinations:
-            first = settings.get("seed", self.recipe.get("seed", 0))
+            first = int(settings.get("seed", self.recipe.get("seed", 0)))
             for seed in range(first, first + self.seeds):
                 given = {key: value for key, value in settings.items() if key != "seed"}
                 name = unused(name_of(given, seed), names)
@@ -102,11 +101,7 @@ class Sweep:
 
     def _trained(self, member: Member, follow: Callable[[Experiment], Results]) -> Member:
         try:
-            if checkpoint.checkpoints(member.run):
-                experiment = Experiment.resume(member.run)
-            else:
-                experiment = Experiment.new(self.recipe_of(member), member.run)
-            results, error = follow(experiment), ""
+            results, error = follow(Experiment.begin(self.recipe_of(member), member.run)), ""
         except UnspoolError as failure:
             results, error = {}, str(failure)
         except MemoryError:

@@ -90,11 +90,12 @@ def table_of(members: Sequence[Member]) -> list[SweepRow]:
     rows = []
     for name, group in groups.items():
         values, seconds = values_of(group, metric), values_of(group, "train/seconds")
-        figures = (means[name], min(values), max(values)) if values else (None, None, None)
         errors = [member.error for member in group if member.error]
         lowest = len(groups) > 1 and bool(values) and means[name] == best
         time = mean(seconds) if seconds else None
-        rows.append(SweepRow(group[0].settings, len(values), metric, *figures, time, lowest, errors))
+        low, high = min(values, default=None), max(values, default=None)
+        row = SweepRow(group[0].settings, len(values), metric, means.get(name), low, high, time, lowest, errors)
+        rows.append(row)
     return rows
 
 
