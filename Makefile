@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 PIP_OPTIONS = --disable-pip-version-check --quiet
 
-.PHONY: run test check reproduce docs clean
+.PHONY: run test check reproduce docs site clean
 
 run: .venv/ready  ## train a character model on text that comes with Python, sample from it, draw its pictures
 	$(BIN)/unspool train char-lm
@@ -26,6 +26,14 @@ reproduce: .venv/ready  ## run the slow tests and what every recipe claims (see 
 
 docs: .venv/ready  ## write the pages that are generated
 	$(BIN)/python docs/generate.py
+
+site: .venv/site  ## build the documentation site, the lecture pages run, in site/
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -W --keep-going -b html docs site
+
+.venv/site: .venv/ready
+	$(BIN)/python -m pip install $(PIP_OPTIONS) -c constraints.txt -e '.[docs]'
+	touch $@
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Unspool needs Python 3.11 or newer: make PYTHON=python3.11')"

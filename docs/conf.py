@@ -1,32 +1,33 @@
 """How Sphinx builds the site from the pages here and from the docstrings: `make site`."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 project = "Unspool"
-author = "the Unspool authors"
+author = "the authors of Unspool"
+html_theme = "furo"
+html_title = "Unspool"
+
 extensions = [
-    "myst_nb",
+    "myst_nb",  # pages in Markdown, and the lecture pages, which are run
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-html_theme = "furo"
-html_title = "Unspool"
-html_static_path = ["_static"]
-exclude_patterns = ["site", "conf.py", "generate.py", "reproduce.py"]
-source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
-nb_execution_mode = "off"
+exclude_patterns = ["conf.py", "generate.py", "reproduce.py", "lectures/shared.py"]
+templates_path: list[str] = []
 
-myst_enable_extensions = ["dollarmath", "colon_fence"]
-myst_heading_anchors = 3
-suppress_warnings = ["myst.header"]
+nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
+nb_execution_mode = "cache"  # a page is run again where its code has changed
+nb_execution_timeout = 900
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4
+suppress_warnings = ["mystnb.unknown_mime_type"]
 
 autosummary_generate = True
-autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False
 napoleon_numpy_docstring = False

@@ -228,6 +228,16 @@ def test_links_lead_somewhere(page):
             assert named, f"{page.name} says that {text} is in {target}"
 
 
+def test_every_command_of_the_table_of_data_is_one():
+    text = (ROOT / "docs/i-have.md").read_text(encoding="utf-8")
+    found = re.findall(r"`unspool (train|sample|predict|suggest|look) ([\w-]+)", text)
+    assert len(found) > 30
+    for verb, name in found:
+        if verb == "train" and name != "FILE":
+            load_recipe(name)
+        assert verb == "train" or name == "latest"
+
+
 def test_every_page_is_reached_from_the_readme():
     seen, todo = set(), [ROOT / "README.md"]
     while todo:

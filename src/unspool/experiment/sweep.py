@@ -68,7 +68,7 @@ class Sweep:
         combinations = [dict(zip(self.vary, each, strict=True)) for each in product(*self.vary.values())]
         found, names = [], set[str]()
         for settings in combinations:
-            first = int(settings.get("seed", self.recipe.get("seed", 0)))
+            first = int(settings["seed"] if "seed" in settings else self.recipe.get("seed") or 0)
             for seed in range(first, first + self.seeds):
                 given = {key: value for key, value in settings.items() if key != "seed"}
                 name = unused(name_of(given, seed), names)
