@@ -1,5 +1,7 @@
 """How Sphinx builds the site from the pages here and from the docstrings: `make site`."""
 
+import re
+
 project = "Unspool"
 author = "the authors of Unspool"
 html_theme = "furo"
@@ -31,3 +33,13 @@ autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
 autodoc_inherit_docstrings = False
 napoleon_numpy_docstring = False
+
+
+def setup(app: object) -> None:
+    """Sphinx calls this."""
+    app.connect("source-read", link_to_source_as_text)  # type: ignore[attr-defined]
+
+
+def link_to_source_as_text(app: object, page: str, source: list[str]) -> None:
+    """A link to a file of the repository, which the site does not have, becomes text that tells the file on hover."""
+    source[0] = re.sub(r"\[([^\]]+)\]\(\.\./((?:src|tests)/[^)]*)\)", r'<span title="\2">\1</span>', source[0])

@@ -131,7 +131,7 @@ class Inspection:
         )
 
     def unpadded(self, values: Tensor) -> Tensor:
-        """The values (B, N, U) at recorded times without padding, (*, U)."""
+        """The values (B, N, U) at recorded times without padding, (..., U)."""
         mask = self.batch.mask
         return values.flatten(0, 1) if mask is None else values[mask[:, self.record.times]]
 

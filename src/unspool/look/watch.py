@@ -27,8 +27,9 @@ def watch(
     model is watched it runs its plain code, so `keep=False` without edits only turns the fused kernels off.
 
     Args:
-        model: a model, or any module of `Part`s.
-        keep: which places are collected: all, none, or those that match a pattern, "*.forget" for instance.
+        model: a model, or any module made of parts.
+        keep: which places are collected: all, none, or those that match a pattern, for instance
+            `"*.forget"`.
         edits: functions from a tapped value to the one that the model continues with, by the pattern of their places
             (`unspool.look.edits` has some).
 
