@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @app.command()
 def sample(
     run: RunPath,
-    prompt: Annotated[str, typer.Option(help="What the text begins with.")] = "",
+    prompt: Annotated[
+        str, typer.Option(help="What the text begins with; of music also a file: tune.abc or piece.mid.")
+    ] = "",
     length: Annotated[
         int | None, typer.Option(help="At most so many tokens; 500, or 2000 a document.", min=1, max=10**9)
     ] = None,
@@ -55,6 +57,7 @@ def sample(
 
     Text streams to stdout as it is made. Models that say one thing of each input are used by `unspool predict`.
     """
+    from unspool.data.music.prompts import is_piece
     from unspool.generate.documents import LONGEST
     from unspool.generate.sampling import Sampling
     from unspool.generate.text import likeliest
@@ -63,6 +66,10 @@ def sample(
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
+    if is_piece(prompt):
+        from unspool.cli.documents import piece_text
+
+        prompt = piece_text(loaded, prompt)
     options = {"--state": state, "--save-state": save_state, "--stop": stop, "--ban": ban}
     if to:
         from unspool.cli.documents import write_documents
