@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
+
 from helpers.known import printed
 from helpers.models import small
-
 from unspool.batch import Tokens
 from unspool.data.tokenizer import tokenizers
 from unspool.experiment.experiment import Experiment

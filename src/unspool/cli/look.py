@@ -24,8 +24,8 @@ def look(
     what: Annotated[
         str,
         typer.Option(
-            help="Views, with commas between: neurons, attention, gates, gradient, surprisal, hidden, trajectory, "
-            "embeddings, losses, unrolling, or a plug-in's; or all."
+            help="Views, with commas between: neurons, attention, gates, switches, gradient, surprisal, hidden, "
+            "trajectory, embeddings, losses, unrolling, or a plug-in's; or all."
         ),
     ] = "all",
     text: Annotated[str | None, typer.Option(help="The text to read, or to answer; else the run's own data.")] = None,

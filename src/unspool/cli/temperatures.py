@@ -27,6 +27,7 @@ def show_temperatures(run: "Run", folder: Path, as_json: bool) -> None:
     if not as_json:
         typer.echo(f"{'temperature':>11}{'words':>8}" + "".join(f"{name:>19}" for name in SHARES.values()) + "  text")
     prompt = str(run.recipe["sample"].get("prompt", ""))
+    prompt = "" if tokenizer.unknown(prompt) else prompt
     for row in sample_temperatures(run.model, tokenizer, known, prompt=prompt):
         rows.append(row)
         if not as_json:
