@@ -156,7 +156,8 @@ def run(look: Inspection, batch: Batch, path: str, edits: dict[str, Callable[[Te
     batch = batch.to(look.model.device)
     with torch.no_grad(), eval_mode(look.model), watch(look.model, keep=f"{path}.*", edits=edits) as trace:
         look.model.loss(batch)
-    return {last_part(place): by_time(look.model, place, values, batch)[0] for place, values in trace.items()}
+    found = {last_part(place): by_time(look.model, place, values, batch) for place, values in trace.items()}
+    return {name: values[0] for name, values in found.items() if values is not None}
 
 
 def held_losses(look: Inspection, path: str, gates: list[str]) -> dict[tuple[str, bool], float]:
