@@ -178,13 +178,30 @@ def compare_keys(
     Raises:
         DataError: no word of the text can be typed on a phone.
     """
+    total = Comparison()
+    yield from type_on_keys(total, model, tokenizer, text, training, words, k, together)
+    for total.letters in keystrokes_saved(model, tokenizer, text, suggestions, words, together):
+        yield total
+
+
+def type_on_keys(
+    total: Comparison,
+    model: SequenceModel,
+    tokenizer: Tokenizer,
+    text: str,
+    training: str,
+    words: int,
+    k: int,
+    together: int,
+) -> Iterator[Comparison]:
+    """The part of `compare_keys` that is typed on a phone."""
     spans = [match.span() for match in keypad.WORD.finditer(text)][1 : words + 1]
     typed = [(text[begin:end], text[:begin]) for begin, end in spans if keypad.is_typeable(text[begin:end])]
     if not typed:
         raise DataError("there are no words to type", hint="give a longer text, in Latin letters")
     own = KeyDictionary(keypad.words_of(text))
     known = KeyDictionary(keypad.words_of(training))
-    total = Comparison(skipped=len(spans) - len(typed))
+    total.skipped = len(spans) - len(typed)
     names = (
         "multi-tap",
         "T9, dictionary of the same text",
@@ -202,6 +219,4 @@ def compare_keys(
             for way, candidates in zip(ways, ranked, strict=True):
                 way.type(word, candidates)
         total.words += len(group)
-        yield total
-    for total.letters in keystrokes_saved(model, tokenizer, text, suggestions, words, together):
         yield total

@@ -124,7 +124,14 @@ def suggest_keys(
     >>> [each[0].word for each in suggest_keys(model, tokenizer, ["a", "a good cat is at"], ["4663"] * 2)]
     ['good', 'home']
     """
-    pressed = [checked_keys(one) for one in keys]
+    found = phrases(model, tokenizer, texts, [checked_keys(one) for one in keys], complete, width)
+    return [sorted(some, key=lambda one: one.word.lower() not in known)[:k] for some in found]
+
+
+def phrases(
+    model: SequenceModel, tokenizer: Tokenizer, texts: Sequence[str], pressed: Sequence[str], complete: bool, width: int
+) -> list[list[Suggestion]]:
+    """All candidates of the last word of each text's keys, behind the best words before it."""
     several = [number for number, one in enumerate(pressed) if " " in one]
     best = pressed_words(model, tokenizer, [texts[n] for n in several], [pressed[n] for n in several], complete, width)
     written = {
@@ -137,10 +144,7 @@ def suggest_keys(
     found = pressed_words(model, tokenizer, before, [pressed[n].split()[-1] for n in possible], complete, width)
     every: list[list[Suggestion]] = [[] for _ in texts]
     for number, text, some in zip(possible, before, found, strict=True):
-        every[number] = [
-            replace(one, rest=text[len(texts[number]) :] + one.rest)
-            for one in sorted(some, key=lambda one: one.word.lower() not in known)[:k]
-        ]
+        every[number] = [replace(one, rest=text[len(texts[number]) :] + one.rest) for one in some]
     return every
 
 
