@@ -4,8 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from unspool import build
+from unspool.batch import Tokens
 from unspool.nn.cell import cells
+from unspool.nn.cells.lstm import LSTM
 from unspool.nn.unroll import unroll, unroll_loop
+from unspool.recipe import load_recipe
 
 B, T, D, H = 4, 6, 3, 5
 MASK = torch.tensor([[1, 0, 1, 0, 0, 1], [0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 0]]).bool()
@@ -69,3 +73,42 @@ def test_a_state_keeps_its_precision_in_a_low_one():
     with torch.autocast("cpu", torch.bfloat16):
         y, state = unroll(cell, x, cell.start(x))
     assert {y.dtype, *(s.dtype for s in state)} == {torch.float32}
+
+
+@pytest.mark.parametrize("biases", [1, 2])
+def test_an_lstm_is_the_librarys_cell_weight_for_weight(biases):
+    """Step by step, in one kernel, and the compiled one for a single row."""
+    torch.manual_seed(0)
+    own, library = LSTM(3, 5, biases=biases), torch.nn.LSTMCell(3, 5)
+    with torch.no_grad():
+        own.input.weight.copy_(library.weight_ih)
+        own.input.bias.copy_(library.bias_ih if biases == 2 else library.bias_ih + library.bias_hh)
+        own.recurrent.weight.copy_(library.weight_hh)
+        if biases == 2:
+            own.recurrent.bias.copy_(library.bias_hh)
+            assert sum(p.numel() for p in own.parameters()) == sum(p.numel() for p in library.parameters())
+    for rows in (1, 2):
+        x = torch.randn(rows, 7, 3)
+        wanted, state, ours = [], (torch.zeros(rows, 5), torch.zeros(rows, 5)), own.start(x[:, 0])
+        for tick in range(7):
+            state = library(x[:, tick], state)
+            ours = own.tick(own.read(x[:, tick]), ours)
+            wanted.append(state[0])
+            torch.testing.assert_close(ours, state, rtol=1e-6, atol=1e-6)
+        y, last = own.fused(x, own.start(x[:, 0]), None)
+        torch.testing.assert_close(y, torch.stack(wanted, dim=1), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(last, state, rtol=1e-5, atol=1e-6)
+        y.sum().backward()
+        grads = [p.grad.clone() for p in own.parameters()]
+        own.zero_grad(), torch.stack(wanted, dim=1).sum().backward()
+        theirs = [library.weight_ih.grad, library.bias_ih.grad, library.weight_hh.grad, library.bias_hh.grad]
+        for mine, yours in zip(grads, theirs if biases == 2 else theirs[:3], strict=True):
+            torch.testing.assert_close(mine, yours, rtol=1e-4, atol=1e-5)
+        library.zero_grad()
+
+
+@pytest.mark.parametrize(("biases", "weights"), [(1, 140_148), (2, 140_660)])
+def test_the_lecturers_character_rnn_has_as_many_weights(biases, weights):
+    recipe = load_recipe("char-rnn-stat453", [f'core.cell={{kind="lstm", biases={biases}}}'])
+    model = build.model(recipe, Tokens(100), Tokens(100))
+    assert sum(p.numel() for p in model.parameters()) == weights

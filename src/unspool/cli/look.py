@@ -24,8 +24,8 @@ def look(
     what: Annotated[
         str,
         typer.Option(
-            help="Views, with commas between: neurons, attention, gates, gradient, surprisal, hidden, trajectory, "
-            "embeddings, losses, unrolling, or a plug-in's; or all."
+            help="Views, with commas between: neurons, attention, gates, switches, gradient, surprisal, hidden, "
+            "trajectory, embeddings, losses, unrolling, or a plug-in's; or all."
         ),
     ] = "all",
     text: Annotated[str | None, typer.Option(help="The text to read, or to answer; else the run's own data.")] = None,
@@ -43,6 +43,10 @@ def look(
             help="The folder for look.html and the pictures; by default RUN/look, of two runs RUN/look-OTHER."
         ),
     ] = None,
+    temperatures: Annotated[
+        bool,
+        typer.Option("--temperatures", help="Instead: draw texts at temperatures from 0.1 to 2, and measure them."),
+    ] = False,
     svg: Annotated[bool, typer.Option("--svg", help="Write every picture as .svg too.")] = False,
     plugin: Plugins = None,
     device: Device = "cpu",
@@ -63,6 +67,13 @@ def look(
     names = view_names(what)
     check_split(split)
     runs = [Run.load(path, device) for path in (run, other) if path]
+    if temperatures:
+        from unspool.cli.temperatures import show_temperatures
+
+        if other is not None or text is not None or file is not None:
+            raise ConfigError("--temperatures draws the texts of one run", hint=f"unspool look {run} --temperatures")
+        show_temperatures(runs[0], out or runs[0].checkpoint.run / "look", as_json)  # type: ignore[union-attr]
+        return
     looks = [runs[0].look(given(text, file), split, length, report_progress(), target_text)]
     looks += [look_beside(one, runs[0], looks[0], report_progress()) for one in runs[1:]]
     missing = say if names == view_names("all") else None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from unspool.runs.run import Run
 
 
-Prompt = Annotated[str, typer.Option(help="What the text begins with.")]
+Prompt = Annotated[str, typer.Option(help="What the text begins with; of music also a file: tune.abc or piece.mid.")]
 Length = Annotated[int | None, typer.Option(help="At most so many tokens; 500, or 2000 a document.", min=1, max=10**9)]
 Temperature = Annotated[float, typer.Option(help="0 is greedy; 1 is the model's own; lower is safer.")]
 TopK = Annotated[int, typer.Option(help="Draw from the K likeliest only; 0 is off.")]
@@ -68,12 +68,17 @@ def sample(
 
     Text streams to stdout as it is made. Models that say one thing of each input are used by `unspool predict`.
     """
+    from unspool.data.music.prompts import is_piece
     from unspool.generate.sampling import Sampling
     from unspool.runs.run import Run
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
     loaded = Run.load(run, device)
+    if is_piece(prompt):
+        from unspool.cli.documents import piece_text
+
+        prompt = piece_text(loaded, prompt)
     files = {"--state": state, "--save-state": save_state, "--stop": stop}
     wanted = Request(prompt, length or 500, sampling, seed, count, stop or (), banned_texts(ban))
     if to:

@@ -1,11 +1,16 @@
 """Writers: models that go on with what they have read, token by token."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
+from unspool.data.music.abc_reader import parse_tune
+from unspool.data.music.chorales import as_score
+from unspool.data.music.prompts import chorale_prompt, is_piece, tune_prompt
 from unspool.data.predictions import Prediction
+from unspool.data.preprocessors.music import TuneText
 from unspool.data.preprocessors.preprocessor import Record
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, DataError
 from unspool.generate.documents import LONGEST, DocumentFormat, generate_documents
 from unspool.generate.sampling import Sampling
 from unspool.metrics.metric import MetricFactory
@@ -70,6 +75,27 @@ class Writer(Pipeline):
         return (found[number] for number in numbers)
 
 
+@dataclass(frozen=True)
+class PieceOfMusic:
+    """A prompt that was read from a file of music."""
+
+    text: str  # as the preprocessor takes it
+    summary: str  # what was read, and where the prompt ends in what is written
+
+
+def read_prompt(pipeline: Pipeline, prompt: str) -> tuple[str, str]:
+    """The prompt as text, and a line on it where it names a file that the pipeline can read.
+
+    Args:
+        pipeline: of the run.
+        prompt: what somebody gave: text, notes, or the path of a piece.
+    """
+    if not isinstance(pipeline, TuneWriter | ChoraleWriter) or not is_piece(prompt):
+        return prompt, ""
+    piece = pipeline.read_piece(prompt)
+    return piece.text, piece.summary
+
+
 class TextWriter(Writer):
     """Goes on with a text."""
 
@@ -90,6 +116,24 @@ class TuneWriter(Writer):
         super().__init__(model, preprocessor)
         self.sampling = Sampling(temperature)
 
+    def read_piece(self, path: str) -> PieceOfMusic:
+        """The tune in an ABC or MIDI file as a prompt.
+
+        Raises:
+            DataError: it cannot be written as a tune of one voice, or has a character that the model does not know.
+        """
+        tokenizer = cast(TuneText, self.preprocessor).tokenizer
+        text = known_title(tune_prompt(path), tokenizer.unknown)
+        unknown = tokenizer.unknown(text)
+        if unknown:
+            tie = "" if "-" not in unknown else "give it its own metre, so that no note is tied over a bar line, or "
+            raise DataError(
+                f"{path}: the model's tunes are written without {', '.join(map(repr, unknown[:5]))}",
+                hint=f"{tie or 'write it with other keys and lengths, or '}train on tunes that have it",
+            )
+        score = parse_tune(text).score()
+        return PieceOfMusic(text, said(path, f"{text.count('|')} bar lines", score.seconds))
+
 
 class ChoraleWriter(Writer):
     """Writes whole chorales.
@@ -103,3 +147,24 @@ class ChoraleWriter(Writer):
     def __init__(self, model: Any, preprocessor: Any, temperature: NotNegative = 0.9) -> None:
         super().__init__(model, preprocessor)
         self.sampling = Sampling(temperature)
+
+    def read_piece(self, path: str) -> PieceOfMusic:
+        """The chords in a MIDI or ABC file as a prompt. Raises: DataError where they are no chords of four voices."""
+        chords, between = chorale_prompt(path)
+        text = ", ".join(" ".join(map(str, chord)) or "rest" for chord in chords)
+        left_out = f" ({between} notes between the beats are left out)" if between else ""
+        return PieceOfMusic(text, said(path, f"{len(chords)} chords{left_out}", as_score(chords).seconds))
+
+
+def known_title(text: str, unknown: Callable[[str], list[str]]) -> str:
+    """A tune whose title has only what a model can read; of a title nothing sounds."""
+    header, _, rest = text.partition("\nT:")
+    title, _, music = rest.partition("\n")
+    strange = set(unknown(title))
+    kept = " ".join("".join(letter for letter in title if letter not in strange).split())
+    return f"{header}\nT:{kept or 'A'}\n{music}"
+
+
+def said(path: str, what: str, seconds: float) -> str:
+    """Where a prompt ends."""
+    return f"goes on from {path}: {what}; the prompt ends after {seconds:.1f} s"

@@ -1,22 +1,28 @@
 """Language modelling: the next token of a text."""
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from math import log
 from typing import Literal
 
+import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from unspool.batch import Batch, Batches
 from unspool.data.batching.contiguous import ContiguousBatches, ContiguousEval, RandomWindows, WindowedEval
 from unspool.data.preprocessors.language import LanguageText
 from unspool.data.splits import Splits, non_empty
+from unspool.data.tokenizer import Tokenizer
 from unspool.metrics.metric import EvalSet, perplexity
 from unspool.pipelines.writing import TextWriter
 from unspool.schema import Count, Share
 from unspool.tasks.sequence import text_features_of
 from unspool.tasks.task import Task, tasks
 
+SENTENCE = re.compile(r"(?:\A\s*|[.!?][\"')\]\u2019\u201d]*\s+|\n\s*\n\s*)(?=\S)")
+"""Behind it a sentence begins."""
 LONGEST = 1000
 """Characters of a text among which its first token is."""
 
@@ -47,7 +53,8 @@ class Language(TextTask):
 
     `batching` is "contiguous" (the text as `batch_size` long rows, read `length` tokens at a time with the state
     carried over: truncated back-propagation through time; a share `reset_probability` of the batches begins with an
-    empty state) or "windows" (from random places, each with an empty state).
+    empty state), "windows" (from random places, each with an empty state, so that words are cut) or "sentences" (from
+    the beginnings of sentences, likewise).
 
     Two losses are measured: "contiguous", in one pass over the split with the state carried, and "windowed", from an
     empty state every `window` tokens. A core of limited length begins with an empty state when it is full. A model
@@ -61,7 +68,7 @@ class Language(TextTask):
         splits: the text of each split.
         preprocessor: with its tokenizer, fitted on the training text.
         seed: of the windows, and of which batches are reset.
-        batching: "contiguous" or "windows".
+        batching: "contiguous", "windows" or "sentences".
 
     >>> from unspool import build
     >>> from unspool.data.splits import Splits
@@ -79,7 +86,7 @@ class Language(TextTask):
         splits: Splits[str],
         preprocessor: LanguageText,
         seed: int = 0,
-        batching: Literal["contiguous", "windows"] = "contiguous",
+        batching: Literal["contiguous", "windows", "sentences"] = "contiguous",
         batch_size: Count = 16,
         length: Count = 64,
         window: Count = 64,
@@ -90,10 +97,12 @@ class Language(TextTask):
         self.window, self.reset_probability = window, reset_probability
 
     def train_batches(self) -> Batches:
-        """The training split, contiguous or in random windows."""
+        """The training split, contiguous or in random windows, which may begin with sentences."""
         if self.batching == "contiguous":
             return ContiguousBatches(self.ids["train"], self.batch_size, self.length, self.reset_probability, self.seed)
-        return RandomWindows(self.ids["train"], self.batch_size, self.length, self.seed)
+        tokenizer = self.preprocessor.tokenizer
+        starts = sentence_starts(tokenizer, self.texts["train"]) if self.batching == "sentences" else None
+        return RandomWindows(self.ids["train"], self.batch_size, self.length, self.seed, starts)
 
     def eval_sets(self, split: str) -> dict[str, EvalSet]:
         """Every token but the first, with the state carried and in windows; first the one that is like the training."""
@@ -103,7 +112,7 @@ class Language(TextTask):
         rows = max(1, min(16, len(ids) // 512))
         contiguous = EvalSet(ContiguousEval(ids, rows, self.length), derived=derived)
         windowed = EvalSet(WindowedEval(ids, self.window, max(1, 4096 // self.window)), derived=derived)
-        if self.batching == "windows":
+        if self.batching != "contiguous":
             return {"windowed": windowed, "contiguous": contiguous}
         return {"contiguous": contiguous, "windowed": windowed}
 
@@ -134,3 +143,18 @@ class Language(TextTask):
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """What is true of the text so far."""
         return text_features_of(batch, self.preprocessor.tokenizer)
+
+
+def sentence_starts(tokenizer: Tokenizer, text: str) -> Int64[Tensor, " S"]:
+    """The tokens with which the sentences of a text begin.
+
+    A sentence begins behind a full stop, an exclamation or a question mark with white space, and behind an empty line.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> sentence_starts(tokenizers.build("tokenizer", "byte"), "One. (Two?) Three e.g.x").tolist()
+    [0, 5, 12]
+    """
+    begins = [match.end() for match in SENTENCE.finditer(text)]
+    offsets = tokenizer.offsets(text)
+    ends = torch.tensor([end for _, end in offsets])
+    return torch.searchsorted(ends, torch.tensor(begins), right=True).unique().clamp(max=len(offsets) - 1)

@@ -59,15 +59,29 @@ class RandomWindows:
         batch_size: how many windows a batch has.
         length: how many ids a window has.
         seed: of the random places.
+        starts: the places at which a window may begin, such as those of sentences; None: all.
 
     >>> windows = RandomWindows(torch.arange(100), batch_size=2, length=5, seed=1)
     >>> torch.equal(windows[7].inputs, windows[7].inputs), torch.equal(windows[7].inputs, windows[8].inputs)
     (True, False)
     """
 
-    def __init__(self, ids: Int64[Tensor, " N"], batch_size: Count, length: Count, seed: int = 0) -> None:
+    def __init__(
+        self,
+        ids: Int64[Tensor, " N"],
+        batch_size: Count,
+        length: Count,
+        seed: int = 0,
+        starts: Int64[Tensor, " S"] | None = None,
+    ) -> None:
         require_tokens(ids, length + 1, f"a window of {length} and its next one", "task.length")
         self.windows = ids.unfold(0, length + 1, 1)  # (N - length, length + 1), a view
+        self.starts = None if starts is None else starts[starts < len(self.windows)]
+        if self.starts is not None and not len(self.starts):
+            raise DataError(
+                f"no sentence begins {length + 1} tokens before the end of the text",
+                hint="task.batching=windows, or a smaller task.length",
+            )
         self.batch_size, self.length, self.seed, self.size = batch_size, length, seed, len(ids)
 
     @property
@@ -76,9 +90,11 @@ class RandomWindows:
         return max(1, self.size // (self.batch_size * self.length))
 
     def __getitem__(self, number: int) -> Batch:
-        """Batch `number`; every window of the text is equally likely, the last one too."""
+        """Batch `number`; every window that may be drawn is equally likely, the last one too."""
         random = torch.Generator().manual_seed(mix(self.seed, number))
-        starts = torch.randint(len(self.windows), (self.batch_size,), generator=random)
+        among = len(self.windows) if self.starts is None else len(self.starts)
+        starts = torch.randint(among, (self.batch_size,), generator=random)
+        starts = starts if self.starts is None else self.starts[starts]
         return pairs(self.windows[starts.to(self.windows.device)])
 
 

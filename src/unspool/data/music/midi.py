@@ -2,6 +2,7 @@
 
 import io
 from fractions import Fraction
+from typing import Any
 
 from unspool.data.music.notes import Note, Score
 from unspool.errors import DataError
@@ -55,15 +56,7 @@ def read_midi(data: bytes, name: str) -> Score:
     >>> read_midi(midi(Score([Note(Fraction(1, 3), Fraction(1), 60)], title="Air")), "air.mid").notes
     [Note(start=Fraction(1, 3), length=Fraction(1, 1), pitch=60, tied=False)]
     """
-    from mido import MidiFile, merge_tracks
-
-    try:
-        file = MidiFile(file=io.BytesIO(data), charset="utf-8")
-        messages = list(merge_tracks(file.tracks))
-    except Exception as error:  # of broken bytes mido may say anything
-        raise DataError(
-            f"{name} is not a whole MIDI file: {error or 'it ends too early'}", hint="save it again"
-        ) from None
+    file, messages = opened(data, name)
     notes: list[Note] = []
     sounding: dict[tuple[int, int], Fraction] = {}
     speed, title, tick = 0.0, "", 0
@@ -82,6 +75,43 @@ def read_midi(data: bytes, name: str) -> Score:
             if message.type == "note_on" and message.velocity:
                 sounding[key] = now
     return Score(sorted(notes), speed or 120.0, title)
+
+
+def read_signatures(data: bytes, name: str) -> tuple[str, str]:
+    """The metre of a MIDI file as M: of ABC has it, 4/4 where it says none, and its first key; "" where it says none.
+
+    Raises:
+        DataError: the metre changes on the way.
+    """
+    file, messages = opened(data, name)
+    metres: list[str] = []
+    key, tick = "", 0
+    for message in messages:
+        tick += message.time
+        if message.type == "time_signature":
+            metre = f"{message.numerator}/{message.denominator}"
+            if metres and metre != metres[-1]:
+                raise DataError(
+                    f"{name}: the metre changes from {metres[-1]} to {metre} at beat {tick / file.ticks_per_beat:g}",
+                    hint="keep the part in one metre",
+                )
+            metres.append(metre)
+        elif message.type == "key_signature":
+            key = key or message.key
+    return (metres or ["4/4"])[0], key
+
+
+def opened(data: bytes, name: str) -> tuple[Any, list[Any]]:
+    """A MIDI file, and the messages of all its tracks in time. Raises: DataError where it is none."""
+    from mido import MidiFile, merge_tracks
+
+    try:
+        file = MidiFile(file=io.BytesIO(data), charset="utf-8")
+        return file, list(merge_tracks(file.tracks))
+    except Exception as error:  # of broken bytes mido may say anything
+        raise DataError(
+            f"{name} is not a whole MIDI file: {error or 'it ends too early'}", hint="save it again"
+        ) from None
 
 
 def seconds(score: Score, beats: Fraction) -> float:

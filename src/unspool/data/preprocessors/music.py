@@ -110,7 +110,7 @@ class ChoralePitches(Preprocessor):
         """The edge, and the chords that the chorale begins with.
 
         Args:
-            prompt: chords with commas between, for instance "67 64 60 48, 69 65 60 53".
+            prompt: chords with commas between, for instance "67 64 60 48, 69 65 60 53"; `rest` is silence.
 
         Raises:
             ConfigError: a chord is not made of pitches.
@@ -118,8 +118,11 @@ class ChoralePitches(Preprocessor):
         >>> ChoralePitches().begin("60 67")
         [0, 48, 41, 1]
         """
-        chords = []
+        chords: list[Chord] = []
         for words in filter(None, (part.split() for part in prompt.split(","))):
+            if words == ["rest"]:
+                chords.append(())
+                continue
             if not all(word.isdecimal() and LOWEST <= int(word) <= HIGHEST for word in words):
                 raise ConfigError(f"{' '.join(words)!r} is not a chord", hint='--prompt "67 64 60 48, 69 65 60 53"')
             chords.append(tuple(sorted({int(word) for word in words}, reverse=True)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,11 +21,16 @@ class LSTM(Cell):
     i, f, o = sigmoid(W x + U h + b)      g = tanh(W_g x + U_g h + b_g)
     c' = f * c + i * g                    h' = o * tanh(c')
 
+    `torch.nn.LSTMCell` and `torch.nn.LSTM` compute the same with two biases that are added, W x + b and U h + b'; with
+    `biases=2` so does this cell, weight for weight: `input` is their weight_ih and bias_ih, `recurrent` weight_hh and
+    bias_hh. The second bias adds weights and no ability.
+
     Args:
         input_size: the size D of the input.
         hidden_size: the size H of the output.
         forget_bias: the bias of the forget gate before training; above 0 the memory is kept at first. 1 after
             Jozefowicz et al. 2015.
+        biases: 1, or 2 as torch.nn.LSTMCell has.
 
     >>> cell = LSTM(input_size=2, hidden_size=4)
     >>> x = torch.zeros(1, 2)  # (B, D)
@@ -35,16 +41,20 @@ class LSTM(Cell):
 
     keeps = "forget"
 
-    def __init__(self, input_size: Count, hidden_size: Count, forget_bias: float = 1.0) -> None:
+    def __init__(
+        self, input_size: Count, hidden_size: Count, forget_bias: float = 1.0, biases: Literal[1, 2] = 1
+    ) -> None:
         super().__init__(input_size, hidden_size)
         self.input = nn.Linear(input_size, 4 * hidden_size)
-        self.recurrent = nn.Linear(hidden_size, 4 * hidden_size, bias=False)
+        self.recurrent = nn.Linear(hidden_size, 4 * hidden_size, bias=biases == 2)
         bound = hidden_size**-0.5  # as torch.nn.LSTM does
         for weight in (self.input.weight, self.recurrent.weight):
             nn.init.uniform_(weight, -bound, bound)
         with torch.no_grad():  # remember by default: Jozefowicz et al. 2015
             self.input.bias.zero_()
             self.input.bias[hidden_size : 2 * hidden_size].fill_(forget_bias)
+            if biases == 2:
+                self.recurrent.bias.zero_()
 
     def start(self, like: Tensor) -> CoreState:
         """Hidden state and memory: zeros."""
@@ -68,11 +78,14 @@ class LSTM(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """By torch's LSTM kernel, with a second bias of zero; a single row is trained faster by the Numba kernel."""
+        """By torch's LSTM kernel, its second bias zero if there is one; one row learns faster by the Numba kernel."""
+        second: Tensor | None = self.recurrent.bias
         if len(x) == 1 and mask is None and (recurrence := compiled(x, self.recurrent.weight, *state)):
-            h, c = recurrence(self.read(x).squeeze(0), self.recurrent.weight, *(s.squeeze(0) for s in state))
+            read = self.read(x).squeeze(0) if second is None else self.read(x).squeeze(0) + second
+            h, c = recurrence(read, self.recurrent.weight, *(s.squeeze(0) for s in state))
             return h.unsqueeze(0), (h[-1:], c.unsqueeze(0))
-        weights = [self.input.weight, self.recurrent.weight, self.input.bias, torch.zeros_like(self.input.bias)]
+        second = torch.zeros_like(self.input.bias) if second is None else second
+        weights = [self.input.weight, self.recurrent.weight, self.input.bias, second]
         return run_kernel(torch.lstm, weights, x, state, mask)
 
 
