@@ -139,5 +139,7 @@ def domain_from_json(data: Mapping[str, Any]) -> Domain:
     >>> domain_from_json({"kind": "Tokens", "size": 65})
     Tokens(size=65)
     """
-    kinds: dict[str, type[Tokens] | type[Vectors]] = {kind.__name__: kind for kind in (Tokens, UnalignedTokens, Vectors)}
+    kinds: dict[str, type[Tokens] | type[Vectors]] = {
+        kind.__name__: kind for kind in (Tokens, UnalignedTokens, Vectors)
+    }
     return kinds[data["kind"]](int(data["size"]))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
+from unspool.cli.captions import show_captions
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, say
 from unspool.errors import ConfigError, DataError, UnspoolError
 
@@ -48,6 +49,12 @@ def predict(
     paths: Annotated[int, typer.Option(help="Draw N paths of each forecast; 0: as trained.", min=0, max=10**4)] = 0,
     seed: Annotated[int, typer.Option(help="Of the paths that are drawn.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Inputs that are run at once.", min=1, max=10**5)] = 64,
+    stream: Annotated[
+        str | None, typer.Option(help="A sound that is written down while it goes on; - is standard input.")
+    ] = None,
+    rate: Annotated[
+        int, typer.Option(help="Samples a second of raw 16-bit samples on standard input.", min=0, max=10**6)
+    ] = 0,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -55,7 +62,7 @@ def predict(
     """Apply a trained model to new inputs: labels, tags, numbers, translations, captions, fills, forecasts.
 
     Inputs are the arguments, else the rows of --file, else the lines of standard input. A row that cannot be used gets
-    an error instead of a prediction, and the others go on.
+    an error instead of a prediction, and the others go on. With --stream text appears while a sound goes on.
     """
     from unspool.runs.run import Run, predictor_of
 
@@ -69,6 +76,12 @@ def predict(
     loaded = Run.load(run, device)
     asked = {"beam": beam, "horizon": horizon, "paths": paths, "seed": seed}
     pipeline = predictor_of(loaded, **{name: value for name, value in asked.items() if value})
+    if stream is not None:
+        if inputs or file is not None or out is not None or beam:
+            raise ConfigError(
+                "--stream goes with --rate and --json alone", hint=f"unspool predict {run} --stream {stream}"
+            )
+        return show_captions(pipeline, stream, rate, as_json)
     columns = columns_of(loaded, pipeline, column or ())
     pairs = given_records(loaded, pipeline, columns, inputs, file)
     with opened(out) as stream:
