@@ -49,8 +49,8 @@ def predict(
     paths: Annotated[int, typer.Option(help="Draw N paths of each forecast; 0: as trained.", min=0, max=10**4)] = 0,
     seed: Annotated[int, typer.Option(help="Of the paths that are drawn.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Inputs that are run at once.", min=1, max=10**5)] = 64,
-    stream: Annotated[
-        str | None, typer.Option(help="A sound that is written down while it goes on; - is standard input.")
+    live: Annotated[
+        str | None, typer.Option("--stream", help="A sound that is written down while it goes on; - is standard input.")
     ] = None,
     rate: Annotated[
         int, typer.Option(help="Samples a second of raw 16-bit samples on standard input.", min=0, max=10**6)
@@ -76,12 +76,13 @@ def predict(
     loaded = Run.load(run, device)
     asked = {"beam": beam, "horizon": horizon, "paths": paths, "seed": seed}
     pipeline = predictor_of(loaded, **{name: value for name, value in asked.items() if value})
-    if stream is not None:
+    if live is not None:
         if inputs or file is not None or out is not None or beam:
             raise ConfigError(
-                "--stream goes with --rate and --json alone", hint=f"unspool predict {run} --stream {stream}"
+                "--stream goes with --rate and --json alone", hint=f"unspool predict {run} --stream {live}"
             )
-        return show_captions(pipeline, stream, rate, as_json)
+        show_captions(pipeline, live, rate, as_json)
+        return
     columns = columns_of(loaded, pipeline, column or ())
     pairs = given_records(loaded, pipeline, columns, inputs, file)
     with opened(out) as stream:
@@ -136,7 +137,21 @@ def given_records(
         known = ", ".join(map(str, list(beginning[0])[:10]))  # type: ignore[arg-type]
         hint = f"--column {dict(names)[missing[0]]}=COLUMN" if file else f"unspool predict {run.name} --file TABLE.csv"
         raise DataError(f"{file or 'standard input'} has no column {missing[0]!r}: it has {known}", hint=hint)
-    return pipeline.records(rows, columns)
+    pairs = pipeline.records(rows, columns)
+    return beside(file, pairs) if file is not None and pipeline.preprocessor.endings else pairs
+
+
+def beside(table: str, pairs: Iterator[Pair]) -> Iterator[Pair]:
+    """The records of a table that names files: where there is none of that name here, it is beside the table."""
+    folder = os.path.dirname(os.path.expanduser(table))
+    for own, record in pairs:
+        if isinstance(record, Mapping):
+            found = {key: (value, os.path.join(folder, str(value))) for key, value in record.items()}
+            record = {
+                key: there if not os.path.exists(str(v)) and os.path.isfile(there) else v
+                for key, (v, there) in found.items()
+            }
+        yield own, record
 
 
 def known_records(run: "Run", pipeline: "Predictor") -> Iterator[Pair]:

@@ -138,10 +138,10 @@ class Transcripts(SplitOptions, TableFormat, SplitPaths):
                 rate = rate or own
                 samples = resampled(np.frombuffer(data, dtype=np.int16), own, rate)
                 found[name].append(Clip(samples, spelled(record["label"]), speaker_of(record["name"])))
-        made = [self.joined(clips, len(found["train"]), rate, seed) for seed, clips in enumerate(found.values())]
+        train, valid, test = (self.joined(c, len(found["train"]), rate, seed) for seed, c in enumerate(found.values()))
         about = ", ".join(f"{name} {len(clips):,}" for name, clips in found.items() if clips)
         note = f"{self.path}: recorded words ({about}) were joined to strings of {self.shortest} to {self.longest}"
-        return Splits(*made, files=read.files, notes=(*read.notes, note))
+        return Splits(train, valid, test, files=read.files, notes=(*read.notes, note))
 
     def joined(self, clips: Sequence[Clip], trained: int, rate: int, seed: int) -> list[Record]:
         """Strings of these recordings, as many for each recording as training has."""

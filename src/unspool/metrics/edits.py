@@ -110,7 +110,8 @@ class Latency(Metric):
 
     >>> from unspool.data.predictions import Transcript
     >>> metric = Latency(lambda record: record["text"], hop=0.01)
-    >>> metric.update(Transcript("ab", ["a", "b"], -1.0, times=[0.25, 0.5]), {"text": "ab", "ends": [[0, 0.2], [1, 0.4]]})
+    >>> written = Transcript("ab", ["a", "b"], -1.0, times=[0.25, 0.5])
+    >>> metric.update(written, {"text": "ab", "ends": [[0, 0.2], [1, 0.4]]})
     >>> {name: round(value, 3) for name, value in metric.compute().items()}
     {'latency_median': 7.5, 'latency_90': 10.0}
     """

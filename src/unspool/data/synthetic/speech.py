@@ -17,9 +17,8 @@ LETTERS = "abcdefgh"
 """What tone speech is written with."""
 HERTZ = ((420, 1120), (420, 1900), (560, 1500), (560, 2600), (700, 1120), (700, 1900), (880, 1500), (880, 2600))
 """The two tones that sound together for each letter."""
-DIGITS = dict(
-    zip("0123456789", ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], strict=True)
-)
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+DIGITS = {str(digit): word for digit, word in enumerate(WORDS)}
 """How digits are spelled."""
 BEFORE, NOISE = 0.2, (1.0, 30.0)  # at most so many seconds of faint noise before the first word, and how loud it is
 
