@@ -78,9 +78,8 @@ def predict(
     pipeline = predictor_of(loaded, **{name: value for name, value in asked.items() if value})
     if live is not None:
         if inputs or file is not None or out is not None or beam:
-            raise ConfigError(
-                "--stream goes with --rate and --json alone", hint=f"unspool predict {run} --stream {live}"
-            )
+            hint = f"unspool predict {run} --stream {live}"
+            raise ConfigError("--stream goes with --rate and --json alone", hint=hint)
         show_captions(pipeline, live, rate, as_json)
         return
     columns = columns_of(loaded, pipeline, column or ())
@@ -144,14 +143,13 @@ def given_records(
 def beside(table: str, pairs: Iterator[Pair]) -> Iterator[Pair]:
     """The records of a table that names files: where there is none of that name here, it is beside the table."""
     folder = os.path.dirname(os.path.expanduser(table))
+
+    def found(value: Any) -> Any:
+        there = os.path.join(folder, str(value))
+        return there if not os.path.exists(str(value)) and os.path.isfile(there) else value
+
     for own, record in pairs:
-        if isinstance(record, Mapping):
-            found = {key: (value, os.path.join(folder, str(value))) for key, value in record.items()}
-            record = {
-                key: there if not os.path.exists(str(v)) and os.path.isfile(there) else v
-                for key, (v, there) in found.items()
-            }
-        yield own, record
+        yield own, {key: found(v) for key, v in record.items()} if isinstance(record, Mapping) else record
 
 
 def known_records(run: "Run", pipeline: "Predictor") -> Iterator[Pair]:
