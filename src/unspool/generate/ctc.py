@@ -101,8 +101,7 @@ def prefix_beam_search(scores: Float[Tensor, "T V"], beam: Count, unlikely: floa
     steps = at_least_float32(scores).log_softmax(dim=-1).tolist()
     blank = len(steps[0]) - 1
     beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -inf)}  # ending in a blank, ending in its token
-    begun: dict[tuple[int, ...], int] = {(): -1}  # where a prefix was found first
-    for position, row in enumerate(steps):
+    for row in steps:
         likely = [(id, score) for id, score in enumerate(row[:blank]) if score > unlikely]
         found: dict[tuple[int, ...], list[float]] = defaultdict(lambda: [-inf, -inf])
         for prefix, (after_blank, after_token) in beams.items():
@@ -114,14 +113,47 @@ def prefix_beam_search(scores: Float[Tensor, "T V"], beam: Count, unlikely: floa
             for id, score in likely:
                 longer = found[*prefix, id]
                 longer[1] = add(longer[1], (after_blank if id == last else both) + score)
-                begun.setdefault((*prefix, id), position)
-        best = sorted(found, key=lambda prefix: -add(*found[prefix]))[:beam]
+        possible = [prefix for prefix, both in found.items() if max(both) > -inf]
+        best = sorted(possible, key=lambda prefix: -add(*found[prefix]))[:beam]
         beams = {prefix: (found[prefix][0], found[prefix][1]) for prefix in best}
-    made = []
-    for prefix in beams:
-        places = [begun[prefix[:end]] for end in range(1, len(prefix) + 1)]
-        made.append(Labelling(list(prefix), places, log_probability(scores, list(prefix))))
+    made = [
+        Labelling(list(prefix), alignment(scores, list(prefix)), log_probability(scores, list(prefix)))
+        for prefix in beams
+    ]
     return sorted(made, key=lambda one: -one.log_probability)
+
+
+def alignment(scores: Float[Tensor, "T V"], ids: list[int]) -> list[int]:
+    """The first position of each token in the likeliest alignment of a sequence of tokens (Viterbi 1967).
+
+    Args:
+        scores: of every token and the blank, the last, at every position.
+        ids: tokens that these positions can say.
+
+    >>> alignment(torch.tensor([[0.0, 9.0], [9.0, 0.0], [9.0, 0.0]]), [0])
+    [1]
+    """
+    states = [scores.shape[1] - 1]
+    for id in ids:
+        states += [id, states[0]]  # a blank, then each token and a blank behind it
+    each = at_least_float32(scores).log_softmax(dim=-1)[:, states]  # (T, 2 U + 1)
+    skips = torch.tensor([n % 2 == 1 and n > 1 and states[n] != states[n - 2] for n in range(len(states))])
+    best = torch.where(torch.arange(len(states)) < 2, each[0], -inf)
+    came: list[Tensor] = []
+    for row in each[1:]:
+        shifted = [best, *(torch.cat([best.new_full((by,), -inf), best[:-by]])[: len(best)] for by in (1, 2))]
+        shifted[2] = shifted[2].where(skips, -inf)
+        found = torch.stack(shifted).max(dim=0)
+        came.append(found.indices)
+        best = found.values + row
+    state = len(states) - 1
+    if ids and best[state - 1] > best[state]:
+        state -= 1
+    path = [state]
+    for back in reversed(came):
+        path.append(path[-1] - int(back[path[-1]]))
+    path.reverse()
+    return [path.index(2 * number + 1) for number in range(len(ids))]
 
 
 def add(one: float, other: float) -> float:
