@@ -13,6 +13,7 @@ from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
 from unspool.tasks.transcribe import steps_needed
+from unspool.training.trainer import TrainingStep
 
 RECORDS = [{"name": str(seed), **tone_speech(seed, (1, 2))} for seed in range(12)]
 SMALL = ["core.width=8", "core.input_width=8", "data.strings=30", "data.longest=1", "evaluate.times=1"]
@@ -51,8 +52,8 @@ def test_a_text_that_needs_more_steps_than_there_are_is_left_out_and_told():
 
 
 def test_texts_are_compared_as_they_are_learned():
-    task = task_of([{**RECORDS[0], "text": "  Über\u0301 ALL "}, RECORDS[1]])
-    assert task.preprocessor.text(task.records["train"][0]) == "über\u0301 all"
+    task = task_of([{**RECORDS[0], "text": "  U\u0308ber ALL "}, RECORDS[1]])
+    assert task.preprocessor.text(task.records["train"][0]) == "über all"
     assert task_of([{**RECORDS[0], "text": "Ab"}], lower=False).preprocessor.tokenizer.characters == [" ", "A", "b"]
 
 
@@ -69,7 +70,7 @@ def test_a_few_steps_make_a_run_with_error_rates_and_latencies(tmp_path, core):
 def test_it_learns_tones(tmp_path):
     options = ["data.strings=80", "data.longest=1", "train.steps=60", "core.width=48", "core.input_width=32"]
     made = load_recipe("transcribe-tones", [*options, "preprocessor.bands=16", "train.threads=1", "evaluate.times=1"])
-    losses = [event.loss for event in Experiment.new(made, tmp_path / "run") if hasattr(event, "number")][:60]
+    losses = [event.loss for event in Experiment.new(made, tmp_path / "run") if isinstance(event, TrainingStep)]
     assert sum(losses[-5:]) < 0.5 * sum(losses[3:8])
 
 

@@ -56,8 +56,8 @@ class Transcription(Predictor):
         """The captions of a sound while it goes on, each as soon as the model recognizes something.
 
         Args:
-            sound: the path of a sound file, the bytes of one, samples (T,), or an iterable of such pieces of 16-bit
-                samples as arrive from a microphone.
+            sound: the path of a sound file, the bytes of one, an array of samples (T,), or an iterable of arrays of
+                16-bit samples, as a microphone gives them.
             rate: samples a second of samples; 0: as in training.
 
         Returns:
@@ -67,7 +67,7 @@ class Transcription(Predictor):
             DataError: for what is no sound.
         """
         pieces: Iterable[Int16[np.ndarray, " N"]] = sound
-        if isinstance(sound, np.ndarray | list) or not isinstance(sound, Iterable) or isinstance(sound, str | bytes):
+        if isinstance(sound, np.ndarray | str | bytes) or not isinstance(sound, Iterable):
             pieces, rate = stored_sound(sound, rate or self.preprocessor.rate)
         captions = self.listen(rate)
         for piece in pieces:
