@@ -7,6 +7,8 @@ from unspool.data.labelled import Labelled
 from unspool.data.parallel import Parallel
 from unspool.data.sounds import Sounds
 from unspool.data.source import Source
+from unspool.data.synthetic.speech import tone_speech
+from unspool.data.transcripts import Transcripts
 from unspool.experiment.experiment import Experiment
 from unspool.recipe import load_recipe
 from unspool.schema import defaults
@@ -55,7 +57,16 @@ def two_languages(folder):
     return folder
 
 
-MADE = {Source: text, Labelled: reviews, Sounds: noises, Parallel: two_languages}
+def spoken(folder):
+    """A table of sounds with their texts."""
+    for number in range(30):
+        (folder / f"{number}.wav").write_bytes(tone_speech(number, (1, 2))["sound"])
+    rows = [f"{number}.wav,{tone_speech(number, (1, 2))['text']}" for number in range(30)]
+    (folder / "spoken.csv").write_text("\n".join(["file,text", *rows]))
+    return folder / "spoken.csv"
+
+
+MADE = {Source: text, Labelled: reviews, Sounds: noises, Parallel: two_languages, Transcripts: spoken}
 """What makes the data for a recipe that wants some of the user's, by what reads it."""
 
 
@@ -66,7 +77,7 @@ def quick(name, tmp_path):
     fewer = ["task.documents=1"] if "documents" in defaults(task_class(recipe)) else []
     fewer += ["task.batch_size=8"] if recipe["task"]["kind"] == "execute" else []  # every kind of program times five
     if made is None or recipe["data"].get("corpus"):
-        fewer += [f"data.{key}=400" for key in ("scenes", "students") if key in recipe.get("data", {})]
+        fewer += [f"data.{key}=400" for key in ("scenes", "students", "strings") if key in recipe.get("data", {})]
         return load_recipe(name, [*QUICK, *fewer])
     folder = tmp_path / "data"
     folder.mkdir()
