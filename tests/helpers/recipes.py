@@ -74,6 +74,7 @@ def quick(name, tmp_path):
     """The recipe with two steps, on data made here where it wants the user's, from a run made here if it wants one."""
     recipe = load_recipe(name)
     made = tagged if recipe["task"]["kind"] == "tag" else MADE.get(task_class(recipe).dataset)
+    made = noises if "test_names" in recipe.get("data", {}) else made  # recordings that say their word by their name
     fewer = ["task.documents=1"] if "documents" in defaults(task_class(recipe)) else []
     fewer += ["task.batch_size=8"] if recipe["task"]["kind"] == "execute" else []  # every kind of program times five
     if made is None or recipe["data"].get("corpus"):
@@ -86,4 +87,5 @@ def quick(name, tmp_path):
         first = load_recipe("char-lm", [*QUICK, "core.width=16", "data.limit=3000"])
         list(Experiment.new(first, tmp_path / "start"))
         start = [f"model.start={tmp_path}/start"]
+    start += ["data.strings=40"] if "strings" in recipe["data"] else []
     return load_recipe(name, [*QUICK, *start, f"data.path={made(folder)}"])

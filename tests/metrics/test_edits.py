@@ -70,4 +70,8 @@ def test_a_token_of_several_letters_comes_at_once():
 
 
 def test_without_ends_there_is_no_delay():
-    assert Latency(text_of, hop=0.01).compute() == {}
+    metric = Latency(text_of, hop=0.01)
+    metric.update(Transcript("one", list("one"), -1.0, times=[0.1, 0.2, 0.3]), {"text": "one"})
+    assert metric.compute() == {}
+    metric.update(Failure("broken"), {"text": "one", "ends": [[2, 0.4]]})
+    assert metric.compute() == {"latency_median": None, "latency_90": None}

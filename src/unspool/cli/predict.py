@@ -141,7 +141,7 @@ def given_records(
 
 
 def beside(table: str, pairs: Iterator[Pair]) -> Iterator[Pair]:
-    """The records of a table that names files: where there is none of that name here, it is beside the table."""
+    """The records of a table that names files: where there is none of that name here, it may be beside the table."""
     folder = os.path.dirname(os.path.expanduser(table))
 
     def found(value: Any) -> Any:

@@ -119,9 +119,11 @@ class Latency(Metric):
     def __init__(self, reference: Transcript, hop: float) -> None:
         self.reference, self.hop = reference, hop
         self.delays: list[float] = []
+        self.known = 0  # symbols whose end is known
 
     def update(self, output: Any, reference: Any) -> None:
         """Count the symbols of one recognized text."""
+        self.known += len(reference.get("ends", ()))
         tokens, times = getattr(output, "tokens", []), getattr(output, "times", [])
         shown = "".join(tokens)
         each = [time for token, time in zip(tokens, times, strict=True) for _ in token]  # of every character
@@ -132,9 +134,9 @@ class Latency(Metric):
             (each[told[place]] - end) / self.hop for place, end in reference.get("ends", ()) if place in told
         ]
 
-    def compute(self) -> dict[str, float]:
-        """Both in frames; nothing where no end is known."""
+    def compute(self) -> dict[str, float | None]:
+        """Both in frames; undefined where no symbol is recognized, nothing where no end is known."""
         if not self.delays:
-            return {}
+            return dict.fromkeys(("latency_median", "latency_90")) if self.known else {}
         last = sorted(self.delays)[-(-9 * len(self.delays) // 10) - 1]
         return {"latency_median": median(self.delays), "latency_90": last}
