@@ -49,6 +49,7 @@ DATA = {
     "shakespeare-ssd": "tinyshakespeare/input.txt",
     "shakespeare-transformer": "tinyshakespeare/input.txt",
     "spoken-digits": "spoken-digits/free-spoken-digit-dataset.tar.gz",
+    "transcribe-digits": "spoken-digits/free-spoken-digit-dataset.tar.gz",
     "translate-attention": "multi30k",
     "translate-transformer": "multi30k",
     "translate-vector": "multi30k",

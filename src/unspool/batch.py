@@ -26,6 +26,25 @@ class Tokens:
 
 
 @dataclass(frozen=True)
+class UnalignedTokens(Tokens):
+    """A domain: token ids in the order of the input, fewer than its positions; which belongs to which is not known.
+
+    The last id is the blank, "nothing new here": so a model may predict at every position (Graves et al. 2006).
+
+    Args:
+        size: how many ids there are, with the blank.
+
+    >>> UnalignedTokens(28).blank
+    27
+    """
+
+    @property
+    def blank(self) -> int:
+        """The id that stands for no token."""
+        return self.size - 1
+
+
+@dataclass(frozen=True)
 class Vectors:
     """A domain: vectors of real numbers.
 
@@ -120,5 +139,7 @@ def domain_from_json(data: Mapping[str, Any]) -> Domain:
     >>> domain_from_json({"kind": "Tokens", "size": 65})
     Tokens(size=65)
     """
-    kinds: dict[str, type[Tokens] | type[Vectors]] = {"Tokens": Tokens, "Vectors": Vectors}
+    kinds: dict[str, type[Tokens] | type[Vectors]] = {
+        kind.__name__: kind for kind in (Tokens, UnalignedTokens, Vectors)
+    }
     return kinds[data["kind"]](int(data["size"]))

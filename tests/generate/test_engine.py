@@ -393,3 +393,25 @@ def test_long_texts_are_joined_in_blocks(monkeypatch):
     assert steps.state.ids.tolist() == [[1, 2, 3, *range(28), 0, 1]]
     torch.testing.assert_close(steps.state.logits, engine.read(steps.state.ids).logits)
     assert isinstance(model.dropout, nn.Dropout)
+
+
+@every_core
+@pytest.mark.parametrize("cuts", [(1,) * 12, (5, 7), (12,)], ids=str)
+def test_a_reader_gives_the_scores_of_every_position(case, cuts):
+    if case.model().core.needs_source:
+        pytest.skip("a reader has no source")
+    model, ids = case.model(), case.ids(time=12)
+    reader, found = Engine(model).reader(), []
+    for part in ids.split(cuts, dim=1):
+        found.append(reader.feed(part))
+    assert reader.position == 12
+    for end in range(1, 13):
+        seen = ids[:, window_start(end, model.core.max_length) : end]
+        with torch.no_grad():
+            wanted = model(seen, case.start(model, seen))[0][:, -1]
+        torch.testing.assert_close(torch.cat(found, dim=1)[:, end - 1], wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_a_reader_refuses_a_core_that_reads_both_ways():
+    with pytest.raises(ConfigError, match="reads both ways"):
+        Engine(small("recurrent", bidirectional=True)).reader()

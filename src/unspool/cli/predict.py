@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
+from unspool.cli.captions import show_captions
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, say
 from unspool.errors import ConfigError, DataError, UnspoolError
 
@@ -49,6 +50,12 @@ def predict(
     paths: Annotated[int, typer.Option(help="Draw N paths of each forecast; 0: as trained.", min=0, max=10**4)] = 0,
     seed: Annotated[int, typer.Option(help="Of the paths that are drawn.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Inputs that are run at once.", min=1, max=10**5)] = 64,
+    live: Annotated[
+        str | None, typer.Option("--stream", help="A sound that is written down while it goes on; - is standard input.")
+    ] = None,
+    rate: Annotated[
+        int, typer.Option(help="Samples a second of raw 16-bit samples on standard input.", min=0, max=10**6)
+    ] = 0,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -56,7 +63,8 @@ def predict(
     """Apply a trained model to new inputs: labels, tags, numbers, translations, captions, fills, forecasts.
 
     Inputs are the arguments, else the rows of --file, else the lines of standard input, or its rows where it is a table
-    with a header. A row that cannot be used gets an error instead of a prediction, and the others go on.
+    with a header. A row that cannot be used gets an error instead of a prediction, and the others go on. With --stream
+    text appears while a sound goes on.
     """
     from unspool.runs.run import Run, predictor_of
 
@@ -70,6 +78,12 @@ def predict(
     loaded = Run.load(run, device)
     asked = {"beam": beam, "horizon": horizon, "paths": paths, "seed": seed}
     pipeline = predictor_of(loaded, **{name: value for name, value in asked.items() if value})
+    if live is not None:
+        if inputs or file is not None or out is not None or beam:
+            hint = f"unspool predict {run} --stream {live}"
+            raise ConfigError("--stream goes with --rate and --json alone", hint=hint)
+        show_captions(pipeline, live, rate, as_json)
+        return
     columns = columns_of(loaded, pipeline, column or ())
     pairs = given_records(loaded, pipeline, columns, inputs, file)
     with opened(out) as stream:
@@ -129,7 +143,20 @@ def given_records(
             else f"unspool predict {quote(run.name)} --file TABLE.csv"
         )
         raise DataError(f"{file or 'standard input'} has no column {missing[0]!r}: it has {known}", hint=hint)
-    return pipeline.records(rows, columns)
+    pairs = pipeline.records(rows, columns)
+    return beside(file, pairs) if file is not None and pipeline.preprocessor.endings else pairs
+
+
+def beside(table: str, pairs: Iterator[Pair]) -> Iterator[Pair]:
+    """The records of a table that names files: where there is none of that name here, it may be beside the table."""
+    folder = os.path.dirname(os.path.expanduser(table))
+
+    def found(value: Any) -> Any:
+        there = os.path.join(folder, str(value))
+        return there if not os.path.exists(str(value)) and os.path.isfile(there) else value
+
+    for own, record in pairs:
+        yield own, {key: found(v) for key, v in record.items()} if isinstance(record, Mapping) else record
 
 
 def known_records(run: "Run", pipeline: "Predictor") -> Iterator[Pair]:

@@ -144,6 +144,46 @@ class Text(Prediction):
 
 
 @dataclass(frozen=True)
+class Transcript(Text):
+    """A recognized text, and when each of its tokens was recognized.
+
+    Args:
+        times: of each token, in seconds from the beginning of the sound: when it is shown while the sound goes on.
+
+    >>> Transcript("ab", ["a", "b"], -0.5, times=[0.1, 0.2]).as_dict()["times"]
+    [0.1, 0.2]
+    """
+
+    times: list[float] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Text, tokens, times, log-probability and alternatives."""
+        return super().as_dict() | {"times": self.times}
+
+
+@dataclass(frozen=True)
+class Caption(Prediction):
+    """What a model has recognized of a sound so far, while it goes on.
+
+    Args:
+        text: all of it so far.
+        added: the end of it that is new.
+        seconds: how much of the sound was heard.
+
+    >>> Caption("seven t", "t", 0.8).columns()
+    [{'text': 'seven t', 'seconds': 0.8}]
+    """
+
+    text: str
+    added: str
+    seconds: float
+
+    def columns(self) -> list[dict[str, Any]]:
+        """The text, and how much was heard."""
+        return [{"text": self.text, "seconds": self.seconds}]
+
+
+@dataclass(frozen=True)
 class Fill:
     """A token for a blank, and its probability."""
 

@@ -126,6 +126,11 @@ class Engine:
             core, logits = self._restart(state, every[:, begin:])
         return replace(state, core=core, logits=logits, ids=every)
 
+    def reader(self) -> "Reader":
+        """Reads an input that goes on, such as a sound, and gives the scores at every position of it."""
+        self._refuse_both_ways()
+        return Reader(self)
+
     def forward(self, batch: Batch) -> Tensor:
         """The scores (B, T, V) at every position of a batch, read from an empty state; models that read both ways too.
 
@@ -203,6 +208,12 @@ class Engine:
         """Read these tokens from an empty core on, with the source that the state has."""
         return self._run(ids, self._start(state, ids))
 
+    def _scores(self, inputs: Tensor, core: CoreState) -> tuple[Tensor, CoreState]:
+        """The scores at every input (B, T, V), and the core's next state."""
+        with self._resting(), torch.inference_mode():
+            hidden, core = self.model.hidden_states(inputs, core)
+            return self.model.head(hidden), map_state(Tensor.contiguous, core)
+
     def _run(self, inputs: Tensor, core: CoreState) -> tuple[CoreState, Tensor]:
         """The core's next state, and the scores behind the last input; the given state may be written to."""
         with self._resting(), torch.inference_mode():
@@ -211,6 +222,49 @@ class Engine:
             core = map_state(Tensor.contiguous, core)  # as it is after saving: kernels round by the order in memory
             last = hidden[:, -1]
             return core, last if inputs.is_floating_point() else self.model.head(last)
+
+
+class Reader:
+    """Reads inputs as they come and gives the scores at each: a sound that goes on, say.
+
+    Memory stays constant: of what was read only the state is kept, and where the core reads at most L positions the
+    last L inputs, which it reads anew from `window_start` on.
+
+    >>> from unspool import Vectors, Tokens, cores, embedding, head
+    >>> model = SequenceModel(embedding(Vectors(3), 8), cores.build("core", "recurrent", width=8), head(Tokens(5), 8))
+    >>> reader = Engine(model).reader()
+    >>> [reader.feed(torch.zeros(1, frames, 3)).shape[1] for frames in (4, 1)], reader.position
+    ([4, 1], 5)
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine, self.position = engine, 0  # how many positions were read
+        self._core: CoreState | None = None
+        self._recent: Tensor | None = None  # the last inputs, of a core of limited length
+
+    @property
+    def core(self) -> CoreState:
+        """A copy of the core's state behind the last input; empty before the first."""
+        return () if self._core is None else fork(self._core)
+
+    def feed(self, inputs: Tensor) -> Tensor:
+        """The scores (B, T, V) at some more inputs, ids (B, T) or numbers (B, T, F), given all before them."""
+        limit = self.engine.max_length
+        parts = inputs.to(self.engine.model.device).split(CHUNK if limit is None else 1, dim=1)
+        return torch.cat([self._read(part, limit) for part in parts], dim=1)
+
+    def _read(self, part: Tensor, limit: int | None) -> Tensor:
+        before, begin = (window_start(n, limit) for n in (self.position, self.position + part.shape[1]))
+        self.position += part.shape[1]
+        read = part
+        if limit is not None:
+            kept = part if self._recent is None else torch.cat([self._recent, part], dim=1)
+            self._recent = kept[:, -limit:]
+            read = kept[:, -(self.position - begin) :] if begin != before else part
+        if self._core is None or begin != before:
+            self._core = self.engine._start(self.engine._nothing(read, 0, None, None), read)
+        scores, self._core = self.engine._scores(read, self._core)
+        return scores[:, -part.shape[1] :]
 
 
 class Steps(Iterator[Step]):

@@ -49,7 +49,7 @@ def gradient_by_lag(model: SequenceModel, batch: Batch, place: str = "inputs") -
     leaves = {"inputs": lambda values: values.detach().requires_grad_()}
     with torch.enable_grad(), eval_mode(model), watch(model, keep=place, edits=leaves) as trace:
         y, _ = model.hidden_states_of(batch)
-        loss = model.head.loss(y, batch.targets, loss_mask) * len(at)  # the mean over rows, undone
+        loss = model.head.loss(y, batch.targets, loss_mask, batch.mask) * len(at)  # the mean over rows, undone
         found = trace[place]
         if not found:
             raise DataError(f"nothing was shown at {place}", hint="`watch(model)` collects all places")

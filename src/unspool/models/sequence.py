@@ -145,7 +145,7 @@ class SequenceModel(Part):
     def loss(self, batch: Batch, state: CoreState | None = None) -> tuple[Float[Tensor, ""], CoreState]:
         """The mean loss over the positions of the loss mask, in nats, and the next state."""
         y, state = self.hidden_states_of(batch, state)
-        return self.head.loss(y, batch.targets, batch.loss_mask), state
+        return self.head.loss(y, batch.targets, batch.loss_mask, batch.mask), state
 
     def hidden_states_of(
         self, batch: Batch, state: CoreState | None = None

@@ -1,11 +1,11 @@
-"""Output heads: the last layer of a model and its loss, for tokens and for numbers."""
+"""Output heads: the last layer of a model and its loss, for tokens, unaligned tokens and numbers."""
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from unspool.batch import Domain, Tokens
+from unspool.batch import Domain, Tokens, UnalignedTokens
 from unspool.errors import ConfigError
 from unspool.nn.density import Density
 from unspool.nn.kernels.cross_entropy import LARGE, cross_entropy
@@ -62,8 +62,16 @@ class Head(Part):
         y: Float[Tensor, "B T D"],
         targets: Tensor,
         loss_mask: Bool[Tensor, "B T"],
+        mask: Bool[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, ""]:
-        """The mean loss over the positions of the loss mask; zero where there are none."""
+        """The mean loss over the positions of the loss mask; zero where there are none.
+
+        Args:
+            y: outputs of the core.
+            targets: ids (B, T) or numbers (B, T, size).
+            loss_mask: the targets that count.
+            mask: the positions of `y` that are not padding; None: all. It matters where targets are not aligned.
+        """
         raise NotImplementedError
 
 
@@ -87,6 +95,7 @@ class Categorical(Head):
         y: Float[Tensor, "B T D"],
         targets: Tensor,
         loss_mask: Bool[Tensor, "B T"],
+        mask: Bool[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, ""]:
         """Mean cross-entropy in nats, summed in float32; with label smoothing in training mode."""
         if not bool(loss_mask.all()):
@@ -96,6 +105,52 @@ class Categorical(Head):
         if self.watcher is None and len(self.weight) >= LARGE and not smoothing:
             return cross_entropy(y, self.weight, self.bias, targets) / number
         return F.cross_entropy(at_least_float32(self(y)), targets, reduction="sum", label_smoothing=smoothing) / number
+
+
+class Ctc(Head):
+    """A token or the blank at every position, for targets that are not aligned with the inputs.
+
+    The loss is the negative log-probability of the targets, -ln sum over alignments of prod_t p_t(token or blank): the
+    sum over all ways to spread them over the positions, with repetitions and blanks in between. This is connectionist
+    temporal classification (Graves et al. 2006, "Connectionist Temporal Classification", ICML), in float32.
+
+    The last of the `rows` outputs is the blank. A row's targets stand at its first positions, as `loss_mask` says.
+
+    Args:
+        width: the size D of the vectors that come in.
+        rows: V, the number of tokens and the blank.
+
+    >>> layer = Ctc(width=3, rows=2)
+    >>> targets, there = torch.tensor([[0, 0]]), torch.tensor([[True, False]])
+    >>> _ = layer.weight.data.zero_()
+    >>> round(layer.loss(torch.zeros(1, 2, 3), targets, there).item(), 4)  # -log(3/4): all paths of two but both blank
+    0.2877
+    """
+
+    def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
+        """Logits, (..., V); the blank is the last. Taps "logits"."""
+        return self.tap("logits", F.linear(y, self.weight, self.bias))
+
+    def loss(
+        self,
+        y: Float[Tensor, "B T D"],
+        targets: Tensor,
+        loss_mask: Bool[Tensor, "B T"],
+        mask: Bool[Tensor, "B T"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Nats per target token: infinite where a row has more targets than its positions can say.
+
+        Args:
+            y: outputs of the core.
+            targets: ids (B, T), those of a row at its first positions.
+            loss_mask: which of them there are.
+            mask: the positions of `y` that are not padding, which stands behind a row; None: all.
+        """
+        lengths = torch.full_like(loss_mask[:, 0], y.shape[1], dtype=torch.long) if mask is None else mask.sum(dim=1)
+        scores = at_least_float32(self(y)).log_softmax(dim=-1).transpose(0, 1)  # (T, B, V)
+        sizes, blank = loss_mask.sum(dim=1), len(self.weight) - 1
+        total = F.ctc_loss(scores, targets, lengths, sizes, blank, reduction="sum")
+        return total / max(1, int(loss_mask.sum()))
 
 
 def cross_entropy_without(
@@ -148,6 +203,7 @@ class Gaussian(Head):
         y: Float[Tensor, "B T D"],
         targets: Tensor,
         loss_mask: Bool[Tensor, "B T"],
+        mask: Bool[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, ""]:
         """Half the squared error, summed over the numbers of a position and averaged over positions."""
         error = (at_least_float32(self(y[loss_mask])) - targets[loss_mask]).square().sum() / 2
@@ -199,6 +255,7 @@ class Mixture(Head):
         y: Float[Tensor, "B T D"],
         targets: Tensor,
         loss_mask: Bool[Tensor, "B T"],
+        mask: Bool[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, ""]:
         """The negative log-likelihood in nats of all numbers of a position, averaged over positions."""
         log_probability = self.density(y[loss_mask]).log_probability(at_least_float32(targets[loss_mask]))
@@ -214,7 +271,7 @@ def head(kind: Domain, width: int, components: Natural = 0) -> Head:
     """Build the output head for a domain.
 
     Args:
-        kind: what is predicted: `Tokens(V)` or `Vectors(size)`.
+        kind: what is predicted: `Tokens(V)`, `UnalignedTokens(V)` or `Vectors(size)`.
         width: the size of the vectors that come in.
         components: for numbers, how many Gaussians are mixed; 0 predicts the mean alone.
 
@@ -230,5 +287,5 @@ def head(kind: Domain, width: int, components: Natural = 0) -> Head:
                 f"model.components={components} is for numbers, and this task predicts tokens",
                 hint="leave model.components out",
             )
-        return Categorical(width, kind.size)
+        return Ctc(width, kind.size) if isinstance(kind, UnalignedTokens) else Categorical(width, kind.size)
     return Mixture(width, kind.size, components) if components else Gaussian(width, kind.size)

@@ -140,6 +140,14 @@ class ContinuesData(Protocol):
         """What is known of the data, as records to be predicted."""
 
 
+@runtime_checkable
+class ReadsStreams(Protocol):
+    """A pipeline that predicts while its input goes on, such as a sound."""
+
+    def stream(self, sound: Any, rate: int = 0) -> Iterator[Any]:
+        """What is predicted so far, again and again."""
+
+
 def batches(lengths: Sequence[int], size: Count) -> Iterator[slice]:
     """Batches of rows that are sorted by length: at most `size` rows, and so few that padding them costs little.
 

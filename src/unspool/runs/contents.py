@@ -13,7 +13,7 @@ FORMAT = 1
 class DomainOf:
     """What a model reads or predicts."""
 
-    kind: Literal["Tokens", "Vectors"]
+    kind: Literal["Tokens", "UnalignedTokens", "Vectors"]
     size: Count
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unspool import build
-from unspool.batch import Batch
+from unspool.batch import Batch, UnalignedTokens
 from unspool.data.preprocessors.generation import GeneratedText
 from unspool.data.preprocessors.preprocessor import Preprocessor
 from unspool.data.probe import Probe, name_batch
@@ -72,7 +72,7 @@ def probe_of_text(run: "Run", text: str, target_text: str = "") -> Probe:
     if not issubclass(task.pipeline, Predictor):  # type: ignore[arg-type]
         refuse_target(run, target_text)
         return probe_of_tokens(text, preprocessor, next_tokens=True)
-    if not isinstance(preprocessor, GeneratedText) and hasattr(preprocessor, "tokenizer"):
+    if not isinstance(preprocessor, GeneratedText) and reads_text(preprocessor):
         refuse_target(run, target_text)
         return probe_of_tokens(text, preprocessor, next_tokens=False)
     record = dict(as_record(text, list(preprocessor.fields)))
@@ -118,8 +118,13 @@ class TokenLabels:
 
 def features_of(batch: Batch, preprocessor: Preprocessor) -> Mapping[str, torch.Tensor]:
     """What is true of the text that is read, where it is a text."""
-    tokenizer = getattr(preprocessor, "tokenizer", None)
-    return text_features_of(batch, tokenizer) if isinstance(tokenizer, Tokenizer) else {}
+    return text_features_of(batch, preprocessor.tokenizer) if reads_text(preprocessor) else {}  # type: ignore[attr-defined]
+
+
+def reads_text(preprocessor: Preprocessor) -> bool:
+    """Whether what the model reads, or the text that it writes, are tokens: not a sound whose text is made of them."""
+    unaligned = isinstance(preprocessor.targets, UnalignedTokens)
+    return isinstance(getattr(preprocessor, "tokenizer", None), Tokenizer) and not unaligned
 
 
 def look_beside(run: "Run", other: "Run", first: "Inspection", progress: Any = None) -> "Inspection":

@@ -67,7 +67,7 @@ def evaluate(
             batch = batches[number].to(device)
             with autocast(device, precision):
                 y, state = model.hidden_states_of(batch, state if batch.carries_state else None)
-                loss = model.head.loss(y, batch.targets, batch.loss_mask)
+                loss = model.head.loss(y, batch.targets, batch.loss_mask, batch.mask)
                 output = model.head(y) if metrics else None
             for metric in metrics:
                 metric.update(output, batch)
