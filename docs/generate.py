@@ -24,7 +24,7 @@ from unspool.experiment.claims import claimed
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
-from unspool.recipe import SHAPES, TOKENIZERS, load_recipe, recipe_groups, recipe_names
+from unspool.recipe import SHAPES, TOKENIZERS, Recipe, load_recipe, recipe_groups, recipe_names
 from unspool.registry import Registry
 from unspool.sections import EvaluateOptions, HardwareOptions, SampleOptions, SaveOptions
 from unspool.tasks.task import tasks
@@ -52,6 +52,9 @@ AREAS = {
     "training": "The training loop",
 }
 """What each package is called on the reference page."""
+BEYOND = "beyond the lectures"
+COURSES = ("STAT453", "NYU practicum", "MIT 6.S191", BEYOND)
+"""The courses in the order of the page of their numbers, and what comes from none of them."""
 
 GIVEN = {"splits", "preprocessor", *TOKENIZERS, "seed", "model", "batches", "loss"}
 """Arguments that the surrounding code decides, not the recipe."""
@@ -151,21 +154,36 @@ def recipe_list() -> str:
 
 
 def claim_table() -> str:
-    """What every recipe with [expect] claims, with what was published and what was measured."""
+    """What every recipe with [expect] claims, by course, beside what was published and what was measured."""
     notes = json.loads((HERE / "lectures.json").read_text(encoding="utf-8"))
-    lines = ["| recipe | lecture | published | claim | ours | minutes per seed |", "|---|---|---|---|---|---|"]
+    courses: dict[str, list[str]] = {course: [] for course in COURSES}
     for name in recipe_names():
-        expect, lecture = load_recipe(name).get("expect"), load_recipe(name)["about"]["lecture"]
-        note = notes.get(name, {})
-        beside = [f"`{name}`", lecture.removeprefix("beyond the lectures, "), (expect or {}).get("published", "")]
-        for claim, bound in claimed(load_recipe(name)).items() if expect else ():
-            values = note["claims"][claim]["values"] if note else []
-            spread = f" ({min(values):.4g} to {max(values):.4g}, {len(values)} seeds)" if len(values) > 1 else ""
-            ours = f"{mean(values):.4g}{spread}" if values else "not measured yet"
-            cells = [*beside, f"`{claim}` {bound}", ours, str(note.get("minutes", "")) if beside[0] else ""]
-            lines.append(f"| {' | '.join(cells)} |")
-            beside = ["", "", ""]  # in the first row alone
-    return "\n".join(lines) + "\n"
+        recipe = load_recipe(name)
+        if "expect" in recipe:
+            lecture = recipe["about"]["lecture"]
+            course = next((course for course in COURSES if lecture.startswith(course)), BEYOND)
+            courses[course] += claim_rows(name, recipe, lecture.removeprefix(course).strip(", "), notes.get(name))
+    lines = []
+    for course, rows in courses.items():
+        lines += [
+            f"## {course[0].upper()}{course[1:]}",
+            "",
+            "| recipe | of | published | claim | ours | minutes a seed |",
+        ]
+        lines += ["|---|---|---|---|---|---|", *rows, ""]
+    return "\n".join(lines)
+
+
+def claim_rows(name: str, recipe: Recipe, lecture: str, note: dict[str, Any] | None) -> Iterator[str]:
+    """A row for each claim of a recipe; what is the same in all of them stands in the first."""
+    beside = [f"`{name}`", lecture, recipe["expect"].get("published", "")]
+    minutes = str(note["minutes"]) if note else ""
+    for claim, bound in claimed(recipe).items():
+        values = note["claims"][claim]["values"] if note else []
+        spread = f" ({min(values):.4g} to {max(values):.4g}, {len(values)} seeds)" if len(values) > 1 else ""
+        ours = f"{mean(values):.4g}{spread}" if values else "not noted yet"
+        yield f"| {' | '.join([*beside, f'`{claim}` {bound}', ours, minutes])} |"
+        beside, minutes = ["", "", ""], ""
 
 
 def key_tables() -> str:
