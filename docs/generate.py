@@ -165,12 +165,13 @@ def claim_table() -> str:
             courses[course] += claim_rows(name, recipe, lecture.removeprefix(course).strip(", "), notes.get(name))
     lines = []
     for course, rows in courses.items():
+        lines += [f"## {course[0].upper()}{course[1:]}", ""]
         lines += [
-            f"## {course[0].upper()}{course[1:]}",
+            "| recipe | topic | published | claim | ours | minutes per seed |",
+            "|---|---|---|---|---|---|",
+            *rows,
             "",
-            "| recipe | of | published | claim | ours | minutes a seed |",
         ]
-        lines += ["|---|---|---|---|---|---|", *rows, ""]
     return "\n".join(lines)
 
 
