@@ -209,7 +209,7 @@ def test_no_gradient_is_left_on_the_weights_and_none_is_asked_of_nothing():
     net, batch = model_of(), text_of(9)
     gradient_by_lag(net, batch)
     assert all(p.grad is None for p in net.parameters())
-    with pytest.raises(DataError, match="nothing is asked for"):
+    with pytest.raises(DataError, match="no position of these rows has a target"):
         gradient_by_lag(net, Batch(batch.inputs, batch.targets, torch.zeros_like(batch.loss_mask)))
     with pytest.raises(DataError, match=r"nothing was shown at core\.gone"):
         gradient_by_lag(net, batch, "core.gone")

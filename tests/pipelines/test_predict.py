@@ -76,7 +76,7 @@ def trained(tmp_path_factory):
         train(name, name, f"data.path={folder}/{name}.csv", *few)
     train("spread", "regress", f"data.path={folder}/regress.csv", "model.components=1")
     short = 'core={kind="transformer",width=8,heads=2,layers=1,context=16,positions="learned",causal=false}'
-    train("short", "classify", f"data.path={folder}/classify.csv", short, "core.width=8")
+    train("short", "classify", f"data.path={folder}/classify.csv", short, "core.width=8", 'tokenizer={kind="word"}')
     train("language", "char-lm", f"data.path={folder}/text.txt")
     return folder
 

@@ -16,7 +16,7 @@ from unspool.experiment.progress import asked_to_stop, show
 from unspool.experiment.sweep_table import Member, SweepRow, save_table, table_of
 from unspool.experiment.training import flattened
 from unspool.nn.core import cores
-from unspool.recipe import Recipe, load_recipe, set_key, toml_value, value_of
+from unspool.recipe import Recipe, TooMuch, load_recipe, set_key, toml_value, value_of
 from unspool.runs.evaluation import Results
 from unspool.schema import defaults, validated
 from unspool.sections import HardwareOptions, Sections
@@ -204,7 +204,10 @@ def varied(overrides: Sequence[str]) -> tuple[list[str], dict[str, list[Any]]]:
     single, several = [], dict[str, list[Any]]()
     for text in overrides:
         key, _, value = text.partition("=")
-        parts = [value_of(part) for part in apart(value)]
+        try:
+            parts = [value_of(part) for part in apart(value)]
+        except TooMuch:  # refused with its key where the settings are applied
+            parts = []
         numbers = all(isinstance(part, int | float) for part in parts)
         if len(parts) < 2 or not (numbers or (key.partition(".")[0] not in TEXTS and key != "sample.prompt")):
             single.append(text)

@@ -13,7 +13,7 @@ from unspool.schema import Count, Natural
 class Identity(Core):
     """The input itself. Inside `pooled` it makes a bag of embeddings (fastText: Joulin et al. 2016, arXiv:1607.01759).
 
-    It has no weights and no state, and an output sees its own position alone.
+    It has no weights and remembers nothing, and an output sees its own position alone.
 
     Args:
         width: the size of the vector at each position.
@@ -35,11 +35,11 @@ class Identity(Core):
             )
 
     def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
-        """Nothing is remembered."""
-        return ()
+        """Nothing is remembered: an empty tensor, (B, 0)."""
+        return (like.new_zeros(len(like), 0),)
 
     def forward(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None = None
     ) -> tuple[Float[Tensor, "B T D"], CoreState]:
-        """The input, and zeros at padded positions."""
-        return (x if mask is None else x * mask.unsqueeze(-1)), ()
+        """The input, and zeros at padded positions. Taps "output"."""
+        return self.tap("output", x if mask is None else x * mask.unsqueeze(-1)), state

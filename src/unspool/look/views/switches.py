@@ -72,7 +72,7 @@ class Switches(View):
         path, gates, memory = cell_of(look, path)
         few = select_positions(look.batch, beginning(look.batch, 1, look.fitting(TICKS)))
         plain = run(look, few, path, {})
-        chosen = int(plain[memory].std(dim=0).argmax()) if unit is None else unit
+        chosen = int(plain[memory].std(dim=0, correction=0).argmax()) if unit is None else unit
         if not 0 <= chosen < plain[memory].shape[1]:
             raise DataError(f"there is no unit {chosen}", hint=f"one from 0 to {plain[memory].shape[1] - 1}")
         size, held = len(plain[memory]), []
