@@ -100,7 +100,6 @@ FOLLOWED = [  # the command, and what stands for the words in capitals of its hi
     (["train", "char-lm", *TINY, "--run", "run"], {}),
     (["train", "char-lm", *TINY, "--run", "holds"], {"DIR": "elsewhere"}),
     (["train", "char-lm", *TINY, "--run", "good.txt/x"], {"DIR": "elsewhere"}),
-    (["train", "good.txt"], {}),
     (["resume", "run", "train.steps=-1"], {"VALUE": "3"}),
     (plain("classify", "data.path="), {"FILE": "table.csv"}),
     (plain("classify", "data.path=table.csv", "data.text=txt"), {}),
