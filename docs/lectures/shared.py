@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import os
+import platform
 import wave
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -143,3 +144,11 @@ def sound(samples: np.ndarray, rate: int, label: str) -> Html:
     return Html(
         f"<figure><figcaption>{escape(label)}</figcaption>{player}</figure>", f"{label}: {len(samples) / rate:.1f} s"
     )
+
+
+def processor() -> str:
+    """What the CPU calls itself."""
+    file = Path("/proc/cpuinfo")
+    rows = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    names = [row.partition(":")[2].strip() for row in rows if row.startswith("model name")]
+    return names[0] if names else platform.processor()
