@@ -259,7 +259,7 @@ index = {word: number for number, word in enumerate(["he", "tossed", "the", "ten
 ids = torch.tensor([index["tennis"], index["ball"]])
 one_hot = nn.functional.one_hot(ids, 6)
 assert torch.equal(vectors(ids), one_hot.float() @ vectors.weight)
-print("indices", ids.tolist(), "one-hot", one_hot.tolist(), "vectors", vectors(ids).detach().numpy().round(2).tolist())
+print("indices", ids.tolist(), "one-hot", one_hot.tolist(), "vectors", vectors(ids).detach().numpy().round(2))
 
 # %% [markdown]
 # What has the character model of scene 3 made of its characters? A map of its embedding, in the two directions in which the
@@ -307,28 +307,31 @@ alt = "Gradient norm by lag on a logarithmic scale: a falling, a flat and a risi
 lines(curves, "lag, steps back", "gradient norm", alt, yscale="log")
 
 # %% [markdown]
-# What explosion does to a training: a ReLU RNN of 64 units that begins at 1.1 times the identity reads text in portions of 64
-# characters. Without clipping the loss is soon not a number, and the trainer stops. Clipped to a norm of 1, it learns.
+# What explosion does to a training: a ReLU RNN of 64 units, begun as the identity, reads text in portions of 64 characters. Its
+# first gradient has a norm over 100. Without clipping one step is enough: the loss is not a number, and the trainer stops.
+# Clipped to a norm of 1, it learns.
 
 # %%
 ids, size = torch.as_tensor(reader.tokenizer.encode(corpus("python-docs").text[:60000])), Tokens(reader.tokenizer.size)
+portions = ContiguousBatches(ids, batch_size=8, length=64)
 
 
-def train_rnn(clip, losses):
-    model = unspool.SequenceModel(unspool.embedding(size, 64), relu_rnn(1.1, 64), unspool.head(size, 64))
-    options = {"steps": 10 if SMALL else 150, "optimizer": "sgd", "learning_rate": 0.1, "schedule": "constant"}
-    for step in unspool.Trainer(model, ContiguousBatches(ids, batch_size=8, length=64), clip=clip, **options):
-        losses.append(step.loss)
+def train_rnn(clip, done):
+    torch.manual_seed(0)
+    model = unspool.SequenceModel(unspool.embedding(size, 64), relu_rnn(1.0, 64), unspool.head(size, 64))
+    options = {"optimizer": "sgd", "learning_rate": 0.3, "schedule": "constant", "clip": clip}
+    for step in unspool.Trainer(model, portions, steps=10 if SMALL else 150, **options):
+        done.append(f"{step.loss:.2f} (gradient norm {step.grad_norm:.1f})")
 
 
 # %%
 clipped, free = [], []
 train_rnn(1.0, clipped)
-print(f"clipped to 1: loss {clipped[0]:.2f} at first, {clipped[-1]:.2f} at the end")
+print(f"clipped to 1: loss {clipped[0]} at first, {clipped[-1]} at the end")
 try:
     train_rnn(0.0, free)
 except unspool.TrainingError as error:
-    print(f"not clipped: losses {[round(loss, 2) for loss in free[:4]]}, then: {error}")
+    print(f"not clipped: loss {free[0]} at first, then: {error}")
 
 # %% [markdown]
 # **Question.** Pick a clip for your own training. Where do you look?
