@@ -16,7 +16,7 @@ from time import perf_counter
 
 import torch
 from matplotlib.figure import Figure
-from shared import HERE, SMALL, Html, lines, noted, picture, processor, results, slider, sound, table, trained
+from shared import HERE, SMALL, Html, lines, noted, picture, processor, results, roll, slider, sound, table, trained
 from torch import nn
 
 import unspool
@@ -29,6 +29,8 @@ from unspool.data.features import HOURS, LECTURES, chance
 from unspool.data.music.documents import TuneDocument
 from unspool.data.music.synth import RATE, synthesize, tone
 from unspool.data.music.tune_grammar import tune
+
+# %%
 from unspool.look.edits import without
 from unspool.nn.positions import Sinusoidal, waves
 from unspool.nn.unroll import unroll_loop
@@ -53,7 +55,7 @@ path = BallInBox(seed=3).places(first=5, number=1, frames=22)[0]
 flight = {"flight": "new", "across": path[:10, 0].tolist(), "up": path[:10, 1].tolist()}
 
 # %%
-curves = {"true, ten frames are seen": (path[:, 0], path[:, 1])}
+curves = {"seen": (path[:10, 0], path[:10, 1]), "what follows": (path[10:, 0], path[10:, 1])}
 for name, (run, frames) in sees.items():
     way = run.predict(flight, horizon=12, frames=frames)
     curves[f"predicted from {name}"] = (way.across, way.up)
@@ -98,16 +100,19 @@ print(f"ceiling {ceiling:.1%}; here {results(trained('pass'))['valid/all/accurac
 print("stored:", noted("pass", "valid/all/accuracy"))
 
 # %%
-small_gru = {"kind": "recurrent", "cell": "gru", "width": 16}
-order = trained("temporal-order", core=small_gru, train__learning_rate=0.01, train__epochs=20.0)
-flip_flop = trained("flip-flop")
-captions = "valid/generated:unseen/attributes"
+gru = {"kind": "recurrent", "cell": "gru", "width": 16}
+order = trained("temporal-order", core=gru, train__learning_rate=0.01, train__epochs=20.0)
+accuracy = results(trained("pass"))["valid/all/accuracy"]
+right = [results(run)["valid/fresh/accuracy"] for run in (order, trained("flip-flop"))]
+captions = noted("captions", "valid/generated:unseen/attributes") + ", stored"
+
+# %%
 rows = [
-    ("one to one", "pass", "two numbers", "pass or fail", results(trained("pass"))["valid/all/accuracy"]),
-    ("many to one", "temporal-order", "nine symbols", "one of four", results(order)["valid/fresh/accuracy"]),
-    ("one to many", "captions", "an image", "words", noted("captions", captions) + ", stored"),
-    ("many to many", "flip-flop", "40 symbols", "40 bits", results(flip_flop)["valid/fresh/accuracy"]),
-]
+    ("one to one", "pass", "two numbers", "pass or fail", accuracy),
+    ("one to many", "captions", "an image", "words", captions),
+    ("many to one", "temporal-order", "nine symbols", "one of four", right[0]),
+    ("many to many", "flip-flop", "40 symbols", "40 bits", right[1]),
+]  # fmt: skip
 table(dict(zip(("shape", "recipe", "in", "out", "right"), row, strict=True)) for row in rows)
 
 # %% [markdown]
@@ -292,6 +297,7 @@ def relu_rnn(scale, width=16):
     return core
 
 
+# %%
 norms = {}
 for scale in (0.5, 1.0, 1.5):
     core, x = relu_rnn(scale), torch.rand(4, 31, 16, requires_grad=True)
@@ -402,16 +408,8 @@ def player(text):
     score = TuneDocument(0, text, ended=True).score()
     if score is None:
         return Html(f"<pre>{text}</pre>", f"no tune: {text}")
-    figure = Figure(figsize=(8, 1.8))
-    ax = figure.add_subplot(xlabel="quarter beats", ylabel="pitch")
-    ax.barh(
-        [n.pitch for n in score.notes],
-        [float(n.length) for n in score.notes],
-        left=[float(n.start) for n in score.notes],
-    )
-    shown = picture(figure, f"The tune {score.title} as bars, pitch over time")
-    heard = sound(synthesize(score, 8000)[: 12 * 8000], 8000, f"{score.title}, its first seconds")
-    return Html(shown.html + heard.html, f"{shown.text}\n{heard.text}")
+    heard = sound(synthesize(score, rate=8000)[: 12 * 8000], 8000, f"{score.title}, its first seconds")
+    return Html(roll(score).html + heard.html, heard.text)
 
 
 # %%
@@ -467,14 +465,12 @@ def cost(read, length):
 
 
 # %%
-steps, reads = (
-    unspool.cores.build("core", rnn),
-    unspool.cores.build("core", transformer | {"width": 64, "context": 1024}),
-)
-cell = steps.layers[0][0]
+simple = unspool.cores.build("core", rnn)
+reads = unspool.cores.build("core", transformer | {"width": 64, "context": 1024})
+cell = simple.layers[0][0]
 ways = {
     "RNN, steps": lambda x: unroll_loop(cell, x, cell.start(x))[0],
-    "RNN, kernel": lambda x: steps(x, steps.start(x))[0],
+    "RNN, kernel": lambda x: simple(x, simple.start(x))[0],
     "transformer": lambda x: reads(x, reads.start(x))[0],
 }
 print(processor(), "one thread", sep=", ")

@@ -152,3 +152,12 @@ def processor() -> str:
     rows = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     names = [row.partition(":")[2].strip() for row in rows if row.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def roll(score: Any) -> Html:
+    """The notes of a `Score` as a piano roll: pitch over time."""
+    figure = Figure(figsize=(8, 1.8))
+    ax = figure.add_subplot(xlabel="quarter beats", ylabel="pitch")
+    starts, lengths = ([float(getattr(note, name)) for note in score.notes] for name in ("start", "length"))
+    ax.barh([note.pitch for note in score.notes], lengths, left=starts)
+    return picture(figure, f"{score.title}: {len(starts)} notes as bars, pitch over time")
