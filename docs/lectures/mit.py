@@ -420,8 +420,9 @@ tunes = {"of the grammar": tune(0, 4)} | {
 slider("tune", {name: player(text) for name, text in tunes.items()})
 
 # %%
+print("stored:", made["command"])
 rows = [{"temperature": t, **shares} for t, shares in made["shares"].items()]
-print("stored, 50 tunes in each evaluation at 0.7:", "parse", noted("music", "valid/generated/parses"),
+print("stored, the whole training of `unspool verify music` at 0.7:", "parse", noted("music", "valid/generated/parses"),
       "full bars", noted("music", "valid/generated/full_bars"))  # fmt: skip
 table(rows)
 
