@@ -268,12 +268,13 @@ print("indices", ids.tolist(), "one-hot", one_hot.tolist(), "vectors", vectors(i
 
 # %% [markdown]
 # What has the character model of scene 3 made of its characters? A map of its embedding, in the two directions in which the
-# vectors differ most.
+# vectors differ most. They show little of all 64, and after so short a training little has been arranged; neighbours are found
+# in all 64.
 
 # %%
 embeddings = reader.look(split="valid").view("embeddings")
 print("\n".join(embeddings.summary()))
-picture(embeddings.plot().figure, "Characters in a plane: digits lie together, and so do capitals and small letters")
+picture(embeddings.plot().figure, "Characters in a plane: punctuation marks lie to the left, letters are scattered")
 
 # %% [markdown]
 # **Question.** Why not the index itself, as one number?
@@ -665,9 +666,15 @@ heads = recaller.look().view("attention")
 for layer in heads.layers:
     assert torch.allclose(layer.weights.sum(dim=-1), torch.tensor(1.0), atol=1e-5)
     assert (layer.weights.triu(diagonal=1) == 0).all()
-picture(heads.plot().figure, "The weights of four heads: when a key is asked for, some attend to where it stood before")
+picture(
+    heads.plot().figure,
+    "The weights of four heads: in layer 1 a value attends to the key before it, in layer 2 a key that is asked for to its value",
+)
 
 # %% [markdown]
+# In layer 1 each value attends to the key before it, so that it knows whose value it is. In layer 2 a key that is asked for (the
+# last four rows) attends to its value.
+#
 # The lecture's sentence, "he tossed the tennis ball to serve": in the decoder of `translate-transformer` a head of layer 3 puts
 # 0.99 of its weight at "ball" on "tossed", and another all of it on "tennis" (*stored*; [the command and the
 # picture](../inside.md#what-a-transformer-attends-to)).
@@ -709,6 +716,7 @@ rows = [{"without": "nothing", **measured({})}]
 for number, layer in enumerate(heads.layers, start=1):
     for head in range(len(layer.weights)):
         rows.append({"without": f"layer {number}, head {head + 1}", **measured({layer.place: without([head])})})
+    rows.append({"without": f"layer {number}, both heads", **measured({layer.place: without([0, 1])})})
 table(rows)
 
 # %% [markdown]
@@ -720,5 +728,5 @@ print("\n".join(heads.summary()))
 # %% [markdown]
 # **Question.** Which head would you cut?
 #
-# <details><summary>Answer</summary>The one whose absence changes the loss least. Measure again after each cut: what one head does, another
-# may also do, and then the loss changes only when both are gone.</details>
+# <details><summary>Answer</summary>The one whose absence changes the loss least, here one of layer 2. But measure again after each cut:
+# the two heads of layer 2 do the same, so either can be missed, and without both nothing is recalled.</details>
