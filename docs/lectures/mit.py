@@ -315,8 +315,8 @@ lines(curves, "lag, steps back", "gradient norm", alt, yscale="log")
 
 # %% [markdown]
 # What explosion does to a training: a ReLU RNN of 64 units, begun as the identity, reads text in portions of 64 characters. Its
-# first gradient has a norm over 100. Without clipping one step is enough: the loss is not a number, and the trainer stops.
-# Clipped to a norm of 1, it learns.
+# first gradient has a norm over 100. Without clipping one step is enough: the loss or its gradient is no finite number,
+# and the trainer stops. Clipped to a norm of 1, it learns.
 
 # %%
 ids, size = torch.as_tensor(reader.tokenizer.encode(corpus("python-docs").text[:60000])), Tokens(reader.tokenizer.size)
@@ -369,7 +369,7 @@ alt = "Gradient norm by lag, relative to lag 0: the tanh RNN falls steeply, ReLU
 lines(curves, "lag, characters back", "gradient norm, relative to lag 0", alt, yscale="log")
 
 # %% [markdown]
-# At lag 30, as a share of the present. *Stored* are the values of `python benchmarks/inside.py gradients` (seed 0, the same
+# All read from an empty state 64 characters before, which is why the last lags may rise. At lag 30, as a share of the present. *Stored* are the values of `python benchmarks/inside.py gradients` (seed 0, the same
 # settings).
 
 # %%
@@ -416,7 +416,7 @@ def player(text):
 # %%
 made = json.loads((HERE / "tunes.json").read_text(encoding="utf-8"))
 tunes = {"of the grammar": tune(0, 4)} | {
-    f"of the model, temperature {t}": texts[0] for t, texts in made["tunes"].items()
+    f"of the model, temperature {t}": texts[n] for n, (t, texts) in enumerate(made["tunes"].items())
 }
 slider("tune", {name: player(text) for name, text in tunes.items()})
 
