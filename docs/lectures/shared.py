@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import os
+import platform
 import wave
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -143,3 +144,20 @@ def sound(samples: np.ndarray, rate: int, label: str) -> Html:
     return Html(
         f"<figure><figcaption>{escape(label)}</figcaption>{player}</figure>", f"{label}: {len(samples) / rate:.1f} s"
     )
+
+
+def processor() -> str:
+    """What the CPU calls itself."""
+    file = Path("/proc/cpuinfo")
+    rows = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    names = [row.partition(":")[2].strip() for row in rows if row.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def roll(score: Any) -> Html:
+    """The notes of a `Score` as a piano roll: pitch over time."""
+    figure = Figure(figsize=(8, 1.8))
+    ax = figure.add_subplot(xlabel="quarter beats", ylabel="pitch")
+    starts, lengths = ([float(getattr(note, name)) for note in score.notes] for name in ("start", "length"))
+    ax.barh([note.pitch for note in score.notes], lengths, left=starts)
+    return picture(figure, f"{score.title}: {len(starts)} notes as bars, pitch over time")
