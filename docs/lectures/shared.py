@@ -143,3 +143,17 @@ def sound(samples: np.ndarray, rate: int, label: str) -> Html:
     return Html(
         f"<figure><figcaption>{escape(label)}</figcaption>{player}</figure>", f"{label}: {len(samples) / rate:.1f} s"
     )
+
+
+def switches(names: Iterable[str], frames: Mapping[str, Html]) -> Html:
+    """One of several precomputed things at a time, chosen with a box for each name; keys say which are ticked: "010"."""
+    key = "b" + sha256("".join(frame.html for frame in frames.values()).encode()).hexdigest()[:8]
+    boxes = "".join(f"<label><input class='{key}i' type='checkbox' checked> {escape(n)}</label> " for n in names)
+    divs = "".join(f"<div class='{key}' data-on='{on}'>{frame.html}</div>" for on, frame in frames.items())
+    script = (
+        f"<script>(()=>{{const all=[...document.getElementsByClassName('{key}')];"
+        f"const boxes=[...document.getElementsByClassName('{key}i')];"
+        "const show=()=>{const on=boxes.map(box=>+box.checked).join('');"
+        "all.forEach(div=>div.hidden=div.dataset.on!=on)};boxes.forEach(box=>box.onchange=show);show()})()</script>"
+    )
+    return Html(f"<div>{boxes}</div>{divs}{script}", "\n".join(f"{on}: {f.text}" for on, f in frames.items()))
