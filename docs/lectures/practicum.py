@@ -75,7 +75,8 @@ table(
 
 # %%
 COLOUR = {"no errors": "#207020", "minor errors": "#b07000", "somewhat related": "#b04000", "unrelated": "#b00000"}
-captioner = trained("captions", data__scenes=400 if SMALL else 4000, train__steps=500)
+SCENES = {"data__scenes": 100, "task__batch_size": 8} if SMALL else {"data__scenes": 4000}
+captioner = trained("captions", train__steps=500, **SCENES)
 figure = Figure(figsize=(11, 7), layout="constrained")
 for number, axes in enumerate(figure.subplots(3, 4).flat):
     things = scene(7, number, 2, OTHERS if number % 2 else HELD_OUT)
@@ -107,9 +108,8 @@ for kind in ("seen", "unseen"):
 # every step the model has seen the same characters.
 
 # %%
-writer = trained(
-    "char-lm", core={"kind": "recurrent", "cell": "lstm", "width": 256, "input_width": 64}, train__steps=1000
-)
+LSTM = {"kind": "recurrent", "cell": "lstm", "width": 256, "input_width": 64}
+writer = trained("char-lm", core=LSTM, train__steps=1000, **({"data__limit": 60000} if SMALL else {}))
 prompt = torch.as_tensor(writer.tokenizer.encode("The statement"))[None]
 
 
