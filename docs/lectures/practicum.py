@@ -315,7 +315,7 @@ def vector(phrase):
 
 kinds = {
     "month": [f"five {month} sixteen" for month in MONTHS],
-    "day": [f"{in_words(day)} may sixteen" for day in range(1, 29)],
+    "day": [f"{in_words(day)} may twenty" for day in range(1, 29)],
     "duration": [f"in {in_words(n)} {unit}" for n in range(1, 13) for unit in UNITS],
     "ago": [f"{in_words(n)} {unit} ago" for n in range(1, 13) for unit in UNITS],
 }
@@ -383,33 +383,26 @@ for name, couples in sections.items():
 found = analogies(words, {word: place for place, word in enumerate(names)}, folder / "questions.txt")
 table({"section": name, "right": one.right, "asked": one.asked} for name, one in found.items())
 
+
+# %%
+def places(couples):
+    """Up: along the mean arrow. Across: where the rest varies most."""
+    both = words[[names.index(word) for couple in couples for word in couple]]
+    up = nn.functional.normalize((both[1::2] - both[::2]).mean(dim=0), dim=0)
+    rest = both - (both @ up)[:, None] * up
+    return torch.stack([principal_components(rest).coordinates[:, 0], both @ up], dim=1).tolist()
+
+
 # %%
 figure = Figure(figsize=(12, 4), layout="constrained")
 for axes, (name, couples) in zip(figure.subplots(1, 3), sections.items(), strict=True):
-    first, second = (words[[names.index(couple[side]) for couple in couples]] for side in (0, 1))
-    along = nn.functional.normalize((second - first).mean(dim=0), dim=0)  # up: the mean arrow
-    across = principal_components(torch.cat([first, second]) @ (torch.eye(len(along)) - torch.outer(along, along)))
-    x, y = across.coordinates[:, 0].tolist(), (torch.cat([first, second]) @ along).tolist()
-    axes.quiver(
-        x[: len(couples)],
-        y[: len(couples)],
-        np.diff(np.reshape(x, (2, -1)), axis=0),
-        np.diff(np.reshape(y, (2, -1)), axis=0),
-        angles="xy",
-        scale_units="xy",
-        scale=1,
-        color="#0072b2",
-        width=0.004,
-    )
-    for place, word in zip(
-        zip(x, y, strict=True), [couple[side] for side in (0, 1) for couple in couples], strict=True
-    ):
-        axes.annotate(word, place, fontsize=8)
+    points = places(couples)
+    for pair, start, end in zip(couples, points[::2], points[1::2], strict=True):
+        axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": "#0072b2"})
+        _ = axes.annotate(pair[0], start, fontsize=8), axes.annotate(pair[1], end, fontsize=8)
+    axes.scatter(*zip(*points, strict=True), s=6)
     axes.set_title(name)
-picture(
-    figure,
-    "Three panels of arrows, from country to capital, from man to woman, from walking to walked: parallel in each",
-)
+picture(figure, "Arrows from country to capital, from man to woman, from walking to walked: parallel within a panel")
 
 # %% [markdown]
 # **Question.** Which pairs of words obey no arrow?
@@ -526,10 +519,10 @@ for name, some in (("played", played.tolist()), ("heard ", heard)):
 sound(samples, RATE, "4 6 6 3")
 
 # %% [markdown]
-# **Question.** How many keystrokes does the second suggestion of the first table save?
+# **Question.** How many keystrokes does *string* save, when it is offered after *str*?
 #
-# <details><summary>Answer</summary>A word of n letters that is offered after j of them takes j + 1 keys: it saves n - j - 1.
-# A next word that is right before its first letter saves n - 1.</details>
+# <details><summary>Answer</summary>Two: three letters and one key to take the offer, instead of six letters. A word of n letters
+# that is offered after j of them saves n - j - 1.</details>
 #
 # ## 8. Equations, and unrolling
 #
