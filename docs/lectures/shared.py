@@ -161,3 +161,17 @@ def roll(score: Any) -> Html:
     starts, lengths = ([float(getattr(note, name)) for note in score.notes] for name in ("start", "length"))
     ax.barh([note.pitch for note in score.notes], lengths, left=starts)
     return picture(figure, f"{score.title}: {len(starts)} notes as bars, pitch over time")
+
+
+def switches(names: Iterable[str], frames: Mapping[str, Html]) -> Html:
+    """One of several precomputed things at a time, chosen with a box for each name; keys say which are ticked: "010"."""
+    key = "b" + sha256("".join(frame.html for frame in frames.values()).encode()).hexdigest()[:8]
+    boxes = "".join(f"<label><input class='{key}i' type='checkbox' checked> {escape(n)}</label> " for n in names)
+    divs = "".join(f"<div class='{key}' data-on='{on}'>{frame.html}</div>" for on, frame in frames.items())
+    script = (
+        f"<script>(()=>{{const all=[...document.getElementsByClassName('{key}')];"
+        f"const boxes=[...document.getElementsByClassName('{key}i')];"
+        "const show=()=>{const on=boxes.map(box=>+box.checked).join('');"
+        "all.forEach(div=>div.hidden=div.dataset.on!=on)};boxes.forEach(box=>box.onchange=show);show()})()</script>"
+    )
+    return Html(f"<div>{boxes}</div>{divs}{script}", "\n".join(f"{on}: {f.text}" for on, f in frames.items()))
