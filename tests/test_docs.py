@@ -238,6 +238,12 @@ def test_every_command_of_the_table_of_data_is_one():
         assert verb == "train" or name == "latest"
 
 
+def test_every_page_is_in_the_contents_of_the_site():
+    listed = set(re.findall(r"^[\w/-]+$", (ROOT / "docs/index.md").read_text(encoding="utf-8"), re.MULTILINE))
+    pages = {page.stem for page in (ROOT / "docs").glob("*.md")} - {"index"}
+    assert pages | {f"lectures/{name}" for name in ("stat453", "practicum", "mit")} <= listed
+
+
 def test_every_page_is_reached_from_the_readme():
     seen, todo = set(), [ROOT / "README.md"]
     while todo:

@@ -56,7 +56,8 @@ def noted(recipe: str, claim: str) -> str:
     """What docs/lectures.json has of a claim: the mean, and the least and the largest of its seeds."""
     notes = json.loads((HERE.parent / "lectures.json").read_text(encoding="utf-8"))
     values = notes[recipe]["claims"][claim]["values"]
-    return f"{np.mean(values):.4g} ({min(values):.4g} to {max(values):.4g}, {len(values)} seeds)"
+    spread = f" ({min(values):.4g} to {max(values):.4g}, {len(values)} seeds)" if len(values) > 1 else " (one seed)"
+    return f"{np.mean(values):.4g}{spread}"
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ def coloured(parts: Iterable[tuple[str, str]]) -> Html:
 def slider(label: str, frames: Mapping[str, Html]) -> Html:
     """One of several precomputed things at a time, chosen with a slider; all of them where there is no JavaScript."""
     name = "s" + sha256("".join(frame.html for frame in frames.values()).encode()).hexdigest()[:8]
-    divs = "".join(f"<div class='{name}'><b>{escape(label)} {escape(k)}</b>{v.html}</div>" for k, v in frames.items())
+    divs = "".join(
+        f"<div class='{name}'><p><b>{escape(label)} {escape(k)}</b></p>{v.html}</div>" for k, v in frames.items()
+    )
     control = (
         f"<label>{escape(label)} <input id='{name}' type='range' min='0' max='{len(frames) - 1}' value='0'></label>"
     )
