@@ -173,7 +173,7 @@ assert (ends[0] - strip[-1]).abs().max() < 1e-5  # word by word or at once: the 
 # *15 to 21 min.* Two matrices update the state, a third makes the output; the same three are used at every step. The losses of
 # all steps are added. First the layer as the lecture writes it, as a class.
 #
-# $$h_t = \tanh(W_{xh} x_t + W_{hh} h_{t-1}) \qquad \hat y_t = W_{hy} h_t$$
+# `h[t] = tanh(W_xh x[t] + W_hh h[t-1])` and `y[t] = W_hy h[t]`
 
 
 # %%
