@@ -584,7 +584,7 @@ picture(
 )
 
 # %% [markdown]
-# The patch with the largest weight is mostly at a corner or an edge of the shape, which tells shapes apart; the inside of a large
+# The patch with the largest weight mostly has a part of the shape, often a corner or an edge; the inside of a large
 # square gets little. Much weight is spread over the background, where it does no harm. (Trained for so few steps; longer trainings
 # were not looked at.)
 #
@@ -729,4 +729,4 @@ print("\n".join(heads.summary()))
 # **Question.** Which head would you cut?
 #
 # <details><summary>Answer</summary>The one whose absence changes the loss least, here one of layer 2. But measure again after each cut:
-# the two heads of layer 2 do the same, so either can be missed, and without both nothing is recalled.</details>
+# the two heads of layer 2 do the same, so either can be missed; without both, little more than chance (6 %) is recalled.</details>
