@@ -445,9 +445,9 @@ rnn = {"kind": "recurrent", "cell": "elman", "width": 64}
 transformer = {"kind": "transformer", "width": 32, "layers": 2, "heads": 2}
 rows = []
 for wait in (5,) if SMALL else (5, 20, 60):
-    options = {"task__wait": wait, "train__steps": 400}
+    options = {"task__wait": wait, "train__steps": 400, "train__learning_rate": 0.003}
     runs = {"RNN": trained("copy", core=rnn, **options), "GRU": trained("copy", core=rnn | {"cell": "gru"}, **options),
-            "transformer": trained("copy", core=transformer, train__learning_rate=0.003, **options)}  # fmt: skip
+            "transformer": trained("copy", core=transformer, **options)}  # fmt: skip
     rows.append({"wait": wait} | {name: results(run)["valid/fresh/accuracy"] for name, run in runs.items()})
 table(rows)
 
