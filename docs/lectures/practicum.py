@@ -127,9 +127,11 @@ with torch.no_grad():
     ids, steps = greedy(prompt, 60)
     whole = torch.cat([prompt, ids], dim=1)
     once, _ = writer.model(whole, writer.model.start(whole))
-difference = (once[:, prompt.shape[1] - 1 : -1] - steps).abs().max().item()
+difference = (once[:, prompt.shape[1] - 1 : -1].softmax(-1) - steps.softmax(-1)).abs().max().item()
 assert difference < 1e-5
-print(repr(writer.tokenizer.decode(whole[0].tolist())), f"largest difference {difference:.1e}", sep="\n")
+print(
+    repr(writer.tokenizer.decode(whole[0].tolist())), f"largest difference of a probability: {difference:.1e}", sep="\n"
+)
 
 # %% [markdown]
 # **Question.** Change one character in the middle. Which outputs change?
@@ -428,8 +430,9 @@ table(
 
 # %% [markdown]
 # `unspool suggest RUN --measure 2000` types held-out words. Stored: with three suggestions 42 % of the keystrokes are saved (the
-# whole recipe `char-lm`, 1.4 minutes). On a phone with eight keys, 4663 is *good*, *home* or *gone*; the model chooses by
-# what comes before.
+# whole recipe `char-lm`, 1.4 minutes). On a phone with eight keys, 4663 is *good*, *home* or *gone*: a dictionary
+# cannot tell, but a model that reads what comes before can. These three hardly occur in help pages; *case* and *base*, and *there* and
+# *these*, do.
 
 # %%
 KEYS = dict(zip(ascii_lowercase, "22233344455566677778889999", strict=True))
@@ -446,11 +449,12 @@ def log_probability(before, after):
 
 
 # %%
-words_4663 = [word for word in known if "".join(KEYS[letter] for letter in word) == "4663"]
+typed = [("the user's ", "4663"), ("in this ", "2273"), ("a new ", "2273"), ("if ", "84373"), ("all of ", "84373")]
 rows = []
-for before in ("This is usually a ", "the user's ", "when the object is "):
-    ranked = sorted(words_4663, key=lambda word: -log_probability(before, word + " "))
-    rows.append({"before": before, "keys": "4663", "the model's order": ", ".join(ranked)})
+for before, keys in typed:
+    fitting = [word for word in known if "".join(KEYS[letter] for letter in word) == keys]
+    ranked = sorted(fitting, key=lambda word, before=before: -log_probability(before, word + " "))
+    rows.append({"before": before, "keys": keys, "the model's order": ", ".join(ranked)})
 table(rows)
 
 # %% [markdown]
