@@ -84,7 +84,7 @@ for number, axes in enumerate(figure.subplots(3, 4).flat):
     said = captioner.predict({"image": image}).text
     given = grade(said, captions(things))
     axes.imshow(image)
-    axes.set_title(said.replace(" of ", " of\n").replace(" a", "\na"), fontsize=8, color=COLOUR[given])
+    axes.set_title(said.replace(" a ", "\na "), fontsize=8, color=COLOUR[given])
     axes.set(xticks=[], yticks=[], xlabel=given)
 picture(figure, "Twelve drawn scenes with the captions of the model, each coloured by its grade")
 
@@ -388,11 +388,13 @@ table({"section": name, "right": one.right, "asked": one.asked} for name, one in
 
 # %%
 def places(couples):
-    """Up: along the mean arrow. Across: where the rest varies most."""
+    """Up: along the mean arrow. Across: the direction in which the couples lie side by side."""
     both = words[[names.index(word) for couple in couples for word in couple]]
     up = nn.functional.normalize((both[1::2] - both[::2]).mean(dim=0), dim=0)
     rest = both - (both @ up)[:, None] * up
-    return torch.stack([principal_components(rest).coordinates[:, 0], both @ up], dim=1).tolist()
+    beside = torch.arange(len(couples)).repeat_interleave(2).float()
+    across = torch.linalg.lstsq(rest, beside[:, None], driver="gelsd").solution
+    return torch.stack([(rest @ across)[:, 0], both @ up], dim=1).tolist()
 
 
 # %%
