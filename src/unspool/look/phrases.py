@@ -143,7 +143,7 @@ def phrase_vectors(
             else:
                 rows = [preprocessor.encode({"source": one}) for one in some]  # type: ignore[union-attr]
                 batch = preprocessor.collate(rows).to(model.device)  # type: ignore[union-attr]
-                mask = everywhere(batch.source, batch.source_mask)
+                mask = everywhere(batch.source, batch.source_mask)  # type: ignore[arg-type]
                 y, core = model.encoder(batch.source, mask), model.encoder.core
             found.append((mean_of(y, mask) if pooling == "mean" else final_of(core, y, mask)).float().cpu())
     return torch.cat(found)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from unspool.errors import DataError
-from unspool.look.canvas import CYCLE, FAINT, Picture, labels, plain
+from unspool.look.canvas import COLOURS, CYCLE, FAINT, Picture, labels, plain
 from unspool.look.inspection import Inspection
 from unspool.look.measures import principal_components
 from unspool.look.panels import Panel, Scatter, Table
@@ -24,7 +24,7 @@ from unspool.look.view import View, register_view
 from unspool.schema import Count
 
 NAMED = 5  # phrases or words that a sentence names
-LEGEND = 12  # groups that a legend can hold
+LEGEND = len(COLOURS)  # groups that colours tell apart
 LETTER = 0.011  # of the width of the picture
 WIDEST = 40  # letters for which there is room
 UNKNOWN = "<unk>"
@@ -112,9 +112,9 @@ class Phrases(View):
             return []
         one = self.precision["all"]
         most = f", at most {one.limit:.2f}" if one.limit < 1 else ""
-        kinds = len(self.precision) - 1
+        kinds, near = len(self.precision) - 1, f"{one.k} nearest phrases" if one.k > 1 else "nearest phrases"
         return [
-            f"{one.value:.2f} of the {one.k} nearest phrases are of the same group "
+            f"{one.value:.2f} of the {near} are of the same group "
             f"(by chance {one.chance:.2f}{most}; {one.phrases} phrases in {kinds} groups)"
         ]
 
