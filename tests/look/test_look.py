@@ -8,7 +8,6 @@ import torch.nn.functional as F
 
 from unspool import Batch, Cell, ConfigError, DataError, SequenceModel, Tokens, cells, cores, embedding, head, watch
 from unspool.look import measures, search
-from unspool.look.analogies import analogies
 from unspool.look.attention import attention_maps, cross_attention, loss_without_heads
 from unspool.look.edits import fixed, without
 from unspool.look.lags import gradient_by_lag, windows
@@ -445,22 +444,6 @@ def test_neighbours_are_those_of_the_smallest_angle():
     near, other = measures.neighbours(table, torch.tensor([0, 2]), 3)
     assert len(other) == 3
     assert [id for id, _ in near] == [1, 3, 2] and near[0][1] == pytest.approx(math.cos(0.1), abs=1e-6)
-
-
-def test_analogies_are_counted_by_section_and_unknown_words_skipped(tmp_path):
-    words = ["man", "woman", "king", "queen", "paris"]
-    table = torch.tensor([[1.0, 0, 1, 0], [1, 0, -1, 0], [1, 1, 1, 0], [1, 1, -1, 0], [0, 0, 0, 1]])
-    file = tmp_path / "questions.txt"
-    file.write_text(
-        ": family\nMan king woman queen\nman woman king queen\n: capitals\nking man queen paris\nman rome king oslo\n"
-    )
-    found = analogies(table, {word: id for id, word in enumerate(words)}, file)
-    assert (found["family"].right, found["family"].asked, found["family"].skipped) == (2, 2, 0)
-    assert (found["capitals"].right, found["capitals"].asked, found["capitals"].skipped) == (0, 1, 1)
-    assert found["all"].accuracy == pytest.approx(2 / 3)
-    file.write_text("three words only\n")
-    with pytest.raises(DataError, match="line 1"):
-        analogies(table, {}, file)
 
 
 def test_without_takes_heads_away_and_fixed_all_units():

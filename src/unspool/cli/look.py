@@ -25,7 +25,8 @@ def look(
         str,
         typer.Option(
             help="Views, with commas between: neurons, attention, gates, switches, gradient, surprisal, hidden, "
-            "trajectory, embeddings, losses, unrolling, or a plug-in's; or all."
+            "trajectory, embeddings, losses, unrolling, or a plug-in's; or all. analogies and phrases have options "
+            "of their own."
         ),
     ] = "all",
     text: Annotated[str | None, typer.Option(help="The text to read, or to answer; else the run's own data.")] = None,
@@ -47,6 +48,27 @@ def look(
         bool,
         typer.Option("--temperatures", help="Instead: draw texts at temperatures from 0.1 to 2, and measure them."),
     ] = False,
+    analogy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Instead: ask the embedding of a word model, king:man::queen:? for instance.", metavar="A:B::C:?"
+        ),
+    ] = None,
+    analogies: Annotated[
+        Path | None, typer.Option(help="Instead: ask a file of analogies, as questions-words.txt.")
+    ] = None,
+    phrases: Annotated[
+        Path | None,
+        typer.Option(help="Instead: the vectors of phrases, one a line, or its group, a tab and the phrase."),
+    ] = None,
+    pooling: Annotated[
+        str,
+        typer.Option(
+            help="mean or final: of which outputs a phrase's vector is made. By default the mean of an encoder's, the "
+            "final one of a language model."
+        ),
+    ] = "",
+    top: Annotated[int, typer.Option(help="How many answers, or neighbours of a phrase.", min=1)] = 5,
     svg: Annotated[bool, typer.Option("--svg", help="Write every picture as .svg too.")] = False,
     plugin: Plugins = None,
     device: Device = "cpu",
@@ -56,6 +78,7 @@ def look(
 
     The main findings are printed; look.html and pictures go to a folder.
     """
+    from unspool.cli.asked import asked_views, show_asked
     from unspool.look.encoding import finite
     from unspool.look.findings import compare_losses, lines
     from unspool.look.report import collect, write
@@ -64,22 +87,27 @@ def look(
     from unspool.runs.run import Run, describe
 
     load_plugins(plugin)
-    names = view_names(what)
     check_split(split)
+    asked = asked_views(analogy or [], analogies, phrases, pooling, top)
+    names = view_names(",".join(asked) if asked and what == "all" else ",".join([what, *asked]))
     runs = [Run.load(path, device) for path in (run, other) if path]
+    folder = out or runs[0].checkpoint.run / ("look" if other is None else f"look-{other.resolve().name}")  # type: ignore[union-attr]
+    formats = ("png", "svg") if svg else ("png",)
     if temperatures:
         from unspool.cli.temperatures import show_temperatures
 
         if other is not None or text is not None or file is not None:
             raise ConfigError("--temperatures draws the texts of one run", hint=f"unspool look {run} --temperatures")
-        show_temperatures(runs[0], out or runs[0].checkpoint.run / "look", as_json)  # type: ignore[union-attr]
+        show_temperatures(runs[0], folder, as_json)
+        return
+    if set(names) == set(asked) and other is None:  # nothing has to be read
+        show_asked(runs[0], asked, folder, formats, as_json)
         return
     looks = [runs[0].look(given(text, file), split, length, report_progress(), target_text)]
     looks += [look_beside(one, runs[0], looks[0], report_progress()) for one in runs[1:]]
     missing = say if names == view_names("all") else None
-    found = [collect(one, names, missing) for one in looks]
-    folder = out or runs[0].checkpoint.run / ("look" if other is None else f"look-{other.resolve().name}")  # type: ignore[union-attr]
-    written = write(looks, found, [describe(one) for one in runs], folder, ("png", "svg") if svg else ("png",))
+    found = [collect(one, names, missing, asked) for one in looks]
+    written = write(looks, found, [describe(one) for one in runs], folder, formats)
     if as_json:
         print_json(finite([{name: view.data() for name, view in one.items()} for one in found]), indent=None)
     else:

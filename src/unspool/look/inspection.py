@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from unspool.batch import Batches
+from unspool.data.preprocessors.preprocessor import Preprocessor
 from unspool.data.probe import Probe
 from unspool.errors import DataError
 from unspool.look.measures import half_life, openness, saturation
@@ -48,6 +49,7 @@ class Inspection:
         progress: is called with how many positions are done and how many there are.
         name: of the run.
         history: how it was trained, where that is known.
+        preprocessor: how it encodes what it is asked about, where it was trained on records.
 
     >>> import torch
     >>> from unspool import Batch, SequenceModel, Tokens, cores, embedding, head
@@ -68,9 +70,11 @@ class Inspection:
         progress: Progress | None = None,
         name: str = "",
         history: TrainingHistory | None = None,
+        preprocessor: Preprocessor | None = None,
     ) -> None:
         self.model, self.probe, self.vocabulary = model, probe, vocabulary
         self.shown, self.progress, self.name, self.history = shown, progress, name, history
+        self.preprocessor = preprocessor
         self.batch = probe.batch
         tokens, targets = ([row[:shown] for row in rows] for rows in (probe.tokens, probe.targets))
         self.rows = TokenRows(tokens, targets, probe.source)

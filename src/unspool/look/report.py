@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from unspool.errors import DataError
 from unspool.files import write_bytes, writing
@@ -16,13 +17,19 @@ Views = Mapping[str, View]
 FORMATS = "png", "svg"
 
 
-def collect(look: Inspection, names: Sequence[str], missing: Callable[[str], None] | None = None) -> dict[str, View]:
+def collect(
+    look: Inspection,
+    names: Sequence[str],
+    missing: Callable[[str], None] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, View]:
     """The views of those names.
 
     Args:
         look: a model that reads.
         names: of views.
         missing: is called with a sentence about a view that the model cannot have.
+        options: of views, by name.
 
     Raises:
         DataError: for such a view, where `missing` is None.
@@ -30,7 +37,7 @@ def collect(look: Inspection, names: Sequence[str], missing: Callable[[str], Non
     found = {}
     for name in names:
         try:
-            found[name] = look.view(name)
+            found[name] = look.view(name, **(options or {}).get(name, {}))
         except DataError as error:
             if missing is None:
                 raise

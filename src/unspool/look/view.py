@@ -23,11 +23,13 @@ class View(ABC):
         title: the heading of its sentences and of its section.
         rank: views are listed by it; the first sentences of the first three are the main findings.
         most: how many sentences are printed.
+        asked: whether it is left out where all views are wanted, as it answers a question of its own.
     """
 
     title: ClassVar[str]
     rank: ClassVar[int] = 100
     most: ClassVar[int] = 4
+    asked: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -70,7 +72,7 @@ register_view = views.register
 
 
 def view_names(what: str) -> list[str]:
-    """The views of a list with commas, by rank; all of them for "" and "all".
+    """The views of a list with commas, by rank; for "" and "all" all of them that need no question.
 
     Raises:
         ConfigError: for a name that is not on the shelf.
@@ -78,5 +80,6 @@ def view_names(what: str) -> list[str]:
     >>> view_names("hidden,gates")
     ['gates', 'hidden']
     """
-    names = {name.strip() for name in what.split(",") if name.strip()} - {"all"} or set(views.kinds())
+    names = {name.strip() for name in what.split(",") if name.strip()} - {"all"}
+    names = names or {name for name in views.kinds() if not views.find(name).asked}
     return sorted(names, key=lambda name: (views.find(name).rank, name))

@@ -40,7 +40,18 @@ def look(run: "Run", text: str | None, split: str, length: int, progress: Any, t
     else:
         probe = probe_of_text(run, text, target_text)
         names = run.preprocessor.input_labels  # type: ignore[union-attr]
-    return Inspection(run.model, probe, names, length, progress, run.name, history_of(run))
+    return Inspection(run.model, probe, names, length, progress, run.name, history_of(run), run.preprocessor)
+
+
+def look_at_weights(run: "Run") -> "Inspection":
+    """A run that reads nothing, for views of its weights alone and of what they are given: no data is needed."""
+    from unspool.look.inspection import Inspection
+    from unspool.runs.loading import refuse_diverged
+
+    refuse_diverged(run.model, run.name)
+    nothing = torch.zeros(0, 0, dtype=torch.long)
+    probe = Probe(Batch(nothing, nothing, nothing.bool()), [], [])
+    return Inspection(run.model, probe, name=run.name, preprocessor=run.preprocessor)
 
 
 def probe_of_data(run: "Run", split: str, length: int) -> tuple[Probe, Any]:
@@ -138,7 +149,8 @@ def look_beside(run: "Run", other: "Run", first: "Inspection", progress: Any = N
 
     refuse_diverged(run.model, run.name)
     if reads(run) == reads(other):
-        return Inspection(run.model, first.probe, first.vocabulary, first.shown, progress, run.name, history_of(run))
+        own = progress, run.name, history_of(run), run.preprocessor
+        return Inspection(run.model, first.probe, first.vocabulary, first.shown, *own)
     speak = all(not issubclass(build.task_class(one.recipe).pipeline or Predictor, Predictor) for one in (run, other))
     if speak and len(first.batch.inputs) == 1:
         ids = [*first.batch.inputs[0].tolist(), *first.batch.targets[0, -1:].tolist()]
