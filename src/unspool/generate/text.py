@@ -74,7 +74,9 @@ def warn_of_unknown(tokenizer: Tokenizer, text: str) -> None:
     strange = [word for word in tokenizer.unknown(text) if word != UNKNOWN]
     if strange:
         named = ", ".join(map(repr, strange[:5])) + (f" and {len(strange) - 5} more" if len(strange) > 5 else "")
-        warnings.warn(f"the model does not know {named}: read as {tokenizer.decode(tokenizer.encode(strange[0]))}", stacklevel=3)
+        warnings.warn(
+            f"the model does not know {named}: read as {tokenizer.decode(tokenizer.encode(strange[0]))}", stacklevel=3
+        )
 
 
 def token_before(tokenizer: Tokenizer, prompt: str, ids: Int[Tensor, "1 N"], given: bool = False) -> int | None:

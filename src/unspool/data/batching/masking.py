@@ -15,9 +15,9 @@ class Masked:
     """Masks a share of the inputs of other batches: batch `number` is always masked the same way.
 
     Of the places of each row `share` are chosen, at least one. What stands there is hidden behind the id `mask` (None:
-    `size`) in 8 cases of 10, replaced by any id below `size` in one, and left in one; only the chosen count (Devlin et al. 2018,
-    arXiv:1810.04805). Other numbers hide others, so that a text is not masked the same way twice (Liu et al. 2019,
-    arXiv:1907.11692).
+    `size`) in 8 cases of 10, replaced by any id below `size` in one, and left in one; only the chosen count (Devlin et
+    al. 2018, arXiv:1810.04805). Other numbers hide others, so that a text is not masked the same way twice (Liu et al.
+    2019, arXiv:1907.11692).
 
     >>> from unspool.data.batching.contiguous import WindowedEval
     >>> batch = Masked(WindowedEval(torch.arange(9), window=8, batch_size=1), size=9, share=0.25, seed=1)[0]
@@ -25,7 +25,9 @@ class Masked:
     (2, [0, 1, 4, 5, 6, 7], [[0, 1, 2, 3, 4, 5, 6, 7]])
     """
 
-    def __init__(self, batches: Batches, size: Count, share: Portion = 0.15, seed: int = 0, mask: int | None = None) -> None:
+    def __init__(
+        self, batches: Batches, size: Count, share: Portion = 0.15, seed: int = 0, mask: int | None = None
+    ) -> None:
         self.batches, self.size, self.share, self.seed = batches, size, share, seed
         self.mask = size if mask is None else mask
 

@@ -140,7 +140,9 @@ class WordPieceTokenizer(Tokenizer):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "WordPieceTokenizer":
         """The tokenizer that `to_json` wrote down."""
-        tokenizer = cls(field(data, "vocabulary", Vocabulary), field(data, "lower", bool), field(data, "accents", Accents))
+        tokenizer = cls(
+            field(data, "vocabulary", Vocabulary), field(data, "lower", bool), field(data, "accents", Accents)
+        )
         words = field(data, "words", list[str])
         missing = [name for name in SPECIAL if name not in words]
         if missing or len(set(words)) < len(words):
