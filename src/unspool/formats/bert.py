@@ -195,7 +195,7 @@ def bert_config(core: Mapping[str, Any], vocabulary: int) -> dict[str, Any]:
         if core[name] not in values:
             raise ConfigError(
                 f"core.{name} is {core[name]!r}, and BERT's is {values[-1]!r}: it cannot be written as one",
-                hint="train with the options that `unspool train --help` and docs/recipes.md give for BERT",
+                hint="the options that make a transformer BERT are in docs/recipes.md",
             )
     return config
 
