@@ -306,6 +306,12 @@ def rewritten(folder, name, change):
     (folder / name).write_text(json.dumps(data))
 
 
+def without_mask(tokenizer):
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary["other"] = vocabulary.pop("[MASK]")
+    tokenizer["added_tokens"] = []
+
+
 MALFORMED = {
     "no weights": (
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
@@ -327,17 +333,17 @@ MALFORMED = {
         "not a whole safetensors",
         "restore",
     ),
-    "byte pairs": (lambda f: rewritten(f, "tokenizer.json", lambda t: t["model"].update(type="BPE")), "not quite BERT's", "WordPiece"),
+    "byte pairs": (
+        lambda f: rewritten(f, "tokenizer.json", lambda t: t["model"].update(type="BPE")),
+        "not quite BERT's",
+        "WordPiece",
+    ),
     "another normalizer": (
         lambda f: rewritten(f, "tokenizer.json", lambda t: t.update(normalizer={"type": "NFC"})),
         "not quite BERT's",
         "BertNormalizer",
     ),
-    "no mask": (
-        lambda f: rewritten(f, "tokenizer.json", lambda t: (t["model"]["vocab"].update({"x]": t["model"]["vocab"].pop("[MASK]")}), t.update(added_tokens=[]))),
-        r"\[MASK\] is missing",
-        "again",
-    ),
+    "no mask": (lambda f: rewritten(f, "tokenizer.json", without_mask), r"\[MASK\] is missing", "again"),
     "ids with a hole": (
         lambda f: rewritten(f, "tokenizer.json", lambda t: t["model"]["vocab"].pop("the")),
         "is not numbered",

@@ -98,7 +98,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pooled max": {"kind": "pooled", "by": "max", "core": {"kind": "recurrent", "cell": "gru"}},
     "pooled attention": {"kind": "pooled", "by": "attention"},
     "pooled last": {"kind": "pooled", "by": "last", "core": {"kind": "transformer", "context": 24}},
-    "pooled first": {"kind": "pooled", "by": "first", "project": True},
+    "pooled first": {
+        "kind": "pooled",
+        "by": "first",
+        "project": True,
+        "core": {"kind": "transformer", "causal": False, "context": 24},
+    },
     "pooled both ways": {"kind": "pooled", "core": {"kind": "recurrent", "cell": "gru", "bidirectional": True}},
 }
 """Options that a core should be tested with, besides none; a kind that is here only is tested here only."""
