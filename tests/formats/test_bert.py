@@ -313,6 +313,11 @@ def without_mask(tokenizer):
 
 
 MALFORMED = {
+    "a name that is none": (
+        lambda f: (f / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "x" * 999}})),
+        "no file of the folder",
+        "again",
+    ),
     "no weights": (
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
         "has no model.safetensors",

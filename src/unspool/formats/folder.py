@@ -36,6 +36,10 @@ class Index:
     weight_map: dict[str, str]
 
 
+LONGEST = 255
+"""So many bytes the name of a file has at most, on most systems."""
+
+
 class Folder(NamedTuple):
     """What was read: the sections of a recipe for such a model, the model, its tokenizer, the digest of each file."""
 
@@ -100,7 +104,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     names = sorted(set(read_json(index, Index).weight_map.values())) if index.exists() else ["model.safetensors"]
     weights: dict[str, Tensor] = {}
     for name in names:
-        if Path(name).name != name:
+        if Path(name).name != name or len(name.encode()) > LONGEST:
             raise CheckpointError(f"{index} names {brief(name)}, which is no file of the folder", hint="copy it again")
         if not (path / name).is_file():
             raise CheckpointError(
