@@ -36,7 +36,7 @@ FILES = sorted((ROOT / "src/unspool").rglob("*.py"))
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT / "src/unspool")))
 HEAVY = {  # imported in these files only, inside the function that needs them
     "matplotlib": {"look/canvas.py"},
-    "tokenizers": {"data/tokenizers/bpe.py"},
+    "tokenizers": {"data/tokenizers/bpe.py", "data/tokenizers/wordpiece.py"},
     "sklearn": {"metrics/baselines.py"},
     "PIL": {"data/readers/images.py"},
     "pyarrow": {"data/readers/tables.py"},

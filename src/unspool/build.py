@@ -13,7 +13,7 @@ from unspool.errors import ConfigError
 from unspool.models.sequence import Encoder, SequenceModel
 from unspool.nn.core import cores
 from unspool.nn.embeddings import embedding
-from unspool.nn.heads import head
+from unspool.nn.heads import TransformName, head
 from unspool.nn.size import refuse_too_large
 from unspool.pipelines.pipeline import Pipeline
 from unspool.recipe import Recipe
@@ -173,7 +173,8 @@ def _model(recipe: Recipe, inputs: Domain, targets: Domain, source: Domain | Non
             f"model.embed=false shows the core {inputs.size} numbers, and core.input_width is {core.input_width}",
             hint="leave core.input_width out",
         )
-    entrance, exit_ = embedding(inputs, core.input_width, chosen.embed), head(targets, core.width, chosen.components)
+    entrance = embedding(inputs, core.input_width, chosen.embed)
+    exit_ = head(targets, core.width, chosen.components, chosen.transform)
     return SequenceModel(entrance, core, exit_, encoder, **section)
 
 
@@ -199,12 +200,15 @@ class ModelOptions:
         embed: whether inputs are embedded; false: one-hot vectors of tokens, numbers as they are.
         components: how many Gaussians the predicted distribution of numbers mixes; 0: only the mean is predicted, and
             the loss is half the squared error.
-        start: the folder of a trained model whose weights and tokenizer are the initial ones: a run, or GPT-2 or Llama
-            as Hugging Face saves them; "": all weights are drawn.
+        transform: the activation of a linear layer with LayerNorm before the output layer, as the head of BERT's masked
+            language model has it; "none": without.
+        start: the folder of a trained model whose weights and tokenizer are the initial ones: a run, or GPT-2, Llama,
+            BERT or DistilBERT as Hugging Face saves them; "": all weights are drawn.
     """
 
     embed: bool = True
     components: Natural = 0
+    transform: TransformName = "none"
     start: str = ""
 
 
@@ -212,7 +216,7 @@ def model_options_of(recipe: Recipe) -> ModelOptions:
     """The keys of the recipe's [model] section that the model itself does not take.
 
     >>> model_options_of({"model": {"embed": False, "tied": True}})
-    ModelOptions(embed=False, components=0, start='')
+    ModelOptions(embed=False, components=0, transform='none', start='')
     """
     own = {name: value for name, value in recipe.get("model", {}).items() if name in defaults(ModelOptions)}
     return ModelOptions(**validated(ModelOptions, own, "model", "the model"))

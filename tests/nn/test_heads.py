@@ -7,7 +7,7 @@ import torch
 import torch.distributions as D
 from torch import nn
 
-from unspool.batch import Tokens
+from unspool.batch import Tokens, UnalignedTokens, Vectors
 from unspool.errors import ConfigError
 from unspool.look.watch import watch
 from unspool.nn.density import Density
@@ -166,3 +166,24 @@ def test_a_sum_of_losses_is_taken_in_full():
     wanted = nn.functional.cross_entropy(layer(y).float().flatten(0, 1), targets.flatten())
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, wanted)
+
+
+def test_a_transform_is_a_linear_layer_its_activation_and_a_norm():
+    layer, y = head(Tokens(5), 4, transform="gelu"), torch.randn(2, 3, 4)
+    inner = nn.functional.gelu(y @ layer.transform.dense.weight.T + layer.transform.dense.bias)
+    inner = (inner - inner.mean(dim=-1, keepdim=True)) / inner.var(dim=-1, keepdim=True, correction=0).sqrt()
+    torch.testing.assert_close(layer(y), inner @ layer.weight.T + layer.bias, atol=1e-5, rtol=1e-5)
+    assert head(Tokens(5), 4).state_dict().keys() == {"weight", "bias"}
+
+
+def test_a_large_vocabulary_is_transformed_too():
+    layer, y = head(Tokens(LARGE), 4, transform="relu"), torch.randn(1, 3, 4)
+    targets = torch.randint(LARGE, (1, 3))
+    wanted = nn.functional.cross_entropy(layer(y).flatten(0, 1), targets.flatten())
+    torch.testing.assert_close(layer.loss(y, targets, torch.ones(1, 3, dtype=torch.bool)), wanted)
+
+
+@pytest.mark.parametrize("kind", [Vectors(2), UnalignedTokens(3)])
+def test_a_transform_is_for_tokens_beside_the_inputs(kind):
+    with pytest.raises(ConfigError, match=r"model\.transform=gelu is for tokens"):
+        head(kind, 4, transform="gelu")

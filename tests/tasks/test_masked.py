@@ -147,3 +147,10 @@ def test_a_run_that_goes_on_with_a_text_fills_no_blanks(tmp_path):
     with pytest.raises(ConfigError, match="goes on with a text") as refused:
         Run.load(tmp_path / "run").predict("a ___")
     assert "unspool sample" in refused.value.hint
+
+
+def test_a_mask_of_ones_own_is_used():
+    windows = WindowedEval(torch.arange(400) % 9, 50, 8)
+    usual, own = (Masked(windows, 9, 0.5, seed=1, mask=mask)[0] for mask in (None, 4))
+    assert torch.equal(own.loss_mask, usual.loss_mask) and own.inputs.max() < 9
+    assert (own.inputs[usual.inputs == 9] == 4).all()

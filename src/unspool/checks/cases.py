@@ -63,6 +63,18 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "context": 5,
     },
     "transformer encoder": {"kind": "transformer", "causal": False, "positions": "none", "layers": 2, "window": 5},
+    "transformer bert": {
+        "kind": "transformer",
+        "causal": False,
+        "positions": "learned",
+        "norm": "layer",
+        "post_norm": True,
+        "embedding_norm": True,
+        "feed_forward": "gelu",
+        "bias": True,
+        "layers": 2,
+        "context": 24,
+    },
     "recurrent conditioned initially": {"kind": "recurrent", "cell": "lstm", "layers": 2, "conditioning": "initial"},
     "recurrent conditioned always": {"kind": "recurrent", "cell": "gru", "layers": 2, "conditioning": "always"},
     "transformer cross-attention": {"kind": "transformer", "layers": 2, "context": 24, "cross_attention": True},
@@ -86,6 +98,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "pooled max": {"kind": "pooled", "by": "max", "core": {"kind": "recurrent", "cell": "gru"}},
     "pooled attention": {"kind": "pooled", "by": "attention"},
     "pooled last": {"kind": "pooled", "by": "last", "core": {"kind": "transformer", "context": 24}},
+    "pooled first": {
+        "kind": "pooled",
+        "by": "first",
+        "project": True,
+        "core": {"kind": "transformer", "causal": False, "context": 24},
+    },
     "pooled both ways": {"kind": "pooled", "core": {"kind": "recurrent", "cell": "gru", "bidirectional": True}},
 }
 """Options that a core should be tested with, besides none; a kind that is here only is tested here only."""

@@ -29,6 +29,10 @@ class Tokenizer(ABC):
     """Whether it is fitted to all splits: one that cannot read what it never saw has to know every symbol there is."""
     writes = True
     """Whether its tokens join to a text, so that a model can write with them."""
+    mask: int | None = None
+    """The id that stands for a hidden token, where it has one of its own: [MASK]."""
+    frame: tuple[int, int] | None = None
+    """The ids before and behind a text that is read as a whole, where it has such: [CLS] and [SEP]."""
 
     @property
     def size(self) -> int:

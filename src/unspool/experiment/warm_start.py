@@ -76,7 +76,7 @@ class Start:
         if "encoder" in self.recipe:
             full.setdefault("encoder", self.recipe["encoder"])
         theirs = self.recipe.get("model", {})
-        alike = ("embed", "tied") if self._same_symbols(build.task_class(recipe)) else ("embed",)
+        alike = ("embed", "tied", "transform") if self._same_symbols(build.task_class(recipe)) else ("embed",)
         full["model"] = {name: theirs[name] for name in alike if name in theirs} | full["model"]
         return full
 

@@ -1,5 +1,6 @@
-"""A model folder in Hugging Face's format: config.json, safetensors and tokenizer.json, read as data."""
+"""A model folder in Hugging Face's format: config.json, safetensors and the tokenizer's files, read as data."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,14 +12,21 @@ from unspool.batch import Tokens
 from unspool.data.tokenizer import Tokenizer, tokenizers
 from unspool.errors import CheckpointError, ConfigError
 from unspool.files import digest, read_json, read_tensors
-from unspool.formats.huggingface import FROM_HF
+from unspool.formats.bert import bert_from_hf, bert_options, distilbert_from_hf, distilbert_options, transform_of
+from unspool.formats.huggingface import FROM_HF, Convert, Weights
+from unspool.formats.tokenizer_files import read_byte_pairs, read_wordpieces
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import refuse_unlike
 from unspool.recipe import Recipe
-from unspool.schema import brief, checked
+from unspool.schema import brief, defaults
 
-SPLITTERS = {"ByteLevel", "Digits"}
-"""What may cut a text into words before byte pairs are looked for: with others our ids would not be theirs."""
+Reader = tuple[Callable[[Mapping[str, Any]], dict[str, Any]], Convert, Callable[[Path], Tokenizer]]
+READERS: dict[str, Reader] = {
+    **{name: (*both, read_byte_pairs) for name, both in FROM_HF.items()},
+    "bert": (bert_options, bert_from_hf, read_wordpieces),
+    "distilbert": (distilbert_options, distilbert_from_hf, read_wordpieces),
+}
+"""By the `model_type` of a `config.json`: which core, its weights, and its tokenizer."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +36,8 @@ class Index:
     weight_map: dict[str, str]
 
 
-@dataclass(frozen=True)
-class TokenizerFile:
-    """What of tokenizer.json is looked at before the library reads it."""
-
-    model: dict[str, Any]
-    pre_tokenizer: dict[str, Any] | None = None
-    added_tokens: list[Any] | None = None
+LONGEST = 255
+"""So many bytes the name of a file has at most, on most systems."""
 
 
 class Folder(NamedTuple):
@@ -52,28 +55,27 @@ def is_folder(path: Path) -> bool:
 
 
 def read_folder(path: Path) -> Folder:
-    """The language model in a folder that `save_pretrained` wrote: GPT-2 or Llama, with a tokenizer of byte pairs.
+    """The model in a folder that `save_pretrained` wrote: GPT-2 or Llama, BERT or DistilBERT, with its tokenizer.
+
+    A language model comes with its head. Of another BERT, a classifier say, the encoder is read.
 
     Raises: CheckpointError for what is missing, ConfigError for what has no counterpart here.
     """
     config = read_json(path / "config.json")
     kind = config.get("model_type")
-    if kind not in FROM_HF:
-        raise ConfigError(f"{path} is a {kind!r}, which cannot be read", hint=f"known are {', '.join(FROM_HF)}")
-    options, convert = FROM_HF[kind]
+    if not isinstance(kind, str) or kind not in READERS:
+        raise ConfigError(f"{path} is a {kind!r}, which cannot be read", hint=f"known are {', '.join(READERS)}")
+    options, convert, read_tokenizer = READERS[kind]
     theirs, digests = read_weights(path)
     tokenizer = read_tokenizer(path)
     try:
-        recipe: Recipe = {"core": options(config), "task": {"kind": "language"}}
-        ours = convert(theirs)
+        recipe, ours = _understood(options(config), convert(theirs), tokenizer)
         symbols = Tokens(len(ours["embedding.weight"]))
-        recipe["model"] = {"tied": bool((ours["embedding.weight"] == ours["head.weight"]).all())}
-        recipe["tokenizer"] = {"kind": "bpe", "vocabulary": tokenizer.size}
         model = build.model(recipe, symbols, symbols)
         weights = {name: value.float() for name, value in ours.items()}
         refuse_unlike(weights, model.state_dict())
         model.load_state_dict(weights)
-    except (KeyError, RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError, AttributeError, ArithmeticError, IndexError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise CheckpointError(f"{path} is no whole {kind}: {reason}", hint="copy it again") from error
     if symbols.size < tokenizer.size:
@@ -83,13 +85,26 @@ def read_folder(path: Path) -> Folder:
     return Folder(recipe, model, tokenizer, digests)
 
 
+def _understood(core: dict[str, Any], ours: Mapping[str, Tensor], tokenizer: Tokenizer) -> tuple[Recipe, Weights]:
+    """The recipe of such a model, and its weights without a head that cannot be expressed."""
+    transform = transform_of(ours, core)
+    if transform == "none":
+        ours = {name: value for name, value in ours.items() if not name.startswith("head.transform.")}
+    task = "language" if core.get("causal", True) else "classify" if transform == "none" else "masked"
+    tied = bool((ours["embedding.weight"] == ours["head.weight"]).all())
+    kept = tokenizer.to_json()
+    words = {name: kept[name] for name in defaults(type(tokenizer)) if name in kept}
+    recipe: Recipe = {"core": core, "task": {"kind": task}, "model": {"tied": tied, "transform": transform}}
+    return recipe | {"tokenizer": {"kind": tokenizers.kind_of(type(tokenizer)), **words}}, ours
+
+
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All weights of a folder, in one file or in several, and the SHA-256 of each file."""
     index = path / "model.safetensors.index.json"
     names = sorted(set(read_json(index, Index).weight_map.values())) if index.exists() else ["model.safetensors"]
     weights: dict[str, Tensor] = {}
     for name in names:
-        if Path(name).name != name:
+        if Path(name).name != name or len(name.encode()) > LONGEST:
             raise CheckpointError(f"{index} names {brief(name)}, which is no file of the folder", hint="copy it again")
         if not (path / name).is_file():
             raise CheckpointError(
@@ -99,24 +114,3 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if "wte.weight" in weights:  # the bare GPT-2, as OpenAI's stands on the hub
         weights = {f"transformer.{name}": value for name, value in weights.items()}
     return weights, {name: digest(path / name) for name in names}
-
-
-def read_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a folder; it adds no symbols of its own to a text."""
-    if not (path / "tokenizer.json").is_file():
-        raise CheckpointError(f"{path} has no tokenizer.json", hint="save the tokenizer beside the model")
-    engine: dict[str, Any] = read_json(path / "tokenizer.json")
-    try:
-        saved = checked(engine, TokenizerFile)
-    except ValueError as error:
-        raise CheckpointError(f"{path / 'tokenizer.json'} cannot be used: {error}", hint="copy it again") from None
-    cutter = saved.pre_tokenizer or {}
-    kinds = {part.get("type") for part in cutter.get("pretokenizers") or [cutter]}
-    if saved.model.get("type") != "BPE" or "ByteLevel" not in kinds or kinds - SPLITTERS:
-        raise ConfigError(
-            f"the tokenizer of {path} is not one of byte pairs as GPT-2's is",
-            hint=f"its words should be cut by {' and '.join(sorted(SPLITTERS))} alone",
-        )
-    plain = engine | {"post_processor": None, "truncation": None, "padding": None}
-    size = len(saved.model.get("vocab", ())) + len(saved.added_tokens or ())
-    return tokenizers.find("bpe").from_json({"vocabulary": max(256, size), "engine": plain})

@@ -30,7 +30,7 @@ def gpt2_options(config: Mapping[str, Any]) -> dict[str, Any]:
         "context": config["n_positions"],
         "positions": "learned",
         "norm": "layer",
-        "feed_forward": _known(activations, config.get("activation_function", "gelu_new"), "activation_function"),
+        "feed_forward": known(activations, config.get("activation_function", "gelu_new"), "activation_function"),
         "feed_width": config.get("n_inner") or 0,
         "bias": True,
         "epsilon": config.get("layer_norm_epsilon", 1e-5),
@@ -44,9 +44,9 @@ def llama_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind = rope.get("rope_type", rope.get("type", "default"))
-    _known({"default": "rotary"}, kind, "rope_type")
-    _known({None: "", config["hidden_size"] // config["num_attention_heads"]: ""}, config.get("head_dim"), "head_dim")
-    _known({False: ""}, bool(config.get("attention_bias") or config.get("mlp_bias")), "attention_bias or mlp_bias")
+    known({"default": "rotary"}, kind, "rope_type")
+    known({None: "", config["hidden_size"] // config["num_attention_heads"]: ""}, config.get("head_dim"), "head_dim")
+    known({False: ""}, bool(config.get("attention_bias") or config.get("mlp_bias")), "attention_bias or mlp_bias")
     return {
         "kind": "transformer",
         "width": config["hidden_size"],
@@ -57,14 +57,26 @@ def llama_options(config: Mapping[str, Any]) -> dict[str, Any]:
         "positions": "rotary",
         "rotary_base": rope.get("rope_theta", config.get("rope_theta", 10_000.0)),
         "norm": "rms",
-        "feed_forward": _known({"silu": "swiglu"}, config.get("hidden_act", "silu"), "hidden_act"),
+        "feed_forward": known({"silu": "swiglu"}, config.get("hidden_act", "silu"), "hidden_act"),
         "feed_width": config["intermediate_size"],
         "bias": False,
         "epsilon": config.get("rms_norm_eps", 1e-6),
     }
 
 
-def _known(ours: Mapping[Any, str], theirs: Any, key: str) -> str:
+def known(ours: Mapping[Any, str], theirs: Any, key: str) -> str:
+    """Our name for a value of a `config.json`.
+
+    Args:
+        ours: our names by theirs.
+        theirs: the value.
+        key: where it stands.
+
+    Raises: ConfigError for a value that has no counterpart here.
+
+    >>> known({"silu": "swiglu"}, "silu", "hidden_act")
+    'swiglu'
+    """
     if theirs not in ours:
         known = ", ".join(str(name) for name in ours)
         raise ConfigError(f"the model's {key} is {theirs!r}, which has no counterpart here", hint=f"known: {known}")
@@ -98,7 +110,7 @@ def gpt2_from_hf(theirs: Weights) -> dict[str, Tensor]:
         "core.norm.bias": theirs["transformer.ln_f.bias"],
         **_head(theirs, embedding),
     }
-    for number in range(_layers(theirs, "transformer.h.")):
+    for number in range(count_layers(theirs, "transformer.h.")):
         for our, their in GPT2.items():
             ours[f"core.layers.{number}.{our}"] = _turned(their, theirs[f"transformer.h.{number}.{their}"])
     return ours
@@ -113,7 +125,7 @@ def gpt2_to_hf(ours: Weights) -> dict[str, Tensor]:
         "transformer.ln_f.bias": ours["core.norm.bias"],
         "lm_head.weight": _without_bias(ours),
     }
-    for number in range(_layers(ours, "core.layers.")):
+    for number in range(count_layers(ours, "core.layers.")):
         for our, their in GPT2.items():
             theirs[f"transformer.h.{number}.{their}"] = _turned(their, ours[f"core.layers.{number}.{our}"])
     return theirs
@@ -142,7 +154,7 @@ def llama_from_hf(theirs: Weights) -> dict[str, Tensor]:
         "core.norm.weight": theirs["model.norm.weight"],
         **_head(theirs, embedding),
     }
-    for number in range(_layers(theirs, "model.layers.")):
+    for number in range(count_layers(theirs, "model.layers.")):
         for our, names in LLAMA.items():
             ours[f"core.layers.{number}.{our}"] = torch.cat([theirs[f"model.layers.{number}.{name}"] for name in names])
     return ours
@@ -155,7 +167,7 @@ def llama_to_hf(ours: Weights) -> dict[str, Tensor]:
         "model.norm.weight": ours["core.norm.weight"],
         "lm_head.weight": _without_bias(ours),
     }
-    for number in range(_layers(ours, "core.layers.")):
+    for number in range(count_layers(ours, "core.layers.")):
         for our, names in LLAMA.items():
             weight = ours[f"core.layers.{number}.{our}"]
             first = weight.shape[-1] if len(names) == 3 else len(weight) // len(names)  # queries: the model's width
@@ -165,8 +177,12 @@ def llama_to_hf(ours: Weights) -> dict[str, Tensor]:
     return theirs
 
 
-def _layers(weights: Weights, prefix: str) -> int:
-    """How many layers there are."""
+def count_layers(weights: Weights, prefix: str) -> int:
+    """How many layers have weights under a prefix.
+
+    >>> count_layers({"h.0.weight": torch.zeros(1), "h.0.bias": torch.zeros(1)}, "h.")
+    1
+    """
     return len({name.removeprefix(prefix).split(".")[0] for name in weights if name.startswith(prefix)})
 
 

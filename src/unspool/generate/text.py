@@ -62,7 +62,8 @@ def read_prompt(
 
 def prime(model: SequenceModel, tokenizer: Tokenizer, prompt: str) -> Int[Tensor, "1 T"]:
     """The ids of a prompt, (1, T). An empty one becomes a line break, where a text may begin, or the first token."""
-    ids = [0] if not prompt and tokenizer.unknown("\n") else tokenizer.encode(prompt or "\n")
+    ids = tokenizer.encode(prompt or "\n") if prompt or not tokenizer.unknown("\n") else [0]
+    ids = ids if prompt or len(ids) else [0]
     if not len(ids):
         raise DataError(f"the prompt {prompt!r} holds no token", hint="begin with a word")
     return torch.as_tensor(ids, dtype=torch.long, device=model.device)[None]
@@ -73,7 +74,9 @@ def warn_of_unknown(tokenizer: Tokenizer, text: str) -> None:
     strange = [word for word in tokenizer.unknown(text) if word != UNKNOWN]
     if strange:
         named = ", ".join(map(repr, strange[:5])) + (f" and {len(strange) - 5} more" if len(strange) > 5 else "")
-        warnings.warn(f"the model does not know {named}: read as {tokenizer.decode([0])}", stacklevel=3)
+        warnings.warn(
+            f"the model does not know {named}: read as {tokenizer.decode(tokenizer.encode(strange[0]))}", stacklevel=3
+        )
 
 
 def token_before(tokenizer: Tokenizer, prompt: str, ids: Int[Tensor, "1 N"], given: bool = False) -> int | None:

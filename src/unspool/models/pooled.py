@@ -29,7 +29,9 @@ class Pooled(Core):
         input_width: the size of the input at each position; 0: as `width`.
         core: the inner core: a kind, or a table of a kind and its options; h is its output.
         by: "mean" (all weights are one), "attention" (w = exp(15 tanh(v . h / 15)) with a learned vector v), "max" (the
-            largest value of each component) or "last".
+            largest value of each component), "last" or "first": the first position alone, [CLS] in BERT.
+        project: whether y goes through a linear layer and tanh, as in BERT's pooler (Devlin et al. 2018,
+            arXiv:1810.04805).
 
     >>> core = Pooled(width=8, core={"kind": "recurrent", "cell": "gru"}, by="max")
     >>> x = torch.zeros(2, 5, 8)  # (B, T, D)
@@ -43,13 +45,15 @@ class Pooled(Core):
         width: Count,
         input_width: Natural = 0,
         core: str | Mapping[str, Any] = "recurrent",
-        by: Literal["mean", "max", "attention", "last"] = "mean",
+        by: Literal["mean", "max", "attention", "last", "first"] = "mean",
+        project: bool = False,
     ) -> None:
         super().__init__(width, input_width)
         self.core = cores.build("core.core", core, width=width, input_width=input_width)
         self.causal, self.needs_source, self.max_length = self.core.causal, self.core.needs_source, self.core.max_length
         self.by = by
         self.score = nn.Linear(width, 1, bias=False) if by == "attention" else None
+        self.project = nn.Linear(width, width) if project else None
 
     def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
         """The initial state of the inner core, and empty sums."""
@@ -73,13 +77,16 @@ class Pooled(Core):
         there = outputs.new_ones(outputs.shape[:2], dtype=torch.bool) if mask is None else mask
         pool = {"max": self._largest, "last": self._last}.get(self.by, self._weighted)
         y, memory = pool(at_least_float32(outputs), state[1], there.unsqueeze(-1))
-        y = self.tap("pooled", y.to(outputs.dtype))
+        y = y.to(outputs.dtype)
+        y = self.tap("pooled", y if self.project is None else self.project(y).tanh())
         return (y if mask is None else y * mask.unsqueeze(-1)), (inner, memory)
 
     def _weighted(self, outputs: Tensor, memory: CoreState, there: Tensor) -> tuple[Tensor, CoreState]:
         weights = torch.ones_like(outputs[..., :1])  # (B, T, 1)
         if self.score is not None:
             weights = (BOUND * torch.tanh(at_least_float32(self.score(outputs)) / BOUND)).exp()
+        if self.by == "first":  # of the positions that are present, where none was before
+            weights = weights * ((there.cumsum(dim=1) == 1) & (memory[1].unsqueeze(1) == 0))
         weights = self.tap("weights", weights * there)
         sums = _after(memory[0], weights * outputs).cumsum(dim=1)[:, 1:]
         totals = _after(memory[1], weights).cumsum(dim=1)[:, 1:]

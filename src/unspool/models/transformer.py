@@ -26,6 +26,8 @@ class Transformer(Core):
     GPT-2    positions="learned", norm="layer", feed_forward="gelu-tanh", bias=true
     Llama    the defaults, with kv_heads
     2017     positions="sinusoidal", norm="layer", post_norm=true, feed_forward="relu", bias=true, scale_embedding=true
+    BERT     positions="learned", norm="layer", post_norm=true, feed_forward="gelu", bias=true, embedding_norm=true,
+             causal=false, epsilon=1e-12
 
     Args:
         width: the size of the vector at each position.
@@ -46,6 +48,7 @@ class Transformer(Core):
         query_key_norm: whether queries and keys are normalized.
         dropout: on attention, and on what each block adds.
         scale_embedding: whether the input is multiplied by the root of the width.
+        embedding_norm: whether the input with its positions is normalized before the first block, as in BERT.
         zero_outputs: whether output matrices begin with zeros, so that a block adds nothing at first.
         causal: whether a token sees only those before it; false makes an encoder, which remembers nothing between
             readings.
@@ -80,6 +83,7 @@ class Transformer(Core):
         query_key_norm: bool = False,
         dropout: Share = 0.0,
         scale_embedding: bool = False,
+        embedding_norm: bool = False,
         zero_outputs: bool = False,
         causal: bool = True,
         cross_attention: bool = False,
@@ -90,6 +94,7 @@ class Transformer(Core):
         self.enter = nn.Linear(self.input_width, width, bias=bias) if self.input_width != width else nn.Identity()
         self.scale = width**0.5 if scale_embedding else 1.0
         self.positions = build(positions, width, heads, context, rotary_base)
+        self.embedding_norm = make_norm(norm, width, bias, epsilon) if embedding_norm else nn.Identity()
         self.max_length, self.context = self.positions.max_length, context
         self.window = window or context
         self.layers = nn.ModuleList(
@@ -156,7 +161,7 @@ class Transformer(Core):
         slots, capacity = caches[0][0].shape[2], min(self.context, self.window)
         step = read(length, slots, x.shape[1], mask, capacity=capacity, window=self.window, causal=self.causal)
         self._check(step.length, x.shape[1])
-        x = self.dropout(self.positions.add(self.enter(x) * self.scale, step.positions))
+        x = self.dropout(self.embedding_norm(self.positions.add(self.enter(x) * self.scale, step.positions)))
         context = AttentionContext(
             step,
             self.positions.rotation(step.positions, like=x),

@@ -46,6 +46,16 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def activation(name: str) -> Callable[[Tensor], Tensor]:
+    """The function of that name: "gelu", "gelu-tanh", "relu" or "relu-squared".
+
+    >>> import torch
+    >>> activation("relu-squared")(torch.tensor([-1.0, 3.0])).tolist()
+    [0.0, 9.0]
+    """
+    return _ACTIVATIONS[name]
+
+
 class FeedForward(Part):
     """A position-wise feed-forward network.
 

@@ -1,5 +1,7 @@
 """Output heads: the last layer of a model and its loss, for tokens, unaligned tokens and numbers."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -7,6 +9,7 @@ from torch import Tensor, nn
 
 from unspool.batch import Domain, Tokens, UnalignedTokens
 from unspool.errors import ConfigError
+from unspool.nn.blocks import activation, make_norm
 from unspool.nn.density import Density
 from unspool.nn.kernels.cross_entropy import LARGE, cross_entropy
 from unspool.nn.part import Part
@@ -75,20 +78,53 @@ class Head(Part):
         raise NotImplementedError
 
 
+TransformName = Literal["none", "gelu", "gelu-tanh", "relu"]
+
+
+class Transform(nn.Module):
+    """What the head of a masked language model has before its output layer (Devlin et al. 2018, arXiv:1810.04805).
+
+    y' = LayerNorm(g(W y + b))
+
+    Args:
+        width: the size D of the vectors that come in and go out.
+        kind: the activation g.
+
+    >>> Transform(width=4, kind="gelu")(torch.zeros(1, 4)).shape
+    torch.Size([1, 4])
+    """
+
+    EPSILON = 1e-12
+
+    def __init__(self, width: int, kind: str) -> None:
+        super().__init__()
+        self.kind, self.activation = kind, activation(kind)
+        self.dense, self.norm = nn.Linear(width, width), make_norm("layer", width, bias=True, epsilon=self.EPSILON)
+
+    def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
+        """The transformed vectors."""
+        return self.norm(self.activation(self.dense(y)))
+
+
 class Categorical(Head):
     """A categorical distribution over tokens; the loss is the cross-entropy.
 
     Args:
         width: the size D of the vectors that come in.
         rows: V, the number of tokens.
+        transform: the activation of a `Transform` before the output layer; "none": without.
 
     >>> Categorical(width=3, rows=5)(torch.zeros(1, 2, 3)).shape
     torch.Size([1, 2, 5])
     """
 
+    def __init__(self, width: int, rows: int, transform: TransformName = "none") -> None:
+        super().__init__(width, rows)
+        self.transform = nn.Identity() if transform == "none" else Transform(width, transform)
+
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Logits, (..., V). Taps "logits"."""
-        return self.tap("logits", F.linear(y, self.weight, self.bias))
+        return self.tap("logits", F.linear(self.transform(y), self.weight, self.bias))
 
     def loss(
         self,
@@ -103,7 +139,7 @@ class Categorical(Head):
         y, targets, number = y.flatten(0, -2), targets.flatten(), max(1, targets.numel())
         smoothing = self.smoothing if self.training else 0.0
         if self.watcher is None and len(self.weight) >= LARGE and not smoothing:
-            return cross_entropy(y, self.weight, self.bias, targets) / number
+            return cross_entropy(self.transform(y), self.weight, self.bias, targets) / number
         return F.cross_entropy(at_least_float32(self(y)), targets, reduction="sum", label_smoothing=smoothing) / number
 
 
@@ -267,16 +303,17 @@ def at_least_float32(value: Tensor) -> Tensor:
     return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
-def head(kind: Domain, width: int, components: Natural = 0) -> Head:
+def head(kind: Domain, width: int, components: Natural = 0, transform: TransformName = "none") -> Head:
     """Build the output head for a domain.
 
     Args:
         kind: what is predicted: `Tokens(V)`, `UnalignedTokens(V)` or `Vectors(size)`.
         width: the size of the vectors that come in.
         components: for numbers, how many Gaussians are mixed; 0 predicts the mean alone.
+        transform: for tokens, the activation of a `Transform` before the output layer; "none": without.
 
     Raises:
-        ConfigError: where `components` is set for tokens.
+        ConfigError: where `components` is set for tokens, or `transform` for anything else.
 
     >>> head(Tokens(5), 3)(torch.zeros(1, 3)).shape
     torch.Size([1, 5])
@@ -287,5 +324,13 @@ def head(kind: Domain, width: int, components: Natural = 0) -> Head:
                 f"model.components={components} is for numbers, and this task predicts tokens",
                 hint="leave model.components out",
             )
-        return Ctc(width, kind.size) if isinstance(kind, UnalignedTokens) else Categorical(width, kind.size)
+        if not isinstance(kind, UnalignedTokens):
+            return Categorical(width, kind.size, transform)
+    if transform != "none":
+        raise ConfigError(
+            f"model.transform={transform} is for tokens that stand beside the inputs, and this task predicts others",
+            hint="leave model.transform out",
+        )
+    if isinstance(kind, Tokens):
+        return Ctc(width, kind.size)
     return Mixture(width, kind.size, components) if components else Gaussian(width, kind.size)

@@ -116,6 +116,7 @@ def model_options(model: SequenceModel) -> dict[str, Any]:
         "embed": learned,
         "tied": learned and embedding.weight is head.weight,
         "components": getattr(head, "components", 0),
+        "transform": getattr(getattr(head, "transform", None), "kind", "none"),
         "dropout": model.dropout.p,
         "smoothing": head.smoothing,
     }

@@ -29,8 +29,8 @@ class MaskedLanguage(TextTask):
 
     A training batch is `batch_size` windows of `length` tokens from random places, a share of each masked anew: of the
     `share` that is chosen, 8 of 10 are masked, one becomes any token, one stays; the loss counts the chosen (Devlin et
-    al. 2018, arXiv:1810.04805; masked anew each time: Liu et al. 2019, arXiv:1907.11692). The mask is the id beyond the
-    tokenizer's: it is read and never predicted.
+    al. 2018, arXiv:1810.04805; masked anew each time: Liu et al. 2019, arXiv:1907.11692). The mask is the tokenizer's
+    own ([MASK] of "wordpiece"), else the id beyond the tokenizer's, which is read and never predicted.
 
     The set "masked" has every token of a split but the last, in windows of `length`, and always masks the same ones.
 
@@ -51,6 +51,7 @@ class MaskedLanguage(TextTask):
     """
 
     preprocessing = MaskedText
+    preprocessor: MaskedText
     pipeline = FillMask
     causal = False
 
@@ -79,10 +80,10 @@ class MaskedLanguage(TextTask):
 
     def masked(self, batches: Batches, seed: int) -> Masked:
         """The same batches with a share of their tokens masked."""
-        return Masked(batches, self.preprocessor.tokenizer.size, self.share, seed)
+        return Masked(batches, self.preprocessor.tokenizer.size, self.share, seed, self.preprocessor.mask)
 
     def features(self, batch: Batch) -> dict[str, Tensor]:
         """What is true of the text with nothing masked, and where something is."""
         tokenizer = self.preprocessor.tokenizer
-        hidden = {"masked": batch.inputs == tokenizer.size}
+        hidden = {"masked": batch.inputs == self.preprocessor.mask}
         return hidden | text_features_of(replace(batch, inputs=batch.targets), tokenizer)

@@ -14,10 +14,10 @@ MASKED, RANDOM = 0.8, 0.1
 class Masked:
     """Masks a share of the inputs of other batches: batch `number` is always masked the same way.
 
-    Of the places of each row `share` are chosen, at least one. What stands there is hidden behind the id `size` in 8
-    cases of 10, replaced by any id below `size` in one, and left in one; only the chosen count (Devlin et al. 2018,
-    arXiv:1810.04805). Other numbers hide others, so that a text is not masked the same way twice (Liu et al. 2019,
-    arXiv:1907.11692).
+    Of the places of each row `share` are chosen, at least one. What stands there is hidden behind the id `mask` (None:
+    `size`) in 8 cases of 10, replaced by any id below `size` in one, and left in one; only the chosen count (Devlin et
+    al. 2018, arXiv:1810.04805). Other numbers hide others, so that a text is not masked the same way twice (Liu et al.
+    2019, arXiv:1907.11692).
 
     >>> from unspool.data.batching.contiguous import WindowedEval
     >>> batch = Masked(WindowedEval(torch.arange(9), window=8, batch_size=1), size=9, share=0.25, seed=1)[0]
@@ -25,8 +25,11 @@ class Masked:
     (2, [0, 1, 4, 5, 6, 7], [[0, 1, 2, 3, 4, 5, 6, 7]])
     """
 
-    def __init__(self, batches: Batches, size: Count, share: Portion = 0.15, seed: int = 0) -> None:
+    def __init__(
+        self, batches: Batches, size: Count, share: Portion = 0.15, seed: int = 0, mask: int | None = None
+    ) -> None:
         self.batches, self.size, self.share, self.seed = batches, size, share, seed
+        self.mask = size if mask is None else mask
 
     @property
     def epoch(self) -> int:
@@ -42,7 +45,7 @@ class Masked:
         fate = torch.rand(plain.inputs.shape, generator=random)
         anything = torch.randint(self.size, plain.inputs.shape, generator=random)
         seen = torch.where(chosen & (fate < MASKED + RANDOM), anything, plain.inputs)
-        seen = seen.masked_fill(chosen & (fate < MASKED), self.size)
+        seen = seen.masked_fill(chosen & (fate < MASKED), self.mask)
         return Batch(seen, plain.inputs, chosen, plain.mask)
 
 

@@ -62,7 +62,9 @@ class LanguageText(Preprocessor):
 
 @preprocessors.register("masked-language")
 class MaskedText(LanguageText):
-    """A text of which some tokens are masked; the mask is the id beyond the tokenizer's, read and never predicted.
+    """A text of which some tokens are masked.
+
+    The mask is the tokenizer's own, where it has one, else the id beyond it, which is read and never predicted.
 
     >>> from unspool.data.tokenizer import tokenizers
     >>> words = tokenizers.build("tokenizer", "word").fit("to be or not to be")
@@ -78,7 +80,12 @@ class MaskedText(LanguageText):
     @property
     def inputs(self) -> Domain:  # type: ignore[override]
         """Token ids and the mask."""
-        return Tokens(self.tokenizer.size + 1)
+        return Tokens(max(self.tokenizer.size, self.mask + 1))
+
+    @property
+    def mask(self) -> int:
+        """The id of the mask."""
+        return self.tokenizer.size if self.tokenizer.mask is None else self.tokenizer.mask
 
     def encode(self, record: Any) -> Row:
         """The ids of a text (T,); in a record's text every ___ is a mask. Raises: DataError without a blank."""
@@ -90,13 +97,13 @@ class MaskedText(LanguageText):
             raise DataError(f"there is no blank to fill in {text[:40]!r}", hint=f"write {BLANK} for a missing token")
         ids = self.tokenizer.encode(before).tolist()
         for part in after:
-            ids += [self.tokenizer.size, *self.tokenizer.encode(part).tolist()]
+            ids += [self.mask, *self.tokenizer.encode(part).tolist()]
         return Row(torch.tensor(ids))
 
     def decode(self, output: Any, record: Record) -> Prediction:
         """Ids (T,) and logits (T, V) as the filled text and the likeliest tokens of each blank."""
         ids, logits = output
-        places = (ids == self.tokenizer.size).nonzero().flatten()
+        places = (ids == self.mask).nonzero().flatten()
         best = logits[places].double().softmax(dim=-1).topk(min(self.top, self.tokenizer.size))
         fills = [
             [Fill(self.tokenizer.decode([id]), score) for id, score in zip(one, scores, strict=True)]

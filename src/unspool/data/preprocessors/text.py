@@ -28,11 +28,11 @@ BLANK = "___"
 
 
 class TextInput(Preprocessor):
-    """A text as the ids of its tokens.
+    """A text as the ids of its tokens, with [CLS] before and [SEP] behind it where the tokenizer has such a frame.
 
     Args:
         tokenizer: of the text.
-        max_length: only so many tokens of a text are read (0: all).
+        max_length: only so many tokens of a text are read, its frame among them (0: all).
         truncate: which end of a longer text is read, its "first" or its "last" tokens.
         html: whether tags and entities are taken out before.
         padding: the side on which shorter texts of a batch are padded.
@@ -59,6 +59,11 @@ class TextInput(Preprocessor):
         """Token ids, and one more for padding that is shown as a token."""
         return Tokens(self.tokenizer.size + (not self.mask_padding))
 
+    @property
+    def frame(self) -> tuple[int, int] | None:
+        """The ids before and behind every text; None: none."""
+        return self.tokenizer.frame
+
     def text(self, record: Record) -> str:
         """The text that is tokenized."""
         text = str(required(record, "text"))
@@ -66,12 +71,14 @@ class TextInput(Preprocessor):
 
     def ids(self, record: Record) -> Tensor:
         """The ids of a record's text, (T,). Raises: DataError where no token is left."""
-        wanted = slice(-self.max_length, None) if self.truncate == "last" else slice(self.max_length or None)
+        before, behind = ([id] for id in self.frame) if self.frame else ([], [])
+        limit = max(1, self.max_length - len(before) - len(behind))
+        wanted = slice(-limit, None) if self.truncate == "last" else slice(limit)
         text = self.text(record)
         ids = self.tokenizer.encode(text)[wanted if self.max_length else slice(None)]
         if not len(ids):
             raise DataError(f"the text {text[:40]!r} has no tokens", hint="leave it out")
-        return torch.from_numpy(ids).long()
+        return torch.tensor([*before, *ids.tolist(), *behind])
 
     def texts(self, records: Sequence[Record]) -> dict[str, str]:
         """The texts, one after the other."""
@@ -204,6 +211,10 @@ class TaggedText(TextInput):
     ) -> None:
         super().__init__(tokenizer, max_length, padding=padding)
         self.labels = labels
+
+    @property
+    def frame(self) -> None:
+        """None: every token has a label."""
 
     @property
     def targets(self) -> Domain:  # type: ignore[override]
