@@ -36,7 +36,7 @@ from unspool import watch
 from unspool.data.batching.contiguous import ContiguousBatches
 from unspool.data.corpora import corpus
 from unspool.data.synthetic.scenes import HELD_OUT, OTHERS, captions, painted, scene
-from unspool.look.analogies import analogies
+from unspool.look.analogies import WordVectors
 from unspool.look.edits import fixed
 from unspool.look.lags import gradient_by_lag
 from unspool.look.measures import decay, principal_components
@@ -387,11 +387,10 @@ words = torch.from_numpy(left[:, :20] * np.sqrt(size[:20])).float()
 # %%
 sections = {"capitals": list(CAPITALS.items()), "family": [("man", "woman"), ("king", "queen"), ("uncle", "aunt")],
             "verbs": [("walking", "walked"), ("swimming", "swam"), ("flying", "flew")]}  # fmt: skip
-questions = []
-for name, couples in sections.items():
-    questions += [f": {name}", *(f"{a} {b} {c} {d}" for a, b in couples for c, d in couples if a != c)]
-(folder / "questions.txt").write_text("\n".join(questions))
-found = analogies(words, {word: place for place, word in enumerate(names)}, folder / "questions.txt")
+questions = {
+    name: [[a, b, c, d] for a, b in couples for c, d in couples if a != c] for name, couples in sections.items()
+}
+found = WordVectors(words, {word: place for place, word in enumerate(names)}).score(questions)
 table({"section": name, "right": one.right, "asked": one.asked} for name, one in found.items())
 
 
