@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from unspool.cli.shared import Plugins, RunPath, app, load_plugins, say
+from unspool.cli.shared import Json, Plugins, RunPath, app, load_plugins, print_json, say
 
 
 @app.command()
@@ -13,6 +13,7 @@ def export(
     run: RunPath,
     folder: Annotated[Path, typer.Argument(help="The folder to make.", metavar="DIR")],
     plugin: Plugins = None,
+    as_json: Json = False,
 ) -> None:
     """Write a trained encoder as a BERT folder that Hugging Face's transformers loads."""
     load_plugins(plugin)
@@ -20,4 +21,7 @@ def export(
     from unspool.runs.run import Run
 
     name = write_folder(Run.load(run), folder)
+    if as_json:
+        print_json({"folder": str(folder), "class": name})
+        return
     say(f"wrote {folder}; in Python: transformers.{name}.from_pretrained({str(folder)!r})")
