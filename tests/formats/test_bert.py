@@ -167,7 +167,7 @@ def test_fine_tuned_for_classification_and_written_back(name, place, tmp_path, c
     assert [one.label for one in ours[:2]] == ["yes", "no"]
     with pytest.raises(SystemExit) as stop:
         cli.main(["export", str(tmp_path / "run"), str(tmp_path / "back"), "--json"])
-    assert stop.value.code == 0 and "BertForSequenceClassification" in capsys.readouterr().err
+    assert stop.value.code == 0 and "BertForSequenceClassification" in capsys.readouterr().out
     model, info = transformers.BertForSequenceClassification.from_pretrained(
         tmp_path / "back", output_loading_info=True
     )
