@@ -11,7 +11,11 @@ from unspool.cli.shared import Device, Json, OtherRunPath, Plugins, RunPath, app
 from unspool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from unspool.look.inspection import Inspection
     from unspool.look.record import Progress
+    from unspool.look.view import View
 
 EVERY = 2.0
 """Seconds between two notes on the progress."""
@@ -79,8 +83,6 @@ def look(
     The main findings are printed; look.html and pictures go to a folder.
     """
     from unspool.cli.asked import asked_views, show_asked
-    from unspool.look.encoding import finite
-    from unspool.look.findings import compare_losses, lines
     from unspool.look.report import collect, write
     from unspool.look.view import view_names
     from unspool.runs.probes import look_beside
@@ -108,6 +110,15 @@ def look(
     missing = say if names == view_names("all") else None
     found = [collect(one, names, missing, asked) for one in looks]
     written = write(looks, found, [describe(one) for one in runs], folder, formats)
+    show_found(looks, found, as_json)
+    say(f"{len(written)} file{'s' * (len(written) > 1)} in {folder}; open {written[0]}")
+
+
+def show_found(looks: "Sequence[Inspection]", found: "Sequence[Mapping[str, View]]", as_json: bool) -> None:
+    """Print what the views of each run say, as sentences or as JSON."""
+    from unspool.look.encoding import finite
+    from unspool.look.findings import compare_losses, lines
+
     if as_json:
         print_json(finite([{name: view.data() for name, view in one.items()} for one in found]), indent=None)
     else:
@@ -116,7 +127,6 @@ def look(
         for one, views in zip(looks, found, strict=True):
             for line in (*(("", f"--- {one.name}") if len(looks) > 1 else ()), *lines(views)):
                 typer.echo(line)
-    say(f"{len(written)} file{'s' * (len(written) > 1)} in {folder}; open {written[0]}")
 
 
 def given(text: str | None, file: str | None) -> str | None:

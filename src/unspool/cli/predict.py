@@ -69,10 +69,7 @@ def predict(
     from unspool.runs.run import Run, predictor_of
 
     load_plugins(plugin)
-    if out is not None and out.suffix.lower() not in ENDINGS:
-        raise ConfigError(f"the ending of {out} says nothing of its format", hint=f"use {', '.join(ENDINGS)}")
-    if out is not None and out.exists():
-        raise ConfigError(f"{out} is there already", hint="choose another --out: nothing is overwritten")
+    check_new_file(out)
     if inputs and file is not None:
         raise ConfigError("inputs and --file are both given", hint="leave one of them out")
     loaded = Run.load(run, device)
@@ -95,6 +92,14 @@ def predict(
         say(f"{total:,} rows in {out}")
     if failed == total:
         raise DataError(f"nothing could be predicted: {last or 'there are no rows'}", hint="correct the input")
+
+
+def check_new_file(out: Path | None) -> None:
+    """Refuse a file to write whose format is not known, and one that is there already."""
+    if out is not None and out.suffix.lower() not in ENDINGS:
+        raise ConfigError(f"the ending of {out} says nothing of its format", hint=f"use {', '.join(ENDINGS)}")
+    if out is not None and out.exists():
+        raise ConfigError(f"{out} is there already", hint="choose another --out: nothing is overwritten")
 
 
 def columns_of(run: "Run", pipeline: "Predictor", given: Sequence[str]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Sounds: files whose label is in their name, and their log-mel spectrograms."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import lru_cache
 from math import gcd
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,7 @@ from unspool.data.readers.trees import File, files, label_of, split_of
 from unspool.data.records import Found, check_paths, split
 from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.errors import DataError
+from unspool.schema import Count, Finite, Positive
 
 
 @dataclass
@@ -129,3 +131,23 @@ def filter_bank(bands: int, bins: int, rate: int) -> Float[Tensor, "F {bands}"]:
     low, middle, high = edges[:-2], edges[1:-1], edges[2:]
     rising, falling = (hertz - low) / (middle - low), (high - hertz) / (high - middle)
     return torch.minimum(rising, falling).clamp(min=0)
+
+
+BANDS_LEARNED: Mapping[str, Any] = {"mean": list[Finite], "scale": list[Positive], "rate": Count}
+"""What a preprocessor of sounds learns from the training sounds: of each band the mean and the scale, and a rate."""
+
+
+def bands_fitted(mean: Tensor, scale: Tensor, rate: int) -> dict[str, Any]:
+    """Mean and standard deviation of every band, and samples a second, as plain data."""
+    return {"mean": mean.tolist(), "scale": scale.tolist(), "rate": rate}
+
+
+def bands_restored(fitted: Mapping[str, Any], bands: int) -> tuple[Tensor, Tensor, int]:
+    """The inverse of `bands_fitted`. Raises: ValueError where there is not one mean and one scale for each band.
+
+    >>> bands_restored(bands_fitted(torch.zeros(1), torch.ones(1), 8000), bands=1)
+    (tensor([0.]), tensor([1.]), 8000)
+    """
+    if not bands == len(fitted["mean"]) == len(fitted["scale"]):
+        raise ValueError(f"mean and scale should have {bands} numbers each")
+    return torch.tensor(fitted["mean"]), torch.tensor(fitted["scale"]), int(fitted["rate"])

@@ -12,9 +12,9 @@ from unspool.data.batching.collate import one_target
 from unspool.data.preprocessors.labels import LabelledRecord, label_id
 from unspool.data.preprocessors.preprocessor import Record, Row, answers, preprocessors, required
 from unspool.data.readers.sounds import ENDINGS, read_sound
-from unspool.data.sounds import log_mel, resample
+from unspool.data.sounds import BANDS_LEARNED, bands_fitted, bands_restored, log_mel, resample
 from unspool.data.tokenizer import Tokenizer
-from unspool.schema import Count, Finite, Natural, Positive
+from unspool.schema import Count, Natural, Positive
 
 
 @preprocessors.register("labelled-sound")
@@ -87,15 +87,12 @@ class LabelledSound(LabelledRecord):
         targets = answers(rows, self.targets)
         return one_target([row.input for row in rows], targets, self.padding, self.mask_padding)
 
-    learned: ClassVar[Mapping[str, Any]] = {"mean": list[Finite], "scale": list[Positive], "rate": Count}
+    learned: ClassVar[Mapping[str, Any]] = BANDS_LEARNED
 
     def fitted(self) -> dict[str, Any]:
         """Mean and standard deviation of every band, and samples a second."""
-        return {"mean": self.mean.tolist(), "scale": self.scale.tolist(), "rate": self.rate}
+        return bands_fitted(self.mean, self.scale, self.rate)
 
     def restore(self, fitted: Mapping[str, Any]) -> None:
         """Take all of that back. Raises: ValueError where there is not one mean and one scale for each band."""
-        if not self.bands == len(fitted["mean"]) == len(fitted["scale"]):
-            raise ValueError(f"mean and scale should have {self.bands} numbers each")
-        self.mean, self.scale = torch.tensor(fitted["mean"]), torch.tensor(fitted["scale"])
-        self.rate = int(fitted["rate"])
+        self.mean, self.scale, self.rate = bands_restored(fitted, self.bands)

@@ -14,9 +14,10 @@ from unspool.data.frames import FrameOptions, moments
 from unspool.data.predictions import Transcript
 from unspool.data.preprocessors.preprocessor import Preprocessor, Record, Row, preprocessors, required
 from unspool.data.readers.sounds import ENDINGS, read_sound
+from unspool.data.sounds import BANDS_LEARNED, bands_fitted, bands_restored
 from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.errors import DataError
-from unspool.schema import Count, Finite, NotNegative, Positive
+from unspool.schema import Count, NotNegative, Positive
 
 
 @preprocessors.register("transcribed-sound")
@@ -136,15 +137,12 @@ class TranscribedSound(Preprocessor):
         """The tokens; "-" is the blank."""
         return [self.tokenizer.token(id) if id < self.tokenizer.size else "-" for id in ids]
 
-    learned: ClassVar[Mapping[str, Any]] = {"mean": list[Finite], "scale": list[Positive], "rate": Count}
+    learned: ClassVar[Mapping[str, Any]] = BANDS_LEARNED
 
     def fitted(self) -> dict[str, Any]:
         """Mean and standard deviation of every band, and samples a second."""
-        return {"mean": self.mean.tolist(), "scale": self.scale.tolist(), "rate": self.rate}
+        return bands_fitted(self.mean, self.scale, self.rate)
 
     def restore(self, fitted: Mapping[str, Any]) -> None:
         """Take all of that back. Raises: ValueError where there is not one mean and one scale for each band."""
-        if not self.bands == len(fitted["mean"]) == len(fitted["scale"]):
-            raise ValueError(f"mean and scale should have {self.bands} numbers each")
-        self.mean, self.scale = torch.tensor(fitted["mean"]), torch.tensor(fitted["scale"])
-        self.rate = int(fitted["rate"])
+        self.mean, self.scale, self.rate = bands_restored(fitted, self.bands)
