@@ -272,6 +272,8 @@ KEYS = ("core.width", "core.layers", "core.cell", "core.kind", "core", "task.len
         "save.every", "expect.seeds", "about.x", "plugin", "nope", "a.b.c.d", "")  # fmt: skip
 SLOW = {"verify": "nope", "verify-resume": "nope", "selftest": None, "doctor": None}
 """Verbs that would train or test for long, and the recipe that they are asked for."""
+MINUTES = ("", "-1", "0", "0.002", "1e-400", "nan", "-inf", "x", LONG)
+"""Values of --minutes: none that is right and long, or the command rightly trains for that long."""
 
 
 def command_lines():
@@ -289,7 +291,8 @@ def command_lines():
             if not option.startswith("-"):
                 words += argument(name, parameter.name, rng)
             elif option not in ("--help", "--device") and rng.random() < share:
-                words += [option] if parameter.is_flag else [option, rng.choice(VALUES)]
+                values = MINUTES if option == "--minutes" else VALUES
+                words += [option] if parameter.is_flag else [option, rng.choice(values)]
         if name == "selftest" and not {"--cell", "--core"} & set(words):
             words += ["--cell", rng.choice(("", "nope", "x:y", ":"))]
         if name == "look" and "--what" not in words:  # a whole page takes longer than all else here
