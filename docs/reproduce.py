@@ -62,7 +62,7 @@ FILES = {
         "data.test_path": "stsa.binary.test",
     },
 }
-"""Data whose parts are files of their own in its folder, and how a recipe is told."""
+"""Data whose parts are files of their own in its folder, and the settings that name them."""
 FORMATS = {"classify": ["data.format=label-text"]}
 FREE = {("train", "threads"), ("train", "precision"), ("seed",)}
 FREE |= {("data", key) for key in ("path", "train_path", "valid_path", "test_path", "format")}

@@ -1,4 +1,4 @@
-"""`unspool train my.csv`: what each kind of data is taken for, what is told, and that the command trains."""
+"""`unspool train my.csv`: what each kind of data is taken for, what is printed, and that the command trains."""
 
 import shlex
 import wave

@@ -62,7 +62,7 @@ def test_a_folder_with_tables_has_its_own_splits(tmp_path):
 
 
 def test_recordings_are_joined_within_their_split(tmp_path):
-    """Each recording is told by its level, so that it can be found again."""
+    """Each recording has a level of its own, so that it can be found again."""
     for digit in range(4):
         for speaker, name in enumerate(("ann", "bob")):
             for take in range(5):

@@ -1,4 +1,4 @@
-"""What a classifier is compared with: right values, bounds, and what is told where it cannot be measured."""
+"""What a classifier is compared with: right values, bounds, and the message where it cannot be measured."""
 
 import json
 import sys

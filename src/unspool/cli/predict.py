@@ -1,21 +1,19 @@
 """The verb that applies a trained model to new inputs."""
 
-import csv
 import glob
-import json
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unspool.cli.captions import show_captions
+from unspool.cli.prediction_files import JsonList, PredictionWriter, check_new_file, opened, writer_for
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, say
 from unspool.errors import ConfigError, DataError, UnspoolError
 
@@ -26,36 +24,41 @@ if TYPE_CHECKING:
 
 EVERY = 2.0
 """Seconds between two lines of progress."""
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-ENDINGS = (*DELIMITERS, ".jsonl")
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(help="Texts, or files and folders of images or sounds; one prediction each.", metavar="INPUT"),
+]
+TableFile = Annotated[str | None, typer.Option(help="A csv, tsv, jsonl, txt, conll or parquet file of rows.")]
+NewTable = Annotated[Path | None, typer.Option(help="A new csv, tsv or jsonl file; standard output without it.")]
+Columns = Annotated[list[str] | None, typer.Option(help="Where a field stands, as field=column: --column text=review.")]
+Top = Annotated[int, typer.Option(help="So many labels, fills or alternatives; 0 is all.", min=0, max=10**6)]
+Beam = Annotated[int, typer.Option(help="Search with N beams where text is generated; 0: as trained.", min=0, max=1000)]
+Horizon = Annotated[int, typer.Option(help="Forecast N steps; 0: as many as in training.", min=0, max=10**6)]
+Paths = Annotated[int, typer.Option(help="Draw N paths of each forecast; 0: as trained.", min=0, max=10**4)]
+PathSeed = Annotated[int, typer.Option(help="Of the paths that are drawn.")]
+BatchSize = Annotated[int, typer.Option(help="Inputs that are run at once.", min=1, max=10**5)]
+Live = Annotated[
+    str | None, typer.Option("--stream", help="A sound that is written down while it goes on; - is standard input.")
+]
+Rate = Annotated[int, typer.Option(help="Samples a second of raw 16-bit samples on standard input.", min=0, max=10**6)]
 
 
 @app.command()
 def predict(
     run: RunPath,
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(help="Texts, or files and folders of images or sounds; one prediction each.", metavar="INPUT"),
-    ] = None,
-    file: Annotated[str | None, typer.Option(help="A csv, tsv, jsonl, txt, conll or parquet file of rows.")] = None,
-    out: Annotated[Path | None, typer.Option(help="A new csv, tsv or jsonl file; standard output without it.")] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="Where a field stands, as field=column: --column text=review.")
-    ] = None,
-    top: Annotated[int, typer.Option(help="So many labels, fills or alternatives; 0 is all.", min=0, max=10**6)] = 0,
-    beam: Annotated[
-        int, typer.Option(help="Search with N beams where text is generated; 0: as trained.", min=0, max=1000)
-    ] = 0,
-    horizon: Annotated[int, typer.Option(help="Forecast N steps; 0: as many as in training.", min=0, max=10**6)] = 0,
-    paths: Annotated[int, typer.Option(help="Draw N paths of each forecast; 0: as trained.", min=0, max=10**4)] = 0,
-    seed: Annotated[int, typer.Option(help="Of the paths that are drawn.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Inputs that are run at once.", min=1, max=10**5)] = 64,
-    live: Annotated[
-        str | None, typer.Option("--stream", help="A sound that is written down while it goes on; - is standard input.")
-    ] = None,
-    rate: Annotated[
-        int, typer.Option(help="Samples a second of raw 16-bit samples on standard input.", min=0, max=10**6)
-    ] = 0,
+    inputs: Inputs = None,
+    file: TableFile = None,
+    out: NewTable = None,
+    column: Columns = None,
+    top: Top = 0,
+    beam: Beam = 0,
+    horizon: Horizon = 0,
+    paths: Paths = 0,
+    seed: PathSeed = 0,
+    batch_size: BatchSize = 64,
+    live: Live = None,
+    rate: Rate = 0,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -86,20 +89,17 @@ def predict(
     with opened(out) as stream:
         writer: PredictionWriter = JsonList(stream) if as_json else writer_for(out)(stream)
         total, failed, last = write_all(pipeline, pairs, writer, batch_size, top)
+    report_rows(total, failed, last, out)
+
+
+def report_rows(total: int, failed: int, last: str, out: Path | None) -> None:
+    """Say how many rows there are and how many failed. Raises: DataError where all of them failed."""
     if failed:
         say(f"{failed:,} of {total:,} rows have an error" + (f", the last: {last}" if last else ""))
     if out is not None:
         say(f"{total:,} rows in {out}")
     if failed == total:
         raise DataError(f"nothing could be predicted: {last or 'there are no rows'}", hint="correct the input")
-
-
-def check_new_file(out: Path | None) -> None:
-    """Refuse a file to write whose format is not known, and one that is there already."""
-    if out is not None and out.suffix.lower() not in ENDINGS:
-        raise ConfigError(f"the ending of {out} says nothing of its format", hint=f"use {', '.join(ENDINGS)}")
-    if out is not None and out.exists():
-        raise ConfigError(f"{out} is there already", hint="choose another --out: nothing is overwritten")
 
 
 def columns_of(run: "Run", pipeline: "Predictor", given: Sequence[str]) -> dict[str, Any]:
@@ -246,151 +246,3 @@ def shortened(prediction: "Prediction", top: int) -> "Prediction":
     if isinstance(prediction, Text):
         return replace(prediction, alternatives=prediction.alternatives[:top])
     return prediction
-
-
-@runtime_checkable
-class Sink(Protocol):
-    """What text is written to: a file, standard output, or what stands in for it."""
-
-    def write(self, text: str, /) -> Any:
-        """Write a text."""
-
-    def flush(self) -> Any:
-        """Hand on everything that was written."""
-
-
-@contextmanager
-def opened(path: Path | None) -> "Iterator[Sink]":
-    """The file of --out inside the block, or standard output; what is written stays, whatever happens."""
-    if path is None:
-        yield sys.stdout
-        return
-    try:
-        file = path.open("x", encoding="utf-8", newline="")
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}", hint="choose another --out") from None
-    with file:
-        yield file
-
-
-class PredictionWriter:
-    """Writes predictions behind the columns that a row has already, as JSON lines."""
-
-    def __init__(self, stream: Sink) -> None:
-        self.stream = stream
-
-    def write(self, own: Mapping[str, Any], prediction: "Prediction") -> None:
-        """One prediction."""
-        self.stream.write(json.dumps(self.joined(own, prediction), ensure_ascii=False, default=str) + "\n")
-
-    def joined(self, own: Mapping[str, Any], prediction: "Prediction") -> dict[str, Any]:
-        """The columns of a row, then what is predicted; with a prefix where names are taken."""
-        found = prediction.as_dict()
-        return {**own, **prefixed(found, own)}
-
-    def close(self) -> None:
-        """Everything is written."""
-        self.stream.flush()
-
-
-class BriefLines(PredictionWriter):
-    """The same for a terminal: of a forecast the values and the quantiles, without the paths that were drawn."""
-
-    def joined(self, own: Mapping[str, Any], prediction: "Prediction") -> dict[str, Any]:
-        """The columns of a row, then what is predicted, without sampled paths."""
-        from unspool.data.predictions import Series
-
-        found = super().joined(own, prediction)
-        return {name: v for name, v in found.items() if not (isinstance(prediction, Series) and name == "samples")}
-
-
-class JsonList(PredictionWriter):
-    """Writes one JSON list."""
-
-    def __init__(self, stream: Sink) -> None:
-        super().__init__(stream)
-        self.before = "["
-
-    def write(self, own: Mapping[str, Any], prediction: "Prediction") -> None:
-        """One prediction."""
-        self.stream.write(self.before + json.dumps(self.joined(own, prediction), ensure_ascii=False, default=str))
-        self.before = ",\n"
-
-    def close(self) -> None:
-        """The end of the list."""
-        self.stream.write(("[" if self.before == "[" else "") + "]\n")
-        super().close()
-
-
-class Table(PredictionWriter):
-    """Writes a csv or tsv file. Its header is known once something could be predicted, so earlier rows wait."""
-
-    delimiter = ","
-
-    def __init__(self, stream: Sink) -> None:
-        super().__init__(stream)
-        self.writer = csv.writer(stream, delimiter=self.delimiter, lineterminator="\n")
-        self.waiting: list[tuple[Mapping[str, Any], Prediction]] = []
-        self.header: list[str] = []
-
-    def write(self, own: Mapping[str, Any], prediction: "Prediction") -> None:
-        """One prediction: a row, or several of a series."""
-        from unspool.data.predictions import Failure
-
-        self.waiting.append((own, prediction))
-        if self.header or not isinstance(prediction, Failure):
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what waits."""
-        for own, prediction in self.waiting:
-            for columns in prediction.columns():
-                found = columns if "error" in columns else prefixed(columns, own)
-                row = {**own, **found}
-                if not self.header:
-                    every = [*dict.fromkeys([*self.names(), *row])]
-                    self.header = [*(name for name in every if name != "error"), "error"]
-                    self.writer.writerow(self.header)
-                self.writer.writerow([cell(row.get(name)) for name in self.header])
-        self.waiting = []
-
-    def names(self) -> list[str]:
-        """The own columns of what waits, and what is predicted behind them."""
-        from unspool.data.predictions import Failure
-
-        own = [name for row, _ in self.waiting for name in row]
-        good = [prefixed(p.columns()[0], row) for row, p in self.waiting if not isinstance(p, Failure)]
-        return [*own, *(name for columns in good for name in columns)]
-
-    def close(self) -> None:
-        """Write what still waits: nothing could be predicted then."""
-        self.flush()
-        super().close()
-
-
-class TabTable(Table):
-    """The same with tabs."""
-
-    delimiter = "\t"
-
-
-def writer_for(out: Path | None) -> Callable[[Sink], PredictionWriter]:
-    """What writes a file of that ending."""
-    return {"": BriefLines, ".jsonl": PredictionWriter, ".csv": Table, ".tsv": TabTable}[
-        out.suffix.lower() if out else ""
-    ]
-
-
-def prefixed(found: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """What is predicted by name; all names get `predicted_` where one of them is taken.
-
-    >>> prefixed({"label": "pos", "score": 0.9}, {"label": "neg"})
-    {'predicted_label': 'pos', 'predicted_score': 0.9}
-    """
-    clash = any(name in own for name in found)
-    return {f"predicted_{name}" if clash and name != "error" else name: value for name, value in found.items()}
-
-
-def cell(value: Any) -> Any:
-    """A value as a table holds it."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else "" if value is None else value

@@ -139,7 +139,7 @@ def headless(columns: Sequence[Column]) -> bool:
 def fitting(
     columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], path: str
 ) -> tuple[str, str, tuple[str, ...]]:
-    """What columns are, the recipe for them, and the names that it has to be told."""
+    """What columns are, the recipe for them, and the column names that it needs."""
     texts = sorted((one for one in columns if one.is_text), key=lambda one: (one.name != "text", -one.words))
     labels = sorted((one for one in columns if one.is_label), key=lambda one: (one.name != "label", one.is_number))
     numbers = sorted(

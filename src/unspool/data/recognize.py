@@ -26,7 +26,7 @@ class Recognized:
     Args:
         kind: in words.
         recipe: the name of the one that fits.
-        settings: what the recipe has to be told, besides data.path.
+        settings: what the recipe needs besides data.path.
         seen: what is in it, a sentence each.
 
     >>> Recognized("a text", "char-lm", (), ("3 lines",)).command("my text.txt")
@@ -78,13 +78,13 @@ def recognize(path: str) -> Recognized:
 def of_file(path: str, format: str = "auto") -> Recognized:
     """What a table is."""
     table = read_table(path, TableFormat(format=format))
-    told = (f"data.format={format}",) if format != "auto" else ()
+    known = (f"data.format={format}",) if format != "auto" else ()
     is_conll = "conll" in (format, ENDINGS.get(PurePosixPath(path.removesuffix(".gz")).suffix.lower()))
     if is_conll:
         labels = Counter(label for _, record in table.records for label in record["label"].split(" "))
-        return Recognized("sentences with a label for each word", "tag", told, (table.summary, named(labels, "label")))
+        return Recognized("sentences with a label for each word", "tag", known, (table.summary, named(labels, "label")))
     kind, recipe, settings, seen = of_table([record for _, record in table.records], path)
-    return Recognized(kind, recipe, (*told, *settings), (table.summary, *table.notes, *seen))
+    return Recognized(kind, recipe, (*known, *settings), (table.summary, *table.notes, *seen))
 
 
 def of_text(path: str) -> Recognized:
@@ -106,7 +106,7 @@ def of_text(path: str) -> Recognized:
 
 
 SMALL_TEXT = ("core.width=128", "task.length=32", "task.batch_size=8")
-"""What a language model of a few pages is told."""
+"""Settings for a language model of a few pages."""
 
 
 def tagged(lines: Sequence[str]) -> bool:
@@ -116,8 +116,8 @@ def tagged(lines: Sequence[str]) -> bool:
     (True, False)
     """
     rows = [line.split() for line in lines if line.strip()]
-    marks = [len(row) > 1 and re.fullmatch(r"O|[BIELSU]-\S+", row[-1]) is not None for row in rows]
-    return len(marks) > 1 and len(rows) < len(lines) and all(marks)
+    tagged = [len(row) > 1 and re.fullmatch(r"O|[BIELSU]-\S+", row[-1]) is not None for row in rows]
+    return len(tagged) > 1 and len(rows) < len(lines) and all(tagged)
 
 
 def tunes(text: str) -> str:

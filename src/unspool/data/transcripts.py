@@ -31,7 +31,7 @@ class Transcripts(SplitOptions, TableFormat, SplitPaths):
 
     A table (.csv, .tsv, .json, .jsonl, .parquet) has the columns `file`, the name of a sound file beside the table, and
     `text`; or `path` is a folder with train.csv and the like. WAV is read, and with soundfile FLAC, mp3 and ogg. A
-    record whose sound cannot be read is left out and told.
+    record whose sound cannot be read is left out and reported.
 
     A folder or .tar.gz of sound files without a table are recorded words, as `7_george_3.wav`: what is said, and by
     whom. `strings` of `shortest` to `longest` of them are joined for training, with up to `gap` seconds between two,

@@ -39,7 +39,7 @@ class SweepRow:
     Args:
         settings: its values.
         seeds: how many of its runs are finished.
-        metric: which figure of results.json is told: the validation loss, or the training loss without a validation.
+        metric: the key of results.json that is averaged: the validation loss, or without it the training loss.
         mean: over the seeds; None where none is finished.
         low, high: the least and the largest.
         seconds: of training, in the mean.

@@ -49,11 +49,11 @@ def read_wordpieces(path: Path) -> Tokenizer:
     elif (path / "vocab.txt").is_file():
         words = read_text(path / "vocab.txt").rstrip("\n").split("\n")
         file = path / "tokenizer_config.json"
-        told = read_json(file) if file.is_file() else {}
+        options = read_json(file) if file.is_file() else {}
         options = {
-            "lowercase": told.get("do_lower_case", True),
-            "strip_accents": told.get("strip_accents"),
-            "handle_chinese_chars": told.get("tokenize_chinese_chars", True),
+            "lowercase": options.get("do_lower_case", True),
+            "strip_accents": options.get("strip_accents"),
+            "handle_chinese_chars": options.get("tokenize_chinese_chars", True),
         }
     else:
         raise CheckpointError(

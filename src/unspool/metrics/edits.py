@@ -129,9 +129,11 @@ class Latency(Metric):
         each = [time for token, time in zip(tokens, times, strict=True) for _ in token]  # of every character
         if not each or shown.strip() != output.text:
             return
-        told = dict(matches(self.reference(reference), shown))
+        recognized = dict(matches(self.reference(reference), shown))
         self.delays += [
-            (each[told[place]] - end) / self.hop for place, end in reference.get("ends", ()) if place in told
+            (each[recognized[place]] - end) / self.hop
+            for place, end in reference.get("ends", ())
+            if place in recognized
         ]
 
     def compute(self) -> dict[str, float | None]:

@@ -24,9 +24,9 @@ class TuneBook(SplitOptions):
     """The tunes of files in ABC notation, or some that a grammar makes.
 
     A tune need not have X: or T:, and needs no empty line before it where it has X:. One that cannot be read is left
-    out, counted, and told with its place; a book of which none can be read is an error. Tunes are shuffled once and for
-    all, and `valid` and `test` are shares of them: none is cut in two, and one whose notes come again is taken once. Of
-    the header only the fields in `KEPT` stay, and every tune is X:1.
+    out, counted, and reported with its place; a book of which none can be read is an error. Tunes are shuffled once
+    and for all, and `valid` and `test` are shares of them: none is cut in two, and one whose notes come again
+    is taken once. Of the header only the fields in `KEPT` stay, and every tune is X:1.
 
     Args:
         path: a file or several (`tunes/*.abc`) in ABC notation.

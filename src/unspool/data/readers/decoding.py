@@ -1,4 +1,4 @@
-"""Bytes to text: the encoding is detected, the user is told of a guess, and what is not text is refused."""
+"""Bytes to text: the encoding is detected, a guess is reported, and what is not text is refused."""
 
 import codecs
 import re

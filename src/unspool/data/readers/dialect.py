@@ -104,7 +104,7 @@ def detect(
 
 
 def complete_rows(text: str) -> str:
-    r"""The part of a text that ends with a row: at a line break, and not between two quotes where that can be told.
+    r"""The part of a text that ends with a row: at a line break, and not between two quotes where that can be seen.
 
     >>> complete_rows('text\n"to\nbe"\n"or\nnot'), complete_rows('5" pipe\n6" pi')
     ('text\n"to\nbe"\n', '5" pipe\n')

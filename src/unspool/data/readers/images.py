@@ -192,6 +192,17 @@ def patches(image: bytes, side: int, height: int, width: int) -> UInt8[Tensor, "
     return pieces.reshape(-1, height * width * 3)
 
 
+def unpatched(sequence: Tensor, across: int, height: int, width: int) -> Tensor:
+    """The image (down * height, across * width, 3) of which these (S, height * width * 3) are the patches.
+
+    >>> image = bytes(range(48))
+    >>> unpatched(patches(image, side=4, height=2, width=4), across=1, height=2, width=4).flatten().tolist()[:3]
+    [0, 1, 2]
+    """
+    grid = sequence.reshape(-1, across, height, width, 3).transpose(1, 2)
+    return grid.reshape(-1, across * width, 3)
+
+
 def rows(image: bytes) -> list[list[list[int]]]:
     """A square image as rows of pixels, each its red, green and blue.
 

@@ -44,8 +44,8 @@ def stream_rows(
 ) -> Iterator[TableRow]:
     """The rows of a file, in their order, as training reads them: with the same dialect, encoding and columns.
 
-    How a file is written is told by its first megabyte. Lines of standard input are texts, unless they begin with a
-    header that names the wanted columns and others, or with a JSON object that has them.
+    The dialect of a file is detected from its first megabyte. Lines of standard input are texts, unless they begin
+    with a header that names the wanted columns and others, or with a JSON object that has them.
 
     Args:
         path: a file in any format that training reads, or a .txt file of lines, plain or .gz; "-" for standard input.
