@@ -20,7 +20,7 @@ from unspool.cli.shared import LATEST
 from unspool.experiment.experiment import Experiment
 from unspool.nn.cell import cells
 from unspool.plugins import module_of
-from unspool.recipe import load_recipe
+from unspool.recipe import load_recipe, recipe_names
 
 ROOT = Path(__file__).parent.parent
 OWN = ("diary.md", "performance.md")  # those pages report what was run elsewhere, at another time
@@ -236,6 +236,22 @@ def test_every_command_of_the_table_of_data_is_one():
         if verb == "train" and name != "FILE":
             load_recipe(name)
         assert verb == "train" or name == "latest"
+
+
+def test_every_training_by_lecture_can_be_typed(capsys):
+    """`--show` resolves the recipe and every setting of the command; data are looked for only in a training."""
+    text = (ROOT / "docs/by-lecture.md").read_text(encoding="utf-8")
+    found = sorted(set(re.findall(r"`unspool (train [^`]*)`", text)))
+    assert len(found) > 30
+    for words in found:
+        with pytest.raises(SystemExit) as end:
+            main([*shlex.split(words), "--show"])
+        assert end.value.code == 0, words
+    capsys.readouterr()
+    used = set(re.findall(r"unspool train ([\w-]+)", text))
+    lectures = {name: str(load_recipe(name)["about"]["lecture"]) for name in recipe_names()}
+    shown = {name for name, lecture in lectures.items() if lecture.startswith(("STAT453", "NYU", "MIT"))}
+    assert shown - used == set(), "recipes of a lecture that the table leaves out"
 
 
 def test_every_page_is_in_the_contents_of_the_site():
