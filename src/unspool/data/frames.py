@@ -108,7 +108,7 @@ def moments(features: Float[Tensor, "T D"], bands: int) -> tuple[Float[Tensor, "
     """Mean and standard deviation of every band over steps.
 
     >>> [value.tolist() for value in moments(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), bands=1)]
-    [[1.5], [1.1180340051651]]
+    [[1.5], [1.29099440574646]]
     """
     frames = features.reshape(-1, bands)
-    return frames.mean(dim=0), frames.std(dim=0, correction=0).clamp(min=1e-3)
+    return frames.mean(dim=0), frames.std(dim=0, correction=min(1, len(frames) - 1)).clamp(min=1e-3)

@@ -3,14 +3,16 @@
 from math import gcd
 
 import numpy as np
-from jaxtyping import Float32, Int16
+from jaxtyping import Float32, Float64, Int16, Int64
 
 ZEROS = 16
 """So many zero crossings of the sinc on either side: 2 ms at 8,000 samples a second."""
 PASSED = 0.95
 """The share of the lower rate's frequencies that pass."""
 BLOCK = 2**14
-"""So many samples are read at a time."""
+"""So many samples are read, and written, at a time."""
+PHASES = 2**10
+"""Of more places between two samples the filters are made as they are needed: a table of all would not fit."""
 
 
 class Resampler:
@@ -35,7 +37,8 @@ class Resampler:
         cutoff = PASSED * min(1.0, after / before)
         self.reach = int(np.ceil(ZEROS / cutoff))
         self.offsets = np.arange(-self.reach, self.reach + 1)
-        self.filters = filters(self.up, self.offsets, cutoff)
+        self.cutoff = cutoff
+        self.table = filters(np.arange(self.up) / self.up, self.offsets, cutoff) if self.up <= PHASES else None
         self.waiting = np.zeros(self.reach, dtype=np.float32)  # the first of them stands at `first`
         self.first, self.read, self.given = -self.reach, 0, 0
 
@@ -54,19 +57,23 @@ class Resampler:
         return self._until(whole)
 
     def _until(self, end: int) -> Int16[np.ndarray, " M"]:
-        numbers = np.arange(self.given, end, dtype=np.int64)
-        places, phases = np.divmod(numbers * self.down, self.up)
-        index = places[:, None] + self.offsets - self.first  # (M, K)
-        found = (self.waiting[index] * self.filters[phases]).sum(axis=1)
+        parts = [self._at(np.arange(begin, min(end, begin + BLOCK))) for begin in range(self.given, end, BLOCK)]
         self.given = end
         gone = max(0, end * self.down // self.up - self.reach - self.first)
         self.waiting, self.first = self.waiting[gone:], self.first + gone
+        return np.concatenate([np.zeros(0, dtype=np.int16), *parts])
+
+    def _at(self, numbers: Int64[np.ndarray, " M"]) -> Int16[np.ndarray, " M"]:
+        places, phases = np.divmod(numbers * self.down, self.up)
+        index = places[:, None] + self.offsets - self.first  # (M, K)
+        weights = filters(phases / self.up, self.offsets, self.cutoff) if self.table is None else self.table[phases]
+        found = (self.waiting[index] * weights).sum(axis=1)
         return np.round(found).clip(-(2**15), 2**15 - 1).astype(np.int16)
 
 
-def filters(up: int, offsets: np.ndarray, cutoff: float) -> Float32[np.ndarray, "P K"]:
-    """For each place between two samples the weights of its neighbours, which add up to 1."""
-    distance = offsets[None] - np.arange(up)[:, None] / up
+def filters(places: Float64[np.ndarray, " P"], offsets: np.ndarray, cutoff: float) -> Float32[np.ndarray, "P K"]:
+    """For each place between two samples, from 0 to 1, the weights of its neighbours, which add up to 1."""
+    distance = offsets[None] - places[:, None]
     window = np.cos(np.pi / 2 * (distance / (len(offsets) // 2 + 1)).clip(-1, 1)) ** 2
     weights = np.sinc(cutoff * distance) * window
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

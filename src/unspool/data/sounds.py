@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import lru_cache
-from math import gcd
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
@@ -74,32 +73,6 @@ class Sounds(SplitOptions):
         if not label:
             raise DataError(f"{name}: there is no label in its {self.label}", hint="set data.label to name or folder")
         return name, {"name": str(place), "label": label, "sound": data}
-
-
-def resample(samples: bytes, before: int, after: int) -> bytes:
-    """16-bit samples at another sampling rate: what is above half of the lower rate is taken away.
-
-    The spectrum is cut, or filled up with zeros. Silence behind the sound makes both lengths whole numbers.
-
-    Args:
-        samples: 16-bit, one channel.
-        before: so many are in a second.
-        after: so many shall be.
-
-    >>> tone = (1000 * torch.sin(2 * torch.pi * 100 * torch.arange(16000) / 16000)).to(torch.int16)
-    >>> half = torch.frombuffer(bytearray(resample(tone.numpy().tobytes(), 16000, 8000)), dtype=torch.int16)
-    >>> len(half), bool((half - tone[::2]).abs().max() <= 1)
-    (8000, True)
-    """
-    if before == after:
-        return samples
-    sound = torch.frombuffer(bytearray(samples), dtype=torch.int16).float()
-    old, new = before // gcd(before, after), after // gcd(before, after)
-    periods = -(-len(sound) // old)
-    spectrum = torch.fft.rfft(sound, n=periods * old)
-    found = torch.fft.irfft(spectrum[: periods * min(old, new) // 2 + 1], n=periods * new) * (new / old)
-    kept = found[: -(-len(sound) * after // before)]
-    return kept.round().clamp(-(2**15), 2**15 - 1).to(torch.int16).numpy().tobytes()
 
 
 def log_mel(

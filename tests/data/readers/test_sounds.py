@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from unspool.data.readers.sounds import KINDS, LONGEST, UNKNOWN_SIZE, decode_sound, read_sound
-from unspool.data.sounds import Sounds, resample
+from unspool.data.resampling import resampled
+from unspool.data.sounds import Sounds
 from unspool.errors import DataError
 
 RATE = 8000
@@ -131,16 +132,25 @@ def test_what_soundfile_cannot_read_is_one_sentence():
 @pytest.mark.parametrize("before", [4000, 11025, 16000, 22050, 44100, 44101, 48000, 96000])
 def test_a_tone_at_another_rate_is_the_same_tone(before):
     given = (tone(440, before) * 2**15).astype(np.int16)
-    found = np.frombuffer(resample(given.tobytes(), before, RATE), np.int16).astype(int)
+    found = resampled(given, before, RATE).astype(int)
     wanted = tone(440, RATE) * 2**15
     assert len(found) == -(-len(given) * RATE // before)
     inner = slice(200, len(wanted) - 200)  # at the ends a tone begins and stops at once
     assert np.abs(found[inner] - wanted[inner]).max() < 0.01 * 2**15
 
 
+@pytest.mark.parametrize(("before", "after"), [(767_999, 8000), (1000, 768_000)])
+def test_a_table_of_filters_that_would_not_fit_is_not_made(before, after):
+    given = (tone(100, before, seconds=0.05) * 2**15).astype(np.int16)
+    found = resampled(given, before, after).astype(int)
+    wanted = tone(100, after, seconds=0.05) * 2**15
+    inner = slice(len(wanted) // 3, -len(wanted) // 3)
+    assert np.abs(found[inner] - wanted[: len(found)][inner]).max() < 0.02 * 2**15
+
+
 def test_what_is_above_half_of_the_new_rate_is_taken_away():
     given = ((tone(440, 44100) + tone(9000, 44100)) / 2 * 2**15).astype(np.int16)
-    found = np.frombuffer(resample(given.tobytes(), 44100, RATE), np.int16).astype(int)
+    found = resampled(given, 44100, RATE).astype(int)
     wanted = tone(440, RATE) / 2 * 2**15
     assert np.abs(found[200:-200] - wanted[200 : len(found) - 200]).max() < 0.01 * 2**15
 

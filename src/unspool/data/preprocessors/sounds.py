@@ -3,16 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from unspool.batch import Batch, Vectors
 from unspool.data.batching.buckets import Side
 from unspool.data.batching.collate import one_target
+from unspool.data.frames import moments
 from unspool.data.preprocessors.labels import LabelledRecord, label_id
 from unspool.data.preprocessors.preprocessor import Record, Row, answers, preprocessors, required
 from unspool.data.readers.sounds import ENDINGS, read_sound
-from unspool.data.sounds import BANDS_LEARNED, bands_fitted, bands_restored, log_mel, resample
+from unspool.data.resampling import resampled
+from unspool.data.sounds import BANDS_LEARNED, bands_fitted, bands_restored, log_mel
 from unspool.data.tokenizer import Tokenizer
 from unspool.schema import Count, Natural, Positive
 
@@ -64,7 +67,7 @@ class LabelledSound(LabelledRecord):
         if records:
             self.rate = read_sound(records[0]["sound"])[1]
             frames = torch.cat([self.loudness(record) for record in records])
-            self.mean, self.scale = frames.mean(dim=0), frames.std(dim=0).clamp(min=1e-3)
+            self.mean, self.scale = moments(frames, self.bands)
 
     def loudness(self, record: Record) -> Tensor:
         """The logarithms of the loudness of every band in every frame that is read, (T, bands).
@@ -75,7 +78,8 @@ class LabelledSound(LabelledRecord):
         """
         samples, rate = read_sound(required(record, "sound"), self.rate)
         if self.rate:
-            samples, rate = resample(samples, rate, self.rate), self.rate
+            samples = resampled(np.frombuffer(samples, dtype=np.int16), rate, self.rate).tobytes()
+            rate = self.rate
         return log_mel(samples, rate, self.bands, self.window, self.hop)[: self.max_length or None]
 
     def encode(self, record: Record) -> Row:
