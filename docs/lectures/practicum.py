@@ -22,10 +22,8 @@ import io
 from calendar import month_name
 from contextlib import redirect_stdout
 from random import Random
-from string import ascii_lowercase
 
 import numpy as np
-import regex
 import torch
 from matplotlib.figure import Figure
 from shared import KEPT, SMALL, lines, noted, picture, results, sound, switches, table, trained
@@ -35,7 +33,9 @@ import unspool
 from unspool import watch
 from unspool.data.batching.contiguous import ContiguousBatches
 from unspool.data.corpora import corpus
+from unspool.data.keypad import KeyDictionary, words_of
 from unspool.data.synthetic.scenes import HELD_OUT, OTHERS, captions, painted, scene
+from unspool.generate.suggest import suggest_keys
 from unspool.look.analogies import WordVectors
 from unspool.look.edits import fixed
 from unspool.look.lags import gradient_by_lag
@@ -442,33 +442,33 @@ table(
 # `unspool suggest RUN --measure 2000` types held-out words. Stored: with three suggestions 42 % of the keystrokes are saved (the
 # whole recipe `char-lm`, 1.4 minutes). On a phone with eight keys, 4663 is *good*, *home* or *gone*: a dictionary
 # cannot tell, but a model that reads what comes before can. These three hardly occur in help pages; *case* and *base*, and *there* and
-# *these*, do.
+# *these*, do. (In a shell: `unspool suggest RUN "the user's " --keys 4663`.)
 
 # %%
-KEYS = dict(zip(ascii_lowercase, "22233344455566677778889999", strict=True))
 text = corpus("python-docs").text
-known = sorted(set(regex.findall(r"\b[a-z]+\b", text)) | {"good", "home", "gone"})
+known = KeyDictionary([*words_of(text), "good", "home", "gone"])
+typed = [("the user's ", "4663"), ("in this ", "2273"), ("a new ", "2273"), ("if ", "84373"), ("all of ", "84373")]
+found = suggest_keys(writer.model, writer.tokenizer, *map(list, zip(*typed, strict=True)), known=known)
+table(
+    {
+        "before": before,
+        "keys": keys,
+        "the model's order": ", ".join(one.word for one in some if one.word.lower() in known),
+    }
+    for (before, keys), some in zip(typed, found, strict=True)
+)
+
+# %% [markdown]
+# The lecture shows a text that a machine wrote, with ten tries. Ten tries of this small model, the likeliest first:
 
 
+# %%
 @torch.no_grad()
 def log_probability(before, after):
     ids = torch.as_tensor(writer.tokenizer.encode(before + after))[None]
     logits, _ = writer.model(ids[:, :-1], writer.model.start(ids))
     each = logits.log_softmax(dim=-1)[0].gather(1, ids[0, 1:, None])
     return each[len(before) - 1 :].sum().item()
-
-
-# %%
-typed = [("the user's ", "4663"), ("in this ", "2273"), ("a new ", "2273"), ("if ", "84373"), ("all of ", "84373")]
-rows = []
-for before, keys in typed:
-    fitting = [word for word in known if "".join(KEYS[letter] for letter in word) == keys]
-    ranked = sorted(fitting, key=lambda word, before=before: -log_probability(before, word + " "))
-    rows.append({"before": before, "keys": keys, "the model's order": ", ".join(ranked)})
-table(rows)
-
-# %% [markdown]
-# The lecture shows a text that a machine wrote, with ten tries. Ten tries of this small model, the likeliest first:
 
 
 # %%
@@ -481,7 +481,8 @@ table(sorted(map(one_try, range(10)), key=lambda row: row["nats a character"]))
 
 # %% [markdown]
 # Speech captions have to appear while somebody speaks. The smallest form: the tones of a telephone, read in frames of 20 ms, with
-# a label for every frame as soon as it is heard. (Spoken digits, with data: `unspool train spoken-digits data.path=FOLDER`.)
+# a label for every frame as soon as it is heard. (Text without labels for frames: `unspool train transcribe-tones`, six minutes, or
+# `transcribe-digits` with data, then `unspool predict latest --stream FILE.wav`.)
 
 # %%
 RATE, FRAME = 8000, 160

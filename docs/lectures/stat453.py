@@ -180,6 +180,7 @@ def new_model():
     )
 
 
+# %%
 def curve(length, steps, model):
     optimizer, losses = torch.optim.Adam(model.parameters(), lr=0.005), []
     for _ in range(steps):
