@@ -110,8 +110,8 @@ CASES = {
     "char-lm mingru": Case("shakespeare-mingru", f"{LETTERS} {BLOCKS}", text, (), WRITES, True),
     "char-lm gla": Case("shakespeare-gla", f"{LETTERS} {BLOCKS}", text),
     "char-lm ssd": Case("shakespeare-ssd", f"{LETTERS} {BLOCKS}", text),
-    "word-lm": Case("word-lm", f"""{LETTERS} task.length=8 task.window=8 core.width=12 core.dropout=0.1 model.dropout=0.1
-        train.steps=5""", text, ("test",)),
+    "word-lm": Case("word-lm", f"""{LETTERS} task.length=8 task.window=8 core.width=12 core.dropout=0.1
+        model.dropout=0.1 train.steps=5""", text, ("test",)),
     "masked-lm": Case("masked-lm", """data.valid=0.1 task.batch_size=4 task.length=16
         core.width=16 core.layers=1 core.heads=2 core.context=32 train.steps=40 train.learning_rate=0.02""",
         text, asks={"fills": "The=cat=___=the=___. --top 3"}),

@@ -1,7 +1,9 @@
 """A recipe as typed objects, and a recipe with every default written out."""
 
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from importlib.util import find_spec
+from inspect import signature
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
@@ -9,7 +11,7 @@ from annotated_types import Ge, Le
 from unspool.build import ModelOptions, dataset, pipeline_options, task_class
 from unspool.data.splits import Dataset
 from unspool.data.tokenizer import tokenizers
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, unknown
 from unspool.models.sequence import SequenceModel
 from unspool.nn.core import cores
 from unspool.recipe import TOKENIZERS, Recipe
@@ -164,7 +166,10 @@ def complete(recipe: Recipe) -> Recipe:
     for name, (shelf, usual) in shelves.items():
         asked = recipe.get(name, {})
         table = {"kind": usual} | ({"kind": asked} if isinstance(asked, str) else asked)
-        full[name] = {"kind": table["kind"], **defaults(shelf.find(table["kind"]), "seed"), **table}
+        cls = shelf.find(table["kind"])
+        extra = pipeline_options(cls, {}) if name == "task" else {}
+        table = known_options(table, {*signature(cls).parameters, *extra}, name, f"{shelf.what} {table['kind']!r}")
+        full[name] = {"kind": table["kind"], **defaults(cls, "seed"), **table}
     full["task"] = {"kind": full["task"]["kind"], **pipeline_options(task, {}), **full["task"]}
     if preprocessing:
         full["preprocessor"] = defaults(preprocessing) | recipe.get("preprocessor", {})
@@ -173,3 +178,30 @@ def complete(recipe: Recipe) -> Recipe:
     full["model"] = defaults(ModelOptions) | full["model"]
     full["train"] |= defaults(HardwareOptions) | recipe.get("train", {})
     return full
+
+
+def known_options(table: Mapping[str, Any], known: Set[str], key: str, what: str) -> dict[str, Any]:
+    """The options of a section, without the empty ones that its kind does not have.
+
+    With another kind a recipe's section keeps its options; "core.cell=" leaves out what the new kind has no use for.
+
+    Args:
+        table: the section, its `kind` too.
+        known: the options of that kind.
+        key: the name of the section.
+        what: the kind in words.
+
+    Raises:
+        ConfigError: for an option that this kind does not have.
+
+    >>> known_options({"kind": "transformer", "cell": ""}, {"width"}, "core", "core 'transformer'")
+    {'kind': 'transformer'}
+    """
+    found = {name: value for name, value in table.items() if name in known or name == "kind" or value != ""}
+    for name in found:
+        if name != "kind" and name not in known:
+            error = unknown(f"option for {what}:", name, known, prefix=f"{key}.")
+            if not error.hint.startswith("did you mean"):
+                error.hint = f"{key}.{name}= leaves it out, or {error.hint}"
+            raise error
+    return found

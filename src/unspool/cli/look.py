@@ -128,8 +128,12 @@ def show_views(
     from unspool.look.view import view_names
     from unspool.runs.run import describe
 
-    missing = say if names == view_names("all") else None
+    absent: list[str] = []
+    missing = absent.append if names == view_names("all") else None
     found = [collect(one, names, missing, asked) for one in looks]
+    if absent:
+        without = dict.fromkeys(sentence.partition(":")[0] for sentence in absent)
+        say(f"not of this model: {', '.join(without)} (`--what NAME` says why)")
     written = write(looks, found, [describe(one) for one in runs], folder, formats)
     show_found(looks, found, as_json)
     say(f"{len(written)} file{'s' * (len(written) > 1)} in {folder}; open {written[0]}")

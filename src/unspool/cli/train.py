@@ -57,9 +57,10 @@ def train(
     if plugin:
         made["plugin"] = [str(path.resolve()) for path in plugin]
     if show:
-        from unspool.sections import complete
+        from unspool.sections import Sections
 
-        print_json(complete(made)) if as_json else typer.echo(dump_recipe(complete(made)), nl=False)
+        resolved = Sections.of(made).recipe
+        print_json(resolved) if as_json else typer.echo(dump_recipe(resolved), nl=False)
         return
     if several or seeds > 1:
         follow_sweep(made, several, seeds, run, Path(recipe).stem, as_json)

@@ -141,7 +141,20 @@ def conclude(event: "Finished", console: "Console", experiment: "Experiment") ->
         console.print(f"  training {loss_in_words(experiment, loss)} over the last fifth")
     console.print(f"  the model and its metrics: {folder}/   the curve: {folder}/loss.png")
     verb = getattr(experiment.task.pipeline, "verb", "")
-    console.print("next:" + (f"\n  unspool {verb} {quoted}" if verb else "") + f"\n  unspool eval {quoted}")
+    use = f"\n  unspool {verb} {quoted}{example_input(experiment, verb)}" if verb else ""
+    console.print(f"next:{use}\n  unspool eval {quoted}", markup=False, highlight=False)
+
+
+def example_input(experiment: "Experiment", verb: str) -> str:
+    """What stands behind `unspool predict RUN`: the name of a file of the right kind, a text, or nothing."""
+    from unspool.pipelines.pipeline import ContinuesData
+
+    preprocessor = experiment.task.preprocessor
+    if verb != "predict" or preprocessor is None or issubclass(experiment.task.pipeline or object, ContinuesData):
+        return ""
+    if preprocessor.endings:
+        return f" FILE{preprocessor.endings[0]}"
+    return f" {quote(preprocessor.example)}" if preprocessor.example else " --file TABLE.csv"
 
 
 @contextmanager

@@ -84,9 +84,9 @@ class WordVectors:
         known = self.find((a, b, c))
         strange = [repr(word) for word, id in zip((a, b, c), known, strict=True) if id < 0]
         if strange:
-            raise DataError(
-                f"the model does not know {' and '.join(strange)}", hint="ask about words of its training text"
-            )
+            near = [word for one in strange for word in self.words.values() if one[1:-1] in word][:5]
+            hint = f"ask about words of its vocabulary{', such as ' + ', '.join(near) if near else ''}"
+            raise DataError(f"the model does not know {' and '.join(strange)}", hint=hint)
         best = self._cosines(torch.tensor([known]))[0].topk(min(count, max(1, len(self.unit) - 3)))
         return [
             (self.words[id], round(cosine, 4))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from unspool.nn.core import Core, cores
 from unspool.nn.kernels.pack import order, pack, unpack
+from unspool.nn.norms import RMSNorm
 from unspool.nn.part import CoreState, Part
 from unspool.schema import Count, Depth, Natural, Share
 
@@ -19,7 +20,7 @@ class Neighbourhood(Part):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width, eps=1e-5)
+        self.norm = RMSNorm(width, eps=1e-5)
         self.around = nn.Conv2d(width, width, 3, padding=1)
         self.output = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
@@ -67,7 +68,7 @@ class GridConvolutional(Core):
         self.enter = nn.Linear(self.input_width, width) if self.input_width != width else nn.Identity()
         self.place = nn.Linear(2, width, bias=False)
         self.layers = nn.ModuleList(Neighbourhood(width, dropout) for _ in range(layers))
-        self.norm = nn.RMSNorm(width, eps=1e-5)
+        self.norm = RMSNorm(width, eps=1e-5)
 
     def start(self, like: Tensor, source: Tensor | None = None, source_mask: Tensor | None = None) -> CoreState:
         """Nothing is remembered between readings."""

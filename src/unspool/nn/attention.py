@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unspool.errors import ConfigError
 from unspool.nn.cache import CacheStep
+from unspool.nn.norms import RMSNorm
 from unspool.nn.part import CoreState, Part
 from unspool.nn.positions import Rotation, rotate
 from unspool.schema import Count, Natural, Share
@@ -272,8 +273,8 @@ class MultiHead(Heads):
         super().__init__(width, heads, kv_heads, dropout)
         self.read = nn.Linear(width, (self.heads + 2 * self.kv_heads) * self.head_width, bias=bias)
         self.output = nn.Linear(width, width, bias=bias)
-        self.query_norm = nn.RMSNorm(self.head_width, eps=1e-6) if query_key_norm else None
-        self.key_norm = nn.RMSNorm(self.head_width, eps=1e-6) if query_key_norm else None
+        self.query_norm = RMSNorm(self.head_width, eps=1e-6) if query_key_norm else None
+        self.key_norm = RMSNorm(self.head_width, eps=1e-6) if query_key_norm else None
 
     def start(self, like: Tensor) -> CoreState:
         """The empty cache: keys and values, (B, K, 0, D) each."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from unspool.nn.attention import CrossAttention, MultiHead
 from unspool.nn.cache import CacheStep
+from unspool.nn.norms import RMSNorm
 from unspool.nn.part import CoreState, Part
 from unspool.nn.positions import Rotation
 from unspool.schema import Count, Natural, Positive, Share
@@ -31,7 +32,7 @@ def make_norm(name: NormName, width: int, bias: bool = False, epsilon: float = 1
     >>> make_norm("rms", 4).weight.shape
     torch.Size([4])
     """
-    return nn.RMSNorm(width, eps=epsilon) if name == "rms" else nn.LayerNorm(width, eps=epsilon, bias=bias)
+    return RMSNorm(width, eps=epsilon) if name == "rms" else nn.LayerNorm(width, eps=epsilon, bias=bias)
 
 
 def _relu_squared(x: Tensor) -> Tensor:

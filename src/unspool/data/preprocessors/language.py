@@ -74,6 +74,7 @@ class MaskedText(LanguageText):
 
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word"}
     fields: ClassVar[Mapping[str, str]] = {"text": "text"}
+    example: ClassVar[str] = "some ___ text"
     top = 5
     """How many tokens are given for each blank."""
 

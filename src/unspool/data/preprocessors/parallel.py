@@ -54,6 +54,7 @@ class ParallelText(TokenizedTarget, SourceAndText):  # type: ignore[override]
 
     tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word", "source_tokenizer": "word"}
     fields: ClassVar[Mapping[str, str]] = {"source": "source"}
+    example: ClassVar[str] = "some text"
 
     def __init__(
         self,

@@ -63,6 +63,8 @@ class Preprocessor(ABC):
 
     endings: ClassVar[Sequence[str]] = ()
     """The endings of the files that its first field may name, such as ".png"; empty where it names none."""
+    example: ClassVar[str] = ""
+    """An input as somebody types it behind `unspool predict RUN`; "": files, or the rows of a table."""
     learned: ClassVar[Mapping[str, Any]] = {}
     """What `fitted` gives, and the type of each, which is checked before `restore` takes it."""
 

@@ -27,6 +27,7 @@ class ProgramText(GeneratedText):
     """
 
     fields: ClassVar[Mapping[str, str]] = {"source": "source"}
+    example: ClassVar[str] = "print((12+30))"
     inputs = targets = Tokens(len(SYMBOLS))
     end = SYMBOLS.index(".")
 

@@ -27,6 +27,7 @@ class Symbols(SourceAndText):
     """
 
     fields: ClassVar[Mapping[str, str]] = {"source": "source"}
+    example: ClassVar[str] = "1 2 3"
 
     def __init__(self, size: Count = 16) -> None:
         self.size = self.end = size

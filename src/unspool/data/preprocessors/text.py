@@ -40,6 +40,7 @@ class TextInput(Preprocessor):
     """
 
     fields: ClassVar[Mapping[str, str]] = {"text": "text"}
+    example: ClassVar[str] = "some text"
 
     def __init__(
         self,

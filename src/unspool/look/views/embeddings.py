@@ -55,7 +55,7 @@ class Embeddings(View):
             ((near[0][1], token, near[0][0]) for token, near in every if near), reverse=True
         ):
             pairs.setdefault(
-                frozenset((one, other)), f"embeddings: {one!r} is closest to {other!r} (cosine {cosine:.2f})"
+                frozenset((one, other)), f"embeddings: '{one}' is closest to '{other}' (cosine {cosine:.2f})"
             )
         share = 100 * sum(self.explained)
         plane = f"embeddings: the first two principal components explain {share:.0f} % of the variance"
