@@ -64,12 +64,12 @@ def main() -> None:
     options = arguments()
     began = process_time()
     rows = {"order": order, "echo": echo, "gap": gap}[options.task](options)
-    if options.plot:
-        {"order": draw, "echo": draw, "gap": draw_gaps}[options.task](rows, options.plot)
     settings = {name: str(value) for name, value in vars(options).items() if name != "overrides"}
     asked = {"settings": settings, "overrides": options.overrides, "seeds": [*range(options.seeds)]}
     spent = {"cpu_seconds": round(process_time() - began, 1)}
     report({"benchmark": f"memory: {options.task}", **environment(), **asked, **spent, "rows": rows})
+    if options.plot:
+        (draw_gaps if options.task == "gap" else draw)(rows, options.plot)
 
 
 def arguments() -> argparse.Namespace:
@@ -166,7 +166,7 @@ def after_waiting(made: Experiment, wait: int) -> float:
     """The share of symbols that are right after so many steps of silence, of 64 sequences; 0: the state overflows."""
     task = made.task
     rows = max(1, min(64, ROWS_AT_ONCE // (wait + 2 * task.length)))
-    longer = Copy(task.size, task.length, wait, rows, epoch=-(-64 // rows), seed=task.seed)
+    longer = Copy(task.size, task.length, wait, batch_size=rows, epoch=-(-64 // rows), seed=task.seed)
     try:
         values, _ = evaluate_set(made.model, longer.eval_sets("valid")["fresh"])
     except TrainingError:
@@ -182,7 +182,7 @@ def draw_gaps(rows: list[dict], path: Path) -> None:
     axes = drawing.subplots()
     for row, colour in zip(rows, COLOURS, strict=False):
         after = row["accuracy_after"]
-        axes.plot(after, [100 * mean(values) for values in after.values()], color=colour, label=row["core"])
+        axes.plot([*after], [100 * mean(values) for values in after.values()], color=colour, label=row["core"])
         for wait, values in after.items():
             dots = [100 * value for value in values]
             axes.plot([wait] * len(dots), dots, color=colour, marker=".", linestyle="", alpha=0.6)

@@ -117,6 +117,16 @@ def test_copy():
         assert loss_mask == [False] * 7 + [True] * 4 and target[7:] == ids[:4]
 
 
+def test_copy_is_measured_after_other_waits_too():
+    task = made("copy", length=2, wait=3, measured_waits=[0, 50], batch_size=4)
+    sets = task.eval_sets("valid")
+    assert [*sets] == ["fresh", "wait_0", "wait_50"] and [one.at_end for one in sets.values()] == [False, True, True]
+    assert [one.batches[0].inputs.shape[1] for one in sets.values()] == [7, 4, 54]
+    assert torch.equal(sets["wait_50"].batches[1].inputs[:, :2], sets["fresh"].batches[1].inputs[:, :2])
+    assert bool((sets["wait_50"].batches[0].inputs[:, 2:52] == 8).all()), "silence"
+    assert task.train_batches()[0].inputs.shape[1] == 7
+
+
 def test_adding():
     batch = made("adding", length=9).train_batches()[0]
     for row, target in zip(batch.inputs, batch.targets, strict=True):
