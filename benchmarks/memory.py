@@ -35,7 +35,7 @@ from unspool.training.evaluate import evaluate_set
 from unspool.training.log import records
 
 SLOW = "train.learning_rate=0.001"
-COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
+COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999", "#8c510a")
 RNN = 'core.cell={kind="elman", activation="relu", initial="uniform"}'
 CELLS = {  # as the lecture's notebook has them: a ReLU RNN begun as torch begins it
     "order": {"rnn": [RNN], "lstm": [], "rnn-matched": [RNN, "core.width=10"]},
@@ -187,7 +187,7 @@ def draw_gaps(rows: list[dict], path: Path) -> None:
             dots = [100 * value for value in values]
             axes.plot([wait] * len(dots), dots, color=colour, marker=".", linestyle="", alpha=0.6)
     axes.axhline(12.5, color="#333333", linewidth=0.8, linestyle=":")
-    axes.annotate("chance", (10, 12.5), xytext=(0, 4), textcoords="offset points", fontsize=9)
+    axes.annotate("chance", (10, 12.5), xytext=(0, -12), textcoords="offset points", fontsize=9)
     axes.axvline(rows[0]["trained_with"], color="#333333", linewidth=0.8, linestyle="--")
     axes.annotate("trained with", (rows[0]["trained_with"], 103), xytext=(4, 0), textcoords="offset points", fontsize=9)
     axes.set(xscale="log", xlabel="wait (steps)", ylabel="symbols recalled (%)", ylim=(0, 108))
