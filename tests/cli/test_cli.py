@@ -171,7 +171,7 @@ def test_eval_as_json(place, printed):
 
 def test_eval_prints_tables_and_writes_pictures_with_their_numbers(place, printed):
     few = ["task.length=2", "task.batch_size=4", "task.epoch=1", "task.max_new_tokens=4", "core.width=8"]
-    printed("train", "execute-small", *few, "train.steps=1", "train.threads=1", "--run", "programs")
+    printed("train", "execute", *few, "train.steps=1", "train.threads=1", "--run", "programs")
     said = printed("eval", "programs", "--split", "test", "--pictures", "here/drawn")
     lines = said.split("test, solved (%)\n")[1].splitlines()
     assert lines[0].split() == ["digits", "of", "a", "number", "\\", "operations", "1", "2"] and len(lines) == 3

@@ -44,7 +44,7 @@ def evaluate(
         say(f"note: {note.message}")
     if not results:
         raise ConfigError(f"{run} has no {split} split", hint=how_to_have(split, loaded.recipe))
-    for path in save_pictures(drawings, pictures, loaded.name) if pictures else ():
+    for path in save_pictures(drawings, pictures, Path(loaded.name).name) if pictures else ():
         say(f"picture: {path}")
     if as_json:
         print_json(results)
