@@ -464,7 +464,9 @@ table(rows)
 
 # %%
 for wait in (1000, 10000):
-    print(f"GRU, trained with a wait of 100, after {wait:,} steps:", noted("memory-1000", f"valid/wait_{wait}/accuracy"))
+    print(
+        f"GRU, trained with a wait of 100, after {wait:,} steps:", noted("memory-1000", f"valid/wait_{wait}/accuracy")
+    )
 
 # %% [markdown]
 # And the time: reading 8 rows of so many tokens, forward and backward, in microseconds a token, the least of three. "Steps" is
