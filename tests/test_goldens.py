@@ -5,7 +5,8 @@ KEYS (renamed result keys), QUICK and CASES (renamed settings), and the function
 another). `python tests/test_goldens.py FILE` measures everything and writes it to FILE.
 `python tests/test_goldens.py --renew CASE...` measures what follows from noise ("drawn") alone, and puts it in
 goldens.json: once, where the noise is to change. Renewed since: the forecasts, as the average of weights no longer
-begins with random ones, and the bits of word-lm, whose first word no longer counts among the characters.
+begins with random ones, the bits of word-lm, whose first word no longer counts among the characters, and execute,
+whose numbers are drawn as the paper draws them.
 """
 
 import json

@@ -170,7 +170,7 @@ for program, answer in SLIDES:
     print(program, f"prints {answer}", sep="\n", end="\n\n")
 
 # %% [markdown]
-# Sums and differences of numbers of up to two digits are the smallest of such programs. This model has had a fifth of its
+# Sums and differences of numbers of up to two digits are the smallest of such programs. This model has had a third of its
 # training. The whole takes two minutes (stored, `unspool verify addition`); the paper's abstract has 99 % for sums of nine
 # digits.
 
@@ -179,7 +179,7 @@ adder = trained("addition", train__steps=600, **QUICK)
 print("sums of two digits, whole recipe:", noted("addition", "valid/generated:addition/exact_match"))
 random, answers = Random(3), {}
 for _ in range(40 if SMALL else 300):
-    a, b = random.randrange(100), random.randrange(100)
+    a, b = random.randrange(1, 100), random.randrange(1, 100)
     answers |= {f"print(({a}+{b}))": str(a + b), f"print(({a}-{b}))": str(a - b)}
 
 # %%
@@ -190,19 +190,20 @@ print(f"{len(programs) - len(wrong)} of {len(programs)} are right here. The shor
 table({"program": one, "prints": answers[one], "the model says": said[one]} for one in wrong[:4])
 
 # %% [markdown]
-# Stored: all operations (`unspool train execute`, 1,267 steps, 20 minutes, seed 0). The share of held-out programs solved falls
-# with the number of digits and of operations. Neither of the slides' programs (four digits, three operations) is solved.
+# Stored: all operations (`unspool train execute`, 2,500 steps, 90 CPU seconds, seed 0; numbers of up to two digits, up to two
+# operations). The share of held-out programs solved falls with the number of digits and of operations. The slides' programs have
+# four digits and three operations: this model says 781 and 105. Which curriculum trains best: docs/memory.md.
 
 # %%
-solved = np.array([[93, 76, 48], [58, 33, 21], [38, 20, 12], [28, 17, 12]])  # rows: 1 to 4 digits
-figure = Figure(figsize=(4.5, 3.2))
+solved = np.array([[90, 60], [30, 17]])  # rows: one and two digits
+figure = Figure(figsize=(3.6, 2.8))
 axes = figure.add_subplot()
 axes.imshow(solved, cmap="Blues", vmin=0, vmax=100, aspect="auto")
 for (row, column), value in np.ndenumerate(solved):
     axes.text(column, row, f"{value} %", ha="center", va="center", color="white" if value > 60 else "black")
-axes.set(xticks=range(3), xticklabels=[1, 2, 3], yticks=range(4), yticklabels=[1, 2, 3, 4])
+axes.set(xticks=range(2), xticklabels=[1, 2], yticks=range(2), yticklabels=[1, 2])
 axes.set(xlabel="operations", ylabel="digits", title="programs solved")
-picture(figure, "From 93 % with one digit and one operation to 12 % with four digits and three operations")
+picture(figure, "From 90 % with one digit and one operation to 17 % with two digits and two operations")
 
 # %% [markdown]
 # **Question.** Which is the shortest program that fails, and why that one?
@@ -1005,7 +1006,8 @@ print("delay 10:", noted("echo-10", "valid/contiguous/accuracy"))
 
 # %% [markdown]
 # Published: the ReLU RNN of four units has 73 to 100 % at delay 3, and about 50 %, which is chance, at 10. Stored too
-# (`python benchmarks/memory.py echo`): no cell learns a delay beyond the 20 ticks of a chunk.
+# (`python benchmarks/memory.py echo`): no cell learns a delay beyond the 20 ticks of a chunk. Ten bits are kept by an LSTM of 64 units
+# (99.7 %) and not by one of 16 (84.5 %), so its capacity does tell; a tanh RNN of 16 keeps them too (three seeds each).
 #
 # **Question.** Guess first: up to which delay can it be learned at all, with chunks of 20 ticks, and what would move the limit?
 #

@@ -169,6 +169,22 @@ def test_eval_as_json(place, printed):
     assert "bits per character" in printed("eval", "run", "--split", "train")
 
 
+def test_eval_prints_tables_and_writes_pictures_with_their_numbers(place, printed):
+    few = ["task.length=2", "task.batch_size=4", "task.epoch=1", "task.max_new_tokens=4", "core.width=8"]
+    printed("train", "execute", *few, "train.steps=1", "train.threads=1", "--run", "programs")
+    said = printed("eval", "programs", "--split", "test", "--pictures", "here/drawn")
+    lines = said.split("test, solved (%)\n")[1].splitlines()
+    assert lines[0].split() == ["digits", "of", "a", "number", "\\", "operations", "1", "2"] and len(lines) == 3
+    drawn = json.loads(Path("here/drawn/solved.json").read_text())
+    assert [line.split() for line in lines[1:]] == [
+        [row, *(f"{100 * share:.0f}" for share in shares)]
+        for row, shares in zip(drawn["rows"], drawn["values"], strict=True)
+    ]
+    assert Path("here/drawn/solved.png").read_bytes().startswith(b"\x89PNG")
+    assert command("eval", "run", "--pictures", "there").returncode == 2, "a language model draws nothing"
+    assert not Path("there").exists()
+
+
 def test_recipes_and_doctor_as_json(printed):
     assert "char-lm" in json.loads(printed("recipes", "--json")) and "char-lm" in printed("recipes")
     assert "device" in json.loads(printed("doctor", "--json")) and "torch" in printed("doctor")

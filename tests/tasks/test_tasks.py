@@ -1,8 +1,10 @@
 """Each generated task against its definition, worked out again in plain Python for every row."""
 
 import re
+from collections import Counter
 from contextlib import redirect_stdout
 from io import StringIO
+from itertools import product
 from random import Random
 
 import pytest
@@ -13,8 +15,10 @@ from unspool.batch import Tokens
 from unspool.data.predictions import Text
 from unspool.data.preprocessors.programs import SYMBOLS as SYMBOLS_OF_PROGRAMS
 from unspool.data.splits import NoData
-from unspool.data.synthetic.programs import Code, condition, pair, program, variable
+from unspool.data.synthetic.programs import Code, addition, condition, pair, program, variable
+from unspool.data.synthetic.programs import number as operand
 from unspool.errors import ConfigError
+from unspool.metrics.drawings import heatmap_lines
 from unspool.runs.evaluation import evaluate_generation
 from unspool.tasks.execute import SLIDES
 from unspool.tasks.temporal_order import LEVELS, SYMBOLS, THREE
@@ -113,6 +117,16 @@ def test_copy():
         assert loss_mask == [False] * 7 + [True] * 4 and target[7:] == ids[:4]
 
 
+def test_copy_is_measured_after_other_waits_too():
+    task = made("copy", length=2, wait=3, measured_waits=[0, 50], batch_size=4)
+    sets = task.eval_sets("valid")
+    assert [*sets] == ["fresh", "wait_0", "wait_50"] and [one.at_end for one in sets.values()] == [False, True, True]
+    assert [one.batches[0].inputs.shape[1] for one in sets.values()] == [7, 4, 54]
+    assert torch.equal(sets["wait_50"].batches[1].inputs[:, :2], sets["fresh"].batches[1].inputs[:, :2])
+    assert bool((sets["wait_50"].batches[0].inputs[:, 2:52] == 8).all()), "silence"
+    assert task.train_batches()[0].inputs.shape[1] == 7
+
+
 def test_adding():
     batch = made("adding", length=9).train_batches()[0]
     for row, target in zip(batch.inputs, batch.targets, strict=True):
@@ -170,12 +184,12 @@ def test_programs_print_what_python_prints():
 def test_the_programs_of_the_slides_are_of_this_kind():
     """Each operation in turn, with the choices of chance written down, gives the lecture's two programs."""
     first = Code(("j=8584", "for x in range(8):j+=920"), "j", 8584 + 8 * 920)
-    first = pair(Chosen([4, 1500, 0.9, 0.1]), first, 4, "")
-    first = variable(Chosen([4, 7567, 0.1, 0.1]), first, 4, "b")
+    first = pair(Chosen([1500, 0.9, 0.1]), first, 4, "")
+    first = variable(Chosen([7567, 0.1, 0.1]), first, 4, "b")
     assert first.program() == "j=8584\nfor x in range(8):j+=920\nb=(1500+j)\nprint((b+7567))"
-    second = variable(Chosen([4, 5347, 0.1, 0.9]), Code((), "8827", 8827), 4, "i")
-    second = variable(Chosen([4, 8704, 0.1, 0.1]), second, 4, "c")
-    second = condition(Chosen([4, 2641, 4, 8500, 4, 5308]), second, 4, "")
+    second = variable(Chosen([5347, 0.1, 0.9]), Code((), "8827", 8827), 4, "i")
+    second = variable(Chosen([8704, 0.1, 0.1]), second, 4, "c")
+    second = condition(Chosen([2641, 8500, 5308]), second, 4, "")
     assert second.program() == "i=8827\nc=(i-5347)\nprint((c+8704) if 2641<8500 else 5308)"
     for code, answer in ((first, 25011), (second, 12184)):
         assert printed_by_python(code.program()) == str(code.value) == str(answer)
@@ -202,26 +216,53 @@ def test_execute_asks_for_the_answer_alone():
         assert answer == printed_by_python(text) + "." and answer.startswith(begun)
 
 
-@pytest.mark.parametrize(
-    ("curriculum", "number", "expected"),
-    [
-        ("none", 0, {(3, 2)}),
-        ("naive", 0, {(1, 1)}),
-        ("naive", 10, {(2, 1)}),
-        ("naive", 35, {(1, 2)}),
-        ("naive", 1000, {(3, 2)}),
-        ("mix", 0, {(a, b) for a in (1, 2, 3) for b in (1, 2)}),
-    ],
-)
-def test_a_curriculum(curriculum, number, expected):
-    task = made("execute", length=3, nesting=2, curriculum=curriculum, growth=10)
-    assert set(task.levels(number, torch.Generator().manual_seed(1))) == expected
+def levels_of(curriculum, number, batch_size=1200):
+    """How often each length and nesting comes in a batch of programs of up to three digits and two operations."""
+    task = made("execute", length=3, nesting=2, curriculum=curriculum, growth=10, batch_size=batch_size)
+    return task.levels(number, torch.Generator().manual_seed(1))
 
 
-def test_the_combined_curriculum_is_half_of_each():
-    task = made("execute", length=3, nesting=2, curriculum="combined", growth=10)
-    levels = task.levels(1000, torch.Generator().manual_seed(1))
-    assert set(levels[::2]) == {(3, 2)} and len(set(levels[1::2])) == 6
+def test_without_a_curriculum_every_program_is_the_hardest():
+    assert all(Counter(levels_of("none", number)) == {(3, 2): 1200} for number in (0, 5, 10_000))
+
+
+def test_the_naive_curriculum_adds_digits_and_then_an_operation_with_one_digit():
+    reached = [levels_of("naive", number, batch_size=4) for number in range(80)]
+    assert all(len(set(levels)) == 1 for levels in reached), "a batch is of one level"
+    assert [levels[0] for levels in reached[::10]] == [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (3, 2), (3, 2), (3, 2)]
+    assert reached[9][0] == (1, 1) and reached[59][0] == (3, 2), "ten batches of each"
+    assert levels_of("naive", 10**9, batch_size=1) == [(3, 2)]
+
+
+def even(levels):
+    """Whether each of the six levels comes as often as the others, by a chi-square test at 0.1 % and 5 degrees."""
+    counted, expected = Counter(levels), len(levels) / 6
+    assert set(counted) == {(length, nesting) for length in (1, 2, 3) for nesting in (1, 2)}
+    return sum((counted[level] - expected) ** 2 / expected for level in counted) < 20.5
+
+
+def test_the_mix_draws_length_and_nesting_evenly_and_each_for_itself():
+    assert even(levels_of("mix", 0)) and even(levels_of("mix", 10_000)), "at every time"
+
+
+@pytest.mark.parametrize(("number", "level"), [(0, (1, 1)), (10, (2, 1)), (35, (1, 2)), (10_000, (3, 2))])
+def test_the_combined_curriculum_is_half_naive_and_half_mixed(number, level):
+    levels = levels_of("combined", number)
+    assert levels[::2] == [level] * 600 and even(levels[1::2])
+
+
+def test_numbers_are_drawn_evenly_up_to_their_digits():
+    drawn = [operand(Random(seed), length=2).value for seed in range(9900)]
+    assert set(drawn) == set(range(1, 100))
+    assert 0.88 < sum(value >= 10 for value in drawn) / len(drawn) < 0.94, "ten in eleven have two digits"
+
+
+def test_sums_alone_are_added_and_an_addition_has_all_its_digits():
+    programs = [program(Random(seed), 9, 1, ["sum"]) for seed in range(200)]
+    assert all(re.fullmatch(r"print\(\(\d{1,9}\+\d{1,9}\)\)", text) for text, _ in programs)
+    sums = [addition(Random(seed), 9) for seed in range(200)]
+    assert all(re.fullmatch(r"print\(\(\d{9}\+\d{9}\)\)", text) for text, _ in sums)
+    assert all(printed_by_python(text) == printed for text, printed in programs + sums)
 
 
 def test_reverse():
@@ -253,7 +294,14 @@ def test_executing_is_measured_by_length_and_nesting_for_sums_and_for_the_slides
     assert values["addition"] == 1.0 and values["slides"] == 0.0, "a sum is short, the slides' programs are long"
     assert values["length_1_nesting_1"] > values["length_2_nesting_2"]
     assert [len(row) for row in drawn["solved"].values] == [2, 2]
-    assert drawn["solved"].values[0][1] == values["length_1_nesting_2"]
+    cells = [[values[f"length_{n}_nesting_{m}"] for m in (1, 2)] for n in (1, 2)]
+    assert drawn["solved"].values == cells and (drawn["solved"].rows, drawn["solved"].columns) == (["1", "2"],) * 2
+    counted = [
+        [len(record["source"]) < 24 for record in generated.records if record["group"] == f"length_{n}_nesting_{m}"]
+        for n, m in product((1, 2), repeat=2)
+    ]
+    assert [share for row in cells for share in row] == [sum(short) / 100 for short in counted]
+    assert heatmap_lines(drawn["solved"])[0] == "digits of a number \\ operations    1    2"
     assert len(generated.records) == 5 * 5 * 20 + 2
     assert all(record["target"] == printed_by_python(record["source"]) for record in generated.records[::25])
 

@@ -2,16 +2,21 @@
 
 import sys
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
 from unspool.errors import ConfigError, DataError, UnspoolError
+from unspool.files import writing
 
 if TYPE_CHECKING:
     from unspool.generate.suggest import Suggestion
+    from unspool.metrics.drawings import Drawing
     from unspool.recipe import Recipe
+    from unspool.runs.evaluation import Results
     from unspool.runs.run import Run
 
 
@@ -19,29 +24,56 @@ if TYPE_CHECKING:
 def evaluate(
     run: RunPath,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
+    pictures: Annotated[
+        Path | None, typer.Option(help="A folder for what the evaluation draws: NAME.png, and its numbers, NAME.json.")
+    ] = None,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Evaluate a trained model on a whole split: its loss, every metric of its task, and baselines."""
-    from unspool.runs.evaluation import by_set
-    from unspool.runs.run import Run, format_values
+    """Evaluate a trained model on a whole split: its loss, every metric of its task, tables, and baselines."""
+    from unspool.runs.run import Run, evaluation_of
 
     load_plugins(plugin)
     check_split(split)
     loaded = Run.load(run, device)
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
-        results = loaded.evaluate(split)
+        results, drawings = evaluation_of(loaded, split)
     for note in notes:
         say(f"note: {note.message}")
     if not results:
         raise ConfigError(f"{run} has no {split} split", hint=how_to_have(split, loaded.recipe))
+    for path in save_pictures(drawings, pictures, Path(loaded.name).name) if pictures else ():
+        say(f"picture: {path}")
     if as_json:
         print_json(results)
-        return
+    else:
+        show_evaluation(results, drawings, split)
+
+
+def save_pictures(drawings: "Mapping[str, Drawing]", folder: Path, title: str) -> list[Path]:
+    """Write what an evaluation draws into a folder, which is made where it is not there."""
+    from unspool.look.plots import save_drawings
+
+    if not drawings:
+        raise ConfigError("this evaluation draws nothing", hint="leave --pictures out")
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return save_drawings(drawings, folder, title)
+
+
+def show_evaluation(results: "Results", drawings: "Mapping[str, Drawing]", split: str) -> None:
+    """A line for each set and group, and the tables of shares."""
+    from unspool.metrics.drawings import Heatmap, heatmap_lines
+    from unspool.runs.evaluation import by_set
+    from unspool.runs.run import format_values
+
     for name, values in by_set(results, split).items():
         typer.echo(f"{split}, {name}:   {format_values(values, between='   ')}")
+    for name, drawing in drawings.items():
+        if isinstance(drawing, Heatmap):
+            typer.echo("\n".join(["", f"{split}, {name} (%)", *heatmap_lines(drawing)]))
 
 
 @app.command()

@@ -17,7 +17,7 @@ from unspool.errors import ConfigError, TrainingError
 from unspool.experiment.events import Evaluated, Event, Finished, Sampled, Saved
 from unspool.experiment.warm_start import Start, start_of
 from unspool.generate.sampling import Sampling
-from unspool.look.plots import draw, draw_loss
+from unspool.look.plots import draw_loss, save_drawings
 from unspool.metrics.drawings import Drawing
 from unspool.recipe import TOKENIZERS, Recipe, check_sections, override, parse_recipe, value_of
 from unspool.runs import checkpoint
@@ -309,9 +309,7 @@ class Experiment:
     def _results(self) -> Results:
         """The values of the best model on the validation split, and the mean training loss of the last fifth."""
         results, drawings = self.evaluate("valid")
-        for name, drawing in drawings.items():
-            files.write_text(self.folder / f"{name}.json", json.dumps(asdict(drawing)))
-            draw(drawing, self.folder / f"{name}.png", self.folder.name)
+        save_drawings(drawings, self.folder, self.folder.name)
         losses = [record["loss"] for record in records(self.folder, "step")]
         tail = losses[-max(1, len(losses) // 5) :]
         if tail:  # somebody may have removed the metrics of a finished run

@@ -1,11 +1,14 @@
 """Draws what a run has to show beside it: its losses, and what its task makes of what it wrote."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+from unspool import files
 from unspool.look.canvas import COLOURS, INK, Picture, focus
 from unspool.metrics.drawings import Album, Captioned, Confusion, Drawing, Flights, Heatmap, Heatmaps, Outlook
 
@@ -84,6 +87,14 @@ def smooth(values: Sequence[float]) -> list[float]:
         slope = (moments[high + 1] - moments[low] - middle * count * mean) / spread if at != middle else 0.0
         out.append(mean + slope * (at - middle))
     return out
+
+
+def save_drawings(drawings: Mapping[str, Drawing], folder: Path, title: str = "") -> list[Path]:
+    """Write each drawing as NAME.png, and its numbers as NAME.json; the pictures' paths come back."""
+    for name, drawing in drawings.items():
+        files.write_text(folder / f"{name}.json", json.dumps(asdict(drawing)))
+        draw(drawing, folder / f"{name}.png", title)
+    return [folder / f"{name}.png" for name in drawings]
 
 
 def draw(drawing: Drawing, path: Path, title: str = "") -> None:

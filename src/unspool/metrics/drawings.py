@@ -86,6 +86,22 @@ class Heatmap:
     title: str = ""
 
 
+def heatmap_lines(heatmap: Heatmap) -> list[str]:
+    """A table of shares for a terminal, in percent.
+
+    >>> print("\\n".join(heatmap_lines(Heatmap([[0.5, 1.0]], ["1"], ["1", "2"], "digits", "operations"))))
+    digits \\ operations    1    2
+                     1   50  100
+    """
+    corner = f"{heatmap.down} \\ {heatmap.across}"
+    cell = max(5, 2 + max(map(len, heatmap.columns), default=0))
+    wide = max(len(corner), *map(len, heatmap.rows))
+    lines = [corner.rjust(wide) + "".join(name.rjust(cell) for name in heatmap.columns)]
+    for name, values in zip(heatmap.rows, heatmap.values, strict=True):
+        lines.append(name.rjust(wide) + "".join(f"{100 * value:.0f}".rjust(cell) for value in values))
+    return lines
+
+
 @dataclass(frozen=True)
 class Heatmaps:
     """Several tables side by side."""

@@ -51,8 +51,8 @@ def evaluate_run(
 
 def evaluate_beside_baselines(
     model: SequenceModel, task: Task, split: str, device: str, pipeline: MakePipeline
-) -> Results:
-    """Every value of a model on a split, and those of the task's baselines; their notes are UserWarnings.
+) -> tuple[Results, dict[str, Drawing]]:
+    """Every value of a model on a split, those of the task's baselines (their notes are UserWarnings), and drawings.
 
     Args:
         model: the trained model.
@@ -61,11 +61,11 @@ def evaluate_beside_baselines(
         device: where the model is.
         pipeline: makes the task's pipeline around the model.
     """
-    results, _ = evaluate_run(model, task, split, device, pipeline)
+    results, drawings = evaluate_run(model, task, split, device, pipeline)
     baselines = task.baselines(split) if isinstance(task, Compared) else Baselines()
     for note in baselines.notes:
         warnings.warn(note, stacklevel=3)
-    return results | {f"{split}/{key}": value for key, value in baselines.values.items()}
+    return results | {f"{split}/{key}": value for key, value in baselines.values.items()}, drawings
 
 
 def evaluate_generation(

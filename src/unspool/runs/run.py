@@ -20,6 +20,7 @@ from unspool.generate.session import Session
 from unspool.generate.state import State, load_state, model_fingerprint
 from unspool.generate.stream import Stream, stream_text
 from unspool.generate.text import BANNED, read_prompt
+from unspool.metrics.drawings import Drawing
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import refuse_unlike
 from unspool.pipelines.pipeline import Pipeline, Predictor, as_record
@@ -262,9 +263,7 @@ class Run:
         Raises:
             CheckpointError: where the data is not what the model was trained on.
         """
-        from unspool.runs.evaluation import evaluate_beside_baselines
-
-        return evaluate_beside_baselines(self.model, load_task(self), split, self.device, self.pipeline)
+        return evaluation_of(self, split)[0]
 
     def save(self, path: str | Path) -> "Run":
         """Write the run into a new folder, so that `Run.load` and every command can use it; the saved run comes back.
@@ -331,6 +330,13 @@ def predictor_of(run: Run, **options: Any) -> Predictor:
             f"{run.name} goes on with a text: use unspool sample", hint=f"unspool sample {quote(run.name)}"
         )
     return found
+
+
+def evaluation_of(run: Run, split: str) -> tuple[dict[str, float | None], dict[str, Drawing]]:
+    """Every value on a split, as `Run.evaluate` returns them, and what the evaluation draws, by name."""
+    from unspool.runs.evaluation import evaluate_beside_baselines
+
+    return evaluate_beside_baselines(run.model, load_task(run), split, run.device, run.pipeline)
 
 
 def describe(run: Run) -> str:

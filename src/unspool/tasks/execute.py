@@ -13,7 +13,7 @@ from unspool.batch import Batch, Batches
 from unspool.data.batching.drawn import Drawn
 from unspool.data.preprocessors.programs import SYMBOLS, ProgramText
 from unspool.data.probe import everywhere
-from unspool.data.synthetic.programs import OperationName, addition, program
+from unspool.data.synthetic.programs import PAPER, OperationName, addition, program
 from unspool.data.text_features import features_of_rows
 from unspool.errors import ConfigError
 from unspool.metrics.drawings import Drawing, Heatmap
@@ -48,17 +48,19 @@ Curriculum = Literal["none", "naive", "mix", "combined"]
 class Execute(Generated):
     """Learning to execute: predict what a small Python program prints (Zaremba & Sutskever 2014, arXiv:1410.4615).
 
-    Numbers have up to `length` digits and `nesting` operations lie in one another; the targets are what Python itself
-    prints. `curriculum` says what is trained on: "none" is the hardest from the start; "naive" begins with one digit
-    and one operation and goes on every `growth` batches, first with digits, then with operations; "mix" draws both for
-    each program, up to the hardest; "combined" takes a half of each. Only the output counts. The set "fresh" is always
-    the hardest programs, teacher-forced: "solved" is the share of outputs that are right to the last digit. The set
-    "generated" has programs of every length and nesting ("length_2_nesting_1"), sums of two numbers of two digits as
-    print((37+85)) ("addition"), and the two programs of the lecture's slides ("slides"). A program belongs to one
-    split, by a checksum of its text: none of an evaluation was ever trained on.
+    Numbers are drawn evenly from 1 to 10^length - 1 and `nesting` operations lie in one another; the targets are what
+    Python itself prints. `curriculum` says what is trained on, as in section 4 of the paper: "none" is always the
+    hardest; "naive" begins with one digit and one operation and adds a digit every `growth` batches, and at the last
+    digit an operation, beginning with one digit again (the paper goes on when validation stops improving); "mix" draws
+    digits and operations evenly for each program; "combined" takes a half of each batch from either. Only the output
+    counts. The set "fresh" is always the hardest programs, teacher-forced: "accuracy" is the share of characters that
+    are right, which the paper reports, "solved" that of whole outputs. The set "generated" has programs of every
+    length and nesting ("length_2_nesting_1"; the drawing "solved" is their table), sums of two numbers of `length`
+    digits as print((37+85)) ("addition"), and the two programs of the lecture's slides ("slides"). A program belongs to
+    one split, by a checksum of its text: none of an evaluation was ever trained on.
 
     Args:
-        operations: which operations programs have.
+        operations: which operations programs have; "sum" is a "pair" that is always added, for sums alone.
         preprocessor: of programs; it has no options.
         length: how many digits a number has at most.
         nesting: how many operations lie in one another at most.
@@ -82,7 +84,7 @@ class Execute(Generated):
         nesting: Count = 3,
         curriculum: Curriculum = "combined",
         growth: Count = 200,
-        operations: tuple[OperationName, ...] = get_args(OperationName),
+        operations: tuple[OperationName, ...] = PAPER,
         batch_size: Count = 100,
         epoch: Count = 20,
         seed: int = 0,
@@ -136,7 +138,7 @@ class Execute(Generated):
     def generation_sets(self, split: str) -> dict[str, GenerationSet]:
         """Programs of every length and nesting, sums, and the programs of the slides; each in a group of its name."""
         kinds = {self.cell(n, m): self.level(n, m) for n in self.lengths for m in self.nestings} | {
-            "addition": addition
+            "addition": partial(addition, length=self.length)
         }
         records = [
             {"source": text, "target": printed, "group": name}

@@ -1,8 +1,9 @@
 """Small Python programs that print one number."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 NAMES = "abcdefghijklmnopqrstuvw"  # x counts the loops
 
@@ -19,12 +20,12 @@ class Code(NamedTuple):
         return "\n".join((*self.lines, f"print({self.expression})"))
 
 
-OperationName = Literal["pair", "multiply", "condition", "variable", "loop"]
+OperationName = Literal["pair", "multiply", "condition", "variable", "loop", "sum"]
+PAPER: tuple[OperationName, ...] = ("pair", "multiply", "condition", "variable", "loop")
+"""The operations of Zaremba and Sutskever's programs; "sum" is a pair that is always added."""
 
 
-def program(
-    random: Random, length: int, nesting: int, names: Sequence[OperationName] = get_args(OperationName)
-) -> tuple[str, str]:
+def program(random: Random, length: int, nesting: int, names: Sequence[OperationName] = PAPER) -> tuple[str, str]:
     """A program whose numbers have up to `length` digits and whose operations are `nesting` deep, and what it prints.
 
     Each operation is as likely as the others of those names.
@@ -46,27 +47,27 @@ def program(
     return code.program(), str(code.value)
 
 
-def addition(random: Random) -> tuple[str, str]:
-    """The sum of two numbers of two digits, and what it prints.
+def addition(random: Random, length: int) -> tuple[str, str]:
+    """The sum of two numbers of exactly `length` digits, and what it prints.
 
-    >>> addition(Random(0))
+    >>> addition(Random(0), length=2)
     ('print((59+63))', '122')
     """
-    first, second = random.randint(10, 99), random.randint(10, 99)
+    first, second = (random.randrange(10 ** (length - 1), 10**length) for _ in range(2))
     return f"print(({first}+{second}))", str(first + second)
 
 
 def number(random: Random, length: int) -> Code:
-    """A number of up to that many digits, each number of digits as likely as the others."""
-    value = random.randrange(10 ** random.randint(1, length))
+    """A number of up to that many digits, each as likely as the others: nine in ten have them all."""
+    value = random.randrange(1, 10**length)
     return Code((), str(value), value)
 
 
-def pair(random: Random, inner: Code, length: int, name: str) -> Code:
+def pair(random: Random, inner: Code, length: int, name: str, always_plus: bool = False) -> Code:
     """The sum or the difference of the inner expression and a number, either first."""
     other, inner = number(random, length), parenthesized(inner)
     first, second = (inner, other) if random.random() < 0.5 else (other, inner)
-    plus = random.random() < 0.5
+    plus = always_plus or random.random() < 0.5
     value = first.value + second.value if plus else first.value - second.value
     return Code(inner.lines, f"({first.expression}{'+' if plus else '-'}{second.expression})", value)
 
@@ -108,6 +109,7 @@ OPERATIONS: dict[str, Callable[[Random, Code, int, str], Code]] = {
     "condition": condition,
     "variable": variable,
     "loop": loop,
+    "sum": partial(pair, always_plus=True),
 }
 
 
