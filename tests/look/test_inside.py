@@ -550,7 +550,7 @@ def test_what_a_run_lacks_is_said_and_no_error_unless_it_is_asked_for(place, cap
     (place / "run/metrics.jsonl").unlink()
     assert run("look", "run", "--text", GOOD) == 0
     printed = capsys.readouterr().err
-    (line,) = (line for line in printed.splitlines() if line.startswith("not of this model: "))
+    (line,) = (line for line in printed.splitlines() if line.startswith("left out: "))
     assert "attention" in line and "losses" in line and "gradient" not in line
     assert run("look", "run", "--text", GOOD, "--what", "losses") == 2
     assert run("look", "run", "--text", GOOD, "--what", "attention") == 2
@@ -616,7 +616,7 @@ def test_a_text_for_a_classifier_has_no_surprisal_but_states(place, capsys):
     assert run("train", "names", *small) == 0
     assert run("look", "c", "--text", "good bad good bad 1 2 3") == 0
     printed = capsys.readouterr()
-    assert "surprisal: what was read has no targets" in printed.err and "layer 1" in printed.out
+    assert "left out: " in printed.err and "surprisal" in printed.err and "layer 1" in printed.out
 
 
 def test_a_half_last_line_of_a_killed_run_is_left_out(place, capsys):

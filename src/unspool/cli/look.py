@@ -133,7 +133,7 @@ def show_views(
     found = [collect(one, names, missing, asked) for one in looks]
     if absent:
         without = dict.fromkeys(sentence.partition(":")[0] for sentence in absent)
-        say(f"not of this model: {', '.join(without)} (`--what NAME` says why)")
+        say(f"left out: {', '.join(without)} (`--what NAME` says why)")
     written = write(looks, found, [describe(one) for one in runs], folder, formats)
     show_found(looks, found, as_json)
     say(f"{len(written)} file{'s' * (len(written) > 1)} in {folder}; open {written[0]}")
