@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 def evaluate(
     run: RunPath,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
+    examples: Annotated[
+        int, typer.Option(help="Show N generated texts beside right ones, with their grades.", min=0, max=10**4)
+    ] = 0,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
     """Evaluate a trained model on a whole split: its loss, every metric of its task, and baselines."""
     from unspool.runs.evaluation import by_set
+    from unspool.runs.examples import examples_of
     from unspool.runs.run import Run, format_values
 
     load_plugins(plugin)
@@ -37,11 +41,15 @@ def evaluate(
         say(f"note: {note.message}")
     if not results:
         raise ConfigError(f"{run} has no {split} split", hint=how_to_have(split, loaded.recipe))
+    shown = examples_of(loaded, split, examples) if examples else {}
     if as_json:
-        print_json(results)
+        print_json({**results, "examples": {name: one.as_dict() for name, one in shown.items()}} if shown else results)
         return
     for name, values in by_set(results, split).items():
         typer.echo(f"{split}, {name}:   {format_values(values, between='   ')}")
+    for name, one in shown.items():
+        typer.echo(f"\n{split}, {name}: {one.summary()}\n")
+        typer.echo("\n".join(one.lines()))
 
 
 @app.command()
