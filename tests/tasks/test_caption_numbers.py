@@ -1,6 +1,7 @@
 """Captions of a few numbers: what is read, what is refused, and a run from a table to a table."""
 
 import csv
+import json
 
 import pytest
 import torch
@@ -8,12 +9,15 @@ import torch
 from helpers.commands import run as printed
 from unspool import Run, Vectors, build
 from unspool.data.captioned_features import CaptionedFeatures
+from unspool.data.columns import of_table
 from unspool.data.predictions import Text
 from unspool.data.preprocessors.preprocessor import load_preprocessor, save_preprocessor
 from unspool.data.synthetic.scenes import measured, scene
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
+from unspool.metrics.scene_captions import GRADES
 from unspool.recipe import load_recipe
+from unspool.runs.examples import examples_of
 
 QUICK = [
     "train.epochs=0",
@@ -118,3 +122,41 @@ def test_a_number_may_be_called_like_a_field_of_ours(tmp_path):
     list(Experiment.new(load_recipe("caption-numbers", [*QUICK, *options]), tmp_path / "run"))
     (found,) = Run.load(tmp_path / "run").predict([{"target": 3, "path": 4}])
     assert isinstance(found, Text)
+
+
+def test_a_table_of_numbers_with_captions_is_recognized(tmp_path):
+    rows = [{"degrees": f"{n}.5", "wind": f"{n * 7 % 60}.2", "caption": f"it is {n} degrees"} for n in range(40)]
+    assert of_table(rows, "a.csv")[:3] == ("numbers with captions", "caption-numbers", ())
+    rows = [{"town": "abc"[n % 3], **row} for n, row in enumerate(rows)]
+    assert of_table(rows, "a.csv")[1:3] == ("caption-numbers", ('data.features=["degrees", "wind"]',))
+
+
+def test_eval_shows_examples_of_every_grade(tmp_path, capsys):
+    options = ["data.scenes=120", "data.valid=0.4", "train.steps=60"]
+    list(Experiment.new(load_recipe("caption-numbers", [*QUICK, *options]), tmp_path / "run"))
+    run = Run.load(tmp_path / "run")
+    found = examples_of(run, "valid", 12)["generated"]
+    results = run.evaluate("valid")
+    assert list(found.grades) == list(GRADES) and sum(found.grades.values()) == found.number == 48
+    for name, count in found.grades.items():
+        assert results[f"valid/generated/{name.replace(' ', '_')}"] == pytest.approx(count / 48)
+    assert len(found.shown) == 12
+    assert [one.grade for one in found.shown] == sorted((one.grade for one in found.shown), key=GRADES.index)
+    assert {one.grade for one in found.shown} == {name for name, count in found.grades.items() if count}
+    for one in found.shown:
+        assert one.name.startswith("scene ") and (one.generated == one.right) == (one.grade == "no errors")
+    capsys.readouterr()
+    assert printed("eval", tmp_path / "run", "--examples", 12) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("valid, generated: 48 texts, no errors ") for line in shown)
+    assert sum(line.startswith(GRADES) for line in shown) == 12
+    assert printed("eval", tmp_path / "run", "--examples", 3, "--json") == 0
+    shown = json.loads(capsys.readouterr().out)["examples"]["generated"]["shown"]
+    assert len(shown) == 3 and shown[0].keys() == {"name", "generated", "right", "grade"}
+
+
+def test_eval_without_generated_texts_says_so(tmp_path, capsys):
+    made = load_recipe("pass", ["data.students=50", "train.epochs=0", "train.steps=2", "evaluate.times=0"])
+    list(Experiment.new(made, tmp_path / "run"))
+    assert printed("eval", tmp_path / "run", "--examples", 3) == 2
+    assert "generates no texts on its valid split" in capsys.readouterr().err
