@@ -30,13 +30,15 @@ from unspool.training.trainer import TrainingStep
 SPOKEN = re.compile(r" (n't|'(?:s|re|ve|ll|d|m)\b)")
 """SST writes "does n't" and IMDB "doesn't": both are read as one word."""
 PRETRAIN = [
-    "tokenizer.max_size=20000", "tokenizer.min_count=5", "data.valid=0.002", "train.learning_rate=0.003",
-    "core.context=128", "evaluate.times=1", "train.threads=1",
+    "data.limit=30000000", "data.valid=0.002", "tokenizer.max_size=10000", "tokenizer.min_count=5",
+    "task.batch_size=16", "task.share=0.3", "model.init_range=0.05", "core.layers=1", "core.width=64",
+    "core.context=128", "train.optimizer=muon", "train.learning_rate=0.01", "train.precision=float32",
+    "train.threads=1", "evaluate.times=1",
 ]  # fmt: skip
 """Of the recipe `masked-lm`."""
 DRAWN = ["train.steps=1", "train.learning_rate=1e-9", "train.warmup=0.0"]
 """Settings that leave the weights as they begin."""
-TUNE = ["train.threads=1", "preprocessor.max_length=128"]
+TUNE = ["train.learning_rate=0.002", "train.precision=float32", "train.threads=1", "preprocessor.max_length=128"]
 """Of the recipe `fine-tune-classify`."""
 
 
