@@ -1,13 +1,14 @@
 """What masked pretraining is worth to a classifier with few labels: SST-2 after more and more steps of `masked-lm`.
 
-    python benchmarks/pretraining.py --data FOLDER --out FOLDER [--steps 0,1000,...] [--seeds 3] [--plot FILE.png]
+    python benchmarks/pretraining.py --data FOLDER --out FOLDER [--steps 0,2000,...] [--seeds 3] [--plot FILE.png]
 
-FOLDER has imdb/aclImdb-labelled.tar.gz and sst/stsa.binary.train, .dev and .test. The unlabelled texts are all 50,000
-reviews of IMDB and the 6,920 training sentences of SST, without their labels. Each number of steps is a `masked-lm` of
-its own, whose learning rate falls to zero; zero steps are the same network with its weights as they were drawn, which
-is training from scratch. Each is fine-tuned by `fine-tune-classify` once a seed, on `--labels` training sentences that
-the seed chooses, the same for every number of steps. The best of five evaluations on dev is measured on test, beside
-logistic regression on TF-IDF of words and pairs of words. What is finished in the folder `--out` is not trained again.
+FOLDER has imdb/aclImdb-labelled.tar.gz and sst/stsa.binary.train, .dev and .test. The unlabelled texts are the reviews
+of IMDB and the 6,920 training sentences of SST, shuffled and without their labels, of which the first 30 million
+characters are read. Each number of steps is a `masked-lm` of its own, whose learning rate falls to zero; zero steps are
+the same network with its weights as they were drawn, which is training from scratch. Each is fine-tuned by
+`fine-tune-classify` once a seed, on `--labels` training sentences that the seed chooses, the same for every number of
+steps. The best of five evaluations on dev is measured on test, beside logistic regression on TF-IDF of words and pairs
+of words. What is finished in the folder `--out` is not trained again. The JSON document comes last.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", default="0,1000,3000,9000", help="of pretraining, one masked-lm for each")
+    parser.add_argument("--steps", default="0,2000,4000", help="of pretraining, one masked-lm for each")
     parser.add_argument("--seeds", type=int, default=3, help="of fine-tuning")
     parser.add_argument("--labels", type=int, default=1000)
     parser.add_argument("--plot", type=Path, help="a PNG of accuracy over steps")
