@@ -31,9 +31,9 @@ class Column:
         name: of the column.
         values: the cells that are not empty, as text.
 
-    >>> column = Column("text", ("a fine film", "so dull"))
+    >>> column = Column("text", ("a fine film", "so dull", "fine"))
     >>> column.words, column.is_number, column.is_label
-    (2.5, False, False)
+    (2.0, False, False)
     """
 
     name: str
