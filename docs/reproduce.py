@@ -40,6 +40,7 @@ DATA = {
     "classify": "sentiment/sst",
     "names": "names",
     "sentiment": "sentiment/imdb/aclImdb-labelled.tar.gz",
+    "sentiment-transformer": "sentiment/imdb/aclImdb-labelled.tar.gz",
     "sentiment-unmasked": "sentiment/imdb/aclImdb-labelled.tar.gz",
     "shakespeare-lstm": "tinyshakespeare/input.txt",
     "shakespeare-mingru": "tinyshakespeare/input.txt",

@@ -21,7 +21,7 @@ from unspool.look import plots
 from unspool.look.canvas import Picture
 from unspool.metrics.captions import cider
 from unspool.metrics.drawings import Captioned
-from unspool.metrics.scene_captions import attribute_counts, attributes, grade, parse_caption
+from unspool.metrics.scene_captions import SceneAttributes, attribute_counts, attributes, grade, parse_caption
 from unspool.metrics.text import bleu, bleus
 from unspool.nn.heads import cross_entropy_without, head
 from unspool.recipe import load_recipe
@@ -114,6 +114,31 @@ def test_what_is_said_is_taken_apart_and_the_nearest_right_caption_is_beside_it(
     found = attributes(["a blue ring"], [["a red ring"]])
     assert (found["attributes"], found["colours"], found["minor_errors"]) == (pytest.approx(2 / 3), 0.0, 1.0)
     assert "relations" not in found, "one thing has none"
+
+
+@pytest.mark.parametrize(
+    ("caption", "wanted"),
+    [
+        ("a large red ring left of a small blue square", "no errors"),
+        ("a small blue square right of a large red ring", "no errors"),  # any right caption, not the first alone
+        ("a large red ring left of a small blue circle", "minor errors"),  # one attribute of seven is wrong
+        ("a large red ring above a small blue square", "minor errors"),
+        ("a large red ring left of left of a small blue square", "minor errors"),  # none is, and it is no right caption
+        ("a small red ring above a small blue square", "somewhat related"),  # two of seven
+        ("a large red ring", "unrelated"),  # a missing thing is three wrong attributes and a relation: 3 of 7 right
+        ("a large red ring left of a large green cross", "somewhat related"),  # 4 of 7
+        ("a small green cross above a small blue square", "unrelated"),  # 3 of 7
+        ("", "unrelated"),
+    ],
+)
+def test_the_four_grades_of_the_lecture(caption, wanted):
+    right = ["a large red ring left of a small blue square", "a small blue square right of a large red ring"]
+    assert grade(caption, right) == wanted
+    metric = SceneAttributes(lambda record: [words.split() for words in record["captions"]])
+    text = Text(caption, caption.split(), -1.0)
+    assert metric.grade(text, {"captions": right}) == wanted
+    metric.update(text, {"captions": right})
+    assert metric.compute()[wanted.replace(" ", "_")] == 1.0
 
 
 def test_a_batch_is_images_and_their_captions():

@@ -225,7 +225,7 @@ def test_a_table_of_numbers_is_predicted(tmp_path, capsys):
     ]
     assert [one.label for one in predicted(run, records)] == ["pass", "fail", "pass"]
     again = saved(run)
-    assert again.names == run.preprocessor.names == ["lectures", "hours"]
+    assert list(again.fields) == list(run.preprocessor.fields) == ["lectures", "hours"]
     assert torch.equal(again.encode(records[0]).input, run.preprocessor.encode(records[0]).input)
     (tmp_path / "other.csv").write_text("hours\n3\n")
     assert printed("predict", tmp_path / "run", "--file", tmp_path / "other.csv") == 2

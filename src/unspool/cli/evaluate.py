@@ -27,11 +27,15 @@ def evaluate(
     pictures: Annotated[
         Path | None, typer.Option(help="A folder for what the evaluation draws: NAME.png, and its numbers, NAME.json.")
     ] = None,
+    examples: Annotated[
+        int, typer.Option(help="Show N generated texts beside right ones, with their grades.", min=0, max=10**4)
+    ] = 0,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
     """Evaluate a trained model on a whole split: its loss, every metric of its task, tables, and baselines."""
+    from unspool.runs.examples import examples_of
     from unspool.runs.run import Run, evaluation_of
 
     load_plugins(plugin)
@@ -46,10 +50,13 @@ def evaluate(
         raise ConfigError(f"{run} has no {split} split", hint=how_to_have(split, loaded.recipe))
     for path in save_pictures(drawings, pictures, Path(loaded.name).name) if pictures else ():
         say(f"picture: {path}")
+    shown = examples_of(loaded, split, examples) if examples else {}
     if as_json:
-        print_json(results)
+        print_json({**results, "examples": {name: one.as_dict() for name, one in shown.items()}} if shown else results)
     else:
         show_evaluation(results, drawings, split)
+        for name, one in shown.items():
+            typer.echo("\n".join(["", f"{split}, {name}: {one.summary()}", "", *one.lines()]))
 
 
 def save_pictures(drawings: "Mapping[str, Drawing]", folder: Path, title: str) -> list[Path]:

@@ -31,9 +31,9 @@ class Column:
         name: of the column.
         values: the cells that are not empty, as text.
 
-    >>> column = Column("text", ("a fine film", "so dull"))
+    >>> column = Column("text", ("a fine film", "so dull", "fine"))
     >>> column.words, column.is_number, column.is_label
-    (2.5, False, False)
+    (2.0, False, False)
     """
 
     name: str
@@ -154,6 +154,10 @@ def fitting(
     if time and all(one.name == time or one in numbers or one in labels for one in columns):
         return series(time, columns, rows)
     texts = [one for one in texts if one.name != time]
+    if numbers and any(one.name == "caption" for one in texts):
+        named = dumps([one.name for one in numbers], ensure_ascii=False)
+        alone = len(columns) == len(numbers) + 1
+        return "numbers with captions", "caption-numbers", () if alone else (f"data.features={named}",)
     if labels and texts:
         return "texts with labels", "classify", said(("text", texts[0]), ("label", labels[0]))
     if len(texts) > 1:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from unspool.data.labelled import cell_text, picked
@@ -23,7 +24,7 @@ def draw_scenes(
     options: SplitOptions,
     number: int,
     things: int,
-    side: int,
+    show: Callable[[Scene, int], Record],
     among: Callable[[bool], frozenset[tuple[str, str]]],
     describe: Callable[[Scene, bool], Record],
 ) -> Found:
@@ -31,6 +32,7 @@ def draw_scenes(
 
     Args:
         things: at most so many in a scene.
+        show: what a record shows of a scene, given a seed.
         among: the combinations of colour and shape that a scene may have, given whether it is an unseen one: every
             other scene of validation and test is.
         describe: what a record says of a scene, given the same.
@@ -43,11 +45,26 @@ def draw_scenes(
         for _ in range(size):
             unseen = name != "train" and index % 2 == 1
             drawn = scene(SHUFFLE, index, things, among(unseen))
-            image = netpbm(painted(drawn, side, mix(SHUFFLE, index)).tobytes())
-            record = {"name": f"scene {index}", "image": image, **describe(drawn, unseen)}
+            record = {"name": f"scene {index}", **show(drawn, mix(SHUFFLE, index)), **describe(drawn, unseen)}
             found[name].append((record["name"], record))
             index += 1
     return found
+
+
+def as_image(drawn: Scene, seed: int, side: int) -> Record:
+    """A scene as an image of so many pixels a side."""
+    return {"image": netpbm(painted(drawn, side, seed).tobytes())}
+
+
+def known_or_unseen(unseen: bool) -> frozenset[tuple[str, str]]:
+    """The combinations that training never shows, or the others."""
+    return HELD_OUT if unseen else OTHERS
+
+
+def right_captions(drawn: Scene, unseen: bool) -> Record:
+    """Every right caption of a scene; the first of them is the one to learn."""
+    right = captions(drawn)
+    return {"captions": right, "trained": right[:1], "unseen": unseen}
 
 
 def check_images(path: str, scenes: int) -> None:
@@ -96,7 +113,8 @@ class CaptionedImages(SplitOptions, TableFormat):
         """Read or draw, and split."""
         notes: list[str] = []
         if self.scenes:
-            found = draw_scenes(self, self.scenes, self.things, self.side, self.among, self.describe)
+            show = partial(as_image, side=self.side)
+            found = draw_scenes(self, self.scenes, self.things, show, known_or_unseen, right_captions)
         else:
             found = self.found(notes)
         return split(found, self, notes, (self.path or "scenes",))
@@ -104,17 +122,6 @@ class CaptionedImages(SplitOptions, TableFormat):
     def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Images are never read from standard input."""
         return ""
-
-    @staticmethod
-    def among(unseen: bool) -> frozenset[tuple[str, str]]:
-        """The combinations that training never shows, or the others."""
-        return HELD_OUT if unseen else OTHERS
-
-    @staticmethod
-    def describe(drawn: Scene, unseen: bool) -> Record:
-        """Every right caption; the first of them is the one to learn."""
-        right = captions(drawn)
-        return {"captions": right, "trained": right[:1], "unseen": unseen}
 
     def found(self, notes: list[str]) -> Found:
         """The images of a table or of a folder with tables."""
@@ -171,7 +178,8 @@ class LabelledImages(SplitOptions):
         """Read or draw, and split."""
         if self.scenes:
             every = OTHERS | HELD_OUT
-            found = draw_scenes(self, self.scenes, 1, self.side, lambda unseen: every, self.describe)
+            show = partial(as_image, side=self.side)
+            found = draw_scenes(self, self.scenes, 1, show, lambda unseen: every, self.describe)
         else:
             found = self.found()
         return split(found, self, [], (self.path or "scenes",))

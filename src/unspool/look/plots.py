@@ -11,6 +11,7 @@ from typing import Any
 from unspool import files
 from unspool.look.canvas import COLOURS, INK, Picture, focus
 from unspool.metrics.drawings import Album, Captioned, Confusion, Drawing, Flights, Heatmap, Heatmaps, Outlook
+from unspool.metrics.text import nearest
 
 TRAIN = "#9fb8d0"
 WRONG, RIGHT = "#b03a00", "#777777"
@@ -265,12 +266,3 @@ def draw_captions(shown: Sequence[Captioned], path: Path, title: str = "") -> No
             down = (1.04 + 0.24 * part) * height
             axes.text(width / 2, down, lines, ha="center", va="top", color=colour, fontsize=7)
     picture.save(path)
-
-
-def nearest(generated: str, right: Sequence[str]) -> str:
-    """The right caption that shares the most words with the generated one.
-
-    >>> nearest("a red ring", ["a blue circle", "a red circle"])
-    'a red circle'
-    """
-    return max(right, key=lambda caption: len(set(caption.split()) & set(generated.split())))

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, log
-from typing import Any
+from typing import Any, ClassVar
 
 from unspool.batch import Batches
 from unspool.metrics.drawings import Drawing
@@ -26,6 +26,9 @@ class Metric(ABC):
     {'exact_match': 1.0}
     """
 
+    grades: ClassVar[Sequence[str]] = ()
+    """What `grade` says of a prediction, the best first; empty where the metric has no grades."""
+
     @abstractmethod
     def update(self, output: Any, reference: Any) -> None:
         """Count one batch or one prediction."""
@@ -40,6 +43,10 @@ class Metric(ABC):
     def drawing(self) -> dict[str, Drawing]:
         """Pictures of what was counted, by the name of their file; most metrics have none."""
         return {}
+
+    def grade(self, output: Any, reference: Any) -> str:
+        """How good one prediction is: one of `grades`, or an empty text where there are none."""
+        return ""
 
 
 class Mean(Metric):

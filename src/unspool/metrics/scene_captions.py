@@ -107,6 +107,8 @@ class SceneAttributes(Metric):
     (1.0, 0.0)
     """
 
+    grades = GRADES
+
     def __init__(self, references: Reference) -> None:
         self.references = references
         self.generated: list[str] = []
@@ -120,3 +122,7 @@ class SceneAttributes(Metric):
     def compute(self) -> dict[str, float]:
         """The shares, in all as `attributes`."""
         return attributes(self.generated, self.right)
+
+    def grade(self, output: Any, reference: Any) -> Grade:
+        """The grade of one caption."""
+        return grade(" ".join(words_of(output)), [" ".join(words) for words in self.references(reference)])

@@ -50,6 +50,16 @@ def bleus(written: Sequence[Sequence[str]], wanted: Sequence[Sequence[Sequence[s
     return [BLEU.compute_bleu(*sizes, smooth_method="none", max_ngram_order=n).score for n in range(1, ORDER + 1)]
 
 
+def nearest(generated: str, right: Sequence[str]) -> str:
+    """The right text that is the generated one, or else shares the most words with it.
+
+    >>> nearest("a red ring", ["a blue circle", "a red circle"])
+    'a red circle'
+    """
+    words = set(generated.split())
+    return max(right, key=lambda text: (text == generated, len(words & set(text.split()))))
+
+
 def runs(words: Sequence[str], size: int) -> "Counter[tuple[str, ...]]":
     """The n-grams of that size, and how often each occurs.
 

@@ -110,7 +110,7 @@ class Predictor(Pipeline):
         Args:
             data: the [data] section of the recipe.
         """
-        return {field: str(data.get(key) or key) for field, key in self.preprocessor.fields.items()}
+        return {field: str(data.get(key) or key or field) for field, key in self.preprocessor.fields.items()}
 
     def records(
         self, rows: Iterable[Mapping[str, Any] | Failure], columns: Mapping[str, str]

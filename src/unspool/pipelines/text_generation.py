@@ -46,7 +46,10 @@ class TextGeneration(Predictor):
 
     def encode(self, record: Record) -> Row:
         """A source as tensors. Raises: DataError where it cannot be read, or is longer than the model can read."""
-        row = self.preprocessor.encode({name: record[name] for name in self.preprocessor.fields if name in record})
+        fields = self.preprocessor.fields
+        row = self.preprocessor.encode(
+            {name: value for name, value in record.items() if name != "target" or name in fields}
+        )
         core = self.model.core if self.model.encoder is None else self.model.encoder.core
         if core.max_length is not None and len(row.input) > core.max_length:
             raise DataError(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unspool.batch import Batch
 from unspool.data.pictures import CaptionedImages
-from unspool.data.preprocessors.captions import CaptionedImage
+from unspool.data.preprocessors.captions import CaptionedImage, CaptionText
 from unspool.data.preprocessors.preprocessor import Record, Row
 from unspool.data.readers.images import aspect_ratio, read_image, rows
 from unspool.data.unseen_bigrams import unseen_bigrams
@@ -28,8 +28,77 @@ from unspool.tasks.text_generation import SourceToText
 ALBUM = 24  # images
 
 
+class CaptionTask(SourceToText):
+    """A caption for each record, which may have several right ones.
+
+    Args:
+        splits: the records of each split.
+        preprocessor: turns them into tensors.
+        seed: of the order of the rows.
+        batch_size: captions in a batch.
+        pool: so many batches' worth of rows are sorted by length at a time.
+        exclude_unseen_bigrams: whether the loss leaves out words that never followed the last one
+            (`unspool.data.unseen_bigrams`).
+    """
+
+    preprocessor: CaptionText
+
+    def __init__(
+        self,
+        splits: Any,
+        preprocessor: CaptionText,
+        seed: int = 0,
+        batch_size: Count = 64,
+        pool: Natural = 50,
+        exclude_unseen_bigrams: bool = False,
+    ) -> None:
+        super().__init__(splits, preprocessor, seed, batch_size, pool)
+        captions = [row.target for row in self.rows.get("train", ()) if row.target is not None]
+        self.excluded = unseen_bigrams(captions, preprocessor.tokenizer.size) if exclude_unseen_bigrams else None
+
+    def encoded(self, records: Sequence[Record]) -> list[Row]:
+        """A row for each caption to learn of each record."""
+        found = []
+        for record in records:
+            source = self.preprocessor.encode({name: value for name, value in record.items() if name != "target"}).input
+            learned = record.get("trained") or record["captions"]
+            found += [Row(source, self.preprocessor.caption(caption)) for caption in learned]
+        return found
+
+    def training_loss(
+        self, model: SequenceModel, batch: Batch, state: CoreState | None = None
+    ) -> tuple[Tensor, CoreState]:
+        """The model's loss, without the words that are excluded after each target if so wanted."""
+        if self.excluded is None:
+            return model.loss(batch, state)
+        before = torch.cat([batch.inputs[:, :1], batch.targets[:, :-1]], dim=1)  # the right ones, whatever was read
+        y, state = model.hidden_states_of(batch, state)
+        counted = batch.loss_mask
+        excluded = self.excluded.to(before.device)[before[counted]]
+        logits = model.head(y[counted])
+        return cross_entropy_without(logits, batch.targets[counted], excluded, model.head.smoothing), state
+
+    def generation_sets(self, split: str) -> dict[str, GenerationSet]:
+        """A caption for every record of the split."""
+        if split not in self.records:
+            return {}
+        records, references = self.records[split], self.preprocessor.references
+        metrics: list[MetricFactory] = [partial(Bleu, references, orders=True), partial(Cider, references)]
+        if any("unseen" in record for record in records):
+            metrics.append(partial(SceneAttributes, references))
+        return {"generated": GenerationSet(records, metrics, groups, drawing=partial(self.drawn, records))}
+
+    def drawn(self, records: Sequence[Record], predictions: Sequence[Any]) -> dict[str, Drawing]:
+        """Pictures of the records with their captions; here none."""
+        return {}
+
+    def summary(self) -> str:
+        """How many records each split has."""
+        return "records: " + ", ".join(f"{name} {len(records):,}" for name, records in self.records.items())
+
+
 @tasks.register("caption")
-class Caption(SourceToText):
+class Caption(CaptionTask):
     """Describe an image, word by word, each given the image and the words before it.
 
     How images are cut into patches, which an encoder reads in reading order, is set in [preprocessor]
@@ -61,52 +130,7 @@ class Caption(SourceToText):
     preprocessing = CaptionedImage
     preprocessor: CaptionedImage
 
-    def __init__(
-        self,
-        splits: Any,
-        preprocessor: CaptionedImage,
-        seed: int = 0,
-        batch_size: Count = 64,
-        pool: Natural = 50,
-        exclude_unseen_bigrams: bool = False,
-    ) -> None:
-        super().__init__(splits, preprocessor, seed, batch_size, pool)
-        captions = [row.target for row in self.rows.get("train", ()) if row.target is not None]
-        self.excluded = unseen_bigrams(captions, preprocessor.tokenizer.size) if exclude_unseen_bigrams else None
-
-    def encoded(self, records: Sequence[Record]) -> list[Row]:
-        """A row for each caption to learn of each image."""
-        found = []
-        for record in records:
-            image = self.preprocessor.patches(record["image"])
-            learned = record.get("trained") or record["captions"]
-            found += [Row(image, self.preprocessor.caption(caption)) for caption in learned]
-        return found
-
-    def training_loss(
-        self, model: SequenceModel, batch: Batch, state: CoreState | None = None
-    ) -> tuple[Tensor, CoreState]:
-        """The model's loss, without the words that are excluded after each target if so wanted."""
-        if self.excluded is None:
-            return model.loss(batch, state)
-        before = torch.cat([batch.inputs[:, :1], batch.targets[:, :-1]], dim=1)  # the right ones, whatever was read
-        y, state = model.hidden_states_of(batch, state)
-        counted = batch.loss_mask
-        excluded = self.excluded.to(before.device)[before[counted]]
-        logits = model.head(y[counted])
-        return cross_entropy_without(logits, batch.targets[counted], excluded, model.head.smoothing), state
-
-    def generation_sets(self, split: str) -> dict[str, GenerationSet]:
-        """A caption for every image of the split."""
-        if split not in self.records:
-            return {}
-        records, references = self.records[split], self.preprocessor.references
-        metrics: list[MetricFactory] = [partial(Bleu, references, orders=True), partial(Cider, references)]
-        if any("unseen" in record for record in records):
-            metrics.append(partial(SceneAttributes, references))
-        return {"generated": GenerationSet(records, metrics, groups, drawing=partial(self.album, records))}
-
-    def album(self, records: Sequence[Record], predictions: Sequence[Any]) -> dict[str, Drawing]:
+    def drawn(self, records: Sequence[Record], predictions: Sequence[Any]) -> dict[str, Drawing]:
         """The first images with their captions, those of unseen combinations where there are such."""
         unseen = any(record.get("unseen") for record in records)
         chosen = [n for n, record in enumerate(records) if record.get("unseen", False) == unseen][:ALBUM]
@@ -121,7 +145,7 @@ class Caption(SourceToText):
 
     def summary(self) -> str:
         """How many images each split has."""
-        return "images: " + ", ".join(f"{name} {len(records):,}" for name, records in self.records.items())
+        return super().summary().replace("records", "images", 1)
 
 
 def groups(record: Record) -> list[str]:

@@ -1,4 +1,4 @@
-"""Images with captions."""
+"""Images and vectors of numbers with captions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from unspool.batch import Batch, Domain, Vectors
 from unspool.data.preprocessors.generation import SourceAndText, TokenizedTarget
+from unspool.data.preprocessors.numbers import StandardizedNumbers
 from unspool.data.preprocessors.parallel import prepared
 from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, required
 from unspool.data.punctuation import join_punctuation
@@ -19,8 +20,34 @@ SIDE = 32
 """The side of images in pixels, where nobody says another."""
 
 
+class CaptionText(TokenizedTarget, SourceAndText):  # type: ignore[override]
+    """The caption of a source between two line breaks: in lower case, with punctuation apart from words."""
+
+    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word"}
+
+    def texts(self, records: Sequence[Record]) -> dict[str, str]:
+        """All right captions, one a line."""
+        return {"tokenizer": "".join(f"{prepared(caption)}\n" for r in records for caption in r["captions"])}
+
+    def caption(self, caption: str) -> Tensor:
+        """The ids of a raw caption between two line breaks, (U,)."""
+        return self.framed(self.tokenizer.encode(prepared(caption)).tolist())
+
+    def target(self, record: Record) -> Tensor | None:
+        """The ids of the `target` of a record, (U,); None where it has none."""
+        return self.caption(str(record["target"])) if "target" in record else None
+
+    def references(self, record: Record) -> list[list[str]]:
+        """The words of every right caption."""
+        return [prepared(caption).split() for caption in record["captions"]]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The caption, its punctuation where it is usually written."""
+        return join_punctuation(self.tokenizer.decode(ids))
+
+
 @preprocessors.register("captioned-image")
-class CaptionedImage(TokenizedTarget, SourceAndText):  # type: ignore[override]
+class CaptionedImage(CaptionText):
     """An image as patches in reading order, and a caption between two line breaks.
 
     Captions are read in lower case, with punctuation apart from words.
@@ -39,7 +66,6 @@ class CaptionedImage(TokenizedTarget, SourceAndText):  # type: ignore[override]
     (torch.Size([2, 24]), None)
     """
 
-    tokenizers: ClassVar[Mapping[str, str]] = {"tokenizer": "word"}
     fields: ClassVar[Mapping[str, str]] = {"image": "file"}
     endings: ClassVar[Sequence[str]] = ENDINGS
 
@@ -61,10 +87,6 @@ class CaptionedImage(TokenizedTarget, SourceAndText):  # type: ignore[override]
         height, width = self.patch
         return Vectors(3 * height * width)
 
-    def texts(self, records: Sequence[Record]) -> dict[str, str]:
-        """All right captions, one a line."""
-        return {"tokenizer": "".join(f"{prepared(caption)}\n" for r in records for caption in r["captions"])}
-
     def fit(self, records: Sequence[Record]) -> None:
         """Learn the size of drawn scenes, unless `side` says another."""
         image = records[0]["image"] if records else None
@@ -85,24 +107,59 @@ class CaptionedImage(TokenizedTarget, SourceAndText):  # type: ignore[override]
         """The patches of an image, (S, 3 * height * width) from 0 to 255."""
         return patches(read_image(image, self.size), self.size, *self.patch)
 
-    def caption(self, caption: str) -> Tensor:
-        """The ids of a raw caption between two line breaks, (U,)."""
-        return self.framed(self.tokenizer.encode(prepared(caption)).tolist())
-
     def encode(self, record: Record) -> Row:
         """The patches of an image (S, 3 * height * width), and the ids of its `target` (U,) where it has one."""
-        image = self.patches(required(record, "image"))
-        return Row(image, self.caption(str(record["target"])) if "target" in record else None)
+        return Row(self.patches(required(record, "image")), self.target(record))
 
     def collate(self, rows: Sequence[Row]) -> Batch:
         """Images and captions side by side; pixels become numbers here, and take a quarter of the room until then."""
         batch = super().collate(rows)
         return replace(batch, source=numbers(batch.source))  # type: ignore[arg-type]
 
-    def references(self, record: Record) -> list[list[str]]:
-        """The words of every right caption."""
-        return [prepared(caption).split() for caption in record["captions"]]
 
-    def text(self, ids: Sequence[int]) -> str:
-        """The caption, its punctuation where it is usually written."""
-        return join_punctuation(self.tokenizer.decode(ids))
+@preprocessors.register("captioned-numbers")
+class CaptionedNumbers(CaptionText):
+    r"""Numbers as a source of one vector, standardized by the training records, and a caption between two line breaks.
+
+    Args:
+        tokenizer: of the captions.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> made = CaptionedNumbers(tokenizers.build("tokenizer", "word").fit("warm \n"))
+    >>> made.fit([{"features": {"degrees": 1.0}}, {"features": {"degrees": 3.0}}])
+    >>> made.encode({"degrees": "3", "target": "warm"}).input
+    tensor([[1.]])
+    """
+
+    learned: ClassVar[Mapping[str, Any]] = StandardizedNumbers.learned
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.numbers = StandardizedNumbers()
+
+    @property
+    def fields(self) -> Mapping[str, str]:  # type: ignore[override]
+        """The names of the numbers: each stands in a column of its own."""
+        return dict.fromkeys(self.numbers.names, "")
+
+    @property
+    def source(self) -> Domain:  # type: ignore[override]
+        """The numbers."""
+        return Vectors(len(self.numbers.names))
+
+    def fit(self, records: Sequence[Record]) -> None:
+        """Learn the names of the numbers, and mean and standard deviation of each."""
+        self.numbers.fit(records)
+
+    def encode(self, record: Record) -> Row:
+        """The standardized numbers (1, size), and the ids of its `target` (U,) where it has one."""
+        target = None if "target" in self.numbers.names else self.target(record)  # a number may be called so
+        return Row(self.numbers.vector(record).unsqueeze(0), target)
+
+    def fitted(self) -> dict[str, Any]:
+        """The names of the numbers, and mean and standard deviation of each."""
+        return self.numbers.fitted()
+
+    def restore(self, fitted: Mapping[str, Any]) -> None:
+        """Take all of that back."""
+        self.numbers.restore(fitted)

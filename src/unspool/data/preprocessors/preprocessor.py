@@ -59,7 +59,10 @@ class Preprocessor(ABC):
     tokenizers: ClassVar[Mapping[str, str]] = {}
     """The recipe's sections for tokenizers, and the default kind of each; the constructor takes them by these names."""
     fields: ClassVar[Mapping[str, str]] = {}
-    """The fields of a record that `encode` needs without a target, and for each the key of [data] with its column."""
+    """The fields of a record that `encode` needs without a target, and for each the key of [data] with its column.
+
+    An empty key: the column has the name of the field.
+    """
 
     endings: ClassVar[Sequence[str]] = ()
     """The endings of the files that its first field may name, such as ".png"; empty where it names none."""

@@ -31,6 +31,11 @@ HELD_OUT = frozenset(
 """The combinations that training does not show: each colour once, and each shape."""
 OTHERS = frozenset((colour, shape) for colour in COLOURS for shape in SHAPES) - HELD_OUT
 
+FORMS = {"circle": (0, 0.79), "square": (4, 1.0), "triangle": (3, 0.5), "cross": (12, 0.55), "ring": (0, 0.55)}
+"""How many corners each shape has, and how much of the square around it is covered."""
+MEASURED = ("x", "y", "size", "corners", "cover", "red", "green", "blue")
+"""What is measured of each thing."""
+
 LARGE, SMALL = 0.19, 0.135  # radii, of the image's side
 CLEAR = 0.12  # so much farther apart are two things along one axis than along the other: no relation is in doubt
 FINE = 3  # dots along each side of a pixel: edges are smooth
@@ -110,6 +115,29 @@ def captions(things: Scene) -> list[str]:
         more = " and ".join(f"{relation(first, other)} {other}" for other in rest)
         captions.append(f"{first} {more}".strip())
     return list(dict.fromkeys(captions))
+
+
+def measured(things: Scene, most: int, seed: int) -> dict[str, float]:
+    """The scene as a plain vector: eight numbers for each of `most` things, zeros for one that is not there.
+
+    They are what one could measure on a picture: place, size, corners, how much of the square around it a thing covers,
+    and its colour, which varies. The things stand in no order.
+
+    >>> found = measured((Thing("red", "ring", True, 0.2, 0.5),), most=2, seed=0)
+    >>> list(found)[:8], found["x1"], found["corners2"]
+    (['x1', 'y1', 'size1', 'corners1', 'cover1', 'red1', 'green1', 'blue1'], 0.2, 0.0)
+    """
+    random = Random(seed)
+    found: dict[str, float] = {}
+    for number in range(most):
+        values = [0.0] * len(MEASURED)
+        if number < len(things):
+            thing = things[number]
+            colour = [level + random.uniform(-15, 15) for level in COLOURS[thing.colour]]
+            values = [thing.x, thing.y, 2 * thing.radius, *FORMS[thing.shape], *colour]
+        named = zip(MEASURED, values, strict=True)
+        found |= {f"{name}{number + 1}": round(float(value), 3) for name, value in named}
+    return found
 
 
 def painted(things: Scene, side: int, seed: int) -> UInt8[np.ndarray, "side side 3"]:
