@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that wait leave the core to other processes
 import torch
 
 from unspool.experiment.claims import Verdict, claimed, seeds_of, verdicts, verify
@@ -65,7 +66,7 @@ FILES = {
 }
 """Data whose parts are files of their own in its folder, and the settings that name them."""
 FORMATS = {"classify": ["data.format=label-text"]}
-FREE = {("train", "threads"), ("train", "precision"), ("seed",)}
+FREE = {("train", "threads"), ("train", "precision"), ("save", "every"), ("seed",)}
 FREE |= {("data", key) for key in ("path", "train_path", "valid_path", "test_path", "format")}
 """What a run may have otherwise than its recipe."""
 
