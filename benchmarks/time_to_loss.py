@@ -84,7 +84,7 @@ def run_ours(options: argparse.Namespace, seed: int) -> dict:
                 first_step = first_step or line.cpu_seconds
             elif event["event"] == "Evaluated":
                 curve.append(point(event, line.cpu_seconds, line.wall_seconds))
-                way = event["way"]
+                way = event["name"]
             elif event["event"] == "Finished":
                 results, steps = event["results"], event["number"]
         about = json.loads(Path(folder, "run/about.json").read_text())
@@ -112,7 +112,7 @@ def point(event: dict, cpu_seconds: float, wall_seconds: float) -> dict:
         "step": event["number"],
         "cpu_seconds": round(cpu_seconds, 2),
         "wall_seconds": round(wall_seconds, 2),
-        "validation_loss_nats": round(event["figures"]["loss"], 5),
+        "validation_loss_nats": round(event["values"]["loss"], 5),
     }
 
 
