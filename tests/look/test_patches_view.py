@@ -26,8 +26,8 @@ def test_patches_are_put_back():
     assert bytes(unpatched(cut, SIDE // PATCH, 2, PATCH).flatten().tolist()) == SCENE
 
 
-def test_a_patch_of_one_colour_is_not_patterned():
-    assert image_of_four().patterned.tolist() == [False, False, False, True]
+def test_a_patch_that_differs_from_the_usual_colour_is_foreground():
+    assert image_of_four().foreground.tolist() == [False, False, False, True]
 
 
 def test_the_most_attended_patch_is_shown_as_it_is_and_others_paler():
@@ -38,7 +38,7 @@ def test_the_most_attended_patch_is_shown_as_it_is_and_others_paler():
 
 def test_the_summary_names_words_places_and_shares():
     share, first, second = Patches([image_of_four()]).summary()
-    assert share == "0.25 of the attention lies on patches of several colours, 0.25 of all patches"
+    assert share == "0.25 of the attention lies on the foreground, 0.25 of all patches"
     assert first == "'a' attends most to row 2, column 2 (0.40)"
     assert second == "'ring' attends most to row 1, column 1 (0.70)"
 

@@ -18,6 +18,7 @@ from unspool.look.view import View, register_view
 
 IMAGES = 4
 WORDS = 40  # of a caption that are drawn
+DIFFERENT = 0.05  # the mean difference from an image's usual colour from which on a patch belongs to something
 ABREAST = 8  # images
 
 
@@ -49,11 +50,12 @@ class AttendedImage:
     grid: tuple[int, int]
 
     @property
-    def patterned(self) -> Tensor:
-        """Which patches are not of one colour, (S,)."""
+    def foreground(self) -> Tensor:
+        """Which patches differ from the image's usual colour, the median of its pixels, (S,)."""
         (down, across), (height, width) = self.grid, self.pixels.shape[:2]
-        cut = self.pixels.view(down, height // down, across, width // across, 3).transpose(1, 2).flatten(0, 1)
-        return (cut.flatten(1, 2).amax(dim=1) - cut.flatten(1, 2).amin(dim=1)).amax(dim=1) > 0
+        background = self.pixels.flatten(0, 1).median(dim=0).values
+        cut = (self.pixels - background).abs().view(down, height // down, across, width // across, 3)
+        return cut.mean(dim=(1, 3, 4)).flatten() > DIFFERENT
 
     def place(self, patch: int) -> str:
         """The name of a patch."""
@@ -105,14 +107,14 @@ class Patches(View):
 
     def summary(self) -> list[str]:
         """How much of the attention lies where something is drawn, then the patch of each word of the first image."""
-        drawn = torch.stack([one.patterned.float().mean() for one in self.images]).mean()
-        share = torch.stack([(one.weights * one.patterned).sum(dim=1).mean() for one in self.images]).mean()
+        drawn = torch.stack([one.foreground.float().mean() for one in self.images]).mean()
+        share = torch.stack([(one.weights * one.foreground).sum(dim=1).mean() for one in self.images]).mean()
         first = self.images[0]
         places = [
             f"{word!r} attends most to {first.place(int(weights.argmax()))} ({float(weights.max()):.2f})"
             for word, weights in zip(first.words, first.weights, strict=True)
         ]
-        where = f"{share:.2f} of the attention lies on patches of several colours, {drawn:.2f} of all patches"
+        where = f"{share:.2f} of the attention lies on the foreground, {drawn:.2f} of all patches"
         return [where, *places]
 
     def data(self) -> list[dict[str, Any]]:
@@ -121,7 +123,7 @@ class Patches(View):
             {
                 "words": one.words,
                 "grid": list(one.grid),
-                "patterned": one.patterned.tolist(),
+                "foreground": one.foreground.tolist(),
                 "weights": [[round(weight, 4) for weight in weights] for weights in one.weights.tolist()],
             }
             for one in self.images
