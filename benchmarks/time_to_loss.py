@@ -80,7 +80,7 @@ def run_ours(options: argparse.Namespace, seed: int) -> dict:
         child = Child([*verb, "--run", f"{folder}/run", "--json"])
         for line in child.lines():
             event = json.loads(line.text)
-            if event["event"] == "Step":
+            if event["event"] == "TrainingStep":
                 first_step = first_step or line.cpu_seconds
             elif event["event"] == "Evaluated":
                 curve.append(point(event, line.cpu_seconds, line.wall_seconds))
