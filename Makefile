@@ -11,8 +11,8 @@ run: .venv/ready  ## train a character model on text that comes with Python, sam
 	@$(BIN)/unspool sample latest --prompt "The " --seed 1 --temperature 0.6
 
 test: .venv/ready  ## run the tests
-	$(BIN)/python -m pytest -n auto --dist worksteal
 	$(BIN)/python -m pytest --doctest-modules src/unspool -p no:cacheprovider
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: .venv/ready  ## lint, types, architecture, docs
 	$(BIN)/ruff check .

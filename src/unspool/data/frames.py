@@ -107,6 +107,7 @@ class FrameStream:
 def moments(features: Float[Tensor, "T D"], bands: int) -> tuple[Float[Tensor, " F"], Float[Tensor, " F"]]:
     """Mean and standard deviation (n - 1) of every band over steps.
 
+    >>> import torch
     >>> [value.tolist() for value in moments(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), bands=1)]
     [[1.5], [1.29099440574646]]
     """

@@ -55,7 +55,7 @@ class WordVectors:
     >>> table = torch.tensor([[1.0, 0.0], [1.0, 1.0], [-1.0, 0.0], [-1.0, 1.0]])
     >>> words = WordVectors(table, {"man": 0, "king": 1, "woman": 2, "queen": 3})
     >>> words.answers("Man", "King", "Woman", 1)
-    [('queen', 1.0)]
+    [('queen', 0.9597)]
     """
 
     def __init__(self, table: Float[Tensor, "V D"], ids: Mapping[str, int]) -> None:

@@ -91,7 +91,7 @@ def heatmap_lines(heatmap: Heatmap) -> list[str]:
 
     >>> print("\\n".join(heatmap_lines(Heatmap([[0.5, 1.0]], ["1"], ["1", "2"], "digits", "operations"))))
     digits \\ operations    1    2
-                     1   50  100
+                      1   50  100
     """
     corner = f"{heatmap.down} \\ {heatmap.across}"
     cell = max(5, 2 + max(map(len, heatmap.columns), default=0))

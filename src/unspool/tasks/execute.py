@@ -69,8 +69,7 @@ class Execute(Generated):
 
     >>> batch = Execute(length=2, nesting=1, batch_size=1, seed=4).train_batches()[0]
     >>> print("".join(SYMBOLS[i] for i in batch.inputs[0]), "".join(SYMBOLS[i] for i in batch.targets[batch.loss_mask]))
-    c=1
-    print((6-c))#5 5.
+    print((3-8))#-5 -5.
     """
 
     preprocessing = ProgramText

@@ -104,6 +104,7 @@ class Transcribe(RowTask):
 def steps_needed(ids: Tensor) -> int:
     """How many steps a text needs: one for each token, and a blank between equal ones.
 
+    >>> import torch
     >>> steps_needed(torch.tensor([3, 3, 5]))
     4
     """

@@ -41,7 +41,7 @@ def write_abc(score: Score, name: str, metre_name: str = "4/4", key: str = "") -
 
     >>> notes = [Note(Fraction(0), Fraction(3), 67), Note(Fraction(3), Fraction(2), 66)]
     >>> write_abc(Score(notes, title="Air"), "air.mid", key="G").splitlines()[-1]
-    'G4 G2 F2-|F2'
+    'G6F2-|F2'
     """
     try:
         beats, signs = metre(metre_name).beats, key_of(key or likeliest_key(score.notes))

@@ -30,15 +30,14 @@ def program(random: Random, length: int, nesting: int, names: Sequence[Operation
 
     Each operation is as likely as the others of those names.
 
-    >>> text, printed = program(Random(3), length=4, nesting=3)
+    >>> text, printed = program(Random(2), length=4, nesting=3)
     >>> print(text)
-    r=75
-    for x in range(16):r+=9
-    e=r
-    l=(e-564)
-    print((6506+l))
+    l=927 if 4122<9928 else 3477
+    for x in range(2):l-=9523
+    f=l
+    print((6448-f))
     >>> printed
-    '6161'
+    '24567'
     """
     code = number(random, length)
     letters = random.sample(NAMES, nesting)

@@ -34,7 +34,7 @@ class WordPieceTokenizer(Tokenizer):
         accents: whether they are dropped, "keep" or "strip"; "auto" drops them where the text is lowercased.
 
     >>> tokenizer = WordPieceTokenizer(vocabulary=64).fit("the cat sat on the mat, the rat ran")
-    >>> [tokenizer.token(id) for id in tokenizer.encode("The mat!")]
+    >>> [tokenizer.token(id) for id in tokenizer.encode("The mat!").tolist()]
     ['the', 'm', '##at', '[UNK]']
     >>> tokenizer.decode(tokenizer.encode("The mat,  the rat"))
     'the mat , the rat'
