@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from unspool.data.features import feature_value
+from unspool.data.features import feature_values
 from unspool.data.labelled import cell_text, picked
 from unspool.data.pictures import draw_scenes, known_or_unseen, right_captions
 from unspool.data.readers.tables import Names, Record, TableFormat
@@ -81,7 +81,4 @@ class CaptionedFeatures(SplitOptions, TableFormat):
             raise DataError(
                 f"the column {self.caption!r} is the caption and a feature", hint="leave it out of data.features"
             )
-        if not names:
-            raise DataError(f"{place}: there is no column but the caption", hint="give each record some numbers")
-        values = {name: feature_value(picked(record, place, name, "features"), name, place) for name in names}
-        return {"captions": [caption], "features": values}
+        return {"captions": [caption], "features": feature_values(record, place, names, "caption")}

@@ -1,5 +1,6 @@
 """The [data] section of tasks with a few numbers for each example: columns of a table, or students who are made up."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, isfinite
 from random import Random
@@ -67,10 +68,14 @@ class Features(SplitOptions, TableFormat):
         if not label:
             raise DataError(f"{place}: there is no label", hint="give each record a label, or leave it out")
         names = self.features or tuple(name for name in record if name != self.label)
-        if not names:
-            raise DataError(f"{place}: there is no column but the label", hint="give each record some numbers")
-        values = {name: feature_value(picked(record, place, name, "features"), name, place) for name in names}
-        return {"label": label, "features": values}
+        return {"label": label, "features": feature_values(record, place, names, "label")}
+
+
+def feature_values(record: Record, place: str, names: Sequence[str], other: str) -> dict[str, float]:
+    """The numbers of these columns. Raises: DataError where one is none, or where there is only the `other` column."""
+    if not names:
+        raise DataError(f"{place}: there is no column but the {other}", hint="give each record some numbers")
+    return {name: feature_value(picked(record, place, name, "features"), name, place) for name in names}
 
 
 def feature_value(value: object, name: str, place: str) -> float:

@@ -89,9 +89,9 @@ def curves_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
     found = {}
     for run in reversed(newest_runs(folder)):
         known = records(run, "valid")
-        judged = [record for record in known if record["set"] == known[0]["set"]] or records(run, "step")
-        if judged:
-            found[run.name] = [(record["step"], record["loss"]) for record in judged]
+        evaluated = [record for record in known if record["set"] == known[0]["set"]] or records(run, "step")
+        if evaluated:
+            found[run.name] = [(record["step"], record["loss"]) for record in evaluated]
     return found
 
 
