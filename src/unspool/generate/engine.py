@@ -128,7 +128,8 @@ class Engine:
             steps: of ids, under way.
             wait: whether to wait for it.
         """
-        runner = None if self.compiled is None or not steps.compilable else self.compiled.runner(wait)
+        ready = self.compiled is not None and steps.compilable
+        runner = self.compiled.runner(wait) if ready and self.compiled is not None else None
         if runner is None:
             return steps
         from unspool.generate.compiled.steps import CompiledSteps
@@ -327,7 +328,8 @@ class Steps(Iterator[Step]):
     @property
     def compilable(self) -> bool:
         """Whether the compiled loop could go on from here."""
-        return self.feedback is None and not self.window and self._state.source is None
+        watched = any(getattr(module, "watcher", None) is not None for module in self.engine._modules)
+        return self.feedback is None and not self.window and self._state.source is None and not watched
 
     @property
     def state(self) -> State:

@@ -8,14 +8,10 @@ from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.generate.engine import Engine, Steps
 from unspool.generate.sampling import Sampling, sampler
 from unspool.generate.state import State
-from unspool.generate.text import BANNED, StopText, banned_ids, read_prompt, token_before
+from unspool.generate.text import BANNED, LONG, StopText, banned_ids, read_prompt, token_before
 
 if TYPE_CHECKING:
     from unspool.generate.compiled.steps import CompiledSteps
-
-LONG = 128
-"""Where so many tokens are still to come, the compiled loop is asked for every so often, and first behind half of them."""
-
 
 class Stream(Iterator[str]):
     r"""The text that a model generates, piece by piece, never half a character.
@@ -62,6 +58,9 @@ class Stream(Iterator[str]):
         self._steps: Steps | CompiledSteps = engine.steps(
             state, sampler(state, sampling or Sampling(), banned_ids(tokenizer, ban))
         )
+        if engine.compiled is not None and engine.compiled.precision != "float32":
+            engine.compiled.needed()
+            self._steps = engine.hasten(self._steps)  # type: ignore[arg-type]
         self.watch: Callable[[Steps | CompiledSteps], None] | None = None  # called behind every token
 
     def __next__(self) -> str:

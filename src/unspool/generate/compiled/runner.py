@@ -60,7 +60,7 @@ class Runner:
         return lines[:, self.program.logits : self.program.logits + self.program.size]
 
     def _prepare(self, rows: int) -> None:
-        if rows == self._rows:
+        if rows <= self._rows:
             return
         self._rows, threads = rows, self.threads
         blocks = -(-self._deepest // BLOCK)

@@ -129,4 +129,5 @@ class CompiledSteps(Iterator[Step]):
 
 def options_of(plan: Sampling, scored: bool) -> list[float]:
     """How a row is drawn, as the compiled loop takes it: see `kernel.run`."""
-    return [plan.temperature, plan.top_k, plan.top_p, plan.min_p, plan.repetition_penalty, float(scored)]
+    penalty = plan.repetition_penalty
+    return [plan.temperature, float(plan.top_k), plan.top_p, plan.min_p, penalty, float(scored)]
