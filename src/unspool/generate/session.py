@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -13,6 +14,9 @@ from unspool.generate.sampling import Sampling
 from unspool.generate.state import State
 from unspool.generate.stream import Stream
 from unspool.generate.text import BANNED, prime, token_before, warn_of_unknown
+
+if TYPE_CHECKING:
+    from unspool.generate.compiled.steps import CompiledSteps
 
 MEMORY = 256 * 2**20
 """Bytes that the snapshots of a session may take."""
@@ -169,7 +173,7 @@ class Session:
                 return state
             self._take(state)
 
-    def _watch(self, steps: Steps) -> None:
+    def _watch(self, steps: "Steps | CompiledSteps") -> None:
         last = self.snapshots[-1].position if self.snapshots else 0
         if steps.position - last >= self._apart(steps.position):
             self._take(steps.state)

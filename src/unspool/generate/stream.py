@@ -13,6 +13,7 @@ from unspool.generate.text import BANNED, LONG, StopText, banned_ids, read_promp
 if TYPE_CHECKING:
     from unspool.generate.compiled.steps import CompiledSteps
 
+
 class Stream(Iterator[str]):
     r"""The text that a model generates, piece by piece, never half a character.
 
@@ -60,7 +61,7 @@ class Stream(Iterator[str]):
         )
         if engine.compiled is not None and engine.compiled.precision != "float32":
             engine.compiled.needed()
-            self._steps = engine.hasten(self._steps)  # type: ignore[arg-type]
+            self._steps = engine.hasten(self._steps)
         self.watch: Callable[[Steps | CompiledSteps], None] | None = None  # called behind every token
 
     def __next__(self) -> str:
