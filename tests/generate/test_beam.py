@@ -10,8 +10,8 @@ from unspool import Batch, Tokens, sample_tokens, watch
 from unspool.checks.cases import SIZE, Case
 from unspool.errors import ConfigError
 from unspool.generate.beam import beam_search
+from unspool.generate.candidates import likeliest
 from unspool.generate.sampling import greedy
-from unspool.generate.text import likeliest
 
 CORES = {
     "lstm": {"kind": "recurrent"},

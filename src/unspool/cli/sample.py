@@ -16,9 +16,9 @@ from unspool.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from unspool.generate.candidates import Candidate
     from unspool.generate.sampling import Sampling
     from unspool.generate.state import State
-    from unspool.generate.text import Candidate
     from unspool.runs.run import Run
 
 
@@ -132,7 +132,7 @@ def show_documents(run: "Run", wanted: Request, folder: Path, length: int | None
 
 def searched(run: "Run", wanted: Request, beam: int) -> "list[Candidate]":
     """The likeliest continuations that a beam search finds. Raises: ConfigError for more than there are beams."""
-    from unspool.generate.text import likeliest
+    from unspool.generate.candidates import likeliest
 
     if wanted.count > beam:
         raise ConfigError(
@@ -151,7 +151,8 @@ def begin(run: "Run", state: Path | None, save_state: Path | None) -> "State | N
 
 def several(run: "Run", wanted: Request, state: "State | None") -> "list[Candidate]":
     """Several continuations of a prompt, the likeliest first."""
-    from unspool.generate.text import candidates, token_before
+    from unspool.generate.candidates import candidates
+    from unspool.generate.text import token_before
     from unspool.runs.run import engine_of
 
     with notes():

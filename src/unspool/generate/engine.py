@@ -313,6 +313,11 @@ class Steps(Iterator[Step]):
         self._catch_up()
         return replace(self._state, ids=torch.cat([*self._blocks, *self._recent], dim=1)).fork()
 
+    def drop(self) -> None:
+        """Forget the last choice, which was not read yet: it was the end of a text, and no token."""
+        if self._waiting is not None:
+            self._waiting, self.position, self._number = None, self.position - 1, self._number - 1
+
     def _catch_up(self) -> None:
         """Read what was chosen last."""
         if self._waiting is None:

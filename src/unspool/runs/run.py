@@ -14,6 +14,7 @@ from unspool.data.predictions import Failure
 from unspool.data.preprocessors.preprocessor import Preprocessor
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import CheckpointError, ConfigError, DataError, UnspoolError
+from unspool.generate.constraints import Constraint
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import Sampling
 from unspool.generate.session import Session
@@ -175,6 +176,8 @@ class Run:
         seed: int | None = None,
         stop: Sequence[str] = (),
         ban: Sequence[str] = BANNED,
+        bias: Mapping[str, float] | None = None,
+        constraint: Constraint | None = None,
     ) -> Stream:
         """The text that the model generates after a prompt, piece by piece as it is made.
 
@@ -186,6 +189,8 @@ class Run:
             seed: the same seed generates the same text; None: that of the state, or a random one.
             stop: the text ends before the first of these strings.
             ban: texts that are never generated.
+            bias: what is added to the logits of texts, from -100 to 100.
+            constraint: what all that is generated matches, for instance `Constraint.regex("[0-9]+")`.
 
         Returns:
             An iterator of strings, whose `state` is the state behind what came out.
@@ -195,6 +200,7 @@ class Run:
             DataError: the prompt has characters that the tokenizer does not know.
         """
         options = {"state": state, "length": length, "sampling": sampling, "seed": seed, "stop": stop, "ban": ban}
+        options |= {"bias": bias, "constraint": constraint}
         return stream_text(engine_of(self), self.tokenizer, prompt, **options)  # type: ignore[arg-type]
 
     def read(self, text: str = "", *, source: Tensor | None = None, state: State | None = None) -> State:
