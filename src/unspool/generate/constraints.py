@@ -220,7 +220,7 @@ def _unwritable(constraint: Constraint, tokenizer: Tokenizer) -> ConfigError:
     if text is None:
         return ConfigError(f"{constraint.name} allows no text at all", hint="--regex '[0-9]+'")
     example = text.decode("utf-8", "replace")
-    missing = [one for one in tokenizer.unknown(example) if one in example][:SHOWN]
+    missing = tokenizer.unknown(example)[:SHOWN]
     what = f"the model does not know {', '.join(map(repr, missing))}" if missing else "its tokens do not spell it"
     return ConfigError(
         f"nothing that {constraint.name} allows can be written, not {_short(example)!r} for instance: {what}",

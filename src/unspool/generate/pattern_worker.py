@@ -18,7 +18,7 @@ than a match, "ab" of a|ab; without the first one it also builds the automaton t
 
 def automaton(pattern: str, most: int) -> tuple[dict[str, Any], bytes]:
     """The automaton of a pattern: which states accept, and the table; it begins in state 0, and the last one fails."""
-    from outlines_core import Index, Vocabulary  # type: ignore[import-not-found, unused-ignore]
+    from outlines_core import Index, Vocabulary
 
     every = Vocabulary(256, {bytes([byte]): [byte] for byte in range(256)})
     index = Index(rf"\x{FIRST:02}(?:{pattern})\x{LAST:02}", every)
