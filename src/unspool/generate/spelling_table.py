@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
-from jaxtyping import Int32, Int64, UInt8
+from jaxtyping import Bool, Int32, Int64, UInt8
 
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import ConfigError
@@ -14,8 +14,8 @@ from unspool.generate.automaton import NEVER, Automaton, distances
 
 PROBES = 8
 """What tokens add behind another one is compared on so many of them."""
-WORK = 50_000_000
-"""So many steps of automata, or so many edges of a graph, are too many."""
+WORK, LETTERS = 60_000_000, 8
+"""So much work is too much: one for each token that is tried in a place, and more where it fits, for its letters."""
 UNREAL = {b"<unk>", b""}
 """Pieces that are no text."""
 
@@ -124,7 +124,7 @@ def token_distances(automaton: Automaton, table: SpellingTable) -> Int32[np.ndar
         return np.repeat(bound[:, None], len(table.pieces), axis=1)
     kinds = len(table.pieces)
     ends = np.repeat(automaton.accepting, kinds)
-    edges = np.unique(np.concatenate([np.empty(0, np.int64), *_edges(automaton, table)]))
+    edges = np.unique(np.concatenate([np.empty(0, np.int64), *_edges(automaton, table, by_bytes < NEVER)]))
     found = distances(*np.divmod(edges, len(ends)), ends)
     return found.reshape(-1, kinds)
 
@@ -135,33 +135,17 @@ def _single_bytes(table: SpellingTable) -> set[int]:
     return set.intersection(*found)
 
 
-def _edges(automaton: Automaton, table: SpellingTable) -> Iterator[Int64[np.ndarray, " E"]]:
+def _edges(
+    automaton: Automaton, table: SpellingTable, alive: Bool[np.ndarray, " S"]
+) -> Iterator[Int64[np.ndarray, " E"]]:
     """Every pair of places with a token between them, as one number each: first times the number of places + second."""
-    kinds, states, work = len(table.pieces), np.arange(automaton.failure), 0
-    places = len(automaton.table) * kinds
-    for kind, pieces in enumerate(table.pieces):
-        order = sorted((id for id in range(len(pieces)) if pieces[id]), key=pieces.__getitem__)
-        stack = [(order, 0, states, states)]
-        while stack:
-            some, depth, begin, now = stack.pop()
-            for id in [id for id in some if len(pieces[id]) == depth]:
-                yield np.unique((begin * kinds + kind) * places + now * kinds + table.following[id])
-            for byte, longer in _by_byte(pieces, some, depth):
-                after = automaton.table[now, byte]
-                alive = after != automaton.failure
-                work += len(now) + len(longer)
-                if work > WORK:
-                    raise ConfigError(
-                        "the constraint is too large for the tokens of this model", hint="make the pattern smaller"
-                    )
-                if bool(alive.any()):
-                    stack.append((longer, depth + 1, begin[alive], after[alive].astype(np.int64)))
-
-
-def _by_byte(pieces: list[bytes], some: list[int], depth: int) -> Iterator[tuple[int, list[int]]]:
-    """The ids whose pieces are longer than a depth, by their byte there."""
-    found: dict[int, list[int]] = {}
-    for id in some:
-        if len(pieces[id]) > depth:
-            found.setdefault(pieces[id][depth], []).append(id)
-    yield from found.items()
+    kinds, places, work = len(table.pieces), len(automaton.table) * len(table.pieces), 0
+    for state in np.flatnonzero(alive):
+        for kind in range(kinds):
+            after = table.states(automaton, (int(state), kind))
+            good = alive[after]
+            yield (state * kinds + kind) * places + np.unique(after[good] * kinds + table.following[good])
+            work += len(good) + LETTERS * int(good.sum())
+            if work > WORK:
+                what = "the constraint is too large for the tokens of this model, which have to be tried one by one"
+                raise ConfigError(what, hint="bound its repetitions, or train with tokenizer.kind=bpe")
