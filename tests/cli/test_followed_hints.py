@@ -120,7 +120,7 @@ FOLLOWED = [  # the command, and what stands for the words in capitals of its hi
     (sample("--save-state", "nowhere/state"), {"FILE": "state"}),
     (sample("--count", "2", "--save-state", "state"), {}),
     (sample("--device", "foo"), {}),
-    (sample("--regex", "(a"), {}),
+    (sample("--regex", "(a"), {"PATTERN": "[act]+"}),
     (sample("--regex", "[acot]{9}"), {}),
     (sample("--bias", "a"), {"TEXT": "a"}),
     (sample("--diverse-groups", "2"), {}),

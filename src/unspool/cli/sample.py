@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -157,6 +157,10 @@ class Request:
     constraint: "Constraint | None"
     logprobs: bool
 
+    def rules(self) -> "dict[str, Any]":
+        """What changes the scores of the tokens, as generation takes it."""
+        return {"ban": self.ban, "bias": self.bias, "constraint": self.constraint}
+
 
 def show_documents(run: "Run", wanted: Request, folder: Path, length: int | None, as_json: bool) -> None:
     """Write documents into a new folder, and say how they are."""
@@ -177,11 +181,9 @@ def searched(run: "Run", wanted: Request, beam: int, groups: int, diversity: flo
         raise ConfigError(
             f"--beam {beam} finds at most {beam} texts, {wanted.count} are asked for", hint=f"--beam {wanted.count}"
         )
-    options = {"bias": wanted.bias, "constraint": wanted.constraint, "groups": groups, "diversity": diversity}
+    options = {**wanted.rules(), "groups": groups, "diversity": diversity, "tokens": wanted.logprobs}
     with notes():
-        found = likeliest(
-            run.model, run.tokenizer, wanted.prompt, wanted.length, beam, wanted.ban, tokens=wanted.logprobs, **options
-        )
+        found = likeliest(run.model, run.tokenizer, wanted.prompt, wanted.length, beam, **options)
     return found[: wanted.count]
 
 
@@ -202,10 +204,8 @@ def several(run: "Run", wanted: Request, state: "State | None") -> "list[Candida
         first = run.read(wanted.prompt, state=state)
     first = first if wanted.seed is None else replace(first, seed=wanted.seed)
     before = token_before(run.tokenizer, wanted.prompt, first.ids, state is not None)
-    options = {"before": before, "stop": wanted.stop, "ban": wanted.ban, "tokens": wanted.logprobs}
-    options |= {"bias": wanted.bias, "constraint": wanted.constraint}
-    engine, drawn = engine_of(run), (wanted.length, wanted.sampling, wanted.count)
-    return candidates(engine, run.tokenizer, first, *drawn, **options)  # type: ignore[arg-type]
+    options = {**wanted.rules(), "before": before, "stop": wanted.stop, "tokens": wanted.logprobs}
+    return candidates(engine_of(run), run.tokenizer, first, wanted.length, wanted.sampling, wanted.count, **options)
 
 
 @contextmanager
@@ -250,10 +250,9 @@ def show_texts(wanted: Request, made: "list[Candidate]", as_json: bool) -> None:
 
 def show_stream(run: "Run", wanted: Request, state: "State | None", save_state: Path | None) -> None:
     """A text as it is made; the state behind it is saved, however it ends."""
-    options = {"sampling": wanted.sampling, "seed": wanted.seed, "stop": wanted.stop, "ban": wanted.ban}
-    options |= {"bias": wanted.bias, "constraint": wanted.constraint}
+    options = {**wanted.rules(), "sampling": wanted.sampling, "seed": wanted.seed, "stop": wanted.stop}
     with notes():
-        stream = run.stream(wanted.prompt, state=state, length=wanted.length, **options)  # type: ignore[arg-type]
+        stream = run.stream(wanted.prompt, state=state, length=wanted.length, **options)
     try:
         first = next(stream, "")  # a prompt that cannot be read is refused before it is printed
         for piece in chain((wanted.prompt, first), stream):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unspool.errors import ConfigError
 from unspool.generate.engine import Engine
+from unspool.generate.state import State
 from unspool.models.sequence import SequenceModel
 from unspool.nn.heads import at_least_float32
 from unspool.nn.part import Part
@@ -71,9 +72,8 @@ def beam_search(
 
     where the coverage of a place is the attention to it in all. The search ends when a core of limited length is full.
 
-    Diverse beam search (Vijayakumar et al. 2018, arXiv:1610.02424) keeps the beams in groups. At every step each group
-    in turn ranks an id `diversity` lower for each time that the groups before it have chosen it at this step; the
-    log-probabilities stay as they are. What two groups find is given once.
+    Diverse beam search (Vijayakumar et al. 2018, arXiv:1610.02424): each of several groups of beams in turn ranks an id
+    `diversity` lower for each time that the groups before it have chosen it at this step. What two find is given once.
 
     Args:
         model: a model whose core reads forwards.
@@ -95,8 +95,6 @@ def beam_search(
     Raises:
         ConfigError: a coverage penalty for a model without attention to a source; groups that do not divide the beams.
     """
-    if width % groups:
-        raise ConfigError(f"{width} beams cannot be kept in {groups} equal groups", hint=f"--beam {groups * 2}")
     engine = Engine(model)
     rows = torch.arange(len(prompt), device=model.device).repeat_interleave(width)
     with _watched_attention(model, coverage_penalty > 0) as attention:
@@ -105,18 +103,47 @@ def beam_search(
         length = length if room is None else min(length, room + 1)
         beams, latest = _begin(state.ids, width, groups), attention(rows)
         state = replace(state, source=None, source_mask=None).select(rows)  # nothing is read from the start again
-        for step in range(length):
-            scores = at_least_float32(state.logits).log_softmax(dim=-1)
-            scores = scores if rule is None else rule(beams.ids, scores)
-            beams, rows = _extend(beams, scores, end, length_penalty, latest, groups, diversity)
-            done = beams.finished | (beams.log_probability == -inf)
-            if step + 1 == length or bool(done[:, : enough or width].all()):
-                break
-            known = beams.ids[:, -1:].clamp(max=state.logits.shape[-1] - 1)  # an end of its own is never read
-            state = engine.step(state.select(rows), known)
-            latest = attention()
+        extend = partial(_extend, end=end, length_penalty=length_penalty, groups=groups, diversity=diversity)
+        beams = _search(engine, state, beams, length, extend, rule, attention, latest, enough or width)
     scores = _scores(beams, length_penalty, coverage_penalty, source_mask)
     return [_ranked(beams, scores[number], number) for number in range(len(prompt))]
+
+
+def _search(
+    engine: Engine,
+    state: State,
+    beams: _Beams,
+    length: int,
+    extend: Callable[..., tuple[_Beams, Tensor]],
+    rule: Rule | None,
+    attention: Callable[..., Tensor | None],
+    latest: Tensor | None,
+    enough: int,
+) -> _Beams:
+    """Extend the beams until they are long enough, or the best of them are finished."""
+    for step in range(length):
+        beams, rows = extend(beams, _ruled(state.logits, beams.ids, rule), attention=latest)
+        if step + 1 == length or _done(beams, enough):
+            break
+        state = engine.step(state.select(rows), _known(beams.ids[:, -1:], state))
+        latest = attention()
+    return beams
+
+
+def _ruled(logits: Float[Tensor, "R V"], ids: Int[Tensor, "R T"], rule: Rule | None) -> Float[Tensor, "R _"]:
+    """The log-probabilities of what comes next, as the rule has them."""
+    scores = at_least_float32(logits).log_softmax(dim=-1)
+    return scores if rule is None else rule(ids, scores)
+
+
+def _done(beams: _Beams, enough: int) -> bool:
+    """Whether the best so many beams of every prompt are finished, or impossible."""
+    return bool((beams.finished | (beams.log_probability == -inf))[:, :enough].all())
+
+
+def _known(ids: Int[Tensor, "R 1"], state: State) -> Int[Tensor, "R 1"]:
+    """Ids that the model has: an end of its own, which a rule added, is read as another one, and never counts."""
+    return ids.clamp(max=state.logits.shape[-1] - 1)
 
 
 def _scores(
@@ -133,6 +160,8 @@ def _scores(
 
 def _begin(prompt: Tensor, width: int, groups: int) -> _Beams:
     """One beam for each group of each prompt, and places for others that are impossible as yet."""
+    if width % groups:
+        raise ConfigError(f"{width} beams cannot be kept in {groups} equal groups", hint=f"--beam {groups * 2}")
     shape = (len(prompt), width)
     log_probability = torch.full(shape, -inf, device=prompt.device)
     log_probability[:, :: width // groups] = 0.0
@@ -143,11 +172,12 @@ def _begin(prompt: Tensor, width: int, groups: int) -> _Beams:
 def _extend(
     beams: _Beams,
     scores: Float[Tensor, "R V"],
+    *,
     end: int | None,
     length_penalty: float,
-    attention: Tensor | None,
     groups: int,
     diversity: float,
+    attention: Tensor | None,
 ) -> tuple[_Beams, Int[Tensor, " R"]]:
     """The best beams one id longer, and which rows they come from; what is finished stays as it is."""
     (number, width), size = beams.finished.shape, scores.shape[-1]

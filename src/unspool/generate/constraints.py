@@ -119,7 +119,9 @@ class TokenConstraint:
         if self.distance[self.start] >= NEVER:
             raise _unwritable(constraint, tokenizer)
         if self.distance[self.start] == 0 and self.is_complete(self.start):
-            raise ConfigError(f"{constraint.name} allows no text but the empty one", hint="--regex '[0-9]+'")
+            raise ConfigError(
+                f"{constraint.name} allows no text but the empty one", hint="--regex PATTERN, such as [0-9]+"
+            )
 
     def after(self, place: Place) -> Int32[np.ndarray, " V"]:
         """How many more tokens are needed at most behind each token at a place; `NEVER` where it may not come."""
@@ -218,7 +220,7 @@ def _unwritable(constraint: Constraint, tokenizer: Tokenizer) -> ConfigError:
     """Why nothing that is allowed can be written."""
     text = constraint.automaton.shortest()
     if text is None:
-        return ConfigError(f"{constraint.name} allows no text at all", hint="--regex '[0-9]+'")
+        return ConfigError(f"{constraint.name} allows no text at all", hint="--regex PATTERN, such as [0-9]+")
     example = text.decode("utf-8", "replace")
     missing = tokenizer.unknown(example)[:SHOWN]
     what = f"the model does not know {', '.join(map(repr, missing))}" if missing else "its tokens do not spell it"

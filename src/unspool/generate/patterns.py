@@ -44,9 +44,13 @@ def regex_automaton(pattern: str) -> Automaton:
     bare = bare_pattern(pattern)
     answer, table = _ask(bare) if balanced(bare) else ({"error": ""}, b"")
     if "incompatible" in answer.get("error", ""):  # no byte goes on from some state
-        raise ConfigError(f"the pattern {pattern[:200]!r} allows no text at all", hint="--regex '[0-9]+'")
+        raise ConfigError(
+            f"the pattern {pattern[:200]!r} allows no text at all", hint="--regex PATTERN, such as [0-9]+"
+        )
     if "error" in answer:
-        raise ConfigError(f"the pattern {pattern[:200]!r} cannot be used: {_reason(pattern)}", hint="--regex '[0-9]+'")
+        raise ConfigError(
+            f"the pattern {pattern[:200]!r} cannot be used: {_reason(pattern)}", hint="--regex PATTERN, such as [0-9]+"
+        )
     states = len(answer["accepting"])
     return Automaton(
         np.frombuffer(table, dtype=np.int32).reshape(states, 256), np.array(answer["accepting"], dtype=bool)

@@ -43,11 +43,11 @@ class SpellingTable:
         found = np.full(len(letters.sizes), state, dtype=np.int32)
         found[letters.sizes == 0] = automaton.failure
         alive = np.flatnonzero(letters.sizes)
-        for column in range(letters.bytes.shape[1]):
+        for column in range(letters.matrix.shape[1]):
             alive = alive[(letters.sizes[alive] > column) & (found[alive] != automaton.failure)]
             if not len(alive):
                 break
-            found[alive] = automaton.table[found[alive], letters.bytes[alive, column]]
+            found[alive] = automaton.table[found[alive], letters.matrix[alive, column]]
         return found
 
 
@@ -55,11 +55,12 @@ class SpellingTable:
 class _Letters:
     """Pieces as a matrix, padded with zeros."""
 
-    bytes: UInt8[np.ndarray, "V L"]
+    matrix: UInt8[np.ndarray, "V L"]
     sizes: Int64[np.ndarray, " V"]
 
     @classmethod
     def of(cls, pieces: list[bytes]) -> "_Letters":
+        """The matrix of some pieces."""
         sizes = np.array([len(piece) for piece in pieces], dtype=np.int64)
         width = max(1, int(sizes.max(initial=0)))
         padded = b"".join(piece.ljust(width, b"\0") for piece in pieces)

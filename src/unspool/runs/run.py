@@ -199,9 +199,9 @@ class Run:
             ConfigError: the run does not go on with a text.
             DataError: the prompt has characters that the tokenizer does not know.
         """
-        options = {"state": state, "length": length, "sampling": sampling, "seed": seed, "stop": stop, "ban": ban}
-        options |= {"bias": bias, "constraint": constraint}
-        return stream_text(engine_of(self), self.tokenizer, prompt, **options)  # type: ignore[arg-type]
+        drawn: dict[str, Any] = {"sampling": sampling, "seed": seed, "stop": stop, "ban": ban}
+        kept: dict[str, Any] = {"bias": bias, "constraint": constraint}
+        return stream_text(engine_of(self), self.tokenizer, prompt, state=state, length=length, **drawn, **kept)
 
     def read(self, text: str = "", *, source: Tensor | None = None, state: State | None = None) -> State:
         """The state of the model after reading a text: a value to go on from, to save or to fork.
