@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,15 +91,6 @@ def show_choices(
     rows = [(f"{one.probability:.4f}", f"{one.log_probability:.4f}", repr(one.text)) for one in found]
     table = aligned([("probability", "log-probability", "choice"), *rows])
     typer.echo("\n".join([prompt + drawn.text, "", *table]))
-
-
-def token_lines(candidate: "Candidate") -> list[str]:
-    """A table of the tokens of a text with their log-probabilities."""
-    from unspool.data.tokenizer import visible
-
-    values = ((one.text, one.log_probability or 0.0) for one in candidate.tokens)
-    rows = [(visible(text), f"{value:.4f}", f"{exp(value):.4f}") for text, value in values]
-    return aligned([("token", "log-probability", "probability"), *rows])
 
 
 def token_values(candidate: "Candidate") -> list[dict[str, object]]:

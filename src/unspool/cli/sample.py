@@ -21,7 +21,6 @@ from unspool.cli.constrained import (
     biases_of,
     constraint_of,
     show_choices,
-    token_lines,
     token_values,
 )
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
@@ -235,6 +234,8 @@ def refuse_options(options: "Mapping[str, object]", why: str) -> None:
 
 def show_texts(wanted: Request, made: "list[Candidate]", as_json: bool) -> None:
     """Several ways in which a text goes on, each with how likely it is."""
+    from unspool.cli.score import token_table
+
     texts = [wanted.prompt + candidate.text for candidate in made]
     if as_json:
         values = [{"text": t, "log_probability": c.log_probability} for t, c in zip(texts, made, strict=True)]
@@ -245,7 +246,7 @@ def show_texts(wanted: Request, made: "list[Candidate]", as_json: bool) -> None:
         say(f"--- {number} of {len(made)}, log-probability {candidate.log_probability:.1f} nats")
         typer.echo(text)
         if wanted.logprobs:
-            typer.echo("\n".join(["", *token_lines(candidate), ""]))
+            typer.echo("\n".join(["", *token_table(candidate.tokens, top=0), ""]))
 
 
 def show_stream(run: "Run", wanted: Request, state: "State | None", save_state: Path | None) -> None:

@@ -19,6 +19,9 @@ from unspool.generate.spelling_table import SpellingTable, spelling_table, token
 CACHE = 2**26
 """Bytes that the remembered places of a constraint may take."""
 SHOWN = 5
+"""So many characters or words that are missing an error names."""
+KEPT = 4
+"""A constraint remembers so many tokenizers that it was made for."""
 
 Place = tuple[int, int]
 """A state of the automaton, and the spelling of the next token: what it adds may depend on the token before it."""
@@ -85,7 +88,7 @@ class Constraint:
         with self._lock:
             if key not in self._compiled:
                 self._compiled[key] = TokenConstraint(self, tokenizer, key[1])
-                while len(self._compiled) > SHOWN:
+                while len(self._compiled) > KEPT:
                     self._compiled.popitem(last=False)
             return self._compiled[key]
 
