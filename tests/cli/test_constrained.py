@@ -103,6 +103,12 @@ def test_choices_come_with_their_probabilities(capsys):
     assert cat["log_probability"] == pytest.approx(scored["log_probability"], abs=1e-4)
 
 
+def test_a_choice_of_words_stands_behind_a_space(capsys):
+    assert run("train", "char-lm", *TINY, "tokenizer.kind=word", "--run", "words") == 0
+    made = json.loads(printed(capsys, "sample", "words", "--prompt", "the", "--choice", "cat", "--json"))
+    assert (made["text"], made["choice"]) == ("the cat", "cat")
+
+
 def test_log_probabilities_are_shown_and_stay_the_models_own(capsys):
     words = ("sample", "run", "--prompt", "the ", "--length", 6, "--seed", 1, "--bias", "c=+50", "--logprobs")
     (made,) = json.loads(printed(capsys, *words, "--json"))

@@ -195,8 +195,9 @@ def test_beams_under_a_constraint_find_the_best_of_all_texts(kind):
     found = likeliest(engine.model, tokenizer, "a", 12, 64, constraint=Constraint.choices(words), tokens=True)
     texts = [one.text.removeprefix(" ") if kind in ("word", "wordpiece") else one.text for one in found]
     assert set(texts) == set(words)
+    assert len({one.text for one in found}) == len(found)  # each once, however many ways there are to spell it
     best = {}
-    for text, one in zip(texts, found, strict=True):  # a text may be spelt in several ways
+    for text, one in zip(texts, found, strict=True):
         best[text] = max(best.get(text, -torch.inf), one.log_probability)
     state = read_prompt(engine, tokenizer, "a")
     for word in words:

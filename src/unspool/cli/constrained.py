@@ -78,19 +78,23 @@ def show_choices(
     as_json: bool,
 ) -> None:
     """One of several texts, and the probabilities of all of them."""
+    from unspool.data.tokenizer import TextStream
     from unspool.generate.choices import choice_scores, draw_choice
+    from unspool.generate.text import token_before
     from unspool.runs.run import engine_of
 
     began = run.read(prompt, state=state)
     began = began if seed is None else replace(began, seed=seed)
     found = choice_scores(engine_of(run), run.tokenizer, texts, began)
     drawn = draw_choice(found, sampling, began.seed, began.position)
+    spelt = TextStream(run.tokenizer, token_before(run.tokenizer, prompt, began.ids, state is not None))
+    text = prompt + "".join(map(spelt.feed, run.tokenizer.encode(drawn.text).tolist()))
     if as_json:
-        print_json({"text": prompt + drawn.text, "choice": drawn.text, "choices": [one.__dict__ for one in found]})
+        print_json({"text": text, "choice": drawn.text, "choices": [one.__dict__ for one in found]})
         return
     rows = [(f"{one.probability:.4f}", f"{one.log_probability:.4f}", repr(one.text)) for one in found]
     table = aligned([("probability", "log-probability", "choice"), *rows])
-    typer.echo("\n".join([prompt + drawn.text, "", *table]))
+    typer.echo("\n".join([text, "", *table]))
 
 
 def token_values(candidate: "Candidate") -> list[dict[str, object]]:

@@ -121,7 +121,8 @@ def likeliest(
 ) -> list[Candidate]:
     """The likeliest continuations of a prompt that a beam search finds, the likeliest first.
 
-    With a bias or a constraint the beams are ranked as these have it, and the log-probabilities are the model's own.
+    With a bias or a constraint the beams are ranked as these have it, and the log-probabilities are the model's own. A
+    text that tokens spell in several ways is given once, as the best of them.
 
     Args:
         model: a model of text.
@@ -155,13 +156,14 @@ def likeliest(
         diversity=diversity,
     )
     before = token_before(tokenizer, prompt, ids)
-    made = []
+    made: dict[str, Candidate] = {}
     for beam in found:
         scores = id_scores(engine, tokenizer, beam.ids, state) if tokens or rule or biased else ()
         every, text = tuple(scores), TextStream(tokenizer, before)
         value = sum(one.log_probability or 0.0 for one in every) if every else beam.log_probability
-        made.append(Candidate("".join([*map(text.feed, beam.ids), text.flush()]), value, every if tokens else ()))
-    return made
+        spelt = "".join([*map(text.feed, beam.ids), text.flush()])
+        made.setdefault(spelt, Candidate(spelt, value, every if tokens else ()))
+    return list(made.values())
 
 
 def rules_of(
