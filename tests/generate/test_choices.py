@@ -45,11 +45,11 @@ def test_a_choice_is_as_probable_as_its_text(core, monkeypatch):
 def test_draws_follow_the_probabilities_and_the_temperature():
     engine = Engine(small())
     found = choice_scores(engine, CHARS, ["a", "b", "c"], read_prompt(engine, CHARS, "d"))
-    drawn = [draw_choice(found, Sampling(), seed, 1).text for seed in range(3000)]
+    drawn = [draw_choice(found, Sampling(), seed, 1).text for seed in range(1000)]
     for one in found:
-        assert drawn.count(one.text) / 3000 == pytest.approx(one.probability, abs=0.04)
+        assert drawn.count(one.text) / 1000 == pytest.approx(one.probability, abs=0.06)
     assert {draw_choice(found, Sampling(0.0), seed, 1).text for seed in range(9)} == {found[0].text}
-    assert {draw_choice(found, Sampling(top_k=2), seed, 1).text for seed in range(99)} == {
+    assert {draw_choice(found, Sampling(top_k=2), seed, 1).text for seed in range(40)} == {
         one.text for one in found[:2]
     }
 

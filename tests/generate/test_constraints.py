@@ -86,7 +86,7 @@ def test_what_is_written_matches_whatever_the_pattern_and_the_length(kind, patte
 
 
 @every_tokenizer
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(pattern=PATTERNS, text=st.text("ab é€ü", max_size=6))
 def test_an_automaton_accepts_what_the_pattern_matches_and_nothing_else(kind, pattern, text):
     assert Constraint.regex(pattern).matches(text) == bool(re.fullmatch(pattern, text))
@@ -145,7 +145,7 @@ def test_ends_come_as_often_as_the_model_leaves_the_pattern():
     """Drawn freely, a text that begins with an a goes on with a's as long as with the constraint."""
     engine, tokenizer = Engine(MODELS["char"]), TOKENIZERS["char"]
     state = read_prompt(engine, tokenizer, "a")
-    rows = state.select(torch.zeros(4000, dtype=torch.long))
+    rows = state.select(torch.zeros(2000, dtype=torch.long))
     a = int(tokenizer.encode("a")[0])
     first = next(engine.steps(rows, sampler(rows, Sampling(), bias=[([a], 100.0)])))
     assert set(first.ids.flatten().tolist()) == {a}
@@ -156,7 +156,7 @@ def test_ends_come_as_often_as_the_model_leaves_the_pattern():
     list(islice(engine.steps(rows, kept), 2))
     begun = free[0].ids == a
     share = float((begun & (free[1].ids == a)).sum() / begun.sum())
-    assert float((~kept.ended).float().mean()) == pytest.approx(share, abs=0.04)
+    assert float((~kept.ended).float().mean()) == pytest.approx(share, abs=0.05)
 
 
 @every_tokenizer

@@ -62,8 +62,8 @@ def test_every_text_of_a_schema_is_valid(schema, here):
     constraint = Constraint.json_schema(json.dumps(schema))
     check = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
     found = set()
-    for seed in range(8):
-        text = "".join(stream_text(Engine(MODEL), BYTE, "", length=150, constraint=constraint, seed=seed))
+    for seed in range(4):
+        text = "".join(stream_text(Engine(MODEL), BYTE, "", length=70, constraint=constraint, seed=seed))
         check.validate(json.loads(text))
         found.add(text)
     assert constraint.matches(text) and found
@@ -172,9 +172,7 @@ def test_a_process_of_its_own_says_the_same(monkeypatch):
 HOSTILE = [
     "(?:a|b)*a(?:a|b){20}",
     "((a{100}){100}){100}",
-    ".{1000}{1000}",
     "x" * 10**6 + "x",
-    r"\w{500}",
 ]
 
 
