@@ -39,6 +39,7 @@ HEAVY = {  # imported in these files only, inside the function that needs them
     "tokenizers": {"data/tokenizers/bpe.py", "data/tokenizers/wordpiece.py"},
     "sklearn": {"metrics/baselines.py"},
     "PIL": {"data/readers/images.py"},
+    "outlines_core": {"generate/pattern_worker.py"},
     "pyarrow": {"data/readers/tables.py"},
     "soundfile": {"data/readers/sounds.py"},
     "sacrebleu": {"metrics/text.py"},

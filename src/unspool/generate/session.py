@@ -1,6 +1,6 @@
 """Sessions: a text that is read and generated in turns, and can be rewound."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.errors import ConfigError
+from unspool.generate.constraints import Constraint
 from unspool.generate.engine import Engine, Steps
 from unspool.generate.sampling import Sampling
 from unspool.generate.state import State
@@ -104,6 +105,8 @@ class Session:
         seed: int | None = None,
         stop: Sequence[str] = (),
         ban: Sequence[str] = BANNED,
+        bias: Mapping[str, float] | None = None,
+        constraint: Constraint | None = None,
     ) -> Stream:
         """Generate text that belongs to the session as far as it is iterated over.
 
@@ -113,6 +116,8 @@ class Session:
             seed: the same seed generates the same text; None: that of the session.
             stop: the text ends before the first of these strings.
             ban: texts that are never generated.
+            bias: what is added to the logits of texts.
+            constraint: what all that is generated matches.
 
         Returns:
             An iterator of strings.
@@ -120,7 +125,8 @@ class Session:
         given = self._state is not None or self._stream is not None
         state = self.state if seed is None else replace(self.state, seed=seed)
         before = token_before(self.tokenizer, "", state.ids, given)
-        self._stream = Stream(self.engine, self.tokenizer, state, length, sampling, stop, ban, before)
+        drawn = (length, sampling, stop, ban, before, bias, constraint)
+        self._stream = Stream(self.engine, self.tokenizer, state, *drawn)
         self._stream.watch = self._watch
         return self._stream
 
