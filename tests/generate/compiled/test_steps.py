@@ -9,6 +9,7 @@ import torch
 from helpers.compiled import COMPILED, LETTERS, model_of
 from unspool import Sampling, tokenizers
 from unspool.errors import ConfigError
+from unspool.generate.candidates import candidates
 from unspool.generate.compiled.lowering import lower
 from unspool.generate.compiled.ready import CompiledModel
 from unspool.generate.compiled.runner import Runner
@@ -16,7 +17,6 @@ from unspool.generate.compiled.steps import CompiledSteps
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import Sampler, sampler
 from unspool.generate.stream import Stream
-from unspool.generate.text import candidates
 from unspool.nn.part import tensors
 
 SAMPLINGS = [
