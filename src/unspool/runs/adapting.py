@@ -144,12 +144,15 @@ def language_task(run: Run, text: str | None = None) -> Language:
     return cast(Language, task)
 
 
-def refuse_other_tasks(run: Run) -> None:
-    """Raise a ConfigError for a run that does not read one long text forwards."""
+def refuse_other_tasks(run: Run, why: str = "adapting reads one long text") -> None:
+    """Raise a ConfigError for a run that does not read one long text forwards; `why` says what needs one."""
     if not issubclass(build.task_class(run.recipe), Language):
         raise ConfigError(
-            f"--adapt reads one long text, and {run.name} is a model of the task {run.recipe['task']['kind']!r}",
-            hint="leave --adapt out, or use a run of the task language",
+            f"{why}, and {run.name} is a model of the task {run.recipe['task']['kind']!r}",
+            hint="use a run of the task language: `unspool train char-lm`",
         )
     if not run.model.core.causal:
-        raise ConfigError(f"{run.name} reads both ways, so it has no next token to adapt to", hint="leave --adapt out")
+        raise ConfigError(
+            f"{why} forwards, and {run.name} reads both ways",
+            hint="use a run whose core reads one way: core.kind=recurrent",
+        )
