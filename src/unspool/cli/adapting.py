@@ -45,7 +45,7 @@ def adapting_of(way: str | None, **values: Any) -> "Adapting | None":
         return None
     from unspool.training.adapting import Adapting
 
-    made = Adapting(way, **given)  # type: ignore[arg-type]
+    made = Adapting(way, **given)
     if way == "dynamic":
         cached = {name: value for name, value in given.items() if name.startswith("cache")}
         refuse_given(cached, "is an option of the cache", "--adapt both")

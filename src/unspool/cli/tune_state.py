@@ -22,7 +22,7 @@ def tune_state(
         "voice.state"
     ),
     steps: Annotated[int, typer.Option(help="At most so many steps.", min=1, max=10**6)] = 500,
-    rate: Annotated[float, typer.Option(help="Learning rate of the state.", min=1e-9, max=1e3)] = 0.05,
+    rate: Annotated[float, typer.Option(help="Learning rate of the state.")] = 0.05,
     length: Annotated[int, typer.Option(help="Tokens of each chunk that begins from it.", min=1, max=10**5)] = 100,
     seed: Annotated[int, typer.Option(help="Of the order of the chunks.", min=0, max=2**63 - 1)] = 0,
     plugin: Plugins = None,

@@ -92,7 +92,7 @@ class VoiceTuning:
         opening = int(self.opening[0, -1])
         self.chunks = {name: cut_chunks(part, length, opening, CHUNKS[name]) for name, part in ids.items()}
         self.characters = mean_characters(tokenizer, self.chunks["test"])
-        self.recent = ids["train"][-READ:]
+        self.recent = recent_lines(ids["train"], opening)
         self.tuner = StateTuner(run.model, self.chunks["train"], self.chunks["valid"], **options)
 
     @property
@@ -137,6 +137,17 @@ def read_texts(run: Run, settings: Sequence[str]) -> dict[str, str]:
     data = {**own, "valid": 0.1, "test": 0.1, **given["data"]}
     splits = build.dataset({**run.recipe, "data": data}).read()
     return {name: getattr(splits, name) for name in CHUNKS}
+
+
+def recent_lines(ids: Int64[Tensor, " N"], opening: int) -> Int64[Tensor, " R"]:
+    """The end of a text, up to the last place where a line ends.
+
+    >>> recent_lines(torch.tensor([5, 0, 6, 0, 7]), opening=0).tolist()
+    [5, 0, 6]
+    """
+    ends = (ids == opening).nonzero().flatten()
+    last = int(ends[-1]) if len(ends) and int(ends[-1]) else len(ids)
+    return ids[max(0, last - READ) : last]
 
 
 def encode(tokenizer: Tokenizer, text: str) -> Int64[Tensor, " N"]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -50,8 +49,8 @@ class Adapting:
     (True, False)
     """
 
-    way: Literal["dynamic", "cache", "both"] = "dynamic"
-    rule: Literal["rms", "sgd"] = "rms"
+    way: str = "dynamic"
+    rule: str = "rms"
     rate: float | None = None  # None: the rule's own default
     decay: float = 0.005
     chunk: int = 32

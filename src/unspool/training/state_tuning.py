@@ -57,7 +57,7 @@ class StateTuner(Iterator[TuningStep]):
         seed: of the order of the chunks.
 
     Raises:
-        ConfigError: the core has no such state.
+        ConfigError: the core has no such state, or the rate makes no sense.
 
     >>> from unspool import Tokens, cores, embedding, head
     >>> model = SequenceModel(embedding(Tokens(5), 8), cores.build("core", "recurrent", width=8), head(Tokens(5), 8))
@@ -81,6 +81,8 @@ class StateTuner(Iterator[TuningStep]):
         patience: int = 10,
         seed: int = 0,
     ) -> None:
+        if not 0 < rate <= 1e6:
+            raise ConfigError(f"--rate should be a number above 0, received {rate}", hint="for example --rate 0.05")
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.train, self.valid = train.to(model.device), valid.to(model.device)
         self.steps, self.batch_size, self.every, self.patience, self.seed = steps, batch_size, every, patience, seed
