@@ -11,7 +11,7 @@ from unspool.cli.shared import Device, Json, Overrides, Plugins, RunPath, aligne
 from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
-    from unspool.runs.state_tuning import Gain, VoiceTuning
+    from unspool.runs.state_tuning import Gain, StateTuning
 
 
 @app.command("tune-state")
@@ -37,13 +37,13 @@ def tune_state(
     from unspool.experiment.progress import asked_to_stop
     from unspool.look.plots import draw_gain
     from unspool.runs.run import Run
-    from unspool.runs.state_tuning import VoiceTuning
+    from unspool.runs.state_tuning import StateTuning
 
     load_plugins(plugin)
     picture = out.with_suffix(".png")
     refuse_out(out, picture)
     loaded = Run.load(run, device)
-    tuning = VoiceTuning(loaded, settings or (), length, steps=steps, rate=rate, seed=seed)
+    tuning = StateTuning(loaded, settings or (), length, steps=steps, rate=rate, seed=seed)
     with asked_to_stop(tuning.tuner.stop) as asked:
         follow_tuning(tuning)
     state, gain = tuning.state, tuning.gain()
@@ -67,7 +67,7 @@ def refuse_out(out: Path, picture: Path) -> None:
         raise ConfigError(f"--out {out} is a {'folder' if out.is_dir() else 'picture'}", hint="--out voice.state")
 
 
-def follow_tuning(tuning: "VoiceTuning") -> None:
+def follow_tuning(tuning: "StateTuning") -> None:
     """Tune to the end, with a line for every evaluation."""
     from math import log
 

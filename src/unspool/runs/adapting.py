@@ -47,6 +47,13 @@ def evaluate_adapting(
         ConfigError: the run is no language model that reads one way.
         DataError: the text has characters that the tokenizer does not know.
         TrainingError: adapting has diverged.
+
+    >>> from unspool import SequenceModel, Tokens, cores, embedding, head, tokenizers
+    >>> core = cores.build("core", {"kind": "recurrent", "width": 8})
+    >>> run = Run(SequenceModel(embedding(Tokens(256), 8), core, head(Tokens(256), 8)), tokenizers.build("t", "byte"))
+    >>> found = evaluate_adapting(run, Adapting(rule="sgd"), "mine", "to be or not to be " * 50)
+    >>> found["mine/dynamic/bits_per_character"] < found["mine/static/bits_per_character"]
+    True
     """
     task, part = language_task(run, text), split if text is None else "train"
     if part not in task.ids:
@@ -80,6 +87,14 @@ def adapt_run(run: Run, text: str, adapting: Adapting, progress: Progress | None
         ConfigError: the run is no language model that reads one way, or the text is shorter than two tokens.
         DataError: the text has characters that the tokenizer does not know.
         TrainingError: adapting has diverged.
+
+    >>> from unspool import SequenceModel, Tokens, cores, embedding, head, tokenizers
+    >>> core = cores.build("core", {"kind": "recurrent", "width": 8})
+    >>> run = Run(SequenceModel(embedding(Tokens(256), 8), core, head(Tokens(256), 8)), tokenizers.build("t", "byte"))
+    >>> adapted = adapt_run(run, "to be or not to be " * 50, Adapting("cache", cache_lambda=0.9))
+    >>> before, after = (one.read("to be or n").logits.softmax(dim=-1)[0, ord("o")] for one in (run, adapted))
+    >>> bool(after > 10 * before)
+    True
     """
     refuse_other_tasks(run)
     preprocessor = cast(LanguageText, run.preprocessor)

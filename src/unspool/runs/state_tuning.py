@@ -54,7 +54,7 @@ class Gain:
         }
 
 
-class VoiceTuning:
+class StateTuning:
     """A first state for a run, tuned on a text of yours.
 
     Iterate over `tuner` for as long as you like, then take `state` and `gain()`: both are of the best step so far.
@@ -72,7 +72,7 @@ class VoiceTuning:
     >>> from unspool import SequenceModel, Tokens, cores, embedding, head, tokenizers
     >>> core = cores.build("core", {"kind": "recurrent", "width": 8})
     >>> run = Run(SequenceModel(embedding(Tokens(256), 8), core, head(Tokens(256), 8)), tokenizers.build("t", "byte"))
-    >>> tuning = VoiceTuning(run, ["data.corpus=python-docs", "data.limit=5000"], length=20, steps=10)
+    >>> tuning = StateTuning(run, ["data.corpus=python-docs", "data.limit=5000"], length=20, steps=10)
     >>> _ = list(tuning.tuner)
     >>> "".join(run.stream(state=tuning.state, length=3, seed=1)).isprintable() in (True, False)
     True
