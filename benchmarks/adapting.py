@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -80,11 +81,14 @@ def adapted(run: Run, options: argparse.Namespace) -> Iterator[tuple[str, dict[s
 def voices(run: Run, options: argparse.Namespace) -> Iterator[tuple[str, dict[str, float]]]:
     """The name of each voice, and its bits per character from each first state."""
     for path in options.voice:
-        try:
-            tuning = StateTuning(run, [f"data.path={path}"], seed=run.recipe.get("seed", 0))
-        except ConfigError as error:
-            say(f"{run.name}, {path.stem}: {error}")
-            continue
+        with TemporaryDirectory() as folder:
+            text = Path(folder, "voice.txt")
+            text.write_text(known(run, path), encoding="utf-8")
+            try:
+                tuning = StateTuning(run, [f"data.path={text}"], seed=run.recipe.get("seed", 0))
+            except ConfigError as error:
+                say(f"{run.name}, {path.stem}: {error}")
+                continue
         steps = sum(1 for _ in tuning.tuner) - 1
         gain = tuning.gain()
         early = {f"{name}_first_{FIRST}": mean(bits[:FIRST]) for name, bits in gain.by_position.items()}

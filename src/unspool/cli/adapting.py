@@ -18,12 +18,14 @@ Adapt = Annotated[
     str | None, typer.Option(help="Adapt to what is read: dynamic (the weights move), cache, or both.", metavar="WAY")
 ]
 AdaptRule = Annotated[str | None, typer.Option(help="Of the weights' steps: rms (the default) or sgd.")]
-AdaptRate = Annotated[float | None, typer.Option(help="Step size of the weights; 0.001, or 0.1 of sgd.")]
-AdaptDecay = Annotated[float | None, typer.Option(help="Share of the way back to the trained weights at each step.")]
+AdaptRate = Annotated[float | None, typer.Option(help="Step size of the weights; 0.0003, or 0.05 with sgd.")]
+AdaptDecay = Annotated[
+    float | None, typer.Option(help="Share of the way back to the trained weights at each step; 0.005.")
+]
 AdaptChunk = Annotated[int | None, typer.Option(help="Tokens that are scored, then learnt from; 32.")]
-CacheSize = Annotated[int | None, typer.Option(help="Tokens that the cache holds; 2000.")]
-CacheTheta = Annotated[float | None, typer.Option(help="How much likeness counts in the cache.")]
-CacheLambda = Annotated[float | None, typer.Option(help="Share of the cache in the mixture.")]
+CacheSize = Annotated[int | None, typer.Option(help="Tokens that the cache holds; 5000.")]
+CacheTheta = Annotated[float | None, typer.Option(help="How much likeness counts in the cache; 20.")]
+CacheLambda = Annotated[float | None, typer.Option(help="Share of the cache in the mixture; 0.2.")]
 
 PLACES = {
     "rule": "--adapt-rule",

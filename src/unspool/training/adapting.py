@@ -54,9 +54,9 @@ class Adapting:
     rate: float | None = None  # None: the rule's own default
     decay: float = 0.005
     chunk: int = 32
-    cache_size: int = 2000
+    cache_size: int = 5000
     cache_theta: float = 20.0
-    cache_lambda: float = 0.1
+    cache_lambda: float = 0.2
 
     def __post_init__(self) -> None:
         for option, chosen, choices in (("--adapt", self.way, WAYS), ("--adapt-rule", self.rule, RULES)):
@@ -65,12 +65,12 @@ class Adapting:
                     f"{option} should be {or_of(choices)}, received {chosen!r}", hint=f"{option} {choices[0]}"
                 )
         limits = {
-            "--adapt-rate": (self.step_size, 0 <= self.step_size < 1e6, "a number from 0 on", "0.001"),
+            "--adapt-rate": (self.step_size, 0 <= self.step_size < 1e6, "a number from 0 on", "0.0003"),
             "--adapt-decay": (self.decay, 0 <= self.decay <= 1, "between 0 and 1", "0.005"),
             "--adapt-chunk": (self.chunk, 1 <= self.chunk <= 10**6, "1 or more", "32"),
-            "--cache-size": (self.cache_size, 1 <= self.cache_size <= 10**6, "between 1 and 1,000,000", "2000"),
+            "--cache-size": (self.cache_size, 1 <= self.cache_size <= 10**6, "between 1 and 1,000,000", "5000"),
             "--cache-theta": (self.cache_theta, 0 <= self.cache_theta <= 1e4, "between 0 and 10,000", "20"),
-            "--cache-lambda": (self.cache_lambda, 0 < self.cache_lambda < 1, "between 0 and 1", "0.1"),
+            "--cache-lambda": (self.cache_lambda, 0 < self.cache_lambda < 1, "between 0 and 1", "0.2"),
         }
         for name, (value, fits, wanted, example) in limits.items():
             if not fits:
@@ -84,7 +84,7 @@ class Adapting:
     @property
     def step_size(self) -> float:
         """The rate, or what suits the rule."""
-        return self.rate if self.rate is not None else {"rms": 0.001, "sgd": 0.1}.get(self.rule, 0.0)
+        return self.rate if self.rate is not None else {"rms": 0.0003, "sgd": 0.05}.get(self.rule, 0.0)
 
     def cache(self) -> NeuralCache | None:
         """A new, empty cache; None where there is none."""
