@@ -14,6 +14,7 @@ import argparse
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -39,13 +40,13 @@ def main() -> None:
     parser.add_argument("--other", nargs="*", default=[], type=Path, help="texts of another kind")
     parser.add_argument("--voice", nargs="*", default=[], type=Path, help="texts to tune a first state on")
     parser.add_argument("--characters", type=int, default=0, help="of each text, from its beginning; 0: all")
-    parser.add_argument("--ways", nargs="*", default=list(WAYS), help="none: voices alone")
+    parser.add_argument("--voices-only", action="store_true", help="no text is read adaptively")
     options = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, Any] = defaultdict(lambda: defaultdict(list))
     for folder in options.runs:
         run, kind = Run.load(folder), folder.name.rpartition("-")[0] or folder.name
-        for name, bits in (*adapted(run, options), *voices(run, options)):
+        for name, bits in chain(() if options.voices_only else adapted(run, options), voices(run, options)):
             say(f"{folder.name}, {name}: {bits}")
             found[kind][name].append(bits)
     report(
@@ -67,15 +68,14 @@ def adapted(run: Run, options: argparse.Namespace) -> Iterator[tuple[str, dict[s
     texts = {"test": task.texts["test"]} | {path.stem: known(run, path) for path in options.other}
     for name, text in texts.items():
         bits: dict[str, float] = {}
-        for way in options.ways:
+        for way in WAYS:
             began = time.process_time()
             results = evaluate_adapting(run, Adapting(way), "read", text[: options.characters or None])
             bits |= {one: results[f"read/{one}/bits_per_character"] for one in (STATIC, way)}
             bits[f"{way}_perplexity"] = results[f"read/{way}/perplexity"]
             bits[f"{STATIC}_perplexity"] = results[f"read/{STATIC}/perplexity"]
             bits[f"{way}_cpu_seconds"] = time.process_time() - began
-        if bits:
-            yield name, {key: round(value, 4) for key, value in bits.items()}
+        yield name, {key: round(value, 4) for key, value in bits.items()}
 
 
 def voices(run: Run, options: argparse.Namespace) -> Iterator[tuple[str, dict[str, float]]]:

@@ -13,6 +13,9 @@ from unspool.errors import ConfigError
 if TYPE_CHECKING:
     from unspool.runs.state_tuning import Gain, StateTuning
 
+FEW = 30
+"""So many chunks held out are too few to trust a difference."""
+
 
 @app.command("tune-state")
 def tune_state(
@@ -88,4 +91,9 @@ def show_gain(gain: "Gain") -> None:
     rows = [("", "bits per character", f"bits per token, first {len(first['zero'])}")]
     for name, title in names.items():
         rows.append((title, f"{gain.bits_per_character[name]:.4f}", f"{sum(first[name]) / len(first[name]):.4f}"))
-    typer.echo("\n".join([*aligned(rows), f"on {gain.chunks:,} chunks held out"]))
+    few = gain.chunks < FEW
+    typer.echo(
+        "\n".join(
+            [*aligned(rows), f"on {gain.chunks:,} chunk{'s' * (gain.chunks > 1)} held out{', which is few' * few}"]
+        )
+    )

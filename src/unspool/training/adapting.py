@@ -67,7 +67,7 @@ class Adapting:
         limits = {
             "--adapt-rate": (self.step_size, 0 <= self.step_size < 1e6, "a number from 0 on", "0.0003"),
             "--adapt-decay": (self.decay, 0 <= self.decay <= 1, "between 0 and 1", "0.005"),
-            "--adapt-chunk": (self.chunk, 1 <= self.chunk <= 10**6, "1 or more", "32"),
+            "--adapt-chunk": (self.chunk, 1 <= self.chunk <= 10**6, "between 1 and 1,000,000", "32"),
             "--cache-size": (self.cache_size, 1 <= self.cache_size <= 10**6, "between 1 and 1,000,000", "5000"),
             "--cache-theta": (self.cache_theta, 0 <= self.cache_theta <= 1e4, "between 0 and 10,000", "20"),
             "--cache-lambda": (self.cache_lambda, 0 < self.cache_lambda < 1, "between 0 and 1", "0.2"),
