@@ -1,11 +1,11 @@
 """Bits per character with and without adapting while reading, and from a tuned first state, over several seeds.
 
-    python benchmarks/adapting.py RUN [RUN ...] [--other FILE ...] [--voice FILE ...] [--characters N]
+    python benchmarks/adapting.py RUN [RUN ...] [--texts test FILE ...] [--voices FILE ...] [--characters N]
 
-Runs whose names differ in what is behind the last dash alone (lstm-0, lstm-1) are seeds of one kind. Each reads its
-test split, and every other text, once without adapting and once in each way with the package's own options, which were
-chosen on the validation split of one seed (docs/adapting.md). Characters of other texts that a run has never seen are
-left out. States are tuned on each voice where the core has a state to tune. Prints one JSON document, last.
+Runs whose names differ in what is behind the last dash alone (lstm-0, lstm-1) are seeds of one kind. Each reads every
+text, of which `test` is its test split, once without adapting and once in each way with the package's own options,
+which were chosen on the validation split of one seed (docs/adapting.md). Characters of other texts that a run has never
+seen are left out. States are tuned on each voice where the core has a state to tune. Prints one JSON document, last.
 """
 
 from __future__ import annotations
@@ -37,16 +37,15 @@ FIRST = 10
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--other", nargs="*", default=[], type=Path, help="texts of another kind")
-    parser.add_argument("--voice", nargs="*", default=[], type=Path, help="texts to tune a first state on")
+    parser.add_argument("--texts", nargs="*", default=["test"], help="`test` and files that are read adaptively")
+    parser.add_argument("--voices", nargs="*", default=[], type=Path, help="texts to tune a first state on")
     parser.add_argument("--characters", type=int, default=0, help="of each text, from its beginning; 0: all")
-    parser.add_argument("--voices-only", action="store_true", help="no text is read adaptively")
     options = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, Any] = defaultdict(lambda: defaultdict(list))
     for folder in options.runs:
         run, kind = Run.load(folder), folder.name.rpartition("-")[0] or folder.name
-        for name, bits in chain(() if options.voices_only else adapted(run, options), voices(run, options)):
+        for name, bits in chain(adapted(run, options), voices(run, options)):
             say(f"{folder.name}, {name}: {bits}")
             found[kind][name].append(bits)
     report(
@@ -64,9 +63,9 @@ def main() -> None:
 
 def adapted(run: Run, options: argparse.Namespace) -> Iterator[tuple[str, dict[str, float]]]:
     """The name of each text, and its bits per character by the way of adapting."""
-    task = language_task(run)
-    texts = {"test": task.texts["test"]} | {path.stem: known(run, path) for path in options.other}
-    for name, text in texts.items():
+    for place in options.texts:
+        name, path = Path(place).stem, Path(place)
+        text = language_task(run).texts["test"] if place == "test" else known(run, path)
         bits: dict[str, float] = {}
         for way in WAYS:
             began = time.process_time()
@@ -80,7 +79,7 @@ def adapted(run: Run, options: argparse.Namespace) -> Iterator[tuple[str, dict[s
 
 def voices(run: Run, options: argparse.Namespace) -> Iterator[tuple[str, dict[str, float]]]:
     """The name of each voice, and its bits per character from each first state."""
-    for path in options.voice:
+    for path in options.voices:
         with TemporaryDirectory() as folder:
             text = Path(folder, "voice.txt")
             text.write_text(known(run, path), encoding="utf-8")
