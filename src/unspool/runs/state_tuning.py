@@ -87,7 +87,8 @@ class StateTuning:
         short = min(ids, key=lambda name: len(ids[name]))
         if len(ids[short]) < 2:
             raise DataError(
-                f"the text is too short: its {short} part has {len(ids[short])} tokens", hint="give more text"
+                f"the text is too short: its {short} part has {len(ids[short])} tokens",
+                hint="give more text, or leave data.valid and data.test at 0.1",
             )
         opening = int(self.opening[0, -1])
         self.chunks = {name: cut_chunks(part, length, opening, CHUNKS[name]) for name, part in ids.items()}
