@@ -107,7 +107,8 @@ def every(case: str, model: SequenceModel, batch: int, folder: str, options: arg
     """The variants of a case."""
     for precision in ("float32", "bfloat16", "int8"):
         program = lower(model, precision)
-        assert program is not None
+        if program is None:
+            raise SystemExit(f"{case} cannot be compiled")
         threads = options.threads or fastest(program)
         read = sum(int(op[3]) * int(op[4]) * 16 for op in program.code if op[0] == 1)
         size = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.125}[precision]

@@ -215,8 +215,9 @@ def rtneural(model: SequenceModel, folder: str, checkout: str) -> Run:
     source = Path(folder) / "peer.cpp"
     source.write_text(CPP.format(inputs=inputs, size=size, layers=types, hidden=hidden, loads=loads, count=len(layers)))
     built = ["g++", "-std=c++17", "-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", "-DRTNEURAL_USE_EIGEN=1",
-             "-DRTNEURAL_DEFAULT_ALIGNMENT=32", "-DEIGEN_STACK_ALLOCATION_LIMIT=0", f"-I{checkout}", f"-I{checkout}/modules/Eigen", f"-I{checkout}/modules",
-             "-I/usr/include/eigen3", str(source), "-o", f"{folder}/peer.so"]  # fmt: skip
+             "-DRTNEURAL_DEFAULT_ALIGNMENT=32",
+             "-DEIGEN_STACK_ALLOCATION_LIMIT=0", f"-I{checkout}", f"-I{checkout}/modules/Eigen",
+             f"-I{checkout}/modules", "-I/usr/include/eigen3", str(source), "-o", f"{folder}/peer.so"]  # fmt: skip
     built += [str(one) for one in Path(checkout, "RTNeural").glob("RTNeural.cpp")]
     subprocess.run(built, check=True, stderr=subprocess.DEVNULL)
     library = ctypes.CDLL(f"{folder}/peer.so")
