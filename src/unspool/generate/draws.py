@@ -1,7 +1,7 @@
 """The next tokens of rows that are drawn differently: each its own temperature, seed, position and bans."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -24,7 +24,7 @@ class Drawing:
         bias: ids, and what is added to their scores.
     """
 
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     ban: tuple[tuple[int, ...], ...] = ()
     bias: tuple[tuple[int, float], ...] = ()
 
