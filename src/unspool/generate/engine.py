@@ -21,6 +21,8 @@ CHUNK = 4096
 """So many tokens are read at a time, so that memory does not grow with the length of a prompt."""
 BLOCK = 512
 """So many generated tokens are joined into one tensor at a time."""
+DIVERGED = "the model has diverged: its scores are not finite"
+AFTER_DIVERGING = "use an earlier one of its checkpoints/step-N, or train again with a lower train.learning_rate"
 
 Select = Callable[[Tensor, int], Tensor]
 """The scores (B, V) of the next token and its position give ids (B, 1); of numbers, (B, W) gives numbers (B, size)."""
@@ -97,10 +99,7 @@ class Engine:
         else:
             core, logits = self._restart(state, every[:, begin:])
         if not bool(logits.isfinite().all()):
-            raise TrainingError(
-                "the model has diverged: its scores are not finite",
-                hint="use an earlier one of its checkpoints/step-N, or train again with a lower train.learning_rate",
-            )
+            raise TrainingError(DIVERGED, hint=AFTER_DIVERGING)
         return replace(state, core=core, logits=logits, ids=every, pending=b"").fork()
 
     def steps(self, state: State, select: Select, feedback: Feedback | None = None, window: int = 0) -> "Steps":
@@ -127,10 +126,14 @@ class Engine:
             core, logits = self._restart(state, every[:, begin:])
         return replace(state, core=core, logits=logits, ids=every)
 
-    def reader(self) -> "Reader":
-        """Reads an input that goes on, such as a sound, and gives the scores at every position of it."""
+    def reader(self, state: State | None = None) -> "Reader":
+        """Reads an input that goes on, such as a sound, and gives the scores at every position of it.
+
+        Args:
+            state: what was read before; it is not changed. None: nothing.
+        """
         self._refuse_both_ways()
-        return Reader(self)
+        return Reader(self, state)
 
     def forward(self, batch: Batch) -> Tensor:
         """The scores (B, T, V) at every position of a batch, read from an empty state; models that read both ways too.
@@ -240,10 +243,12 @@ class Reader:
     ([4, 1], 5)
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine, self.position = engine, 0  # how many positions were read
-        self._core: CoreState | None = None
-        self._recent: Tensor | None = None  # the last inputs, of a core of limited length
+    def __init__(self, engine: Engine, state: State | None = None) -> None:
+        self.engine, self.position = engine, 0 if state is None else state.position  # how many positions were read
+        self._core: CoreState | None = None if state is None else fork(state.core)
+        self._source = (None, None) if state is None else (state.source, state.source_mask)
+        limit = engine.max_length
+        self._recent = None if state is None or limit is None else state.ids[:, -limit:]  # the last inputs
 
     @property
     def core(self) -> CoreState:
@@ -252,12 +257,16 @@ class Reader:
 
     def feed(self, inputs: Tensor) -> Tensor:
         """The scores (B, T, V) at some more inputs, ids (B, T) or numbers (B, T, F), given all before them."""
-        limit = self.engine.max_length
-        parts = inputs.to(self.engine.model.device).split(CHUNK if limit is None else 1, dim=1)
-        return torch.cat([self._read(part, limit) for part in parts], dim=1)
+        inputs, limit, found = inputs.to(self.engine.model.device), self.engine.max_length, []
+        while inputs.shape[1]:
+            end = self.position + CHUNK if limit is None else window_start(self.position + 1, limit) + limit
+            part, inputs = inputs[:, : end - self.position], inputs[:, end - self.position :]
+            found.append(self._read(part, limit))
+        return torch.cat(found, dim=1)
 
     def _read(self, part: Tensor, limit: int | None) -> Tensor:
-        before, begin = (window_start(n, limit) for n in (self.position, self.position + part.shape[1]))
+        """The scores at inputs behind each of which the window begins at the same one."""
+        before, begin = (window_start(n, limit) for n in (self.position, self.position + 1))
         self.position += part.shape[1]
         read = part
         if limit is not None:
@@ -265,7 +274,7 @@ class Reader:
             self._recent = kept[:, -limit:]
             read = kept[:, -(self.position - begin) :] if begin != before else part
         if self._core is None or begin != before:
-            self._core = self.engine._start(self.engine._nothing(read, 0, None, None), read)
+            self._core = self.engine._start(self.engine._nothing(read, 0, *self._source), read)
         scores, self._core = self.engine._scores(read, self._core)
         return scores[:, -part.shape[1] :]
 
