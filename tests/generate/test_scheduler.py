@@ -23,7 +23,7 @@ BYTE = tokenizers.build("tokenizer", "byte")
 CORES = {
     "lstm": {"cell": "lstm"},
     "gru": {"cell": "gru", "layers": 2},
-    "mingru": {"core": "gated", "cell": "mingru"},
+    "mingru": {"core": "blocks", "cell": "mingru"},
     "transformer": {"core": "transformer", "layers": 2, "heads": 2, "context": 16},
     "learned": {"core": "transformer", "layers": 1, "heads": 2, "context": 12, "positions": "learned"},
 }
@@ -71,7 +71,7 @@ def test_many_at_once_are_each_alone(core, open_scheduler):
         made = request(engine, prompt, length=option["length"], drawing=drawing, seed=number, stop=("q",), keep=True)
         jobs.append(scheduler.submit(made))
     texts = [job.text() for job in jobs]
-    scheduler.stop(30)
+    scheduler.stop(30.0)
     for number, (prompt, option) in enumerate(zip(PROMPTS, options, strict=True)):
         alone = stream_text(engine, CHAR, prompt, seed=number, ban=["e", "ab"], **option)
         assert "".join(alone) == texts[number]
@@ -122,7 +122,7 @@ def test_a_slow_reader_pauses_alone(open_scheduler):
     engine = engine_for(CHAR)
     scheduler = open_scheduler(engine)
     slow = scheduler.submit(request(engine, "slow", length=200, seed=1, buffer=10))
-    assert slow.wait(10)
+    assert slow.wait(10.0)
     quick = scheduler.submit(request(engine, "quick", length=300, seed=2, buffer=10))
     assert len(quick.text()) == 300
     assert slow.paused and len(slow._pieces) <= 12 and not slow.done
@@ -135,12 +135,12 @@ def test_whoever_leaves_harms_nobody(open_scheduler):
     gone = [scheduler.submit(request(engine, "gone", length=10**6, seed=n, buffer=8)) for n in range(3)]
     stays = scheduler.submit(request(engine, "stays", length=100, seed=9, buffer=200))
     for job in gone:
-        assert job.wait(10)
+        assert job.wait(10.0)
         job.cancel()
     assert stays.text() == "".join(stream_text(engine, CHAR, "stays", length=100, seed=9))
     for job in gone:
         assert [piece.finished for piece in job if piece.finished] == ["cancelled"]
-    scheduler.stop(5)
+    scheduler.stop(5.0)
     assert scheduler.counts() == {"requests": 0, "live": 0}
 
 
@@ -169,8 +169,8 @@ def test_limits_are_named(open_scheduler):
         with pytest.raises(LimitError, match=what):
             scheduler.submit(asked)
     held, go = Event(), Event()
-    scheduler.call(lambda: (held.set(), go.wait(10)))
-    held.wait(10)
+    scheduler.call(lambda: (held.set(), go.wait(10.0)))
+    held.wait(10.0)
     jobs = [scheduler.submit(Request([0], length=1)) for _ in range(2)]
     with pytest.raises(BusyError, match="2 requests are under way"):
         scheduler.submit(Request([0], length=1))
@@ -182,7 +182,7 @@ def test_time_is_a_limit(open_scheduler):
     engine = engine_for(CHAR)
     scheduler = open_scheduler(engine, seconds=0.3, length=10**7)
     job = scheduler.submit(request(engine, "abc", length=10**7, seed=1, buffer=5))
-    assert job.wait(10)
+    assert job.wait(10.0)
     while not job.done:
         job._news.wait(1)  # nothing is taken: it pauses, and its time is over all the same
     assert [piece.finished for piece in job if piece.finished] == ["time"]
@@ -222,7 +222,7 @@ def test_stopping_lets_what_is_under_way_end(open_scheduler):
     engine = engine_for(CHAR)
     scheduler = open_scheduler(engine)
     job = scheduler.submit(request(engine, "abc", length=200, seed=1))
-    scheduler.stop(30)
+    scheduler.stop(30.0)
     assert len(job.text()) == 200
     for refused in (lambda: scheduler.submit(Request([0])), lambda: scheduler.call(int)):
         with pytest.raises(BusyError, match="stopping"):
@@ -233,7 +233,7 @@ def test_stopping_at_once_ends_everything(open_scheduler):
     engine = engine_for(CHAR)
     scheduler = open_scheduler(engine, length=10**7, live=1)
     jobs = [scheduler.submit(request(engine, "abc", length=10**7, seed=1, buffer=4)) for _ in range(3)]
-    assert jobs[0].wait(10)
+    assert jobs[0].wait(10.0)
     scheduler.stop()
     assert all(job.done for job in jobs)
 

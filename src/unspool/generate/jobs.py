@@ -143,7 +143,9 @@ class Job:
             ended = self.done
             yield from self.take()
             if ended:
-                return
+                break
+        if self.error is not None:
+            raise self.error
 
     def text(self, row: int = 0) -> str:
         """Block until all has ended, and join the pieces of one text."""

@@ -1,7 +1,7 @@
 """The texts that a scheduler steps, and what it needs of the batch that they are in."""
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -13,6 +13,7 @@ from unspool.generate.state import State
 from unspool.generate.text import StopText
 
 
+@runtime_checkable
 class LiveRows(Protocol):
     """What the scheduler needs of `Rows`, so that something faster may take its place."""
 
