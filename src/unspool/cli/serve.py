@@ -1,6 +1,7 @@
 """The verb that serves trained runs over HTTP."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -100,7 +101,6 @@ def read_token(file: Path | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {file}: {error}", hint="--token-file FILE") from None
     if not found.isascii() or not found.isprintable() or len(found) < 8:
-        raise ConfigError(
-            f"{file} should hold a token of at least 8 ASCII characters", hint=f"openssl rand -hex 16 > {file}"
-        )
+        what = f"{file} should hold a token of at least 8 ASCII characters"
+        raise ConfigError(what, hint=f"openssl rand -hex 16 > {quote(str(file))}")
     return found

@@ -79,7 +79,8 @@ def rendered(template: str, messages: list[ChatMessage]) -> str:
     Raises:
         Problem: the template does not take these messages.
 
-    >>> rendered("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}", [ChatMessage(role="user", content="hi")])
+    >>> template = "{% for one in messages %}<{{ one.role }}>{{ one.content }}{% endfor %}"
+    >>> rendered(template, [ChatMessage(role="user", content="hi")])
     '<user>hi'
     """
     from jinja2 import TemplateError

@@ -68,7 +68,7 @@ class Guard:
 
     def _refuse(self, scope: Scope) -> None:
         """Raise a Problem for a request that is answered without being read."""
-        headers = {name: value for name, value in scope["headers"]}
+        headers = dict(scope["headers"])
         if self.under_way > self.settings.connections:
             raise Problem(429, f"{self.settings.connections:,} requests are under way; try again in a while")
         host = headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0].lower()

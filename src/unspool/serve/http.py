@@ -58,7 +58,7 @@ def protocol_of(settings: Settings) -> type[H11Protocol]:
 
 
 class Quiet(uvicorn.Server):
-    """uvicorn's server, which ends without raising the signal again: the first one ends it gently, the second at once."""
+    """uvicorn's server, which does not raise a signal again: the first ends it gently, the second at once."""
 
     def __init__(self, config: uvicorn.Config, server: Server) -> None:
         super().__init__(config)
