@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from threading import Thread
 from typing import Any
 
@@ -13,6 +14,9 @@ from unspool.serve.app import Server, create_app
 from unspool.serve.logs import log
 from unspool.serve.problems import problem
 from unspool.serve.settings import Settings
+
+HEADERS = 32_768
+"""So many bytes the headers of a request have at most."""
 
 
 def protocol_of(settings: Settings) -> type[H11Protocol]:
@@ -68,8 +72,8 @@ class Quiet(uvicorn.Server):
         """Say where it is."""
         await super().startup(sockets)
         for one in self.servers:
-            for socket in one.sockets:
-                host, port = socket.getsockname()[:2]
+            for found in one.sockets:
+                host, port = found.getsockname()[:2]
                 log("serving", host=host, port=port, models=sorted(self.served.models))
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -80,6 +84,41 @@ class Quiet(uvicorn.Server):
         self.should_exit = True
         log("stopping", signal=signal.Signals(sig).name, seconds=self.served.settings.stop_seconds)
         Thread(target=self.served.stop, args=(self.served.settings.stop_seconds,), daemon=True).start()
+
+
+def uvicorn_of(server: Server) -> Quiet:
+    """The uvicorn server around the application."""
+    settings = server.settings
+    config = uvicorn.Config(
+        create_app(server),
+        http=protocol_of(settings),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=2048,
+        timeout_graceful_shutdown=int(settings.stop_seconds) + 2,
+        h11_max_incomplete_event_size=HEADERS,
+    )
+    return Quiet(config, server)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address; port 0 is a free one. Raises: OSError where it cannot be used.
+
+    >>> with listening("127.0.0.1", 0) as found:
+    ...     found.getsockname()[0]
+    '127.0.0.1'
+    """
+    found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((host, port))
+        found.listen(2048)
+    except OSError:
+        found.close()
+        raise
+    return found
 
 
 def run(server: Server, host: str, port: int) -> None:
@@ -93,23 +132,6 @@ def run(server: Server, host: str, port: int) -> None:
     Raises:
         OSError: the address cannot be used.
     """
-    import socket
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        settings = server.settings
-        config = uvicorn.Config(
-            create_app(server),
-            http=protocol_of(settings),
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            backlog=2048,
-            timeout_graceful_shutdown=int(settings.stop_seconds) + 2,
-            h11_max_incomplete_event_size=32_768,
-        )
-        asyncio.run(Quiet(config, server).serve([listening]))
+    with listening(host, port) as found:
+        asyncio.run(uvicorn_of(server).serve([found]))
     log("stopped")
