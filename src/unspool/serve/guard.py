@@ -16,6 +16,8 @@ from unspool.serve.settings import Settings
 
 OPEN = ("/health",)
 """Paths that need no token."""
+LINGER = 1.0
+"""Seconds for which the body of a request that is refused is still read."""
 
 
 class Gone(Exception):
@@ -62,6 +64,7 @@ class Guard:
             late = Problem(408, f"the body did not arrive within {self.settings.body_seconds:g} seconds")
             await closing(late.answer())(scope, receive, guarded)
         except Problem as error:
+            await discard(receive)
             await closing(error.answer())(scope, receive, guarded)
         else:
             await self._run(scope, body, receive, guarded)
@@ -152,6 +155,16 @@ class Guard:
         fields: dict[str, Any] = {"id": seen.id, "method": scope["method"], "path": path, "status": seen.status}
         level = logging.ERROR if seen.status >= 500 else logging.INFO
         log("request", level, **fields, seconds=round(seconds, 4), **scope.get("noted", {}))
+
+
+async def discard(receive: Receive) -> None:
+    """Throw away what comes of a body, for a while: a client that still sends cannot read the answer."""
+    try:
+        async with asyncio.timeout(LINGER):
+            while (await receive()).get("more_body", False):
+                pass
+    except TimeoutError:
+        return
 
 
 class Seen:

@@ -15,6 +15,10 @@ from unspool.serve.logs import log
 from unspool.serve.problems import problem
 from unspool.serve.settings import Settings
 
+UNREAD = 131_072
+"""So many bytes of an answer wait in the system for a client that does not read."""
+LINGER = 1.0
+"""Seconds for which a connection that was refused stays open, so that the client can read why."""
 HEADERS = 32_768
 """So many bytes the headers of a request have at most."""
 
@@ -26,12 +30,18 @@ def protocol_of(settings: Settings) -> type[H11Protocol]:
         def connection_made(self, transport: Any) -> None:
             """Begin to wait for the headers of the first request."""
             super().connection_made(transport)
+            self.refused = False
             self.late = self.loop.call_later(settings.body_seconds, self._give_up)
 
         def connection_lost(self, exc: Exception | None) -> None:
             """Wait no more."""
             self.late.cancel()
             super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            """Read on, unless the answer is on its way already."""
+            if not self.refused:
+                super().data_received(data)
 
         def _give_up(self) -> None:
             if self.cycle is None:
@@ -42,8 +52,9 @@ def protocol_of(settings: Settings) -> type[H11Protocol]:
             self._refuse(400, "this is not a valid HTTP/1.1 request")
 
         def _refuse(self, status: int, message: str) -> None:
-            if self.transport.is_closing():
+            if self.refused or self.transport.is_closing():
                 return
+            self.refused = True
             body = problem(status, message).body
             headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
             headers.append((b"content-length", str(len(body)).encode()))
@@ -56,7 +67,8 @@ def protocol_of(settings: Settings) -> type[H11Protocol]:
                     self.transport.write(self.conn.send(event))
             except h11.LocalProtocolError:
                 pass  # an answer is on its way already
-            self.transport.close()
+            self.transport.write_eof()  # and what still comes is thrown away: a reset would take the answer with it
+            self.loop.call_later(LINGER, self.transport.close)
 
     return Protocol
 
@@ -112,6 +124,7 @@ def listening(host: str, port: int) -> socket.socket:
     """
     found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD)  # of every connection that comes of it
     try:
         found.bind((host, port))
         found.listen(2048)

@@ -11,6 +11,7 @@ import torch
 
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import ConfigError
+from unspool.generate.engine import Engine
 from unspool.generate.scheduler import Scheduler
 from unspool.generate.state import State, load_state
 from unspool.generate.text import prime, token_before
@@ -53,9 +54,7 @@ class ServedModel:
                 raise
             self._predictor = found
             return
-        self.engine = engine_of(run)
-        scheduler = Scheduler(self.engine, tokenizer, settings.limits)
-        self.bridge = Bridge(name, scheduler, numbers)
+        self.bridge = Bridge(name, Scheduler(engine_of(run), tokenizer, settings.limits), numbers)
 
     @property
     def writer(self) -> Bridge:
@@ -70,6 +69,11 @@ class ServedModel:
         if self._predictor is None:
             raise Problem(400, f"the model {self.name} goes on with text: use /v1/completions", "model")
         return self._predictor
+
+    @property
+    def engine(self) -> Engine:
+        """What runs it."""
+        return self.writer.scheduler.engine
 
     @property
     def tokenizer(self) -> Tokenizer:

@@ -243,7 +243,7 @@ def router_of(models: Mapping[str, ServedModel], sessions: Sessions) -> APIRoute
         model = known(models, body.model)
         sessions.refuse_more()
         state = None if body.state is None else await restored(sessions.states, model, body.state)
-        session = ServedSession(model, Session(model.writer.scheduler.engine, model.tokenizer, state, SNAPSHOTS))
+        session = ServedSession(model, Session(model.engine, model.tokenizer, state, SNAPSHOTS))
         job = await feed(session, body.text)
         session.size = session.measured()
         return Answer(sessions.add(session).as_dict(0 if job is None else job.tokens_read))
@@ -293,7 +293,7 @@ def router_of(models: Mapping[str, ServedModel], sessions: Sessions) -> APIRoute
     async def rewind(id: str, body: Rewind) -> Response:
         """Go back to an earlier token."""
         with sessions.using(id) as session:
-            engine = session.model.writer.scheduler.engine
+            engine = session.model.engine
 
             def back() -> int:
                 before = engine.tokens_run
