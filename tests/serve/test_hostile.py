@@ -154,5 +154,7 @@ def test_what_comes_in_drops_is_given_up(client):
 def test_logs_have_no_text_in_them(client, caplog):
     with caplog.at_level("INFO", "unspool.serve"):
         client.ask("POST", COMPLETIONS, body(prompt="mysecret", max_tokens=2), **BEARER)
-    noted = [record.fields for record in caplog.records if record.getMessage() == "request"]
-    assert COMPLETIONS in [fields["path"] for fields in noted] and "mysecret" not in json.dumps(noted)
+        noted = []
+        while COMPLETIONS not in [fields["path"] for fields in noted]:  # it is written behind the answer
+            noted = [record.fields for record in caplog.records if record.getMessage() == "request"]
+    assert "mysecret" not in json.dumps(noted)

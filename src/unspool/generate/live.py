@@ -1,5 +1,6 @@
 """The texts that a scheduler steps, and what it needs of the batch that they are in."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.generate.draws import RowDraw
 from unspool.generate.jobs import Job, Likely, Piece
+from unspool.generate.prompts import log_probabilities
 from unspool.generate.state import State
 from unspool.generate.text import StopText
 
@@ -81,3 +83,16 @@ class LiveText:
             pending = b"" if self.stop.stopped else self.stop.held.encode() + self.text.pending
             state = replace(state, pending=pending)
         self.job.end(self.row, rest, reason, state)
+
+
+def scores_of(texts: Sequence[LiveText], logits: Tensor, ids: Tensor) -> dict[int, tuple[float, Likely]]:
+    """The log-probabilities of drawn ids (B, 1) in logits (B, V), by place, of those texts that want them."""
+    places = [place for place, text in enumerate(texts) if text.job.request.top >= 0]
+    if not places:
+        return {}
+    top = max(texts[place].job.request.top for place in places)
+    found = log_probabilities(logits[places], ids[places].flatten().tolist(), top)
+    return {
+        place: (value, likely[: texts[place].job.request.top])
+        for place, (value, likely) in zip(places, found, strict=True)
+    }

@@ -1,22 +1,20 @@
 """One thread that steps all texts of a model side by side, as one batch."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from threading import Condition, Thread
 from time import monotonic
 from typing import Any
 
-from torch import Tensor
-
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import BusyError, LimitError
 from unspool.generate.draws import draw_rows
 from unspool.generate.engine import Engine
-from unspool.generate.jobs import Job, Likely, Limits, Request
-from unspool.generate.live import LiveRows, LiveText
-from unspool.generate.prompts import PART, PromptReader, log_probabilities
+from unspool.generate.jobs import Job, Limits, Request
+from unspool.generate.live import LiveRows, LiveText, scores_of
+from unspool.generate.prompts import PART, PromptReader
 from unspool.generate.rows import Rows
 from unspool.generate.state import State, row_seed
 
@@ -322,16 +320,3 @@ class Scheduler:
             text.state = self._leave(key, keep=True)
             away.append(text)
         self._paused[job] = away
-
-
-def scores_of(texts: Sequence[LiveText], logits: Tensor, ids: Tensor) -> dict[int, tuple[float, Likely]]:
-    """The log-probabilities of drawn ids (B, 1) in logits (B, V), by place, of those texts that want them."""
-    places = [place for place, text in enumerate(texts) if text.job.request.top >= 0]
-    if not places:
-        return {}
-    top = max(texts[place].job.request.top for place in places)
-    found = log_probabilities(logits[places], ids[places].flatten().tolist(), top)
-    return {
-        place: (value, likely[: texts[place].job.request.top])
-        for place, (value, likely) in zip(places, found, strict=True)
-    }

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 
 from unspool.runs.run import Run
-from unspool.serve import chat, completions, predictions, responses, sessions
+from unspool.serve import chat, completions, predictions, responses, session_routes
 from unspool.serve.guard import Guard
 from unspool.serve.models import ServedModel, served_models
 from unspool.serve.numbers import Numbers
@@ -74,7 +74,7 @@ def create_app(server: Server) -> FastAPI:
     app.include_router(completions.router_of(server.models))
     app.include_router(chat.router_of(server.models))
     app.include_router(responses.router_of(server.models, server.states))
-    app.include_router(sessions.router_of(server.models, server.sessions))
+    app.include_router(session_routes.router_of(server.models, server.sessions))
     app.include_router(predictions.router_of(server.models, server.settings))
     # the writing page goes here: app.include_router(editor(...))
 
@@ -88,5 +88,8 @@ def create_app(server: Server) -> FastAPI:
         """Numbers for Prometheus."""
         return Response(server.numbers.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    for schema in app.openapi()["components"]["schemas"].values():  # it is made once, and says what models there are
+        if "model" in schema.get("properties", {}):
+            schema["properties"]["model"]["enum"] = sorted(server.models)
     app.add_middleware(Guard, settings=server.settings, numbers=server.numbers)
     return app

@@ -47,7 +47,7 @@ class CompletionBody(Draws):
         """One prompt or several, as a list."""
         given = self.prompt
         if isinstance(given, str) or (given and isinstance(given[0], int)):
-            return [given]  # type: ignore[list-item]
+            return [given]
         return list(given)  # type: ignore[arg-type]
 
 

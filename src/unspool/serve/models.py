@@ -21,6 +21,7 @@ from unspool.serve.bridge import Bridge
 from unspool.serve.numbers import Numbers
 from unspool.serve.problems import Problem
 from unspool.serve.settings import Settings
+from unspool.serve.store import StateStore
 
 LONG = 10_000
 """Texts of more characters are tokenized in another thread."""
@@ -122,9 +123,27 @@ class ServedModel:
         """Run a function of the engine while nobody else uses it."""
         return await asyncio.wrap_future(self.writer.scheduler.call(function))
 
-    async def load_state(self, path: Path) -> State:
-        """The state in a file."""
-        return await self.between_steps(lambda: load_state(path, self.engine))
+    async def stored(self, store: StateStore, kind: str, name: str, field: str) -> State:
+        """The state that is stored under a name.
+
+        Args:
+            store: where it is.
+            kind: how its name begins.
+            name: as somebody gave it.
+            field: of the body, for the error.
+
+        Raises:
+            Problem: there is none of that name, or it is another model's.
+            CheckpointError: its file is damaged, or the weights are others than they were.
+        """
+        found = await asyncio.to_thread(store.get, name) if name.startswith(f"{kind}_") else None
+        if found is None:
+            what = {"resp": "response", "state": "state"}[kind]
+            raise Problem(404, f"there is no such {what}", field, f"{field.removesuffix('_id')}_not_found")
+        if found.model != self.name:
+            raise Problem(400, f"it belongs to the model {found.model}", field)
+        path = found.path
+        return found.state or await self.between_steps(lambda: load_state(path or "", self.engine))
 
 
 def served_models(runs: Mapping[str, Run], settings: Settings, numbers: Numbers) -> dict[str, ServedModel]:

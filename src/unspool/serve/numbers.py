@@ -21,9 +21,9 @@ class Numbers:
         self.registry = CollectorRegistry()
         labels = ["path", "method", "status"]
         self.requests = Counter("unspool_requests", "Requests answered", labels, registry=self.registry)
-        self.seconds = Histogram("unspool_request_seconds", "Until the end", ["path"], None, registry=self.registry,
+        self.seconds = Histogram("unspool_request_seconds", "Until the end", ["path"], registry=self.registry,
                                  buckets=SECONDS)  # fmt: skip
-        self.first = Histogram("unspool_first_piece_seconds", "Until the first piece of text", ["model"], None,
+        self.first = Histogram("unspool_first_piece_seconds", "Until the first piece of text", ["model"],
                                registry=self.registry, buckets=SECONDS)  # fmt: skip
         self.open = Gauge("unspool_open_requests", "Requests under way", registry=self.registry)
         self.read = Counter("unspool_tokens_read", "Tokens of prompts", ["model"], registry=self.registry)
@@ -31,7 +31,7 @@ class Numbers:
 
     def watch(self, values: Callable[[], Iterable[tuple[str, str, str, dict[str, float]]]]) -> None:
         """Add numbers that somebody else keeps: (name, what it is, label, {its value: number})."""
-        self.registry.register(Watched(values))  # type: ignore[arg-type]
+        self.registry.register(Watched(values))
 
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""

@@ -83,7 +83,9 @@ def router_of(models: Mapping[str, ServedModel], store: StateStore) -> APIRouter
         """Go on with an input, behind an earlier response if one is named."""
         model = known(models, body.model)
         drawing = body.drawing(model)
-        before = None if body.previous_response_id is None else await earlier(store, model, body.previous_response_id)
+        before, earlier = None, body.previous_response_id
+        if earlier is not None:
+            before = await model.stored(store, "resp", earlier, "previous_response_id")
         reply = Reply(model, body, store, before)
         reply.job = model.writer.submit(await asked(model, body, before, drawing))
         return EventStream(reply.stream()) if body.stream else Answer(await reply.whole())
@@ -104,16 +106,6 @@ def router_of(models: Mapping[str, ServedModel], store: StateStore) -> APIRouter
         return Answer({"id": id, "object": "response", "deleted": True})
 
     return router
-
-
-async def earlier(store: StateStore, model: ServedModel, id: str) -> State:
-    """The state behind an earlier response."""
-    found = await asyncio.to_thread(store.get, id) if id.startswith("resp_") else None
-    if found is None:
-        raise Problem(404, "there is no such response", "previous_response_id", "previous_response_not_found")
-    if found.model != model.name:
-        raise Problem(400, f"the response belongs to the model {found.model}", "previous_response_id")
-    return found.state if found.path is None else await model.load_state(found.path)
 
 
 async def asked(model: ServedModel, body: ResponseBody, before: State | None, drawing: Drawing) -> Request:

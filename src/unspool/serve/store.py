@@ -112,8 +112,10 @@ class StateStore:
         with self._lock:
             self._clean()
             entry = self._entries.get(name) if ID.fullmatch(name) else None
-        if entry is None or entry.stored is not None:
-            return entry and entry.stored
+        if entry is None:
+            return None
+        if entry.stored is not None:
+            return entry.stored
         state, about = self._files(name)
         try:
             found = json.loads(about.read_text(encoding="utf-8"))
