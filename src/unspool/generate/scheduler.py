@@ -214,7 +214,7 @@ class Scheduler:
         self._readers.clear()
         self._ready.clear()
         self._texts.clear()
-        for key in self._rows.keys:
+        for key in list(self._rows.keys):
             self._rows.discard(key)
 
     def _read(self) -> None:
@@ -279,29 +279,26 @@ class Scheduler:
 
     def _step(self) -> None:
         """Draw one token for every live row, and let those that go on read it."""
-        keys = self._rows.keys
+        keys = list(self._rows.keys)
         if not keys:
             return
         texts, logits = [self._texts[key] for key in keys], self._rows.logits
-        ids = draw_rows([text.draw for text in texts], logits)
-        scores = scores_of(texts, logits, ids)
-        stay, ended = [], {}
-        for place, id in enumerate(ids.flatten().tolist()):
-            text = texts[place]
-            reason = text.take(id, *scores.get(place, (None, ())))
+        drawn = draw_rows([text.draw for text in texts], logits)
+        scores, ids, ended = scores_of(texts, logits, drawn), dict(zip(keys, drawn.tolist(), strict=True)), {}
+        for place, (key, text) in enumerate(zip(keys, texts, strict=True)):
+            reason = text.take(ids[key][0], *scores.get(place, (None, ())))
             if reason and not text.job.request.keep:
-                self._leave(keys[place], keep=False)
+                self._leave(key, keep=False)
                 text.end(reason, None)
-                continue
-            stay.append(place)
-            if reason:
-                ended[keys[place]] = reason
+            elif reason:
+                ended[key] = reason
         self._news.update(text.job for text in texts if text.job.request.buffer or text.job.done)
-        self._rows.advance(ids if len(stay) == len(keys) else ids[stay])
+        stay = list(self._rows.keys)  # whoever has left may have changed the order
+        self._rows.advance(drawn if stay == keys else drawn.new_tensor([ids[key] for key in stay]).view(-1, 1))
         self.steps, self.tokens = self.steps + 1, self.tokens + len(keys)
-        for place in stay:
-            if texts[place].wants_snapshot:
-                self._snapshot(keys[place])
+        for key in stay:
+            if self._texts[key].wants_snapshot:
+                self._snapshot(key)
         for key, reason in ended.items():
             text = self._texts[key]
             text.end(reason, self._leave(key, keep=True))
