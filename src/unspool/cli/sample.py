@@ -16,6 +16,7 @@ from unspool.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from unspool.generate.compiled.program import Precision
     from unspool.generate.sampling import Sampling
     from unspool.generate.state import State
     from unspool.generate.text import Candidate
@@ -40,6 +41,9 @@ Banned = Annotated[
     list[str] | None,
     typer.Option(help="Never generate TEXT; may be repeated. <unk> is banned unless '' is.", metavar="TEXT"),
 ]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="Of the weights: float32, bfloat16 or int8, for more tokens a second.")
+]
 
 
 @app.command()
@@ -60,6 +64,7 @@ def sample(
     save_state: NewStateFile = None,
     stop: Stop = None,
     ban: Banned = None,
+    precision: PrecisionOption = "float32",
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -80,7 +85,9 @@ def sample(
 
         prompt = piece_text(loaded, prompt)
     files = {"--state": state, "--save-state": save_state, "--stop": stop}
-    wanted = Request(prompt, length or 500, sampling, seed, count, stop or (), banned_texts(ban))
+    wanted = Request(prompt, length or 500, sampling, seed, count, stop or (), banned_texts(ban), known(precision))
+    if to or beam:
+        refuse_options({"--precision": precision != "float32"}, "--to and --beam generate in float32")
     if to:
         refuse_options({**files, "--ban": ban}, "--to writes whole documents")
         show_documents(loaded, wanted, to, length, as_json)
@@ -108,6 +115,7 @@ class Request:
         count: how many texts.
         stop: a text ends before these.
         ban: texts that are never generated.
+        precision: of the weights.
     """
 
     prompt: str
@@ -117,6 +125,17 @@ class Request:
     count: int
     stop: "Sequence[str]"
     ban: "Sequence[str]"
+    precision: "Precision"
+
+
+def known(precision: str) -> "Precision":
+    """The precision of that name. Raises: ConfigError where there is none."""
+    from unspool.generate.compiled.program import PRECISIONS
+
+    if precision not in PRECISIONS:
+        names = ", ".join(PRECISIONS)
+        raise ConfigError(f"--precision is one of {names}, received {precision!r}", hint="--precision int8")
+    return precision
 
 
 def show_documents(run: "Run", wanted: Request, folder: Path, length: int | None, as_json: bool) -> None:
@@ -159,7 +178,7 @@ def several(run: "Run", wanted: Request, state: "State | None") -> "list[Candida
     first = first if wanted.seed is None else replace(first, seed=wanted.seed)
     before = token_before(run.tokenizer, wanted.prompt, first.ids, state is not None)
     options = {"before": before, "stop": wanted.stop, "ban": wanted.ban}
-    engine, drawn = engine_of(run), (wanted.length, wanted.sampling, wanted.count)
+    engine, drawn = engine_of(run, wanted.precision), (wanted.length, wanted.sampling, wanted.count)
     return candidates(engine, run.tokenizer, first, *drawn, **options)  # type: ignore[arg-type]
 
 
@@ -201,7 +220,7 @@ def show_texts(wanted: Request, made: "list[Candidate]", as_json: bool) -> None:
 
 def show_stream(run: "Run", wanted: Request, state: "State | None", save_state: Path | None) -> None:
     """A text as it is made; the state behind it is saved, however it ends."""
-    options = {"sampling": wanted.sampling, "seed": wanted.seed, "stop": wanted.stop, "ban": wanted.ban}
+    options = {name: getattr(wanted, name) for name in ("sampling", "seed", "stop", "ban", "precision")}
     with notes():
         stream = run.stream(wanted.prompt, state=state, length=wanted.length, **options)  # type: ignore[arg-type]
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Bool
@@ -16,6 +16,10 @@ from unspool.models.sequence import SequenceModel
 from unspool.nn.density import Density
 from unspool.nn.heads import at_least_float32
 from unspool.nn.part import CoreState, fork, map_state
+
+if TYPE_CHECKING:
+    from unspool.generate.compiled.ready import CompiledModel
+    from unspool.generate.compiled.steps import CompiledSteps
 
 CHUNK = 4096
 """So many tokens are read at a time, so that memory does not grow with the length of a prompt."""
@@ -48,6 +52,7 @@ class Engine:
     Args:
         model: the model; it stays where it is.
         weights: its `fingerprint`, which its states carry and which saved states are compared with.
+        compiled: its compiled loop, which long texts are generated with as soon as it is ready.
 
     >>> from unspool import Tokens, cores, embedding, head
     >>> model = SequenceModel(embedding(Tokens(5), 8), cores.build("core", "recurrent", width=8), head(Tokens(5), 8))
@@ -58,8 +63,8 @@ class Engine:
     (torch.Size([1, 1]), 4, 3)
     """
 
-    def __init__(self, model: SequenceModel, weights: str = "") -> None:
-        self.model, self.weights = model, weights
+    def __init__(self, model: SequenceModel, weights: str = "", compiled: "CompiledModel | None" = None) -> None:
+        self.model, self.weights, self.compiled = model, weights, compiled
         self._modules = list(model.modules())
         self.tokens_run = 0  # by the model in all, row by row: whoever reads something again cannot hide it
 
@@ -115,6 +120,21 @@ class Engine:
             An iterator of `Step`s. Its `state` is the state after the last step that came out.
         """
         return Steps(self, state, select, feedback, window)
+
+    def hasten(self, steps: "Steps", wait: bool = False) -> "Steps | CompiledSteps":
+        """The same generation by the compiled loop where that is ready; else the steps as they are.
+
+        Args:
+            steps: of ids, under way.
+            wait: whether to wait for it.
+        """
+        ready = self.compiled is not None and steps.compilable
+        runner = self.compiled.runner(wait) if ready and self.compiled is not None else None
+        if runner is None:
+            return steps
+        from unspool.generate.compiled.steps import CompiledSteps
+
+        return CompiledSteps(self, runner, steps.state, steps.select)
 
     def step(self, state: State, ids: Tensor) -> State:
         """The state after one more token (B, 1). The memory of the given state is used up: `fork` it to keep it."""
@@ -309,6 +329,19 @@ class Steps(Iterator[Step]):
             fed = fed.to(logits.device).unsqueeze(1)
         self._waiting, self.position, self._number = fed, self.position + 1, self._number + 1
         return Step(chosen, log_probability)
+
+    def ids(self, most: int, undo: bool = False) -> list[int]:
+        """The next ids of a single row: at least one, at most so many; here always one."""
+        return [int(next(self).ids)]
+
+    def drop(self, number: int) -> None:
+        """Take back the last so many ids that `ids` gave, which are none here."""
+
+    @property
+    def compilable(self) -> bool:
+        """Whether the compiled loop could go on from here."""
+        watched = any(getattr(module, "watcher", None) is not None for module in self.engine._modules)
+        return self.feedback is None and not self.window and self._state.source is None and not watched
 
     @property
     def state(self) -> State:

@@ -163,6 +163,7 @@ class Sampler:
         filters: applied to the logits in this order.
         seeds: the seed of every row.
         ban: sequences of ids that are never generated.
+        sampling: what the filters were made of, where they are those of a `Sampling`.
     """
 
     def __init__(
@@ -172,11 +173,23 @@ class Sampler:
         filters: Sequence[Filter],
         seeds: Sequence[int],
         ban: Sequence[Sequence[int]] = (),
+        sampling: Sampling | None = None,
     ) -> None:
-        self.filters, self.seeds = list(filters), list(seeds)
+        self.filters, self.seeds, self.sampling = list(filters), list(seeds), sampling
         self.seen = torch.zeros(len(ids), size, dtype=torch.bool, device=ids.device).scatter_(-1, ids, True)
         self.ban = Ban(ban, size, ids.device)
         self.recent = ids[:, max(0, ids.shape[1] - self.ban.reach) :]
+
+    @property
+    def plan(self) -> Sampling | None:
+        """What the compiled loop needs to draw by itself, with `bias`; None where it cannot."""
+        return None if self.ban.reach else self.sampling
+
+    @property
+    def bias(self) -> Float[Tensor, "B V"]:
+        """What the bans of single tokens add to the scores: minus infinity."""
+        bias = torch.zeros(self.seen.shape, device=self.seen.device)
+        return bias if self.ban.single is None else bias.masked_fill(self.ban.single, -inf)
 
     def __call__(self, logits: Float[Tensor, "B V"], position: int) -> Int[Tensor, "B 1"]:
         """The next ids."""
@@ -219,7 +232,7 @@ def draw_ids(logits: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[
 def sampler(state: State, sampling: "Sampling", ban: Sequence[Sequence[int]] = ()) -> Sampler:
     """The sampler that goes on from a state, with its seed."""
     seeds = [row_seed(state.seed, row) for row in range(len(state.ids))]
-    return Sampler(state.ids, state.logits.shape[-1], sampling.filters(), seeds, ban)
+    return Sampler(state.ids, state.logits.shape[-1], sampling.filters(), seeds, ban, sampling)
 
 
 def sample_tokens(

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.generate.engine import Engine, Steps
 from unspool.generate.sampling import Sampling, sampler
 from unspool.generate.state import State
-from unspool.generate.text import BANNED, StopText, banned_ids, read_prompt, token_before
+from unspool.generate.text import BANNED, LONG, StopText, banned_ids, read_prompt, token_before
 
+if TYPE_CHECKING:
+    from unspool.generate.compiled.steps import CompiledSteps
 
 class Stream(Iterator[str]):
     r"""The text that a model generates, piece by piece, never half a character.
@@ -51,8 +54,14 @@ class Stream(Iterator[str]):
         self.finished = ""  # "length" or "stop" when it has ended
         self._text, self._end = TextStream(tokenizer, before), StopText(stop)
         self._ready = self._end.feed(self._text.decoder.decode(state.pending))
-        self._steps = engine.steps(state, sampler(state, sampling or Sampling(), banned_ids(tokenizer, ban)))
-        self.watch: Callable[[Steps], None] | None = None  # called behind every token
+        self._engine = engine
+        self._steps: Steps | CompiledSteps = engine.steps(
+            state, sampler(state, sampling or Sampling(), banned_ids(tokenizer, ban))
+        )
+        if engine.compiled is not None and engine.compiled.precision != "float32":
+            engine.compiled.needed()
+            self._steps = engine.hasten(self._steps)  # type: ignore[arg-type]
+        self.watch: Callable[[Steps | CompiledSteps], None] | None = None  # called behind every token
 
     def __next__(self) -> str:
         while not self.finished and not self._ready:
@@ -61,14 +70,25 @@ class Stream(Iterator[str]):
             elif self.count == self.length:
                 self.finished, self._ready = "length", self._end.flush()
             else:
-                self.count += 1
-                self._ready = self._end.feed(self._text.feed(int(next(self._steps).ids)))
-                if self.watch is not None:
-                    self.watch(self._steps)
+                self._go_on()
         piece, self._ready = self._ready, ""
         if not piece:
             raise StopIteration
         return piece
+
+    def _go_on(self) -> None:
+        """Generate some more: one token, or as many as come at once."""
+        if isinstance(self._steps, Steps) and self.length - self.count > LONG and self.count % LONG == LONG // 2:
+            self._steps = self._engine.hasten(self._steps)
+        ids = self._steps.ids(1 if self.watch else self.length - self.count, bool(self._end.stop))
+        for number, id in enumerate(ids, start=1):
+            self.count += 1
+            self._ready += self._end.feed(self._text.feed(id))
+            if self._end.stopped:
+                self._steps.drop(len(ids) - number)
+                break
+        if self.watch is not None:
+            self.watch(self._steps)
 
     @property
     def position(self) -> int:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Int
@@ -11,11 +12,16 @@ from torch import Tensor
 from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.errors import ConfigError, DataError
 from unspool.generate.beam import beam_search
-from unspool.generate.engine import Engine
+from unspool.generate.engine import Engine, Steps
 from unspool.generate.sampling import Ban, Sampling, sampler
 from unspool.generate.state import State
 from unspool.models.sequence import SequenceModel
 
+if TYPE_CHECKING:
+    from unspool.generate.compiled.steps import CompiledSteps
+
+LONG = 128
+"""Where so many tokens are still to come, the compiled loop is asked for, first behind half of them."""
 UNKNOWN = "<unk>"
 BANNED = (UNKNOWN,)
 """What is never generated unless somebody asks for it."""
@@ -189,11 +195,17 @@ def candidates(
         Texts, each with the log-probability of its tokens (those of the stop string included) in nats.
     """
     rows = state.select(torch.zeros(count, dtype=torch.long, device=state.ids.device))
-    steps = engine.steps(rows, sampler(rows, sampling, banned_ids(tokenizer, ban)))
+    steps: Steps | CompiledSteps = engine.steps(rows, sampler(rows, sampling, banned_ids(tokenizer, ban)))
+    if engine.compiled is not None and engine.compiled.precision != "float32":
+        engine.compiled.needed()
+        steps = engine.hasten(steps)  # type: ignore[arg-type]
     texts = [TextStream(tokenizer, before, state.pending) for _ in range(count)]
     ends = [StopText(stop) for _ in range(count)]
     written, scores = [""] * count, torch.zeros(count)
-    for _, step in zip(range(length), steps, strict=False):
+    for number in range(length):
+        if isinstance(steps, Steps) and length - number > LONG and number % LONG == LONG // 2:
+            steps = engine.hasten(steps)
+        step = next(steps)
         going = torch.tensor([not end.stopped for end in ends])
         scores += torch.where(going, step.log_probability.float().cpu(), 0.0)
         for row, id in enumerate(step.ids.flatten().tolist()):
