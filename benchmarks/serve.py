@@ -256,10 +256,13 @@ def main() -> None:
         many = len(load.texts) * LENGTH / seconds
         say(f"{options.streams} streams: {many:,.0f} tokens/s, {many / one:.1f} times as many; {load.lost} lost")
         settled = [megabytes for at, megabytes in load.memory if at >= min(WARM, options.seconds / 2)]
-        idle = idle_sessions(server, options.sessions)
-        say(f"{idle}")
         server.process.send_signal(signal.SIGTERM)
         server.process.wait()
+        fresh = start(options.run, states)
+        idle = idle_sessions(fresh, options.sessions)
+        say(f"{idle}")
+        fresh.process.send_signal(signal.SIGTERM)
+        fresh.process.wait()
         restored = killed(options.run, states)
         say(f"{restored}")
         wrong = mixed_up(options.run, load) + mixed_up(options.run, single)

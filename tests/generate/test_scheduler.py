@@ -9,6 +9,9 @@ import torch
 from helpers.models import small
 from unspool import Sampling, Tokens, tokenizers
 from unspool.errors import BusyError, DataError, LimitError, UnspoolError
+from unspool.generate.compiled.lowering import lower
+from unspool.generate.compiled.rows import CompiledRows
+from unspool.generate.compiled.runner import Runner
 from unspool.generate.draws import Drawing
 from unspool.generate.engine import Engine
 from unspool.generate.jobs import Limits, Request
@@ -77,6 +80,35 @@ def test_many_at_once_are_each_alone(core, open_scheduler):
         assert "".join(alone) == texts[number]
         assert torch.equal(alone.state.ids, jobs[number].states[0].ids)
         torch.testing.assert_close(alone.state.logits, jobs[number].states[0].logits, atol=1e-4, rtol=1e-4)
+
+
+class Later:
+    """A compiled loop that is ready when it has been asked for some times."""
+
+    precision = "float32"
+
+    def __init__(self, model, times):
+        self.model, self.left = model, times
+
+    def runner(self, wait=False):
+        self.left -= 1
+        return None if self.left > 0 else Runner(lower(self.model))
+
+
+@pytest.mark.parametrize("core", ["lstm", "learned"])
+@pytest.mark.parametrize("times", [1, 3])
+def test_the_compiled_loop_takes_over(core, times, open_scheduler, monkeypatch):
+    """At once, or while texts are live: they go on as they would have gone on."""
+    monkeypatch.setattr("unspool.generate.scheduler.TICK", 0.02)
+    engine = engine_for(CHAR, **CORES[core])
+    wanted = ["".join(stream_text(engine, CHAR, prompt, length=90, seed=7)) for prompt in PROMPTS[:4]]
+    engine.compiled = Later(engine.model, times)
+    scheduler = open_scheduler(engine)
+    jobs = [scheduler.submit(request(engine, prompt, length=90, seed=7)) for prompt in PROMPTS[:4]]
+    found = [job.text() for job in jobs]
+    jobs = [scheduler.submit(request(engine, prompt, length=90, seed=7, keep=True)) for prompt in PROMPTS[:4]]
+    assert found == wanted == [job.text() for job in jobs]
+    assert isinstance(scheduler._rows, CompiledRows)
 
 
 def test_several_texts_of_one_prompt_have_seeds_of_their_own(open_scheduler):

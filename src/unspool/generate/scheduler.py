@@ -34,7 +34,7 @@ class Scheduler:
         engine: the model.
         tokenizer: its tokenizer.
         limits: what is taken on.
-        rows: the live rows; None: `Rows`.
+        rows: the live rows; None: `Rows`, and the engine's compiled loop when it is ready.
 
     >>> from unspool import SequenceModel, Tokens, cores, embedding, head, tokenizers
     >>> tokenizer = tokenizers.build("tokenizer", "char").fit("abc")
@@ -64,6 +64,7 @@ class Scheduler:
         self._closing = self._closed = False
         self._next_tick = 0.0
         self.steps = self.tokens = 0  # in all
+        self._hasten()
         self._thread = Thread(target=self._run, name="unspool scheduler", daemon=True)
         self._thread.start()
 
@@ -166,12 +167,24 @@ class Scheduler:
         if now < self._next_tick and not self._closing:
             return
         self._next_tick = now + TICK
+        self._hasten()
         stopping = now >= self._until
         with self._work:
             late = [job for job in self._jobs if stopping or now > job.deadline]
         for job in late:
             self._drop(job, "cancelled" if stopping else "time")
         self._closed = self._closing and not self._jobs and not self._orders
+
+    def _hasten(self) -> None:
+        """Let the compiled loop step the texts, as soon as it is ready; those that are live move over."""
+        compiled = self.engine.compiled
+        runner = compiled.runner() if compiled is not None and isinstance(self._rows, Rows) else None
+        if runner is None:
+            return
+        from unspool.generate.compiled.rows import CompiledRows
+
+        old, self._rows, texts = self._rows, CompiledRows(self.engine, runner), self._texts
+        self._texts = {self._rows.add(old.remove(key)): texts[key] for key in list(old.keys)}
 
     def _look_at(self, job: Job) -> None:
         """Somebody has taken pieces of a job, or has cancelled it."""
