@@ -4,6 +4,44 @@ import pytest
 
 from helpers.serving import serving, text_run
 
+NEEDED = set(
+    [
+        "id",
+        "object",
+        "created_at",
+        "completed_at",
+        "status",
+        "incomplete_details",
+        "model",
+        "previous_response_id",
+        "instructions",
+        "output",
+        "error",
+        "tools",
+        "tool_choice",
+        "truncation",
+        "parallel_tool_calls",
+        "text",
+        "top_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "top_logprobs",
+        "temperature",
+        "reasoning",
+        "user",
+        "usage",
+        "max_output_tokens",
+        "max_tool_calls",
+        "store",
+        "background",
+        "service_tier",
+        "metadata",
+        "safety_identifier",
+        "prompt_cache_key",
+    ]
+)
+"""What every response must have (Open Responses, ResponseResource)."""
+
 
 @pytest.fixture(scope="module", params=["memory", "disk"])
 def client(request, tmp_path_factory):
@@ -69,6 +107,18 @@ def test_a_stop_string_completes_it(client):
     stop = text[20:22]
     made = client.post("/v1/responses", model="small", input="the", max_output_tokens=60, seed=5, stop=stop)
     assert made["status"] == "completed" and text_of(made) == text[: text.index(stop)]
+
+
+def test_the_text_tests_of_open_responses_are_completed(client):
+    """One message, a system prompt, several turns, and a stream: without a limit of length, each to its usual end."""
+    turns = [[("user", "count to five")], [("system", "be kind"), ("user", "hello")]]
+    turns.append([("user", "i am ann"), ("assistant", "hello ann"), ("user", "who am i")])
+    for given in turns:
+        messages = [{"type": "message", "role": role, "content": text} for role, text in given]
+        made = client.post("/v1/responses", model="small", input=messages)
+        assert made["status"] == "completed" and made["output"][0]["type"] == "message" and set(made) >= NEEDED
+    last = client.stream("/v1/responses", model="small", input=messages)[-1]
+    assert last["type"] == "response.completed" and set(last["response"]) >= NEEDED
 
 
 def test_the_events_of_a_stream(client):

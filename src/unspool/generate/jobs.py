@@ -88,7 +88,7 @@ class Job:
 
     Any one thread may use it; `wait` blocks, and whoever may not block passes `listen` to `Scheduler.submit`.
 
-    >>> job = Job(Request(), seconds=60, wake=lambda job: None)
+    >>> job = Job(Request(), seconds=60.0, wake=lambda job: None)
     >>> job.put(Piece(0, 5, "a"))
     >>> job.take(), job.take(), job.done
     ([Piece(row=0, id=5, text='a', log_probability=None, top=(), finished='')], [], False)

@@ -172,6 +172,12 @@ class Reply:
             "background": False,
             "presence_penalty": 0.0,
             "frequency_penalty": 0.0,
+            "top_logprobs": 0,
+            "max_tool_calls": None,
+            "service_tier": "default",
+            "user": body.user,
+            "safety_identifier": None,
+            "prompt_cache_key": None,
             "usage": self.usage() if ended else None,
             "metadata": body.metadata or {},
         }
@@ -206,7 +212,8 @@ class Reply:
 
     async def stored(self) -> dict[str, Any]:
         """The response when all has been generated; it is kept where that is wanted."""
-        found = self.as_dict("completed" if self.reason == "stop" else "incomplete")
+        cut = self.reason != "stop" and self.body.max_output_tokens is not None
+        found = self.as_dict("incomplete" if cut else "completed")
         state = self.job.states[0]
         if self.body.store and state is not None:
             await asyncio.to_thread(self.store.put, "resp", self.model.name, state, found, self.id)
