@@ -4,42 +4,13 @@ import pytest
 
 from helpers.serving import serving, text_run
 
-NEEDED = set(
-    [
-        "id",
-        "object",
-        "created_at",
-        "completed_at",
-        "status",
-        "incomplete_details",
-        "model",
-        "previous_response_id",
-        "instructions",
-        "output",
-        "error",
-        "tools",
-        "tool_choice",
-        "truncation",
-        "parallel_tool_calls",
-        "text",
-        "top_p",
-        "presence_penalty",
-        "frequency_penalty",
-        "top_logprobs",
-        "temperature",
-        "reasoning",
-        "user",
-        "usage",
-        "max_output_tokens",
-        "max_tool_calls",
-        "store",
-        "background",
-        "service_tier",
-        "metadata",
-        "safety_identifier",
-        "prompt_cache_key",
-    ]
-)
+NEEDED = {
+    "id", "object", "created_at", "completed_at", "status", "incomplete_details", "model", "previous_response_id",
+    "instructions", "output", "error", "tools", "tool_choice", "truncation", "parallel_tool_calls", "text", "top_p",
+    "presence_penalty", "frequency_penalty", "top_logprobs", "temperature", "reasoning", "user", "usage",
+    "max_output_tokens", "max_tool_calls", "store", "background", "service_tier", "metadata", "safety_identifier",
+    "prompt_cache_key",
+}  # fmt: skip
 """What every response must have (Open Responses, ResponseResource)."""
 
 

@@ -10,7 +10,7 @@ from unspool.generate.jobs import Job, Piece, Request
 from unspool.generate.scheduler import Scheduler
 from unspool.serve.numbers import Numbers
 
-APART = 0.0005
+APART = 0.001
 """Seconds, times the texts that are live, between two parts of a stream: many streams send fewer and longer parts."""
 
 
