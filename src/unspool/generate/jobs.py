@@ -86,7 +86,7 @@ class Piece(NamedTuple):
 class Job:
     """A request under way: pieces are taken from it while they come.
 
-    Any one thread may use it; `wait` blocks, and whoever may not block passes `listen` to `Scheduler.submit`.
+    Any one thread may use it; `wait` blocks, and whoever may not block sets `Scheduler.listener`.
 
     >>> job = Job(Request(), seconds=60.0, wake=lambda job: None)
     >>> job.put(Piece(0, 5, "a"))
@@ -105,7 +105,6 @@ class Job:
         self.snapshots: list[State] = []  # on the way to the first of them, the prompt's among them
         self.error: Exception | None = None
         self.cancelled = self.paused = self.done = False
-        self.listen: Callable[[Job], None] | None = None
         self._pieces: deque[Piece] = deque()
         self._news = Event()
         self._open = request.count  # texts that have not ended
@@ -175,9 +174,9 @@ class Job:
         self.error = error if isinstance(error, UnspoolError) else UnspoolError(f"{type(error).__name__}: {error}")
         self.done = True
 
-    def tell(self) -> None:
-        """Say that there is something to take."""
-        if self.done or self.request.buffer:
-            self._news.set()
-            if self.listen is not None:
-                self.listen(self)
+    def tell(self) -> bool:
+        """Wake whoever waits for it; whether there is somebody to be told."""
+        if not self.done and not self.request.buffer:
+            return False
+        self._news.set()
+        return True

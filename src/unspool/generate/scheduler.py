@@ -60,6 +60,8 @@ class Scheduler:
         self._texts: dict[int, LiveText] = {}  # in the batch, by key
         self._paused: dict[Job, list[LiveText]] = {}
         self._news: set[Job] = set()
+        self.listener: Callable[[list[Job]], None] | None = None
+        """Is called in the scheduler's thread, once a step, with all jobs of which there is something to take."""
         self._until = float("inf")  # when it stops whatever still goes on
         self._closing = self._closed = False
         self._next_tick = 0.0
@@ -68,12 +70,11 @@ class Scheduler:
         self._thread = Thread(target=self._run, name="unspool scheduler", daemon=True)
         self._thread.start()
 
-    def submit(self, request: Request, listen: Callable[[Job], None] | None = None) -> Job:
+    def submit(self, request: Request) -> Job:
         """Ask for texts.
 
         Args:
             request: what is wanted.
-            listen: is called, in the scheduler's thread, when there are pieces to take.
 
         Raises:
             LimitError: the request is larger than a limit.
@@ -88,7 +89,6 @@ class Scheduler:
             if size > most:
                 raise LimitError(f"{what % f'{size:,}'}, and at most {most:,} are allowed", hint="ask for less")
         job = Job(request, limits.seconds, lambda job: self._order(lambda: self._look_at(job)))
-        job.listen = listen
         with self._work:
             if self._closing:
                 raise BusyError("the server is stopping", hint=LATER)
@@ -159,7 +159,9 @@ class Scheduler:
                 self._jobs.discard(job)
             elif job.is_full and not job.paused:
                 self._pause(job)
-            job.tell()
+        told = [job for job in news if job.tell()]
+        if told and self.listener is not None:
+            self.listener(told)
 
     def _tick(self) -> None:
         """Now and then: end what has run out of time, and everything when the scheduler stops."""

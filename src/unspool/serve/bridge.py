@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from threading import Lock
 from time import monotonic
 from weakref import WeakKeyDictionary
@@ -29,21 +30,24 @@ class Bridge:
         self.name, self.scheduler, self.numbers = name, scheduler, numbers
         self._events: WeakKeyDictionary[Job, asyncio.Event] = WeakKeyDictionary()
         self._lock, self._told = Lock(), set[Job]()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        scheduler.listener = self._tell
 
     def submit(self, request: Request) -> Job:
         """Ask the scheduler; `pieces` or `finished` must be awaited, or nobody cancels the job."""
-        loop = asyncio.get_running_loop()
-
-        def told(job: Job) -> None:  # in the scheduler's thread
-            with self._lock:
-                first = not self._told
-                self._told.add(job)
-            if first and not loop.is_closed():
-                loop.call_soon_threadsafe(self._wake)
-
-        job = self.scheduler.submit(request, told)
+        self._loop = asyncio.get_running_loop()
+        job = self.scheduler.submit(request)
         self._events[job] = asyncio.Event()
         return job
+
+    def _tell(self, jobs: list[Job]) -> None:
+        """In the scheduler's thread: have the event loop woken, unless it has not come to the last time yet."""
+        with self._lock:
+            first = not self._told
+            self._told.update(jobs)
+        if first and self._loop is not None:
+            with suppress(RuntimeError):  # the loop has been closed
+                self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         with self._lock:
