@@ -76,7 +76,7 @@ def create_app(server: Server) -> FastAPI:
     app.include_router(responses.router_of(server.models, server.states))
     app.include_router(session_routes.router_of(server.models, server.sessions))
     app.include_router(predictions.router_of(server.models, server.settings))
-    # the writing page goes here: app.include_router(editor(...))
+    # the writing page goes here: app.include_router(editor(run, lock)) with the run of the first of `server.writers`
 
     @app.get("/health")
     async def health() -> Response:
