@@ -8,7 +8,8 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-from unspool.generate.compiled.vectors import as_float, meet, tile, tile_int8, wide_registers
+from unspool.generate.compiled import elementwise as e
+from unspool.generate.compiled.vectors import meet, tile, tile_int8, wide_registers
 
 REORDER = {"contract", "reassoc", "arcp", "nsz"}  # NaN and infinity stay what they are
 compiled = njit(nogil=True, fastmath=REORDER, error_model="numpy", cache=True)
@@ -20,72 +21,7 @@ b8x1, b4x1, b1x1 = (tile("bfloat16", vectors, 1) for vectors in (8, 4, 1))
 b4x4, b1x4 = (tile("bfloat16", vectors, 4) for vectors in (4, 1))
 i4x1, i1x1, i4x4, i1x4 = (tile_int8(vectors, rows) for rows in (1, 4) for vectors in (4, 1))
 
-f32 = np.float32
-ONE, TWO, HALF, ZERO = f32(1), f32(2), f32(0.5), f32(0)
-
-
-@inlined
-@no_type_check
-def exponential(x):
-    """e^x to one unit in the last place or two."""
-    x = min(max(x, f32(-87.3)), f32(88.0))
-    n = np.floor(x * f32(1.4426950408889634) + HALF)
-    r = x - n * f32(0.693359375) + n * f32(2.12194440e-4)
-    p = f32(1.9875691500e-4)
-    p = p * r + f32(1.3981999507e-3)
-    p = p * r + f32(8.3334519073e-3)
-    p = p * r + f32(4.1665795894e-2)
-    p = p * r + f32(1.6666665459e-1)
-    p = p * r + f32(5.0000001201e-1)
-    p = p * r * r + r + ONE
-    return p * as_float((np.int32(n) + np.int32(127)) << np.int32(23))
-
-
-@inlined
-@no_type_check
-def sigmoid(x):
-    return ONE / (ONE + exponential(-x))
-
-
-@inlined
-@no_type_check
-def tanh(x):
-    return TWO / (ONE + exponential(-TWO * x)) - ONE
-
-
-@inlined
-@no_type_check
-def positive(x):
-    return x + HALF if x >= ZERO else sigmoid(x)
-
-
-@inlined
-@no_type_check
-def lost(x):
-    """1 - e^x for x below zero, exact near zero too."""
-    p = f32(1 / 5040)
-    p = p * x + f32(1 / 720)
-    p = p * x + f32(1 / 120)
-    p = p * x + f32(1 / 24)
-    p = p * x + f32(1 / 6)
-    p = p * x + HALF
-    p = p * x + ONE
-    return -p * x if x > f32(-0.35) else ONE - exponential(x)
-
-
-@inlined
-@no_type_check
-def error_function(x):
-    """erf to 2e-7 (Abramowitz & Stegun 7.1.26)."""
-    z = abs(x)
-    t = ONE / (ONE + f32(0.3275911) * z)
-    p = f32(1.061405429)
-    p = p * t - f32(1.453152027)
-    p = p * t + f32(1.421413741)
-    p = p * t - f32(0.284496736)
-    p = p * t + f32(0.254829592)
-    y = ONE - p * t * exponential(-z * z)
-    return y if x >= ZERO else -y
+f32, ZERO, ONE = np.float32, np.float32(0), np.float32(1)
 
 
 @compiled
@@ -162,35 +98,31 @@ def matrix_half(op, memory, weights, first, last):
 
 @compiled
 @no_type_check
-def round_inputs(op, memory, rounded, scales, offsets):
+def round_inputs(op, memory, rounded, scales, offsets, work):
     """The inputs of a product in int8, in blocks of 32 with a scale each."""
     depth, begin = op[3], op[1]
-    blocks = (depth + 31) // 32
+    blocks, whole = (depth + 31) // 32, depth // 32
     for row in range(memory.shape[0]):
-        line = memory[row, begin : begin + depth]
+        x, into = memory.ctypes.data + 4 * (row * memory.shape[1] + begin), rounded.ctypes.data + row * blocks * 32
         for block in range(blocks):
-            low, high = block * 32, min(depth, block * 32 + 32)
-            part, into = line[low:high], rounded[row * blocks * 32 + low : row * blocks * 32 + low + 32]
-            largest = ZERO
-            for k in range(len(part)):
-                largest = max(largest, abs(part[k]))
-            inverse = f32(127) / largest if largest > f32(1e-30) else ZERO
-            total = np.int32(0)
-            for k in range(len(part)):
-                value = np.int32(np.rint(part[k] * inverse))
-                into[k] = value
-                total += value
-            for k in range(len(part), 32):
-                into[k] = 0
-            scales[row * blocks + block] = largest * f32(1 / 127)
-            offsets[row * blocks + block] = np.int32(-128) * total
+            at = x + 128 * block
+            if block == whole:  # the last one, filled up with zeros
+                for k in range(32):
+                    inside = block * 32 + k < depth
+                    work[k] = memory[row, begin + block * 32 + k] if inside else ZERO
+                at = work.ctypes.data
+            most = e.magnitude(at, 32, ZERO)
+            inverse = f32(127) / most if most > f32(1e-30) else ZERO
+            sums = e.round_block(at, into + 32 * block, inverse)
+            scales[row * blocks + block] = most * f32(1 / 127)
+            offsets[row * blocks + block] = np.int32(-128) * sums
 
 
 @compiled
 @no_type_check
-def matrix_int8(op, memory, weights, first, last, rounded, scales, offsets):
+def matrix_int8(op, memory, weights, first, last, rounded, scales, offsets, work):
     """Panels first to last of a product in int8, for all rows."""
-    round_inputs(op, memory, rounded, scales, offsets)
+    round_inputs(op, memory, rounded, scales, offsets, work)
     rows, step = memory.shape[0], memory.shape[1] * 4
     adds, blocks = op[8], (op[3] + 31) // 32
     base, bias = memory.ctypes.data, weights.ctypes.data + op[7]
@@ -222,130 +154,67 @@ def matrix_int8(op, memory, weights, first, last, rounded, scales, offsets):
 @compiled
 @no_type_check
 def recur(op, line, weights, low, high):
-    """Units low to high of a recurrent cell: projections, state and so the next state."""
-    kind, size = op[0], op[4]
-    if kind == 2:  # LSTM: gates, h, c
-        gates, h, c = line[op[1] : op[1] + 4 * size], line[op[2] : op[2] + size], line[op[3] : op[3] + size]
-        i, f, g, o = gates[:size], gates[size : 2 * size], gates[2 * size : 3 * size], gates[3 * size :]
-        for u in range(low, high):
-            c[u] = sigmoid(f[u]) * c[u] + sigmoid(i[u]) * tanh(g[u])
-        for u in range(low, high):
-            h[u] = sigmoid(o[u]) * tanh(c[u])
-    elif kind == 3:  # GRU: projections of the input, h, projections of h
-        x, h, hidden = line[op[1] : op[1] + 3 * size], line[op[2] : op[2] + size], line[op[3] : op[3] + 3 * size]
-        for u in range(low, high):
-            reset, keep = sigmoid(x[u] + hidden[u]), sigmoid(x[size + u] + hidden[size + u])
-            candidate = tanh(x[2 * size + u] + reset * hidden[2 * size + u])
-            h[u] = (ONE - keep) * candidate + keep * h[u]
-    elif kind == 4:  # Elman: sums, h, activation
-        sums, h = line[op[1] : op[1] + size], line[op[2] : op[2] + size]
-        if op[3] == 0:
-            for u in range(low, high):
-                h[u] = tanh(sums[u])
-        else:
-            for u in range(low, high):
-                h[u] = max(sums[u], ZERO)
-    elif kind == 5:  # minGRU: projections, h
-        x, h = line[op[1] : op[1] + 2 * size], line[op[2] : op[2] + size]
-        for u in range(low, high):
-            update = sigmoid(x[u])
-            h[u] = (ONE - update) * h[u] + update * positive(x[size + u])
-    elif kind == 6:  # minLSTM: projections, h
-        x, h = line[op[1] : op[1] + 3 * size], line[op[2] : op[2] + size]
-        for u in range(low, high):
-            keep = logistic_ratio(x[size + u], x[u])
-            h[u] = keep * h[u] + (ONE - keep) * positive(x[2 * size + u])
-    else:  # RG-LRU: projections, h, log decays
-        x, h = line[op[1] : op[1] + 3 * size], line[op[2] : op[2] + size]
-        decay = weights[op[3] : op[3] + 4 * size].view(np.float32)
-        for u in range(low, high):
-            log_a = sigmoid(x[u]) * decay[u]
-            rest = lost(TWO * log_a)
-            scale = np.sqrt(max(rest, f32(1e-8)))
-            h[u] = exponential(log_a) * h[u] + scale * sigmoid(x[size + u]) * x[2 * size + u]
-
-
-@inlined
-@no_type_check
-def logistic_ratio(f, i):
-    """sigmoid(f) / (sigmoid(f) + sigmoid(i)), also where both are near zero."""
-    return sigmoid(log_sigmoid(f) - log_sigmoid(i))
-
-
-@inlined
-@no_type_check
-def log_sigmoid(x):
-    return min(x, ZERO) - f32(np.log1p(exponential(-abs(x))))
+    """Vectors low to high of a recurrent cell: projections and state give the next state."""
+    kind, step, count = op[0], 4 * op[4], high - low
+    x, h, other = line + 4 * op[1] + 64 * low, line + 4 * op[2] + 64 * low, line + 4 * op[3] + 64 * low
+    if kind == 2:  # gates, h, c
+        e.lstm(count, x, x + step, x + 2 * step, x + 3 * step, other, h, 0)
+    elif kind == 3:  # projections of the input, h, projections of h
+        e.gru(count, x, x + step, x + 2 * step, other, other + step, other + 2 * step, h)
+    elif kind == 4 and op[3] == 0:  # sums, h, activation
+        e.elman_tanh(count, x, h, 0, 0, 0, 0, 0)
+    elif kind == 4:
+        e.elman_relu(count, x, h, 0, 0, 0, 0, 0)
+    elif kind == 5:  # projections, h
+        e.mingru(count, x, x + step, h, 0, 0, 0, 0)
+    elif kind == 6:
+        e.minlstm(count, x, x + step, x + 2 * step, h, 0, 0, 0)
+    else:  # projections, h, log decays
+        e.rglru(count, x, x + step, x + 2 * step, weights + op[3] + 64 * low, h, 0, 0)
 
 
 @compiled
 @no_type_check
 def normalize(op, line, weights):
-    """RMSNorm or LayerNorm: x, out, size, kind, weight, bias, epsilon (the bits of a float64)."""
-    size = op[3]
-    x, out = line[op[1] : op[1] + size], line[op[2] : op[2] + size]
-    weight = weights[op[5] : op[5] + 4 * size].view(np.float32)
-    bias = weights[op[6] : op[6] + 4 * size].view(np.float32)
-    epsilon = f32(weights[op[7] : op[7] + 4].view(np.float32)[0])
-    mean = ZERO
-    if op[4] == 1:
-        for u in range(size):
-            mean += x[u]
-        mean /= f32(size)
-    square = ZERO
-    for u in range(size):
-        square += (x[u] - mean) * (x[u] - mean)
-    scale = ONE / np.sqrt(square / f32(size) + epsilon)
-    for u in range(size):
-        out[u] = (x[u] - mean) * scale * weight[u] + bias[u]
+    """RMSNorm or LayerNorm: x, out, size, kind, weight, bias, epsilon."""
+    size, x = op[3], line + 4 * op[1]
+    mean = e.total(x, size, ZERO) / f32(size) if op[4] == 1 else ZERO
+    spread = e.squares(x, size, mean) / f32(size) + weights[op[7] : op[7] + 4].view(np.float32)[0]
+    at, scale = weights.ctypes.data, ONE / np.sqrt(spread)
+    e.normalize((size + 15) // 16, x, at + op[5], at + op[6], line + 4 * op[2], mean, scale)
 
 
 @compiled
 @no_type_check
 def activate(op, line, low, high):
-    """Elements low to high of an activation: x, out, size, kind."""
-    size = op[3]
-    x, out = line[op[1] : op[1] + (2 * size if op[4] == 4 else size)], line[op[2] : op[2] + size]
+    """Vectors low to high of an activation: x, out, size, kind."""
+    count, x, out = high - low, line + 4 * op[1] + 64 * low, line + 4 * op[2] + 64 * low
     if op[4] == 0:
-        for u in range(low, high):
-            out[u] = HALF * x[u] * (ONE + error_function(x[u] * f32(0.7071067811865476)))
+        e.gelu(count, x, out, 0, 0, 0, 0, 0)
     elif op[4] == 1:
-        for u in range(low, high):
-            inner = f32(0.7978845608028654) * (x[u] + f32(0.044715) * x[u] * x[u] * x[u])
-            out[u] = x[u] * sigmoid(TWO * inner)
+        e.gelu_tanh(count, x, out, 0, 0, 0, 0, 0)
     elif op[4] == 2:
-        for u in range(low, high):
-            out[u] = max(x[u], ZERO)
+        e.relu(count, x, out, 0, 0, 0, 0, 0)
     elif op[4] == 3:
-        for u in range(low, high):
-            value = max(x[u], ZERO)
-            out[u] = value * value
+        e.relu_squared(count, x, out, 0, 0, 0, 0, 0)
     else:
-        for u in range(low, high):
-            out[u] = x[u] * sigmoid(x[u]) * x[size + u]
+        e.swiglu(count, x, x + 4 * op[3], out, 0, 0, 0, 0)
 
 
 @compiled
 @no_type_check
 def convolve(op, line, weights, low, high):
-    """Channels low to high of a short convolution: x, out, past, size, width, weights (size, width), bias."""
-    size, width = op[4], op[5]
-    x, out = line[op[1] : op[1] + width], line[op[2] : op[2] + width]
-    past = line[op[3] : op[3] + (size - 1) * width]
-    weight = weights[op[6] : op[6] + 4 * size * width].view(np.float32)
-    bias = weights[op[7] : op[7] + 4 * width].view(np.float32)
-    for u in range(low, high):
-        out[u] = bias[u]
+    """Vectors low to high of a short convolution: x, out, past, size, padded width, weights (size, width), bias."""
+    size, step, count, at = op[4], 4 * op[5], high - low, 64 * low
+    x, out, past = line + 4 * op[1] + at, line + 4 * op[2] + at, line + 4 * op[3] + at
+    weight = weights + op[6] + at
+    e.copy(count, weights + op[7] + at, out, 0, 0, 0, 0, 0)
     for back in range(size - 1):
-        for u in range(low, high):
-            out[u] += past[back * width + u] * weight[back * width + u]
-    for u in range(low, high):
-        out[u] += x[u] * weight[(size - 1) * width + u]
+        e.multiply_accumulate(count, past + back * step, weight + back * step, out, 0, 0, 0, 0)
+    e.multiply_accumulate(count, x, weight + (size - 1) * step, out, 0, 0, 0, 0)
     for back in range(size - 2):
-        for u in range(low, high):
-            past[back * width + u] = past[(back + 1) * width + u]
-    for u in range(low, high):
-        past[(size - 2) * width + u] = x[u]
+        e.copy(count, past + (back + 1) * step, past + back * step, 0, 0, 0, 0, 0)
+    e.copy(count, x, past + (size - 2) * step, 0, 0, 0, 0, 0)
 
 
 @compiled
@@ -372,8 +241,7 @@ def rotate(op, line, weights, position, head, capacity):
             a, b = part[u], part[half + u]
             part[u] = a * cosines[u] - b * sines[u]
             part[half + u] = b * cosines[u] + a * sines[u]
-    slot = position % capacity
-    slots = (capacity + 15) // 16 * 16
+    slot, slots = position % capacity, (capacity + 15) // 16 * 16
     if head >= heads + kv:
         begin = op[6] + ((head - heads - kv) * slots + slot) * padded
         for u in range(width):
@@ -382,6 +250,10 @@ def rotate(op, line, weights, position, head, capacity):
         begin = op[5] + (head - heads) * slots * width + slot // 16 * 16 * width + slot % 16
         for u in range(width):
             line[begin + 16 * u] = part[u]
+    else:
+        scale = ONE / np.sqrt(f32(width))
+        for u in range(width):
+            part[u] *= scale
 
 
 @compiled
@@ -398,38 +270,28 @@ def angles(op, line, weights, position):
 
 @compiled
 @no_type_check
-def attend(op, line, base, weights, position, head, capacity, scores):
+def attend(op, line, weights, position, head, capacity, scores):
     """One head of attention: qkv, heads, kv_heads, width, keys, values, out, ALiBi's rates or -1, padded width."""
     heads, kv, width, padded = op[2], op[3], op[4], op[9]
     slots = (capacity + 15) // 16 * 16
-    group = head // (heads // kv)
+    group, base = head // (heads // kv), line.ctypes.data
     used = min(position + 1, capacity)
     panels = (used + 15) // 16
-    zeros, into = scores[slots : slots + 128].ctypes.data, scores.ctypes.data
-    keys = base + (op[5] + group * slots * width) * 4
-    query, panel, p = base + (op[1] + head * width) * 4, 64 * width, 0
+    zeros, into = scores.ctypes.data + 4 * slots, scores.ctypes.data
+    keys, query = base + (op[5] + group * slots * width) * 4, base + (op[1] + head * width) * 4
+    panel, p = 64 * width, 0
     while p + 4 <= panels:
         f4x1(keys + p * panel, 64, panel, query, 0, width, zeros, into + p * 64, 0, 0)
         p += 4
     while p < panels:
         f1x1(keys + p * panel, 64, panel, query, 0, width, zeros, into + p * 64, 0, 0)
         p += 1
-    scale = ONE / np.sqrt(f32(width))
-    for s in range(used):
-        scores[s] *= scale
     if op[8] >= 0:
         rate = weights[op[8] + 4 * head :][:4].view(np.float32)[0]
         for s in range(used):
             scores[s] -= rate * f32((position - s) % capacity)
-    largest = f32(-np.inf)
-    for s in range(used):
-        largest = max(largest, scores[s])
-    total = ZERO
-    for s in range(used):
-        scores[s] = exponential(scores[s] - largest)
-    for s in range(used):
-        total += scores[s]
-    inverse = ONE / total
+    most = e.largest(into, used, ZERO)
+    inverse = ONE / e.weights(into, used, most)
     values, out, v = base + (op[6] + group * slots * padded) * 4, scores[slots + 128 :], 0
     there = out.ctypes.data
     while v + 4 <= padded // 16:
@@ -445,10 +307,9 @@ def attend(op, line, base, weights, position, head, capacity, scores):
 
 @compiled
 @no_type_check
-def share(size, number, threads, quantum):
-    """The part of a thread of so many elements: first, last."""
-    pieces = (size + quantum - 1) // quantum
-    return min(size, pieces * number // threads * quantum), min(size, pieces * (number + 1) // threads * quantum)
+def share(pieces, number, threads):
+    """The part of a thread of so many pieces: first, last."""
+    return pieces * number // threads, pieces * (number + 1) // threads
 
 
 @compiled
@@ -456,42 +317,44 @@ def share(size, number, threads, quantum):
 def execute(op, memory, weights, tokens, positions, capacity, number, threads, scratch, rounded, scales, offsets):
     """A thread's part of one instruction."""
     kind, rows = op[0], memory.shape[0]
+    base, step, fixed = memory.ctypes.data, 4 * memory.shape[1], weights.ctypes.data
     if kind == 1:
-        first, last = share(op[4], number, threads, 1)
+        first, last = share(op[4], number, threads)
         if op[9] == 0:
             matrix_float(op, memory, weights, first, last)
         elif op[9] == 1:
             matrix_half(op, memory, weights, first, last)
         else:
-            matrix_int8(op, memory, weights, first, last, rounded, scales, offsets)
+            matrix_int8(op, memory, weights, first, last, rounded, scales, offsets, scratch)
     elif 2 <= kind <= 7:
-        low, high = share(op[4], number, threads, 16)
+        low, high = share((op[4] + 15) // 16, number, threads)
         for row in range(rows):
-            recur(op, memory[row], weights, low, high)
+            recur(op, base + row * step, fixed, low, high)
     elif kind == 0:
-        low, high = share(op[3], number, threads, 16)
+        low, high = share(op[3] // 16, number, threads)
         for row in range(rows):
-            at = op[2] + tokens[row] * op[3] * 4
-            memory[row, op[1] + low : op[1] + high] = weights[at + 4 * low : at + 4 * high].view(np.float32)
+            at = fixed + op[2] + tokens[row] * op[3] * 4
+            e.copy(high - low, at + 64 * low, base + row * step + 4 * op[1] + 64 * low, 0, 0, 0, 0, 0)
     elif kind == 8:
         for row in range(number, rows, threads):
-            normalize(op, memory[row], weights)
+            normalize(op, base + row * step, weights)
     elif kind == 9:
-        low, high = share(op[3], number, threads, 16)
+        low, high = share((op[3] + 15) // 16, number, threads)
         for row in range(rows):
-            activate(op, memory[row], low, high)
+            activate(op, base + row * step, low, high)
     elif kind == 10:
-        low, high = share(op[3], number, threads, 16)
+        low, high = share((op[3] + 15) // 16, number, threads)
         for row in range(rows):
-            memory[row, op[2] + low : op[2] + high] += memory[row, op[1] + low : op[1] + high]
+            line = base + row * step + 64 * low
+            e.add(high - low, line + 4 * op[1], line + 4 * op[2], 0, 0, 0, 0, 0)
     elif kind == 11:
-        low, high = share(op[5], number, threads, 16)
+        low, high = share(op[5] // 16, number, threads)
         for row in range(rows):
-            convolve(op, memory[row], weights, low, high)
+            convolve(op, base + row * step, fixed, low, high)
     elif kind == 12:
         for row in range(number, rows, threads):
-            table = weights[op[2] + positions[row] * op[3] * 4 :][: op[3] * 4].view(np.float32)
-            memory[row, op[1] : op[1] + op[3]] += table
+            at = fixed + op[2] + positions[row] * op[3] * 4
+            e.add(op[3] // 16, at, base + row * step + 4 * op[1], 0, 0, 0, 0, 0)
     elif kind == 15:
         for row in range(number, rows, threads):
             angles(op, memory[row], weights, positions[row])
@@ -502,8 +365,7 @@ def execute(op, memory, weights, tokens, positions, capacity, number, threads, s
     elif kind == 14:
         for row in range(rows):
             for head in range(number, op[2], threads):
-                base = memory[row].ctypes.data
-                attend(op, memory[row], base, weights, positions[row], head, capacity, scratch)
+                attend(op, memory[row], weights, positions[row], head, capacity, scratch)
 
 
 @compiled
@@ -519,7 +381,7 @@ def run(code, memory, weights, tokens, given, positions, capacity, head, logits,
         head: the first instruction that only logits need.
         noise: (n, B) numbers from 0 to below 1.
         options: (B, 6): temperature, top_k, top_p, min_p, repetition penalty, whether log-probabilities are wanted.
-        bias: (B, V) added to the scores; minus infinity bans.
+        bias: (B, V padded to vectors) added to the scores; minus infinity bans, and fills.
         seen: (B, V) whether an id occurred before.
         chances: (n, B), written where wanted: log-probabilities in nats.
     """
@@ -531,7 +393,7 @@ def run(code, memory, weights, tokens, given, positions, capacity, head, logits,
                 id = draw(scores, options[row], bias[row], seen[row], noise[t, row], choice[number], order[number])
                 tokens[t, row], seen[row, id] = id, True
                 if options[row, 5] != 0:
-                    chances[t, row] = log_probability(scores, id)
+                    chances[t, row] = log_probability(scores, size, id)
             if threads > 1:
                 met += threads
                 meet(at, met)
@@ -550,28 +412,20 @@ def run(code, memory, weights, tokens, given, positions, capacity, head, logits,
 @no_type_check
 def draw(logits, options, bias, seen, noise, work, order):
     """The next id of a row: bias, repetition penalty, temperature, top-k, top-p and min-p in this order, then the draw."""
-    size = len(logits)
+    size, at = len(seen), work.ctypes.data
     scores = work[:size]
-    for v in range(size):
-        scores[v] = logits[v] + bias[v]
-    penalty, temperature = f32(options[4]), f32(options[0])
+    e.sum_of((size + 15) // 16, logits.ctypes.data, bias.ctypes.data, at, 0, 0, 0, 0)
+    penalty = f32(options[4])
     if penalty != ONE:
         for v in range(size):
             if seen[v]:
                 scores[v] = scores[v] / penalty if scores[v] > ZERO else scores[v] * penalty
-    largest, best = f32(-np.inf), 0
-    for v in range(size):
-        largest = max(largest, scores[v])
     if options[0] < 1e-6:
-        while scores[best] < largest:
+        most, best = e.largest(at, size, ZERO), 0
+        while scores[best] < most:
             best += 1
         return best
-    if temperature != ONE:
-        for v in range(size):
-            scores[v] /= temperature
-        largest /= temperature
-    for v in range(size):
-        scores[v] = exponential(scores[v] - largest) if scores[v] > f32(-np.inf) else ZERO
+    e.weights(at, size, e.divided(at, size, f32(options[0])))
     if 0 < options[1] < size:
         keep_likeliest(scores, order, np.int64(options[1]), 2.0)
     if options[2] < 1:
@@ -636,12 +490,8 @@ def before(weights, a, b):
 
 @compiled
 @no_type_check
-def log_probability(logits, id):
+def log_probability(logits, size, id):
     """The log-softmax of an id, in nats."""
-    largest = f32(-np.inf)
-    for v in range(len(logits)):
-        largest = max(largest, logits[v])
-    total = ZERO
-    for v in range(len(logits)):
-        total += exponential(logits[v] - largest)
-    return logits[id] - largest - f32(np.log(total))
+    at = logits.ctypes.data
+    most = e.largest(at, size, ZERO)
+    return logits[id] - most - f32(np.log(e.exponentials(at, size, most)))

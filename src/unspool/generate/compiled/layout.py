@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unspool.generate.compiled.program import LANES, Program, Slot
+from unspool.generate.compiled.program import LANES, Program, Slot, padded
 from unspool.nn.part import CoreState, tensors
 
 Lines = NDArray[np.float32]
@@ -29,7 +29,7 @@ def fill_lines(program: Program, lines: Lines, core: CoreState, logits: Tensor) 
             continue
         room = slot_view(program, lines, slot)
         if slot.layout == "plain":
-            room[:] = value.reshape(room.shape).numpy()
+            room[..., : slot.shape[-1]] = value.numpy()
             continue
         room[:] = 0
         held = value.numpy()  # (B, K, slots, D)
@@ -59,19 +59,18 @@ def core_of(program: Program, lines: Lines, positions: NDArray[np.int64]) -> Cor
         if slot.layout == "keys":
             room = room.swapaxes(3, 4).reshape(*room.shape[:2], -1, room.shape[3])
         shape = (len(lines), *slot.shape)
-        if slot.layout != "plain":
-            room = room[:, :, : slot.shape[1], : slot.shape[2]]
+        room = room[..., : slot.shape[-1]] if slot.layout == "plain" else room[:, :, : slot.shape[1], : slot.shape[2]]
         found[slot.path] = torch.from_numpy(np.array(room.reshape(shape)))
     return nested(found)
 
 
 def slot_view(program: Program, lines: Lines, slot: Slot) -> Lines:
     """Where a tensor is in the lines, in the shape in which it lies there."""
-    slots = -(-program.capacity // LANES) * LANES
+    slots = padded(program.capacity)
     if slot.layout == "plain":
-        shape: tuple[int, ...] = slot.shape
+        shape: tuple[int, ...] = (*slot.shape[:-1], padded(slot.shape[-1]))
     elif slot.layout == "values":
-        shape = (slot.shape[0], slots, -(-slot.shape[2] // LANES) * LANES)
+        shape = (slot.shape[0], slots, padded(slot.shape[2]))
     else:
         shape = (slot.shape[0], slots // LANES, slot.shape[2], LANES)
     size = int(np.prod(shape))

@@ -161,8 +161,8 @@ def blocks(b: Builder, core: Blocks, table: Tensor) -> int:
         if layer.short_conv is not None:
             seen = b.room(core.width)
             weight = array(layer.short_conv.weight).squeeze(1).T
-            placed = b.store(weight), b.vector(array(layer.short_conv.bias))
-            b.add(p.CONVOLVE, y, seen, past, layer.short_conv.size, core.width, *placed)
+            placed = b.rows(weight), b.vector(array(layer.short_conv.bias))
+            b.add(p.CONVOLVE, y, seen, past, layer.short_conv.size, p.padded(core.width), *placed)
         h = run_cell(b, layer.cell, state, seen)
         b.matrix(array(layer.project.weight), None, h, x, adds=True)
         if layer.feed_forward is not None:
@@ -207,10 +207,10 @@ def transformer(b: Builder, core: Transformer, table: Tensor) -> int:
     x, y = b.room(core.width), b.room(core.width)
     b.embed(array(core.enter(table) * core.scale), x)
     if isinstance(core.positions, Learned):
-        b.add(p.PLACE, x, b.store(array(core.positions.weight)), core.width)
+        b.add(p.PLACE, x, b.rows(array(core.positions.weight)), p.padded(core.width))
     if isinstance(core.positions, Sinusoidal):
         places = waves(torch.arange(core.context), core.width, core.positions.base)
-        b.add(p.PLACE, x, b.store(array(places)), core.width)
+        b.add(p.PLACE, x, b.rows(array(places)), p.padded(core.width))
     if not isinstance(core.embedding_norm, nn.Identity):
         normalize(b, core.embedding_norm, x, x, core.width)
     angles = rotary_angles(b, core.positions)
@@ -238,10 +238,10 @@ def keep_caches(b: Builder, core: Transformer, capacity: int) -> list[tuple[int,
     from unspool.generate.compiled.program import Slot
 
     b.state.append(Slot("0", 0, (), "length"))
-    found, slots = [], -(-capacity // p.LANES) * p.LANES
+    found, slots = [], p.padded(capacity)
     for number, block in enumerate(core._stack(), start=1):
         heads, width = block.attention.kv_heads, block.attention.head_width
-        shape, padded = (heads, capacity, width), -(-width // p.LANES) * p.LANES
+        shape, padded = (heads, capacity, width), p.padded(width)
         keys = b.keep(f"{number}.0", shape, "keys", heads * slots * width)
         found.append((keys, b.keep(f"{number}.1", shape, "values", heads * slots * padded)))
     return found
@@ -263,7 +263,7 @@ def attention(
 ) -> None:
     """out += the self-attention of x."""
     width, heads, kv = part.head_width, part.heads, part.kv_heads
-    padded = -(-width // p.LANES) * p.LANES
+    padded = p.padded(width)
     qkv, seen = b.room(part.read.out_features), b.room(heads * width)
     b.matrix(array(part.read.weight), array(part.read.bias), x, qkv)
     norms = -1

@@ -31,7 +31,8 @@ class Slot:
         path: of the tensor in the state, "0.1".
         offset: its first float.
         shape: of one row.
-        layout: "plain", "length" (no memory: the position), "keys" or "values" of a cache.
+        layout: "plain", its last axis padded to whole vectors; "length", which has no memory: the position; "keys" or
+            "values" of a cache.
     """
 
     path: str
@@ -88,32 +89,32 @@ class Builder:
         """Room in the state of a row; where it is. All of it comes before the first `room`."""
         offset = self._floats
         self.state.append(Slot(path, offset, shape, layout))  # type: ignore[arg-type]
-        self.room(int(np.prod(shape)) if floats is None else floats)
+        self.room(int(np.prod(shape[:-1])) * padded(shape[-1]) if floats is None else floats)
         self._state_size = self._floats
         return offset
 
     def room(self, floats: int) -> int:
         """Room for what one instruction leaves for another; where it is."""
         offset = self._floats
-        self._floats += -(-floats // LANES) * LANES
+        self._floats += padded(floats)
         return offset
 
     def store(self, array: NDArray) -> int:
         """Put weights in the buffer; where they are."""
         raw = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         offset = self._bytes
-        padded = np.zeros(-(-raw.size // ALIGN) * ALIGN, np.uint8)
-        padded[: raw.size] = raw
-        self._pieces.append(padded)
-        self._bytes += padded.size
+        piece = np.zeros(-(-raw.size // ALIGN) * ALIGN, np.uint8)
+        piece[: raw.size] = raw
+        self._pieces.append(piece)
+        self._bytes += piece.size
         return offset
 
     def vector(self, values: NDArray | None, size: int = 0) -> int:
         """A vector of weights, padded with zeros to whole lanes; None: zeros."""
         values = np.zeros(size, np.float32) if values is None else values.reshape(-1)
-        padded = np.zeros(-(-max(size, values.size) // LANES) * LANES, np.float32)
-        padded[: values.size] = values
-        return self.store(padded)
+        full = np.zeros(padded(max(size, values.size)), np.float32)
+        full[: values.size] = values
+        return self.store(full)
 
     def add(self, kind: int, *arguments: int) -> None:
         """One more instruction."""
@@ -121,10 +122,13 @@ class Builder:
 
     def embed(self, table: NDArray, out: int) -> None:
         """out = table[token]; (V, D)."""
-        rows, width = table.shape
-        padded = np.zeros((rows, -(-width // LANES) * LANES), np.float32)
-        padded[:, :width] = table
-        self.add(EMBED, out, self.store(padded), padded.shape[1])
+        self.add(EMBED, out, self.rows(table), padded(table.shape[1]))
+
+    def rows(self, table: NDArray) -> int:
+        """A table of weights whose rows are padded to whole vectors; where it is."""
+        full = np.zeros((len(table), padded(table.shape[1])), np.float32)
+        full[:, : table.shape[1]] = table
+        return self.store(full)
 
     def matrix(self, weight: NDArray, bias: NDArray | None, x: int, out: int, adds: bool = False) -> None:
         """out = W x + b, or out += W x + b; W is (N, K)."""
@@ -151,6 +155,15 @@ class Builder:
         return Program(
             code, weights, self.state, self._state_size, self._floats, logits, size, head, self.capacity
         )
+
+
+def padded(size: int) -> int:
+    """The next multiple of a vector's length.
+
+    >>> padded(16), padded(17)
+    (16, 32)
+    """
+    return -(-size // LANES) * LANES
 
 
 def aligned(raw: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.generate.compiled.program import ALIGN, BLOCK, LANES, MATRIX, Program
+from unspool.generate.compiled.program import ALIGN, BLOCK, LANES, MATRIX, Program, padded
 
 OPTIONS = 6
 """Numbers that say how a row is drawn: see `kernel.run`."""
@@ -35,7 +35,7 @@ class Runner:
     def read(self, lines: NDArray[np.float32], positions: NDArray[np.int64], tokens: NDArray[np.int64]) -> None:
         """Let every row read tokens (n, B); `lines` and `positions` (B,) are what they are behind them."""
         rows, size = len(lines), self.program.size
-        nothing = np.zeros((1, rows)), np.zeros((rows, OPTIONS)), np.zeros((rows, 1), np.float32)
+        nothing = np.zeros((1, rows)), np.zeros((rows, OPTIONS)), np.zeros((rows, LANES), np.float32)
         self._run(lines, positions, tokens, True, *nothing, np.zeros((rows, size), np.bool_))
 
     def write(
@@ -52,6 +52,10 @@ class Runner:
         Returns:
             Ids (n, B) and, where they are wanted, log-probabilities (n, B) in nats.
         """
+        if bias.shape[1] < padded(self.program.size):
+            filled = np.full((len(bias), padded(self.program.size)), -np.inf, np.float32)
+            filled[:, : bias.shape[1]] = bias
+            bias = filled
         tokens = np.zeros(noise.shape, np.int64)
         return tokens, self._run(lines, positions, tokens, False, noise, options, bias, seen)
 
@@ -64,14 +68,14 @@ class Runner:
             return
         self._rows, threads = rows, self.threads
         blocks = -(-self._deepest // BLOCK)
-        slots = -(-max(1, self.program.capacity) // LANES) * LANES
+        slots = padded(max(LANES, self.program.capacity))
         self._counter = np.zeros(16, np.int64)
         self._scratch = (
             np.zeros((threads, slots + 128 + 1024), np.float32),
             np.zeros((threads, rows * blocks * BLOCK), np.int8),
             np.zeros((threads, rows * blocks), np.float32),
             np.zeros((threads, rows * blocks), np.int32),
-            np.zeros((threads, self.program.size), np.float32),
+            np.zeros((threads, padded(self.program.size)), np.float32),
             np.zeros((threads, self.program.size), np.int64),
         )
 

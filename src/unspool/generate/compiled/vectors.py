@@ -76,7 +76,7 @@ def loop(b: ir.IRBuilder, count: Any, values: Sequence[Any], body: Callable[[Any
 
 def multiply_add(b: ir.IRBuilder, x: Any, y: Any, z: Any) -> Any:
     """x * y + z, rounded once."""
-    return b.call(_external(b, "llvm.fma.v16f32", FLOATS, [FLOATS] * 3), [x, y, z])
+    return b.call(external(b, "llvm.fma.v16f32", FLOATS, [FLOATS] * 3), [x, y, z])
 
 
 def finish(b: ir.IRBuilder, sums: Any, bias: Any, out: Any, adds: Any) -> None:
@@ -178,14 +178,15 @@ def tile_int8(vectors: int, rows: int) -> Any:
     return product
 
 
-def _external(b: ir.IRBuilder, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+def external(b: ir.IRBuilder, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+    """A function that is not ours: one of LLVM's, or of the system."""
     found = b.module.globals.get(name)
     return found or ir.Function(b.module, ir.FunctionType(result, arguments), name)
 
 
 def _vnni(b: ir.IRBuilder, weights: Any, inputs: Any, begin: Any) -> Any:
     """The 16 sums of a block, by AVX512-VNNI."""
-    add = _external(b, "llvm.x86.avx512.vpdpbusd.512", INTS, [INTS, INTS, INTS])
+    add = external(b, "llvm.x86.avx512.vpdpbusd.512", INTS, [INTS, INTS, INTS])
     total = splat(b, begin)
     for k in range(0, BLOCK, 4):
         four = load(b, INTS, address(b, weights, (constant(k), LANES)))
@@ -198,7 +199,7 @@ def _pairs(b: ir.IRBuilder, weights: Any, inputs: Any, begin: Any) -> Any:
     bytes_, shorts = ir.VectorType(BYTE, LANES), ir.VectorType(SHORT, LANES)
     eight, even_odd = ir.VectorType(INT, 8), ([0, 2, 4, 6], [1, 3, 5, 7])
     sums = [ir.Constant(eight, [0] * 8) for _ in range(4)]  # each of 4 outputs, two partial sums each
-    add = _external(b, "llvm.x86.avx2.pmadd.wd", eight, [shorts, shorts])
+    add = external(b, "llvm.x86.avx2.pmadd.wd", eight, [shorts, shorts])
     for k in range(0, BLOCK, 4):
         four = b.sext(load(b, ir.VectorType(BYTE, 4), address(b, inputs, (constant(k), 1))), ir.VectorType(SHORT, 4))
         spread = b.shuffle_vector(four, four, ir.Constant(INTS, [0, 1, 2, 3] * 4))
@@ -222,12 +223,6 @@ def wide_registers(context: Any) -> Any:
         return constant(int("+avx512f" in features(context)))
 
     return types.int64(), generate
-
-
-@intrinsic
-def as_float(context: Any, bits: Any) -> Any:
-    """The float with these 32 bits."""
-    return types.float32(types.int32), lambda context, b, signature, args: b.bitcast(args[0], FLOAT)
 
 
 @intrinsic
@@ -255,7 +250,7 @@ def give_way(context: Any) -> Any:
     """Let another thread have the processor."""
 
     def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        b.call(_external(b, "SwitchToThread" if platform == "win32" else "sched_yield", INT, []), [])
+        b.call(external(b, "SwitchToThread" if platform == "win32" else "sched_yield", INT, []), [])
         return context.get_dummy_value()
 
     return types.void(), generate
