@@ -30,6 +30,7 @@ VERBS = [
     "look",
     "export",
     "recipes",
+    "serve",
     "verify",
     "verify-resume",
     "selftest",

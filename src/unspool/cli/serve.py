@@ -11,7 +11,7 @@ from unspool.errors import ConfigError
 
 Runs = Annotated[
     list[Path],
-    typer.Argument(help="Run folders, or `latest`; requests call each by its name.", metavar="RUN", parser=run_path),
+    typer.Argument(help="Run folders, or `latest`; requests call each by its name.", metavar="RUNS", parser=run_path),
 ]
 Port = Annotated[int, typer.Option(help="The port; 0 is a free one, which the log says.", min=0, max=65535)]
 Token = Annotated[Path | None, typer.Option(help="A file with a token, which every request must carry.")]
@@ -61,7 +61,9 @@ def serve(
         from unspool.serve.models import names_of
         from unspool.serve.settings import Settings
     except ImportError as error:
-        raise ConfigError(f"the server needs {error.name}", hint="pip install 'unspool[serve]'") from None
+        raise ConfigError(
+            f"the server needs {error.name}", hint="pip install fastapi uvicorn prometheus-client"
+        ) from None
     from unspool.generate.jobs import Limits
     from unspool.runs.run import Run
 

@@ -67,7 +67,7 @@ class Scheduler:
         self._next_tick = 0.0
         self.steps = self.tokens = 0  # in all
         self._hasten()
-        self._thread = Thread(target=self._run, name="unspool scheduler", daemon=True)
+        self._thread = Thread(target=self._run, name="scheduler", daemon=True)
         self._thread.start()
 
     def submit(self, request: Request) -> Job:

@@ -40,6 +40,8 @@ class Server:
 
     def stop(self, seconds: float = 0.0) -> None:
         """Let what is under way go on for some seconds, and end every thread."""
+        for model in self.models.values():
+            model.worker.shutdown(wait=False, cancel_futures=True)
         for model in self.writers:
             model.writer.scheduler.stop(seconds)
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from time import time
 from typing import Any
 
@@ -46,7 +46,7 @@ class ServedModel:
         self.name, self.run, self.created = name, run, int(time())
         self.bridge: Bridge | None = None
         self._predictor: Predictor | None = None
-        self.predicting = Lock()
+        self.worker = ThreadPoolExecutor(1, "predictions")  # one call of a pipeline at a time, beside everything else
         try:
             tokenizer = run.tokenizer
         except ConfigError:

@@ -55,7 +55,8 @@ def router_of(models: Mapping[str, ServedModel], settings: Settings) -> APIRoute
             raise BusyError(f"{WAITING} calls wait for this model", hint="try again in a while")
         waiting[model.name] += 1
         try:
-            found = await asyncio.to_thread(predicted, model, body.inputs, body.top)
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(model.worker, predicted, model, body.inputs, body.top)
         finally:
             waiting[model.name] -= 1
         return Answer({"object": "predictions", "model": model.name, "predictions": found})
@@ -65,12 +66,11 @@ def router_of(models: Mapping[str, ServedModel], settings: Settings) -> APIRoute
 
 def predicted(model: ServedModel, inputs: Sequence[Any], top: int) -> list[dict[str, Any]]:
     """What the pipeline of a model says of some inputs."""
-    with model.predicting:
-        records = [record_of(model, one) for one in inputs]
-        try:
-            found = list(model.predictor.predict(records))
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, UnspoolError):
-            found = [alone(model, record) for record in records]
+    records = [record_of(model, one) for one in inputs]
+    try:
+        found = list(model.predictor.predict(records))
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, UnspoolError):
+        found = [alone(model, record) for record in records]
     return [as_json(shortened(one, top)) for one in found]
 
 

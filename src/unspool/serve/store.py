@@ -94,7 +94,10 @@ class StateStore:
         """
         name, size = name or new_name(kind), state.size + len(to_json(info))
         if size > self.limit:
-            raise LimitError(f"the state has {size:,} bytes, and {self.limit:,} are allowed", hint="--state-bytes")
+            raise LimitError(
+                f"the state has {size:,} bytes, and {self.limit:,} are allowed",
+                hint="start the server with a larger --state-megabytes",
+            )
         expires, stored = time() + self.keep, Stored(model, info, state, None)
         if self.folder is not None:
             state.save(self.folder / f"{name}.state")
