@@ -1,9 +1,8 @@
 """Small models that the compiled loop runs, one for every instruction that it has."""
 
+from helpers.models import small
 from unspool.batch import Tokens
 from unspool.models.sequence import SequenceModel
-
-from helpers.models import small
 
 LETTERS = Tokens(29)
 COMPILED = {
@@ -17,7 +16,7 @@ COMPILED = {
     "blocks of mingru": {"core": "blocks", "cell": "mingru", "width": 32},
     "blocks of minlstm": {"core": "blocks", "cell": "minlstm", "convolution": 0, "feed_forward": "swiglu", "width": 16},
     "blocks of rglru": {"core": "blocks", "cell": "rglru", "feed_forward": "gelu", "expand": 2, "width": 16},
-    "blocks without a network": {"core": "blocks", "cell": "lstm", "feed_forward": "none", "input_width": 8, "width": 24},
+    "blocks, no network": {"core": "blocks", "cell": "lstm", "feed_forward": "none", "input_width": 8, "width": 24},
     "gpt-2": {"core": "transformer", "positions": "learned", "norm": "layer", "feed_forward": "gelu-tanh", "bias": True,
               "context": 24, "layers": 2, "heads": 2, "width": 32},
     "llama": {"core": "transformer", "kv_heads": 2, "heads": 4, "layers": 2, "context": 20, "width": 40},

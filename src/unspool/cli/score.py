@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from math import exp, fsum
+from dataclasses import asdict
+from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,7 +45,8 @@ def score(
     Texts are the arguments, else --file, else standard input, which is one text. The first token of a text that
     nothing comes before has no probability.
     """
-    from unspool.generate.scoring import token_scores
+    from unspool.generate.scoring import id_scores
+    from unspool.generate.text import warn_of_unknown
     from unspool.runs.run import Run, engine_of, format_values
 
     load_plugins(plugin)
@@ -59,13 +60,15 @@ def score(
     found = []
     for text in texts or [standard_text(file)]:
         with notes():
-            scored = Scored(text, token_scores(engine, tokenizer, text, begun, top, window), begun is not None)
-        values = scored.values(tokenizer)
+            warn_of_unknown(tokenizer, text)
+        sums = Sums(text, begun is not None, keeps=not total)
+        for one in id_scores(engine, tokenizer, tokenizer.encode(text).tolist(), begun, top, window):
+            sums.add(one)
+        values = sums.values(tokenizer)
+        found.append({"text": text, **values, **({} if total else {"tokens": [asdict(one) for one in sums.tokens]})})
         if not as_json:
             summary = f"{values.pop('scored_tokens')} tokens scored: {format_values(values)}"
-            typer.echo("\n".join([*([] if total else scored.lines(top)), summary]))
-        tokens = {} if total else {"tokens": [asdict(one) for one in scored.scores]}
-        found.append({"text": text, **values, **tokens})
+            typer.echo("\n".join([*([] if total else token_table(sums.tokens, top)), summary]))
     if as_json:
         print_json(found)
 
@@ -77,33 +80,47 @@ def standard_text(file: str | None) -> str:
     return given_text(None, file or "-") or ""
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A text with the scores of its tokens; `behind` says whether something was read before it."""
+class Sums:
+    """What the scores of a text come to.
 
-    text: str
-    scores: "Sequence[TokenScore]"
-    behind: bool
+    Args:
+        text: that is scored.
+        behind: whether something was read before it.
+        keeps: whether the tokens are kept, and not only added up.
+    """
+
+    def __init__(self, text: str, behind: bool, keeps: bool) -> None:
+        self.text, self.behind, self.keeps = text, behind, keeps
+        self.tokens: list[TokenScore] = []
+        self.number, self.nats = 0, 0.0  # of the tokens that have a score
+
+    def add(self, score: "TokenScore") -> None:
+        """One more token."""
+        if score.log_probability is not None:
+            self.number, self.nats = self.number + 1, self.nats + score.log_probability
+        if self.keeps:
+            self.tokens.append(score)
 
     def values(self, tokenizer: "Tokenizer") -> dict[str, float | int | None]:
-        """The sums: tokens that have a score, the log-probability of the text in nats, bits per character."""
+        """The tokens that have a score, the log-probability of the text in nats, bits per character."""
         from unspool.metrics.metric import perplexity, text_bits
 
-        known = [one.log_probability for one in self.scores if one.log_probability is not None]
-        nats = fsum(known)
-        values: dict[str, float | int | None] = {"scored_tokens": len(known), "log_probability": nats}
-        bits = text_bits(tokenizer, self.text, -nats, self.behind) if known else {}
-        means = {"loss": -nats / len(known), "perplexity": perplexity(-nats / len(known))} if known else {}
-        return {**values, **means, **bits}
+        values: dict[str, float | int | None] = {"scored_tokens": self.number, "log_probability": self.nats}
+        if self.number:
+            loss = -self.nats / self.number
+            values |= {"loss": loss, "perplexity": perplexity(loss)}
+            values |= text_bits(tokenizer, self.text, -self.nats, self.behind)
+        return values
 
-    def lines(self, top: int) -> list[str]:
-        """A table: each token, its log-probability in nats, its probability, and what was likelier."""
-        from unspool.data.tokenizer import visible
 
-        rows = [("token", "log-probability", "probability", f"the likeliest {top}" if top else "")]
-        for one in self.scores:
-            value = one.log_probability
-            best = " ".join(f"{visible(text)} {exp(p):.3f}" for text, p in one.top.items())
-            numbers = ("", "") if value is None else (f"{value:.4f}", f"{exp(value):.4f}")
-            rows.append((visible(one.text), *numbers, best))
-        return aligned(rows)
+def token_table(scores: "Sequence[TokenScore]", top: int) -> list[str]:
+    """A table: each token, its log-probability in nats, its probability, and what was likelier."""
+    from unspool.data.tokenizer import visible
+
+    rows = [("token", "log-probability", "probability", f"the likeliest {top}" if top else "")]
+    for one in scores:
+        value = one.log_probability
+        best = " ".join(f"{visible(text)} {exp(p):.3f}" for text, p in one.top.items())
+        numbers = ("", "") if value is None else (f"{value:.4f}", f"{exp(value):.4f}")
+        rows.append((visible(one.text), *numbers, best))
+    return aligned(rows)

@@ -25,6 +25,8 @@ CHUNK = 4096
 """So many tokens are read at a time, so that memory does not grow with the length of a prompt."""
 BLOCK = 512
 """So many generated tokens are joined into one tensor at a time."""
+LONG = 128
+"""So many tokens are worth the compiled loop."""
 DIVERGED = "the model has diverged: its scores are not finite"
 AFTER_DIVERGING = "use an earlier one of its checkpoints/step-N, or train again with a lower train.learning_rate"
 
@@ -121,15 +123,29 @@ class Engine:
         """
         return Steps(self, state, select, feedback, window)
 
-    def hasten(self, steps: "Steps", wait: bool = False) -> "Steps | CompiledSteps":
-        """The same generation by the compiled loop where that is ready; else the steps as they are.
+    def fastest_steps(self, state: State, select: Select) -> "Steps | CompiledSteps":
+        """As `steps`; by the compiled loop at once where that alone has the precision which is wanted.
+
+        Raises:
+            ConfigError: the model cannot be compiled.
+        """
+        steps = self.steps(state, select)
+        if self.compiled is None or self.compiled.precision == "float32":
+            return steps
+        self.compiled.needed()
+        return self.hasten(steps, LONG // 2, LONG)
+
+    def hasten(self, steps: "Steps | CompiledSteps", made: int, left: int) -> "Steps | CompiledSteps":
+        """The same generation by the compiled loop, where that is ready and worth it; else the steps as they are.
 
         Args:
             steps: of ids, under way.
-            wait: whether to wait for it.
+            made: how many tokens there are: it is looked for behind half of `LONG`, and then behind every `LONG`.
+            left: how many tokens are still to come: fewer than `LONG` are not worth it.
         """
-        ready = self.compiled is not None and steps.compilable
-        runner = self.compiled.runner(wait) if ready and self.compiled is not None else None
+        if not isinstance(steps, Steps) or self.compiled is None or left < LONG or made % LONG != LONG // 2:
+            return steps
+        runner = self.compiled.runner() if steps.compilable else None
         if runner is None:
             return steps
         from unspool.generate.compiled.steps import CompiledSteps
@@ -334,9 +350,6 @@ class Steps(Iterator[Step]):
         """The next ids of a single row: at least one, at most so many; here always one."""
         return [int(next(self).ids)]
 
-    def drop(self, number: int) -> None:
-        """Take back the last so many ids that `ids` gave, which are none here."""
-
     @property
     def compilable(self) -> bool:
         """Whether the compiled loop could go on from here."""
@@ -348,6 +361,11 @@ class Steps(Iterator[Step]):
         """The state after the last step; it is a copy, which later steps do not change."""
         self._catch_up()
         return replace(self._state, ids=torch.cat([*self._blocks, *self._recent], dim=1)).fork()
+
+    def drop(self, number: int = 1) -> None:
+        """Forget the last choice, which was not read yet; no more than one can be forgotten here."""
+        if number and self._waiting is not None:
+            self._waiting, self.position, self._number = None, self.position - 1, self._number - 1
 
     def _catch_up(self) -> None:
         """Read what was chosen last."""

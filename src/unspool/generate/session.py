@@ -1,18 +1,23 @@
 """Sessions: a text that is read and generated in turns, and can be rewound."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.errors import ConfigError
+from unspool.generate.constraints import Constraint
 from unspool.generate.engine import Engine, Steps
 from unspool.generate.sampling import Sampling
 from unspool.generate.state import State
 from unspool.generate.stream import Stream
 from unspool.generate.text import BANNED, prime, token_before, warn_of_unknown
+
+if TYPE_CHECKING:
+    from unspool.generate.compiled.steps import CompiledSteps
 
 MEMORY = 256 * 2**20
 """Bytes that the snapshots of a session may take."""
@@ -105,6 +110,8 @@ class Session:
         seed: int | None = None,
         stop: Sequence[str] = (),
         ban: Sequence[str] = BANNED,
+        bias: Mapping[str, float] | None = None,
+        constraint: Constraint | None = None,
     ) -> Stream:
         """Generate text that belongs to the session as far as it is iterated over.
 
@@ -114,6 +121,8 @@ class Session:
             seed: the same seed generates the same text; None: that of the session.
             stop: the text ends before the first of these strings.
             ban: texts that are never generated.
+            bias: what is added to the logits of texts.
+            constraint: what all that is generated matches.
 
         Returns:
             An iterator of strings.
@@ -121,7 +130,8 @@ class Session:
         given = not self.is_empty
         state = self.state if seed is None else replace(self.state, seed=seed)
         before = token_before(self.tokenizer, "", state.ids, given)
-        self._stream = Stream(self.engine, self.tokenizer, state, length, sampling, stop, ban, before)
+        drawn = (length, sampling, stop, ban, before, bias, constraint)
+        self._stream = Stream(self.engine, self.tokenizer, state, *drawn)
         self._stream.watch = self._watch
         return self._stream
 
@@ -192,7 +202,7 @@ class Session:
                 return state
             self._take(state)
 
-    def _watch(self, steps: Steps) -> None:
+    def _watch(self, steps: "Steps | CompiledSteps") -> None:
         last = self.snapshots[-1].position if self.snapshots else 0
         if steps.position - last >= self._apart(steps.position):
             self._take(steps.state)

@@ -16,6 +16,7 @@ from unspool.data.tokenizer import Tokenizer
 from unspool.errors import CheckpointError, ConfigError, DataError, UnspoolError
 from unspool.generate.compiled.program import Precision
 from unspool.generate.compiled.ready import CompiledModel
+from unspool.generate.constraints import Constraint
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import Sampling
 from unspool.generate.session import Session
@@ -178,6 +179,8 @@ class Run:
         seed: int | None = None,
         stop: Sequence[str] = (),
         ban: Sequence[str] = BANNED,
+        bias: Mapping[str, float] | None = None,
+        constraint: Constraint | None = None,
         precision: Precision = "float32",
     ) -> Stream:
         """The text that the model generates after a prompt, piece by piece as it is made.
@@ -192,6 +195,8 @@ class Run:
             seed: the same seed generates the same text; None: that of the state, or a random one.
             stop: the text ends before the first of these strings.
             ban: texts that are never generated.
+            bias: what is added to the logits of texts, from -100 to 100.
+            constraint: what all that is generated matches, for instance `Constraint.regex("[0-9]+")`.
             precision: of the weights in generation; "bfloat16" and "int8" read less memory and need a compiled model.
 
         Returns:
@@ -201,8 +206,10 @@ class Run:
             ConfigError: the run does not go on with a text, or its model cannot be compiled for that precision.
             DataError: the prompt has characters that the tokenizer does not know.
         """
-        options = {"state": state, "length": length, "sampling": sampling, "seed": seed, "stop": stop, "ban": ban}
-        return stream_text(engine_of(self, precision), self.tokenizer, prompt, **options)  # type: ignore[arg-type]
+        drawn: dict[str, Any] = {"sampling": sampling, "seed": seed, "stop": stop, "ban": ban}
+        kept: dict[str, Any] = {"bias": bias, "constraint": constraint}
+        engine = engine_of(self, precision)
+        return stream_text(engine, self.tokenizer, prompt, state=state, length=length, **drawn, **kept)
 
     def read(self, text: str = "", *, source: Tensor | None = None, state: State | None = None) -> State:
         """The state of the model after reading a text: a value to go on from, to save or to fork.

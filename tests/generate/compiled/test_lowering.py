@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from helpers.compiled import COMPILED, LETTERS, NOT_COMPILED, model_of
+from helpers.models import small
 from unspool import Vectors
 from unspool.generate.compiled.lowering import lower
 from unspool.generate.compiled.runner import Runner
-from helpers.models import small
 
 TIME = 12
 
@@ -59,7 +59,7 @@ def test_lower_precision_is_near(precision, most):
 
 
 def test_a_large_vocabulary_is_not_multiplied_in_advance(monkeypatch):
-    monkeypatch.setattr("unspool.generate.compiled.lowering.LARGEST_TABLE", 100)
+    monkeypatch.setattr("unspool.generate.compiled.lower_parts.LARGEST_TABLE", 100)
     model, ids = model_of(COMPILED["lstm"]), torch.randint(0, LETTERS.size, (1, TIME))
     torch.testing.assert_close(read_all(Runner(lower(model)), ids), of_torch(model, ids), atol=3e-5, rtol=3e-5)
 

@@ -95,7 +95,9 @@ def test_blocks_and_what_is_taken_back_are_the_same_text():
 
 def test_another_choice_than_a_sampler_is_asked_token_by_token():
     engine, state = begun(model_of(COMPILED["lstm"]))
-    steps = CompiledSteps(engine, Runner(lower(engine.model)), state, lambda logits, position: torch.tensor([[position]]))
+    steps = CompiledSteps(
+        engine, Runner(lower(engine.model)), state, lambda logits, position: torch.tensor([[position]])
+    )
     assert [steps.ids(10) for _ in range(3)] == [[5], [6], [7]]
 
 

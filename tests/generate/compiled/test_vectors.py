@@ -33,7 +33,9 @@ print(wide, out.tobytes().hex())
 
 
 def run(**environment):
-    done = subprocess.run([sys.executable, "-c", SAME], capture_output=True, text=True, env={**os.environ, **environment})
+    done = subprocess.run(
+        [sys.executable, "-c", SAME], capture_output=True, text=True, env={**os.environ, **environment}
+    )
     assert done.returncode == 0, done.stderr
     wide, raw = done.stdout.split()
     return wide, np.frombuffer(bytes.fromhex(raw), np.float32)

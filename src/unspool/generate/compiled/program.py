@@ -1,9 +1,7 @@
 """Programs: what a model computes for one token, as a list of instructions over the memory of a row.
 
-    program = Program.build(lambda p: ...)
-
-Every row of a batch has one piece of memory, a line of float32: first its state, then what an instruction leaves for the
-next one. Instructions name places in it by their offset. The weights of all instructions are in one buffer of bytes.
+Every row of a batch has one piece of memory, a line of float32: first its state, then what an instruction leaves for
+the next one. Instructions name places in it by their offset. All weights are in one buffer of bytes.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +16,24 @@ LANES, BLOCK, ALIGN = 16, 32, 64
 FIELDS = 12
 """Numbers of an instruction: its kind and its arguments."""
 
-(EMBED, MATRIX, LSTM, GRU, ELMAN, MINGRU, MINLSTM, RGLRU, NORM, ACTIVATE, ADD, CONVOLVE, PLACE, ROTATE, ATTEND, ANGLES) = range(16)
+(
+    EMBED,
+    MATRIX,
+    LSTM,
+    GRU,
+    ELMAN,
+    MINGRU,
+    MINLSTM,
+    RGLRU,
+    NORM,
+    ACTIVATE,
+    ADD,
+    CONVOLVE,
+    PLACE,
+    ROTATE,
+    ATTEND,
+    ANGLES,
+) = range(16)
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16", "int8")
 ACTIVATIONS = ("gelu", "gelu-tanh", "relu", "relu-squared", "swiglu")
 
@@ -152,9 +167,7 @@ class Builder:
         """The program."""
         code = np.array(self.code, np.int64)
         weights = aligned(np.concatenate(self._pieces))
-        return Program(
-            code, weights, self.state, self._state_size, self._floats, logits, size, head, self.capacity
-        )
+        return Program(code, weights, self.state, self._state_size, self._floats, logits, size, head, self.capacity)
 
 
 def padded(size: int) -> int:

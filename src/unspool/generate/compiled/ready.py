@@ -7,6 +7,7 @@ import threading
 import time
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from unspool.models.sequence import SequenceModel
 
 TRIAL = 0.02
 """Seconds of trial tokens for each number of threads."""
+KERNEL = ("drawing.py", "elementwise.py", "heads.py", "kernel.py", "matrices.py", "program.py", "vectors.py")
+"""What is compiled."""
 SMALL = 2 * 2**20
 """A program of fewer bytes is run on one thread."""
 
@@ -108,8 +111,9 @@ def marker() -> Path:
 
     kernel = compiled_kernel()
     here = Path(__file__).parent
-    source = b"".join((here / name).read_bytes() for name in ("kernel.py", "vectors.py"))
-    processor = f"{config.CPU_NAME or get_host_cpu_name()} {config.CPU_FEATURES or ''} {__version__}"
+    source = b"".join((here / name).read_bytes() for name in KERNEL)
+    asked: Any = config
+    processor = f"{asked.CPU_NAME or get_host_cpu_name()} {asked.CPU_FEATURES or ''} {__version__}"
     digest = sha256(source + processor.encode()).hexdigest()[:16]
     return Path(kernel.run.stats.cache_path) / f"unspool-kernel-{digest}"
 

@@ -1,4 +1,4 @@
-"""The live rows of a ragged batch, stepped by the compiled loop: what `generate.rows.Rows` does, bit for bit as alone."""
+"""The live rows of a ragged batch, stepped by the compiled loop: each is bit for bit what it is alone."""
 
 from dataclasses import replace
 

@@ -1,7 +1,7 @@
 """Runs a program over the rows of a batch, on one thread or several."""
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -93,11 +93,13 @@ class Runner:
         self._prepare(len(lines))
         program, run = self.program, compiled_kernel().run
         counted, chances = np.repeat(positions[None], self.threads, 0), np.zeros(tokens.shape, np.float32)
-        shared = (program.code, lines, program.weights, tokens, given, counted, max(1, program.capacity), program.head,
-                  program.logits, program.size, noise, options, bias, seen, chances)  # fmt: skip
+        shared: tuple[Any, ...] = (
+            program.code, lines, program.weights, tokens, given, counted, max(1, program.capacity), program.head,
+            program.logits, program.size, noise, options, bias, seen, chances,
+        )  # fmt: skip
         self._counter[:] = 0
-        own = (self.threads, self._counter, *self._scratch)
-        others = [helpers().submit(run, *shared, number, *own) for number in range(1, self.threads)]
+        own: tuple[Any, ...] = (self.threads, self._counter, *self._scratch)
+        others = [helpers().submit(partial(run, *shared, number, *own)) for number in range(1, self.threads)]
         run(*shared, 0, *own)
         for other in others:
             other.result()

@@ -41,6 +41,7 @@ class CompiledSteps(Iterator[Step]):
             self._length[:] = state.core[0].numpy()
         self._before: tuple[int, np.ndarray, np.ndarray] | None = None  # the lines before the last block
         self._size = 8
+        self._waiting: np.ndarray | None = None  # what another than a sampler chose, not read yet
 
     def __next__(self) -> Step:
         logits = self.logits
@@ -49,7 +50,7 @@ class CompiledSteps(Iterator[Step]):
             return Step(torch.from_numpy(ids[0])[:, None], torch.from_numpy(chances[0]))
         chosen = self.select(logits, self.position)
         log_probability = logits.log_softmax(dim=-1).gather(-1, chosen).squeeze(-1)
-        self._read(chosen.numpy())
+        self._waiting, self.position = chosen.numpy(), self.position + 1
         return Step(chosen, log_probability)
 
     def ids(self, most: int, undo: bool = False) -> list[int]:
@@ -59,6 +60,7 @@ class CompiledSteps(Iterator[Step]):
             most: how many are wanted.
             undo: whether `drop` may be called behind this.
         """
+        self._catch_up()
         room = min(most, self._room())
         if not isinstance(self.select, Sampler) or self.select.plan is None or not room:
             return [int(next(self).ids)]
@@ -71,8 +73,11 @@ class CompiledSteps(Iterator[Step]):
         self._size = max(1, min(MOST, 2 * self._size, int(LONGEST / max(took, 1e-9))))
         return ids[:, 0].tolist()
 
-    def drop(self, number: int) -> None:
-        """Take back the last so many ids that `ids` gave."""
+    def drop(self, number: int = 1) -> None:
+        """Take back the last so many ids that `ids` gave, or the last choice where torch made it."""
+        if number and self._waiting is not None:
+            self._waiting, self.position = None, self.position - 1
+            return
         if not number:
             return
         assert self._before is not None  # noqa: S101  (the caller asked for it)
@@ -86,11 +91,13 @@ class CompiledSteps(Iterator[Step]):
     @property
     def logits(self) -> Tensor:
         """The scores of the next token, (B, V)."""
+        self._catch_up()
         return torch.from_numpy(self.runner.logits(self._lines).copy())
 
     @property
     def state(self) -> State:
         """The state after the last step; it is a copy, which later steps do not change."""
+        self._catch_up()
         ids = torch.from_numpy(np.concatenate(self._written).T.copy())
         core = core_of(self.runner.program, self._lines, self._length)
         return replace(self._state, core=core, logits=self.logits, ids=torch.cat([self._state.ids, ids], dim=1))
@@ -114,15 +121,17 @@ class CompiledSteps(Iterator[Step]):
         self._written.append(ids)
         self.position += len(ids)
 
-    def _read(self, chosen: np.ndarray) -> None:
-        """Read a token of every row (B, 1); where the window moves on, the last tokens anew."""
-        before, begin = (window_start(n, self.engine.max_length) for n in (self.position, self.position + 1))
-        self._note(np.ascontiguousarray(chosen.T))
+    def _catch_up(self) -> None:
+        """Read what was chosen last (B, 1); where the window moves on, the last tokens anew."""
+        if self._waiting is None:
+            return
+        chosen, self._waiting = self._waiting, None
+        before, begin = (window_start(n, self.engine.max_length) for n in (self.position - 1, self.position))
+        self._written.append(np.ascontiguousarray(chosen.T))
         if begin == before:
             self.runner.read(self._lines, self._length, self._written[-1])
             return
-        new = torch.from_numpy(np.concatenate(self._written))
-        every = torch.cat([self._state.ids.T, new])[begin:]
+        every = torch.cat([self._state.ids.T, torch.from_numpy(np.concatenate(self._written))])[begin:]
         self._lines[:], self._length[:] = 0, 0
         self.runner.read(self._lines, self._length, every.numpy().copy())
 

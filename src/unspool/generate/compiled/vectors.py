@@ -8,9 +8,14 @@ from collections.abc import Callable, Sequence
 from sys import platform
 from typing import Any, no_type_check
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
+
+REORDER = {"contract", "reassoc", "arcp", "nsz"}  # NaN and infinity stay what they are
+compiled = njit(nogil=True, fastmath=REORDER, error_model="numpy", cache=True)
+f32, ZERO, ONE = np.float32, np.float32(0), np.float32(1)
 
 LANES = 16
 """Floats in a vector, and outputs in a panel of a matrix."""
@@ -260,7 +265,7 @@ SPINS = 4000
 """So often a thread looks for the others before it gives way: a few microseconds."""
 
 
-@njit(nogil=True, cache=True)
+@compiled
 @no_type_check
 def meet(counter, target):
     """Wait until the counter, at an address, is at the target: all threads have come here."""
