@@ -14,7 +14,8 @@ from unspool.cli import main
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch):
+    monkeypatch.setattr("unspool.serve.logs.log_to_stderr", lambda: None)  # in this process pytest has its own
     text_run().save(tmp_path / "small")
     return tmp_path / "small"
 
