@@ -1,6 +1,7 @@
 """The models that a server serves, each with its scheduler or its pipeline."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 
 from unspool.data.tokenizer import Tokenizer
-from unspool.errors import ConfigError
+from unspool.errors import CheckpointError, ConfigError
 from unspool.generate.engine import Engine
 from unspool.generate.scheduler import Scheduler
 from unspool.generate.state import State, load_state
@@ -18,6 +19,7 @@ from unspool.generate.text import prime, token_before
 from unspool.pipelines.pipeline import Predictor
 from unspool.runs.run import Run, engine_of
 from unspool.serve.bridge import Bridge
+from unspool.serve.logs import log
 from unspool.serve.numbers import Numbers
 from unspool.serve.problems import Problem
 from unspool.serve.settings import Settings
@@ -133,8 +135,8 @@ class ServedModel:
             field: of the body, for the error.
 
         Raises:
-            Problem: there is none of that name, or it is another model's.
-            CheckpointError: its file is damaged, or the weights are others than they were.
+            Problem: there is none of that name, it is another model's, or its file is of no use any more: it is damaged,
+                or the weights are others than they were.
         """
         found = await asyncio.to_thread(store.get, name) if name.startswith(f"{kind}_") else None
         if found is None:
@@ -143,7 +145,11 @@ class ServedModel:
         if found.model != self.name:
             raise Problem(400, f"it belongs to the model {found.model}", field)
         path = found.path
-        return found.state or await self.between_steps(lambda: load_state(path or "", self.engine))
+        try:
+            return found.state or await self.between_steps(lambda: load_state(path or "", self.engine))
+        except CheckpointError as error:  # it names a path, which is the operator's business
+            log("unusable", logging.WARNING, error=str(error))
+            raise Problem(400, "what is stored there cannot be used any more", field, "unusable_state") from None
 
 
 def served_models(runs: Mapping[str, Run], settings: Settings, numbers: Numbers) -> dict[str, ServedModel]:
