@@ -135,8 +135,8 @@ class ServedModel:
             field: of the body, for the error.
 
         Raises:
-            Problem: there is none of that name, it is another model's, or its file is of no use any more: it is damaged,
-                or the weights are others than they were.
+            Problem: there is none of that name, it is another model's, or its file is of no use any more, as it is
+                damaged or the weights are others than they were.
         """
         found = await asyncio.to_thread(store.get, name) if name.startswith(f"{kind}_") else None
         if found is None:
