@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unspool.errors import ConfigError
 from unspool.generate.engine import Engine
+from unspool.generate.state import State
 from unspool.models.sequence import SequenceModel
 from unspool.nn.heads import at_least_float32
 from unspool.nn.part import Part
@@ -48,7 +49,7 @@ class _Beams(NamedTuple):
 @torch.no_grad()
 def beam_search(
     model: SequenceModel,
-    prompt: Int[Tensor, "B T"],
+    prompt: Int[Tensor, "B T"] | State,
     length: Count,
     width: Count,
     *,
@@ -71,7 +72,7 @@ def beam_search(
 
     Args:
         model: a model whose core reads forwards.
-        prompt: the ids to go on from, (B, T).
+        prompt: the ids to go on from, (B, T), or the state after reading them, which is not changed.
         length: how many ids a continuation has at most.
         width: how many beams are kept.
         end: the id that finishes a continuation; None: nothing does.
@@ -87,9 +88,10 @@ def beam_search(
         ConfigError: a coverage penalty for a model without attention to a source.
     """
     engine = Engine(model)
-    rows = torch.arange(len(prompt), device=model.device).repeat_interleave(width)
+    number = len(prompt.ids if isinstance(prompt, State) else prompt)
+    rows = torch.arange(number, device=model.device).repeat_interleave(width)
     with _watched_attention(model, coverage_penalty > 0) as attention:
-        state = engine.read(prompt, source=source, source_mask=source_mask)
+        state = prompt if isinstance(prompt, State) else engine.read(prompt, source=source, source_mask=source_mask)
         room = engine.remaining(state.position)
         length = length if room is None else min(length, room + 1)
         beams, latest = _begin(state.ids, width), attention(rows)
@@ -104,7 +106,7 @@ def beam_search(
             state = engine.step(state.select(rows), beams.ids[:, -1:])
             latest = attention()
     scores = _scores(beams, length_penalty, coverage_penalty, source_mask)
-    return [_ranked(beams, scores[number], number) for number in range(len(prompt))]
+    return [_ranked(beams, scores[row], row) for row in range(number)]
 
 
 def _scores(

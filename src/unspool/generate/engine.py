@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from unspool.batch import Batch
@@ -19,6 +19,8 @@ from unspool.nn.part import CoreState, fork, map_state
 
 CHUNK = 4096
 """So many tokens are read at a time, so that memory does not grow with the length of a prompt."""
+SCORED = 256
+"""So many tokens are scored at a time: their scores (B, T, V) are held at once."""
 BLOCK = 512
 """So many generated tokens are joined into one tensor at a time."""
 
@@ -58,6 +60,7 @@ class Engine:
 
     def __init__(self, model: SequenceModel, weights: str = "") -> None:
         self.model, self.weights = model, weights
+        self.tokens_read = 0  # positions that the model has run over, those that were read again counted again
         self._modules = list(model.modules())
 
     def read(
@@ -125,6 +128,45 @@ class Engine:
         else:
             core, logits = self._restart(state, every[:, begin:])
         return replace(state, core=core, logits=logits, ids=every)
+
+    def score(self, state: State, inputs: Int[Tensor, "B T"]) -> tuple[State, Float[Tensor, "B T"]]:
+        """Read some tokens and say how likely the model thought each of them, given all before it.
+
+        Args:
+            state: what was read before them; it is not changed.
+            inputs: ids (B, T).
+
+        Returns:
+            The state behind them, and the log-probabilities (B, T) in nats.
+
+        >>> from unspool import Tokens, cores, embedding, head
+        >>> model = SequenceModel(embedding(Tokens(5), 8), cores.build("core", "recurrent", width=8), head(Tokens(5), 8))
+        >>> engine = Engine(model)
+        >>> state, log_probability = engine.score(engine.read(torch.tensor([[1]])), torch.tensor([[2, 3]]))
+        >>> state.position, log_probability.shape
+        (3, torch.Size([1, 2]))
+        """
+        found, ids = [], inputs.to(self.model.device)
+        while ids.shape[1]:
+            size = self.stretch(state.position)
+            part, ids = ids[:, :size], ids[:, size:]
+            before, begin = (window_start(n, self.max_length) for n in (state.position, state.position + 1))
+            every, read, core = torch.cat([state.ids, part], dim=1), part, fork(state.core)
+            if begin != before:
+                read, core = every[:, begin:], self._start(state, part)
+            scores, core = self._scores(read, core)
+            with torch.inference_mode():
+                seen = torch.cat([state.logits.unsqueeze(1), scores[:, -part.shape[1] : -1]], dim=1)
+                found.append(at_least_float32(seen).log_softmax(dim=-1).gather(-1, part.unsqueeze(-1)).squeeze(-1))
+            state = replace(state, core=core, logits=scores[:, -1], ids=every, pending=b"").fork()
+        return state, torch.cat(found, dim=1) if found else state.logits[:, :0]
+
+    def stretch(self, position: int) -> int:
+        """How many tokens `score` reads at once behind a position: its window stays where it is, and memory is bounded."""
+        room = self.remaining(position)
+        if room is not None and room < 1:
+            room = 1 + (self.remaining(position + 1) or 0)
+        return SCORED if room is None else min(SCORED, room)
 
     def reader(self) -> "Reader":
         """Reads an input that goes on, such as a sound, and gives the scores at every position of it."""
@@ -210,12 +252,14 @@ class Engine:
 
     def _scores(self, inputs: Tensor, core: CoreState) -> tuple[Tensor, CoreState]:
         """The scores at every input (B, T, V), and the core's next state."""
+        self.tokens_read += inputs.shape[0] * inputs.shape[1]
         with self._resting(), torch.inference_mode():
             hidden, core = self.model.hidden_states(inputs, core)
             return self.model.head(hidden), map_state(Tensor.contiguous, core)
 
     def _run(self, inputs: Tensor, core: CoreState) -> tuple[CoreState, Tensor]:
         """The core's next state, and the scores behind the last input; the given state may be written to."""
+        self.tokens_read += inputs.shape[0] * inputs.shape[1]
         with self._resting(), torch.inference_mode():
             for chunk in inputs.split(CHUNK, dim=1):
                 hidden, core = self.model.hidden_states(chunk, core)
