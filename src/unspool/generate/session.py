@@ -31,6 +31,7 @@ class Snapshot:
 
     state: State
     position: int
+    marked: bool = False  # never dropped for its memory
 
 
 class Session:
@@ -205,9 +206,9 @@ class Session:
         return again
 
     def mark(self) -> None:
-        """Keep a snapshot here, whatever the distance to the last one."""
-        if not self.snapshots or self.snapshots[-1].position < self.state.position:
-            self._take(self.state)
+        """Keep a snapshot here for as long as nothing before it changes, whatever memory there is."""
+        self.snapshots = [one for one in self.snapshots if one.position < self.state.position]
+        self._take(self.state, marked=True)
 
     @property
     def position(self) -> int:
@@ -243,14 +244,16 @@ class Session:
     def _apart(self, position: int) -> int:
         return max(LEAST, isqrt(position)) * self._spread
 
-    def _take(self, state: State) -> None:
+    def _take(self, state: State, marked: bool = False) -> None:
         """Keep a snapshot; where there are too many, every second one goes."""
         kept = replace(state, ids=state.ids[:, :0].clone(), pending=b"")
-        self.snapshots.append(Snapshot(kept, state.position))
-        while len(self.snapshots) > 1 and sum(one.state.size for one in self.snapshots) > self.memory:
-            del self.snapshots[-2::-2]
+        self.snapshots.append(Snapshot(kept, state.position, marked))
+        while sum(one.state.size for one in self.snapshots) > self.memory:
+            dropped = {one.position for one in self.snapshots[-2::-2] if not one.marked}
+            if not dropped:
+                break
+            self.snapshots = [one for one in self.snapshots if one.position not in dropped]
             self._spread *= 2
-
 
     def _remember(self, state: State) -> None:
         """Keep one of the last states."""

@@ -19,7 +19,10 @@ Edit = Callable[[Tensor], Tensor]
 
 @contextmanager
 def watch(
-    model: nn.Module, keep: bool | str | Sequence[str] = True, edits: Mapping[str, Edit] | None = None
+    model: nn.Module,
+    keep: bool | str | Sequence[str] = True,
+    edits: Mapping[str, Edit] | None = None,
+    strict: bool = True,
 ) -> Iterator[Trace]:
     """Collect tapped values inside the block, and their gradients after a backward pass; `edits` change them.
 
@@ -32,6 +35,7 @@ def watch(
             `"*.forget"`.
         edits: functions from a tapped value to the one that the model continues with, by the pattern of their places
             (`unspool.look.edits` has some).
+        strict: whether an edit whose place never came is an error.
 
     Returns:
         The collected values by place, filled while the model runs.
@@ -74,7 +78,7 @@ def watch(
     finally:
         for path, part in parts.items():
             part.watcher = watchers[path]
-    if unused:
+    if unused and strict:
         raise ConfigError(
             f"nothing was shown at {', '.join(sorted(unused))}", hint="`watch(model)` collects all places"
         )
