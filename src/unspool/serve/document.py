@@ -61,8 +61,8 @@ class Document:
     >>> document = Document(engine, tokenizer, [], threading.Lock())
     >>> document.edit(0, 0, "To be or not")["tokens_read"]
     12
-    >>> document.edit(11, 1, "w")["tokens_read"], document.text
-    (1, 'To be or now')
+    >>> document.edit(12, 0, "e")["tokens_read"], document.text
+    (1, 'To be or note')
     """
 
     def __init__(
@@ -125,6 +125,10 @@ class Document:
             self._look_again()
             return self._answer(0, before)
 
+    def stop(self) -> None:
+        """End the writing that is under way, at its next token."""
+        self.turn += 1
+
     def read_on(self, tokens: Tokens, first: int, switches: tuple[Switch, ...] | None = None) -> None:
         """Go back to a token and read these from there on, with the switches that hold at each.
 
@@ -160,7 +164,8 @@ class Document:
             with self._watching(holding, alone) as trace:
                 part = next(parts)[0]
             run, low = self.engine.tokens_read - run, low + len(part)
-            self.bits.add(-part.float().cpu().numpy()[:, None] / log(2))
+            bits = -part.float().cpu().numpy()[:, None] / log(2)
+            self.bits.add(np.nan_to_num(bits, nan=LARGEST, posinf=LARGEST))
             if self.shown.place is not None:
                 found = values(self.engine, trace, self.shown.place.path, run, len(part))
                 found = torch.full((len(part), self.shown.place.size), torch.nan) if found is None else found

@@ -35,6 +35,7 @@ class Switch:
 def edits(switches: Iterable[Switch], places: Mapping[str, Place]) -> dict[str, Edit]:
     """What `watch` does to the values of the model for these switches.
 
+    >>> import torch
     >>> place = Place("core.forget", "core", "forget", "gate", 3)
     >>> some = edits([Switch(place.path, 0, 1.0, 0), Switch(place.path, 2, 0.0, 0)], {place.path: place})
     >>> some["core.forget"](torch.full((1, 3), 0.5))
