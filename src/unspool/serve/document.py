@@ -78,13 +78,14 @@ class Document:
             self.session = Session(engine, tokenizer, memory=MEMORY)
             self.start = self.session.position  # the line break
 
-    def edit(self, start: int, removed: int, inserted: str) -> dict[str, Any]:
+    def edit(self, start: int, removed: int, inserted: str, pause: int | None = None) -> dict[str, Any]:
         """Replace some characters and read what follows.
 
         Args:
             start: how many characters come before the edit.
             removed: how many characters go.
             inserted: what comes in their place.
+            pause: the state in front of this character is kept, as suggestions begin there.
 
         Returns:
             What changed: "first" is the number of the first token that is not as before, "ends", "bits" and "values"
@@ -99,7 +100,7 @@ class Document:
             first = min(same, alike(self.tokens.ends, tokens.ends))
             if moved != self.switches:
                 same = min(same, self.place_of(start))
-            self.read_on(tokens, same, moved)
+            self.read_on(tokens, same, moved, pause)
             self.text = text
             return self._answer(min(first, same), before)
 
@@ -129,13 +130,14 @@ class Document:
         """End the writing that is under way, at its next token."""
         self.turn += 1
 
-    def read_on(self, tokens: Tokens, first: int, switches: tuple[Switch, ...] | None = None) -> None:
+    def read_on(self, tokens: Tokens, first: int, switches: tuple[Switch, ...] | None = None, pause: int | None = None) -> None:
         """Go back to a token and read these from there on, with the switches that hold at each.
 
         Args:
             tokens: of the whole text.
             first: so many of them were read already.
             switches: that hold from now on; None: the same as before.
+            pause: the state in front of this character is kept.
         """
         if first < len(self.tokens.ids):
             with self._watching(self._holding(max(0, first - 1))):
@@ -146,8 +148,9 @@ class Document:
         size = len(tokens.ids)
         self.tokens = Tokens(tokens.ids[:first], tokens.ends[:first], tokens.unknown)
         edges = {self.place_of(edge, tokens) for one in self.switches for edge in (one.begin, one.end or one.begin)}
-        last = {size - 1} if self.shown.layer else set()  # which is read alone, to see what it does
-        cuts = sorted({first, size, *(cut for cut in edges | last if first < cut < size)})
+        stops = {size - 1} if self.shown.layer else set()  # the last one is read alone, to see what it does
+        stops |= set() if pause is None else {self.place_of(pause, tokens)}
+        cuts = sorted({first, size, *(cut for cut in edges | stops if first < cut < size)})
         for low, high in zip(cuts, cuts[1:], strict=False):
             if low in edges:
                 self.session.mark()  # going back never reads across a change of the switches

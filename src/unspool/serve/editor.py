@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from unspool.data.keypad import KeyDictionary, words_of
 from unspool.errors import UnspoolError
-from unspool.generate.suggest import TYPED
+from unspool.generate.suggest import TYPED, Suggestion
 from unspool.generate.text import read_prompt
 from unspool.generate.engine import Engine
 from unspool.runs.run import Run, describe, engine_of
@@ -18,7 +18,7 @@ from unspool.serve.editor_requests import Refusal, answering
 from unspool.serve.editor_endpoints import endpoints
 from unspool.serve.open_documents import OpenDocuments
 from unspool.serve.switches import Switch
-from unspool.serve.writing import LONGEST, offers
+from unspool.serve.writing import LONGEST, offers, words_on_keys
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -102,17 +102,24 @@ class Writing:
 
     def words(self, document: Document, caret: int, k: int, keys: str = "") -> list[dict[str, Any]]:
         """Suggestions, each with its probability; of letters given those that were typed already."""
-        found = offers(document, caret, k, keys, self.known if keys else ())
+        if keys:
+            return [vars_of(one, None if one.log_probability == -math.inf else math.exp(one.log_probability))
+                    for one in words_on_keys(document, caret, k, keys, self.known)]
+        found = offers(document, caret, k)
         typed, begin = 0.0, TYPED.search(document.text[:caret]).start()
         first, last = document.place_of(begin), document.place_of(caret)
-        if not keys and last - first == caret - begin:  # a token a letter
+        if last - first == caret - begin:  # a token a letter
             typed = -math.log(2) * float(document.bits.rows[first:last].sum())
         chances = [min(1.0, math.exp(min(0.0, one.log_probability - typed))) for one in found]
-        pairs = zip(found, chances, strict=True)
-        return [{"word": one.word, "rest": one.rest, "probability": round(chance, 5)} for one, chance in pairs]
+        return [vars_of(one, chance) for one, chance in zip(found, chances, strict=True)]
 
     def _empty(self) -> Document:
         return Document(Engine(self.run.model, self.weights), self.run.tokenizer, self.places, self.lock)
+
+
+def vars_of(one: Suggestion, probability: float | None) -> dict[str, Any]:
+    """A suggestion as the page reads it; a word of which the model says nothing has no probability."""
+    return {"word": one.word, "rest": one.rest, "probability": None if probability is None else round(probability, 5)}
 
 
 def editor(run: Run, lock: AbstractContextManager[Any]) -> "APIRouter":

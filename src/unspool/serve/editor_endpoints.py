@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from unspool.generate.sampling import Sampling
+from unspool.generate.suggest import TYPED
 from unspool.serve import editor_requests as ask
 from unspool.serve.editor_requests import Answer, Refusal, parsed
 from unspool.serve.tune_notes import notes_at
@@ -74,9 +75,12 @@ def document_endpoints(writing: "Writing") -> Iterator[tuple[str, str, Answer]]:
                 raise Refusal(400, f"the edit ends behind the text, which has {length} characters")
             if length - asked.removed + len(asked.inserted) > LONGEST:
                 raise Refusal(413, f"the text would be longer than {LONGEST:,} characters")
-            answer = document.edit(asked.start, asked.removed, asked.inserted)
-            if asked.suggestions and asked.caret is not None:
-                caret = min(asked.caret, len(document.text))
+            wanted = asked.suggestions and asked.caret is not None
+            caret = min(asked.caret or 0, length - asked.removed + len(asked.inserted))
+            text = document.text[: asked.start] + asked.inserted
+            pause = TYPED.search(text[:caret]).start() if wanted and caret <= len(text) else None
+            answer = document.edit(asked.start, asked.removed, asked.inserted, pause)
+            if wanted:
                 read = document.engine.tokens_read
                 answer["suggestions"] = writing.words(document, caret, asked.suggestions)
                 answer["tokens_read"] += document.engine.tokens_read - read

@@ -3,13 +3,14 @@
 from typing import Any
 
 from unspool.data.music.abc_reader import blocks, parse_tune
-from unspool.data.music.abc_tune import Tune
+from unspool.data.music.abc_tune import Tune, bar_order
 from unspool.errors import DataError
 
 TRIES = 60
 """So many of the last bars are left out, one after the other, until the rest can be read."""
 LONGEST = 8000
 """Characters of a tune that are read."""
+REPEATS = 20
 MOST = 4000
 """Notes that are shown."""
 
@@ -37,10 +38,10 @@ def notes_at(text: str, caret: int) -> dict[str, Any]:
     read, error = _readable(tune, number)
     if read is None:
         return {"notes": [], "speed": 120.0, "title": "", "bars": [], "error": error}
-    score, bars, now = read.score(), [], 0.0
-    for bar in read.bars:
+    score, bars, now = read.score(), list[float](), 0.0
+    for number in bar_order(read.bars):
         bars.append(round(now, 4))
-        now += float(bar.length)
+        now += float(read.bars[number].length)
     notes = [[round(float(n.start), 4), round(float(n.length), 4), n.pitch] for n in score.notes[:MOST]]
     return {"notes": notes, "speed": score.speed, "title": score.title, "bars": bars, "error": error}
 
@@ -51,7 +52,8 @@ def _readable(tune: str, first: int) -> tuple[Tune | None, str]:
     for _ in range(TRIES):
         try:
             found = parse_tune(tune, first=first, whole=False)
-            found.score()
+            if any(bar.repeats > REPEATS for bar in found.bars):
+                return None, f"a part is repeated more than {REPEATS} times"
             return (found if found.bars else None), error or ("" if found.bars else "there are no notes yet")
         except DataError as wrong:
             error = error or str(wrong)

@@ -4,15 +4,17 @@ import time
 from collections.abc import Container, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import numpy as np
 
+from unspool.data.keypad import KeyDictionary
 from unspool.data.tokenizer import TextStream
 from unspool.errors import UnspoolError
 from unspool.generate.sampling import Sampler, Sampling, sampler
 from unspool.generate.state import State
-from unspool.generate.suggest import Suggestion, suggest, suggest_keys
+from unspool.generate.suggest import NEEDS_SPACE, Suggestion, suggest, suggest_keys
 from unspool.generate.text import BANNED, banned_ids, token_before
 from unspool.serve.document import Document
 from unspool.serve.token_ends import Tokens
@@ -79,7 +81,35 @@ def append(document: Document, choose: Sampler, spelt: TextStream) -> dict[str, 
     }
 
 
-def offers(document: Document, caret: int, k: int, keys: str = "", known: Container[str] = ()) -> list[Suggestion]:
+def words_on_keys(document: Document, caret: int, k: int, keys: str, known: KeyDictionary) -> list[Suggestion]:
+    """Words on some keys of a phone: known words in the order of the model, known ones that it did not think of, others.
+
+    Args:
+        document: of the text; it stays as it is.
+        caret: how many characters come before.
+        k: how many words.
+        keys: digits.
+        known: the words that there are.
+
+    Returns:
+        The words as long as the keys, then longer ones that begin so; one that the model did not think of has a
+        log-probability of minus infinity.
+    """
+    exact = offers(document, caret, k, keys, known)
+    there = {one.word.lower() for one in exact}
+    before = " " if NEEDS_SPACE.search(document.text[:caret]) else ""
+    others = [Suggestion(word, before + word, -inf) for word in known.candidates(keys) if word not in there]
+    first = [one for one in exact if one.word.lower() in known]
+    found = [*first, *others[: max(0, k - len(first))], *[one for one in exact if one not in first]]
+    if len(found) < k:
+        longer = offers(document, caret, 2 * k, keys, known, complete=True)
+        found += [one for one in longer if len(one.word) > len(keys)]
+    return found[:k]
+
+
+def offers(
+    document: Document, caret: int, k: int, keys: str = "", known: Container[str] = (), complete: bool = False
+) -> list[Suggestion]:
     """Words that the text up to a character may go on with, or those on some keys of a phone.
 
     Args:
@@ -88,6 +118,7 @@ def offers(document: Document, caret: int, k: int, keys: str = "", known: Contai
         k: how many words.
         keys: digits of a phone's keys; "": what was typed is completed, or the next word is suggested.
         known: words that come first on keys.
+        complete: whether longer words that begin with the keys are allowed.
 
     Returns:
         The words, the most probable first; none where the model cannot tell.
@@ -102,7 +133,7 @@ def offers(document: Document, caret: int, k: int, keys: str = "", known: Contai
 
         try:
             if keys:
-                return suggest_keys(model, tokenizer, [text], [keys], k, True, known, read=read)[0]
+                return suggest_keys(model, tokenizer, [text], [keys], k, complete, known, read=read)[0]
             return suggest(model, tokenizer, [text], k, read=read)[0]
         except UnspoolError:
             return []

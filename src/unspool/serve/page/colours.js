@@ -15,8 +15,7 @@ export function colouring(kind, reading, about) {
     if (place.kind === "gate") {
       return { up: "--open", low: "shut", high: "open", level: at => step(reading.values[at]) };
     }
-    let most = 1e-9;
-    for (const value of reading.values) if (Math.abs(value) > most) most = Math.abs(value);
+    const most = usual(reading.values);
     const ends = most < 10 ? most.toFixed(1) : most.toFixed(0);
     return { up: "--above", down: "--below", low: `−${ends}`, high: ends, level: at => step(reading.values[at] / most) };
   }
@@ -28,6 +27,13 @@ export function colouring(kind, reading, about) {
              level: at => at < weights.first ? 0 : step(Math.sqrt(weights.values[at - weights.first] / most)) };
   }
   return null;
+}
+
+/** What 98 % of the values stay below, so that a few large ones leave the others their colours. */
+function usual(values) {
+  const every = Math.max(1, Math.floor(values.length / 4000));
+  const some = values.filter((value, at) => value !== null && at % every === 0).map(Math.abs).sort((a, b) => a - b);
+  return some[Math.floor(0.98 * (some.length - 1))] || 1e-9;
 }
 
 const step = share => Number.isFinite(share) ? Math.round(clamp(share, -1, 1) * LEVELS) : 0;

@@ -134,6 +134,7 @@ export class Inside {
 
   async set(switches) {
     this.history.push(this.reading.switches);
+    this.reading.switches = switches.map(one => ({ end: null, ...one }));  // the next click need not wait for the server
     await this.send(switches);
   }
 
@@ -142,6 +143,7 @@ export class Inside {
   }
 
   async send(switches) {
+    this.drawSoon();
     await this.act.guard(() => this.reading.switch(switches));
     this.list();
     this.drawSoon();
@@ -209,17 +211,18 @@ export class Inside {
       if (!shades.has(level)) shades.set(level, paint(level < 0 ? "--below" : up, Math.abs(level) / 20));
       return shades.get(level);
     };
+    const forced = new Map(this.reading.switches.filter(one => one.place === place.path && one.end === null).map(one => [one.unit, one.value]));
     for (let unit = 0; unit < place.size; unit++) {
       const x = Math.round(unit % across * w), y = Math.round(Math.floor(unit / across) * h);
-      brush.fillStyle = now ? shade(now[unit]) : paint("--line", 0.4);
+      brush.fillStyle = forced.has(unit) ? shade(forced.get(unit)) : now ? shade(now[unit]) : paint("--line", 0.4);
       brush.fillRect(x, y, Math.ceil(w) - gap, Math.ceil(h) - gap);
     }
-    brush.lineWidth = Math.max(2, gap);
+    brush.lineWidth = Math.max(1, Math.round(w / 9));
     const frame = (unit, name) => {
       brush.strokeStyle = paint(name, 1);
-      brush.strokeRect(Math.round(unit % across * w) + 1, Math.round(Math.floor(unit / across) * h) + 1, w - gap - 2, h - gap - 2);
+      brush.strokeRect(Math.round(unit % across * w) + 1, Math.round(Math.floor(unit / across) * h) + 1, Math.ceil(w) - gap - 2, Math.ceil(h) - gap - 2);
     };
-    for (const one of this.reading.switches) if (one.place === place.path && one.end === null) frame(one.unit, "--surprised");
+    for (const unit of forced.keys()) frame(unit, "--surprised");
     if (view.at >= 0) frame(view.at, "--ink");
   }
 

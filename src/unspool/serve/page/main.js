@@ -61,10 +61,11 @@ class Page {
     area.maxLength = about.longest;
     area.value = kept.text ?? about.prompt;
     $("temperature").value = kept.temperature ?? about.temperature;
-    if (about.places.some(place => place.kind === "attention")) $("colour").add(new Option("attention of the last token", "attention"));
+    if (about.places.some(place => place.kind === "attention")) $("colour").add(new Option("attention", "attention"));
     const units = about.places.filter(place => place.kind !== "attention");
     if (units.length) $("colour").add(new Option("a unit", "unit"));
     $("place").replaceChildren(...units.map(place => new Option(place.name, place.path)));
+    $("place").value = (units.find(place => place.path.endsWith(".hidden")) ?? units[0])?.path ?? "";
     $("colour").value = "surprise";
     this.reading.look = { layer: this.inside.usual(), place: "", unit: 0 };
     this.inside.show(this.reading.look.layer);
@@ -372,7 +373,7 @@ class Page {
   told() {
     const { ends, tokensRead, unknown } = this.reading, many = count => `${count.toLocaleString("en")} token${count === 1 ? "" : "s"}`;
     const strange = unknown.length ? `, unknown to the model: ${unknown.slice(0, 5).map(visible).join(" ")}${unknown.length > 5 ? " …" : ""}` : "";
-    $("read").textContent = this.writing ? `${many(ends.length)}, writing` : `${many(ends.length)}, read ${tokensRead.toLocaleString("en")}${strange}`;
+    $("read").textContent = this.writing ? `${many(ends.length)}, writing` : `${many(ends.length)}, ${tokensRead.toLocaleString("en")} just read${strange}`;
   }
 
   /** What is known of the token in front of the caret. */

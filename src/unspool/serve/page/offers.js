@@ -13,9 +13,12 @@ export class Offers {
       button.type = "button";
       button.className = at ? "" : "first";
       button.tabIndex = -1;  // Tab takes the first; Alt and a number each
-      button.append(one.word, chance);
-      chance.textContent = percent(one.probability);
-      button.setAttribute("aria-label", `${one.word}, ${percent(one.probability)}`);
+      button.append(one.word);
+      if (one.probability !== null) {
+        chance.textContent = percent(one.probability);
+        button.append(chance);
+        button.setAttribute("aria-label", `${one.word}, ${percent(one.probability)}`);
+      }
       button.setAttribute("aria-keyshortcuts", at ? `Alt+${at + 1}` : "Tab");
       button.addEventListener("pointerdown", event => event.preventDefault());  // the caret stays in the text
       button.addEventListener("click", () => this.accept(at));

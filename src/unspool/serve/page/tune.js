@@ -4,7 +4,7 @@ import { characters } from "./texts.js";
 
 const STEPS = [0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 5, 6];  // lines and spaces above C, by semitone
 const SHARP = new Set([1, 3, 6, 8, 10]);
-const GAP = 9, BEAT = 34, LEFT = 14;  // pixels: between two lines, of a quarter beat, before the first
+const GAP = 10, BEAT = 28, LEFT = 14;  // pixels: between two lines, of a quarter beat, before the first
 const SVG = "http://www.w3.org/2000/svg";
 
 export const isTune = text => /^X:\s*\d/m.test(text) && /^K:/m.test(text);
@@ -49,12 +49,12 @@ export class Tune {
       picture.append(make("line", { x1: 0, x2: wide, y1: y(line), y2: y(line) }));
     }
     for (const bar of bars ?? []) {
-      if (bar <= length) picture.append(make("line", { class: "bar-line", x1: LEFT + bar * BEAT - 4, x2: LEFT + bar * BEAT - 4, y1: y(38), y2: y(30) }));
+      if (bar > 0 && bar <= length) picture.append(make("line", { class: "bar-line", x1: LEFT + bar * BEAT - 4, x2: LEFT + bar * BEAT - 4, y1: y(38), y2: y(30) }));
     }
     this.marks = notes.map(([start, size, pitch], at) => {
       const x = LEFT + start * BEAT, step = heights[at];
-      for (let line = 40; line <= step; line += 2) picture.append(ledger(x, y(line)));
-      for (let line = 28; line >= step; line -= 2) picture.append(ledger(x, y(line)));
+      for (let line = 40; line <= step; line += 2) picture.append(ledger(x, size, y(line)));
+      for (let line = 28; line >= step; line -= 2) picture.append(ledger(x, size, y(line)));
       if (SHARP.has(pitch % 12)) picture.append(make("text", { x: x + 1, y: y(step) - GAP / 2 - 1 }, "♯"));
       const mark = make("rect", { x, y: y(step) - GAP / 2 + 1, width: Math.max(4, size * BEAT - 3), height: GAP - 2, rx: (GAP - 2) / 2 });
       picture.append(mark);
@@ -113,7 +113,7 @@ function pluck(context, out, pitch, start, size) {
 }
 
 const place = pitch => STEPS[pitch % 12] + 7 * (Math.floor(pitch / 12) - 1);
-const ledger = (x, y) => make("line", { class: "ledger", x1: x - 4, x2: x + 12, y1: y, y2: y });
+const ledger = (x, size, y) => make("line", { class: "ledger", x1: x - 4, x2: x + size * BEAT + 1, y1: y, y2: y });
 
 function make(tag, attributes, text) {
   const element = document.createElementNS(SVG, tag);
