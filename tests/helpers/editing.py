@@ -6,8 +6,7 @@ from functools import cache
 import torch
 
 from helpers.models import small
-from unspool import Tokens, Trainer
-from unspool.data.batching.contiguous import ContiguousBatches
+from unspool import Tokens
 from unspool.data.tokenizer import Tokenizer, tokenizers
 from unspool.generate.engine import Engine
 from unspool.runs.run import Run
@@ -29,14 +28,10 @@ def tokenizer_of(kind: str) -> Tokenizer:
 
 
 @cache
-def run_of(core: str = "lstm", kind: str = "char", steps: int = 0) -> Run:
+def run_of(core: str = "lstm", kind: str = "char") -> Run:
     tokenizer = tokenizer_of(kind)
     model = small(CORES[core], Tokens(tokenizer.size), width=16)
-    if steps:
-        ids = torch.as_tensor(tokenizer.encode(TEXT * 30))
-        batches = ContiguousBatches(ids, batch_size=8, length=24)
-        list(Trainer(model, batches, steps=steps, learning_rate=0.03))
-    return Run(model.eval(), tokenizer, name=f"a small {core}")
+    return Run(model, tokenizer, name=f"a small {core}")
 
 
 def document_of(core: str = "lstm", kind: str = "char") -> Document:

@@ -17,7 +17,8 @@ export function colouring(kind, reading, about) {
     }
     const most = usual(reading.values);
     const ends = most < 10 ? most.toFixed(1) : most.toFixed(0);
-    return { up: "--above", down: "--below", low: `−${ends}`, high: ends, level: at => step(reading.values[at] / most) };
+    const level = at => step(reading.values[at] / most);
+    return { up: "--above", down: "--below", low: `−${ends}`, high: ends, level };
   }
   if (kind === "attention") {
     const weights = attention(reading, about);

@@ -1,5 +1,7 @@
 // The panel beside the text: what the units of a layer do at the last token, and the switches that force them.
 import { bytes } from "./colours.js";
+import { columns, drawHeads, drawUnits, rows } from "./units.js";
+import { $, button, counted, make, signed } from "./elements.js";
 
 const FORCED = { gate: [1, 0], state: [0], attention: [0] };  // what a click goes through, before it is free again
 const WORDS = { gate: { 1: "open", 0: "shut" }, state: { 0: "silent" }, attention: { 0: "off" } };
@@ -9,16 +11,15 @@ const HELP = {
   state: "Each square is a unit: orange above zero, blue below. Click one to silence it.",
   attention: "Each row is a head: what the last token attends to. Click a row to switch the head off.",
 };
-const SEEN = 64;  // tokens that a row of attention shows
 
 export class Inside {
   /** `act` has: choose(layer), from() -> where a new switch begins, writing(), text() and changed(). */
   constructor(about, reading, act) {
     Object.assign(this, { about, reading, act, canvases: new Map(), history: [], waiting: false });
-    this.element = name => document.getElementById(name);
     const layers = [...new Set(about.places.map(place => place.layer))];
-    this.element("layer").replaceChildren(new Option("none", ""), ...layers.map(layer => new Option(this.layerName(layer), layer)));
-    this.element("layer").addEventListener("change", event => act.choose(event.target.value));
+    const options = layers.map(layer => new Option(this.layerName(layer), layer));
+    $("layer").replaceChildren(new Option("none", ""), ...options);
+    $("layer").addEventListener("change", event => act.choose(event.target.value));
     addEventListener("resize", () => this.drawSoon());
   }
 
@@ -35,55 +36,42 @@ export class Inside {
   }
 
   show(layer) {
-    this.element("layer").value = layer;
+    $("layer").value = layer;
     this.canvases.clear();
     const places = this.about.places.filter(place => place.layer === layer);
     const kinds = [...new Set(places.map(place => place.kind))];
-    this.element("inside-help").textContent = layer ? kinds.slice(0, 1).map(kind => HELP[kind]).join(" ") : "";
-    this.element("places").replaceChildren(...places.map(place => this.place(place)));
+    $("inside-help").textContent = layer ? kinds.slice(0, 1).map(kind => HELP[kind]).join(" ") : "";
+    $("places").replaceChildren(...places.map(place => this.place(place)));
     this.drawSoon();
   }
 
   place(place) {
-    const box = document.createElement("div"), bar = document.createElement("div");
-    const title = document.createElement("h3"), canvas = document.createElement("canvas");
-    box.className = "place"; bar.className = "bar";
-    const short = place.kind === "attention" ? `${place.size} heads` : place.name.replace(`${this.layerName(place.layer)} `, "");
-    title.textContent = short;
-    bar.append(title);
-    if (place.kind !== "attention" && place.switchable) {
-      for (const value of FORCED[place.kind]) {
-        const button = document.createElement("button");
-        button.type = "button";
-        button.textContent = `all ${WORDS[place.kind][value]}`;
-        button.setAttribute("aria-label", `force all units of ${place.name} ${WORDS[place.kind][value]}`);
-        button.addEventListener("click", () => this.forceAll(place, value));
-        bar.append(button);
-      }
+    const heads = place.kind === "attention", words = WORDS[place.kind];
+    const bar = make("div", { class: "bar" });
+    const short = place.name.replace(`${this.layerName(place.layer)} `, "");
+    bar.append(make("h3", {}, heads ? `${place.size} heads` : short));
+    for (const value of !heads && place.switchable ? FORCED[place.kind] : []) {
+      const label = `force all units of ${place.name} ${words[value]}`;
+      bar.append(button(`all ${words[value]}`, () => this.forceAll(place, value), { "aria-label": label }));
     }
-    canvas.tabIndex = 0;
-    canvas.dataset.path = place.path;
-    canvas.setAttribute("role", "application");
-    canvas.setAttribute("aria-label", `${place.name}: ${place.size} ${place.kind === "attention" ? "heads" : "units"}; arrow keys choose one, Enter switches it`);
-    const view = { place, canvas, columns: columns(place), at: -1, foot: null };
-    canvas.addEventListener("pointermove", event => this.point(view, event));
-    canvas.addEventListener("pointerleave", () => { view.at = -1; this.drawSoon(); });
-    canvas.addEventListener("click", event => { this.point(view, event); this.cycle(view); });
-    canvas.addEventListener("keydown", event => this.key(view, event));
-    box.append(bar, canvas);
-    if (place.kind === "attention") {
-      view.foot = document.createElement("div");
-      view.foot.className = "ends";
-      box.append(view.foot);
-    }
+    const view = { place, columns: columns(place), at: -1, foot: make("div", { class: "ends" }) };
+    view.canvas = make("canvas", {
+      tabindex: 0, role: "application", "data-path": place.path,
+      "aria-label": `${place.name}, ${place.size} ${heads ? "heads" : "units"}: arrows choose one, Enter switches it`,
+      onpointermove: event => this.point(view, event),
+      onpointerleave: () => { view.at = -1; this.drawSoon(); },
+      onclick: event => { this.point(view, event); this.cycle(view); },
+      onkeydown: event => this.key(view, event),
+    });
     this.canvases.set(place.path, view);
-    return box;
+    return make("div", { class: "place" }, bar, view.canvas, ...heads ? [view.foot] : []);
   }
 
   point(view, event) {
     const box = view.canvas.getBoundingClientRect(), { place, columns: across } = view;
     const down = Math.floor((event.clientY - box.top) / box.height * rows(place, across));
-    const at = place.kind === "attention" ? down : down * across + Math.floor((event.clientX - box.left) / box.width * across);
+    const right = Math.floor((event.clientX - box.left) / box.width * across);
+    const at = place.kind === "attention" ? down : down * across + right;
     view.at = at >= 0 && at < place.size ? at : -1;
     this.tell(view);
   }
@@ -91,8 +79,10 @@ export class Inside {
   key(view, event) {
     const step = view.place.kind === "attention" ? { ArrowUp: -1, ArrowDown: 1 }
       : { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -view.columns, ArrowDown: view.columns };
-    if (event.key in step) view.at = Math.max(0, Math.min(view.place.size - 1, (view.at < 0 ? 0 : view.at + step[event.key])));
-    else if ((event.key === "Enter" || event.key === " ") && view.at >= 0) this.cycle(view);
+    if (event.key in step) {
+      const next = view.at < 0 ? 0 : view.at + step[event.key];
+      view.at = Math.max(0, Math.min(view.place.size - 1, next));
+    } else if ((event.key === "Enter" || event.key === " ") && view.at >= 0) this.cycle(view);
     else return;
     event.preventDefault();
     this.tell(view);
@@ -107,34 +97,36 @@ export class Inside {
     const { place, at } = view, now = this.valuesOf(place);
     if (at < 0) return;
     const forced = this.forcedAt(place, at);
-    const value = now && place.kind !== "attention" ? `: ${now[at].toFixed(2).replace("-", "−")}` : "";
+    const value = now && place.kind !== "attention" ? `: ${signed(now[at])}` : "";
     const held = forced ? `, forced ${WORDS[place.kind][forced.value]}` : "";
     const what = place.kind === "attention" ? "head" : "unit";
-    this.element("unit-told").textContent = `${place.name}, ${what} ${at}${value}${held}`;
+    $("unit-told").textContent = `${place.name}, ${what} ${at}${value}${held}`;
   }
 
   cycle({ place, at }) {
     if (at < 0 || !place.switchable) return;
     const forced = this.forcedAt(place, at), values = FORCED[place.kind];
     const next = values[forced ? values.indexOf(forced.value) + 1 : 0];
-    const others = this.without(one => one === forced);
-    this.set(next === undefined ? others : [...others, { place: place.path, unit: at, value: next, ...this.act.from() }]);
+    const others = this.without(one => one === forced), fresh = { place: place.path, unit: at, value: next };
+    this.set(next === undefined ? others : [...others, { ...fresh, ...this.act.from() }]);
   }
 
   forceAll(place, value) {
     const others = this.without(one => one.place === place.path && one.end === null);
-    const all = Array.from({ length: place.size }, (_, unit) => ({ place: place.path, unit, value, ...this.act.from() }));
+    const from = this.act.from();
+    const all = Array.from({ length: place.size }, (_, unit) => ({ place: place.path, unit, value, ...from }));
     this.set([...others, ...all]);
   }
 
   /** The switches without some: those end here while the model writes, and never were otherwise. */
   without(which) {
-    return this.reading.switches.flatMap(one => !which(one) ? [one] : this.act.writing() ? [{ ...one, released: true }] : []);
+    const end = one => this.act.writing() ? [{ ...one, released: true }] : [];
+    return this.reading.switches.flatMap(one => which(one) ? end(one) : [one]);
   }
 
   async set(switches) {
     this.history.push(this.reading.switches);
-    this.reading.switches = switches.map(one => ({ end: null, ...one }));  // the next click need not wait for the server
+    this.reading.switches = switches.map(one => ({ end: null, ...one }));  // at once, for the next click
     await this.send(switches);
   }
 
@@ -158,18 +150,21 @@ export class Inside {
       groups.set(key, [...groups.get(key) ?? [], one]);
     }
     const buttons = [...groups.values()].slice(-12).map(some => {
-      const [one] = some, place = this.about.places.find(each => each.path === one.place), button = document.createElement("button");
-      const which = some.length === place.size && some.length > 1 ? "all" : some.slice(0, 4).map(each => each.unit).join(", ") + (some.length > 4 ? " …" : "");
-      button.type = "button";
-      button.textContent = `${place.name} ${which} ${WORDS[place.kind][one.value]}, from ${one.begin.toLocaleString("en")}`
-        + (one.end === null ? "" : ` to ${one.end.toLocaleString("en")}`) + " ✕";
-      button.setAttribute("aria-label", `let go: ${button.textContent.slice(0, -2)}`);
-      button.addEventListener("click", () => this.set(this.without(each => some.includes(each))));
-      return button;
+      const told = this.name(some), release = () => this.set(this.without(each => some.includes(each)));
+      return button(`${told} ✕`, release, { "aria-label": `let go: ${told}` });
     });
-    if (this.history.length) buttons.unshift(action("Undo the last switch", () => this.undo()));
-    if (groups.size > 1) buttons.push(action("Let all go", () => this.set(this.without(() => true))));
-    this.element("switches").replaceChildren(...buttons);
+    if (this.history.length) buttons.unshift(button("Undo the last switch", () => this.undo()));
+    if (groups.size > 1) buttons.push(button("Let all go", () => this.set(this.without(() => true))));
+    $("switches").replaceChildren(...buttons);
+  }
+
+  /** What units that are forced alike are, in words. */
+  name(some) {
+    const [one] = some, place = this.about.places.find(each => each.path === one.place);
+    const first = some.slice(0, 4).map(each => each.unit).join(", ") + (some.length > 4 ? " …" : "");
+    const which = some.length === place.size && some.length > 1 ? "all" : first;
+    const until = one.end === null ? "" : ` to ${counted(one.end)}`;
+    return `${place.name} ${which} ${WORDS[place.kind][one.value]}, from ${counted(one.begin ?? 0)}${until}`;
   }
 
   valuesOf(place) {
@@ -184,79 +179,10 @@ export class Inside {
     this.waiting = true;
     requestAnimationFrame(() => {
       this.waiting = false;
-      for (const view of this.canvases.values()) (view.place.kind === "attention" ? this.drawHeads(view) : this.drawUnits(view));
+      for (const view of this.canvases.values()) {
+        if (view.place.kind === "attention") drawHeads(view, this.reading);
+        else drawUnits(view, this.reading, this.valuesOf(view.place));
+      }
     });
   }
-
-  surface({ canvas, place }, across, down, tall) {
-    const scale = devicePixelRatio || 1, wide = canvas.clientWidth || 320;
-    const side = wide / across, height = tall ?? side * down;
-    if (canvas.width !== Math.round(wide * scale) || canvas.height !== Math.round(height * scale)) {
-      canvas.width = Math.round(wide * scale);
-      canvas.height = Math.round(height * scale);
-      canvas.style.aspectRatio = `${canvas.width} / ${canvas.height}`;
-    }
-    const brush = canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
-    brush.clearRect(0, 0, canvas.width, canvas.height);
-    const paint = (name, alpha) => `rgb(${style.getPropertyValue(name)} / ${alpha})`;
-    return { brush, paint, w: canvas.width / across, h: canvas.height / down };
-  }
-
-  drawUnits(view) {
-    const { place, columns: across } = view, now = this.valuesOf(place);
-    const { brush, paint, w, h } = this.surface(view, across, rows(place, across));
-    const gap = Math.max(1, Math.floor(w / 8)), up = place.kind === "gate" ? "--open" : "--above";
-    const shades = new Map(), shade = value => {
-      const level = Math.round(Math.max(-1, Math.min(1, value / place.scale)) * 20);
-      if (!shades.has(level)) shades.set(level, paint(level < 0 ? "--below" : up, Math.abs(level) / 20));
-      return shades.get(level);
-    };
-    const forced = new Map(this.reading.switches.filter(one => one.place === place.path && one.end === null).map(one => [one.unit, one.value]));
-    for (let unit = 0; unit < place.size; unit++) {
-      const x = Math.round(unit % across * w), y = Math.round(Math.floor(unit / across) * h);
-      brush.fillStyle = forced.has(unit) ? shade(forced.get(unit)) : now ? shade(now[unit]) : paint("--line", 0.4);
-      brush.fillRect(x, y, Math.ceil(w) - gap, Math.ceil(h) - gap);
-    }
-    brush.lineWidth = Math.max(1, Math.round(w / 9));
-    const frame = (unit, name) => {
-      brush.strokeStyle = paint(name, 1);
-      brush.strokeRect(Math.round(unit % across * w) + 1, Math.round(Math.floor(unit / across) * h) + 1, Math.ceil(w) - gap - 2, Math.ceil(h) - gap - 2);
-    };
-    for (const unit of forced.keys()) frame(unit, "--surprised");
-    if (view.at >= 0) frame(view.at, "--ink");
-  }
-
-  drawHeads(view) {
-    const { place } = view, found = this.reading.activity[place.path];
-    const all = found ? bytes(found.bytes) : new Uint8Array(), size = all.length / place.size;
-    const seen = Math.min(SEEN, Math.max(1, size));
-    const { brush, paint, w, h } = this.surface(view, seen, place.size, 22 * place.size);
-    const most = Math.max(1, ...all);
-    for (let head = 0; head < place.size; head++) {
-      const off = this.forcedAt(place, head);
-      for (let at = 0; at < seen && found; at++) {
-        brush.fillStyle = off ? paint("--line", 0.5) : paint("--other", Math.sqrt(all[head * size + size - seen + at] / most));
-        brush.fillRect(Math.round(at * w), Math.round(head * h), Math.ceil(w), Math.floor(h) - 2);
-      }
-      if (off || view.at === head) {
-        brush.strokeStyle = paint(off ? "--surprised" : "--ink", 1);
-        brush.lineWidth = 2;
-        brush.strokeRect(1, Math.round(head * h) + 1, view.canvas.width - 2, Math.floor(h) - 4);
-      }
-    }
-    const last = this.reading.ends.length, begin = last > seen ? this.reading.ends[last - seen] : 0;
-    const text = this.reading.base.slice(begin).replaceAll("\n", "↵");
-    view.foot.replaceChildren(text.slice(0, 14), text.slice(-14));
-  }
-}
-
-const columns = place => place.size <= 64 ? 16 : place.size <= 512 ? 32 : 64;
-const rows = (place, across) => place.kind === "attention" ? place.size : Math.ceil(place.size / across);
-
-function action(text, act) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = text;
-  button.addEventListener("click", act);
-  return button;
 }

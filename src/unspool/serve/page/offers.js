@@ -1,4 +1,5 @@
 // Suggestions under the text, and the keys of a phone (T9).
+import { button, make } from "./elements.js";
 
 export class Offers {
   /** `take(rest)` puts what is missing behind the caret. */
@@ -9,20 +10,14 @@ export class Offers {
   show(found) {
     this.found = found;
     this.element.replaceChildren(...found.map((one, at) => {
-      const button = document.createElement("button"), chance = document.createElement("small");
-      button.type = "button";
-      button.className = at ? "" : "first";
-      button.tabIndex = -1;  // Tab takes the first; Alt and a number each
-      button.append(one.word);
-      if (one.probability !== null) {
-        chance.textContent = percent(one.probability);
-        button.append(chance);
-        button.setAttribute("aria-label", `${one.word}, ${percent(one.probability)}`);
-      }
-      button.setAttribute("aria-keyshortcuts", at ? `Alt+${at + 1}` : "Tab");
-      button.addEventListener("pointerdown", event => event.preventDefault());  // the caret stays in the text
-      button.addEventListener("click", () => this.accept(at));
-      return button;
+      const told = one.probability === null ? "" : percent(one.probability);
+      const made = button(one.word, () => this.accept(at), {
+        class: at ? "" : "first", tabindex: -1,  // Tab takes the first; Alt and a number each
+        "aria-label": told ? `${one.word}, ${told}` : one.word, "aria-keyshortcuts": at ? `Alt+${at + 1}` : "Tab",
+        onpointerdown: event => event.preventDefault(),  // the caret stays in the text
+      });
+      if (told) made.append(make("small", {}, told));
+      return made;
     }));
   }
 
@@ -50,15 +45,11 @@ export class Keypad {
   constructor(element, act) {
     Object.assign(this, { element, act, pressed: "", words: [], chosen: 0, mark: -1, at: 0 });
     element.replaceChildren(...KEYS.map(([key, under]) => {
-      const button = document.createElement("button"), name = document.createElement("b"), letters = document.createElement("small");
-      button.type = "button";
-      name.textContent = key;
-      letters.textContent = under;
-      button.append(name, letters);
-      button.setAttribute("aria-label", NAMES[key] ?? `${key}: ${under}`);
-      button.addEventListener("pointerdown", event => event.preventDefault());
-      button.addEventListener("click", () => this.press(key));
-      return button;
+      const made = button("", () => this.press(key), {
+        "aria-label": NAMES[key] ?? `${key}: ${under}`, onpointerdown: event => event.preventDefault(),
+      });
+      made.append(make("b", {}, key), make("small", {}, under));
+      return made;
     }));
     element.addEventListener("keydown", event => {
       const key = event.key === "Backspace" ? "⌫" : event.key;

@@ -86,7 +86,7 @@ export class Reading {
     else this.switches = found.switches;
   }
 
-  /** Force these units and no others; while the model writes this goes past the queue, and holds from the next token. */
+  /** Force these units and no others; while the model writes this does not wait, and holds from the next token. */
   switch(switches) {
     if (this.writing) return this.force(switches);
     return this.inTurn(async () => {

@@ -6,7 +6,8 @@ export function difference(before, after) {
   let start = 0;
   while (start < least && before.charCodeAt(start) === after.charCodeAt(start)) start++;
   let end = 0;
-  while (end < least - start && before.charCodeAt(before.length - 1 - end) === after.charCodeAt(after.length - 1 - end)) end++;
+  const fromEnd = (text, at) => text.charCodeAt(text.length - 1 - at);
+  while (end < least - start && fromEnd(before, end) === fromEnd(after, end)) end++;
   if (isLow(before, start) || isLow(after, start)) start--;  // never between the halves of a character
   if (isLow(before, before.length - end) || isLow(after, after.length - end)) end--;
   return { start, removed: before.length - end - start, inserted: after.slice(start, after.length - end) };
@@ -38,8 +39,8 @@ export function places(text, ends, start = 0, first = 0) {
 }
 
 /** A text that UTF-8 can hold; its length stays. */
-export const wellFormed = text => text.toWellFormed?.() ?? text.replace(/[\ud800-\udfff]/g, (half, at) =>
-  (/[\ud800-\udbff]/.test(half) ? /[\udc00-\udfff]/.test(text[at + 1] ?? "") : /[\ud800-\udbff]/.test(text[at - 1] ?? "")) ? half : "\ufffd");
+export const wellFormed = text => text.toWellFormed?.()
+  ?? text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, "\ufffd");
 
 /** A character as a sentence can show it. */
 export const visible = text => text.replaceAll(" ", "␣").replaceAll("\n", "↵").replaceAll("\t", "⇥");

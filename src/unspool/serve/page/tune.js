@@ -1,11 +1,11 @@
 // A tune in ABC notation: drawn as bars of sound on a staff, and played.
+import { make } from "./elements.js";
 import { answer } from "./server.js";
 import { characters } from "./texts.js";
 
 const STEPS = [0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 5, 6];  // lines and spaces above C, by semitone
 const SHARP = new Set([1, 3, 6, 8, 10]);
 const GAP = 10, BEAT = 28, LEFT = 14;  // pixels: between two lines, of a quarter beat, before the first
-const SVG = "http://www.w3.org/2000/svg";
 
 export const isTune = text => /^X:\s*\d/m.test(text) && /^K:/m.test(text);
 
@@ -42,25 +42,28 @@ export class Tune {
     const { notes, bars, title } = this.found;
     const length = Math.max(4, ...notes.map(([start, size]) => start + size));
     const wide = LEFT * 2 + length * BEAT;
-    const heights = notes.map(([, , pitch]) => place(pitch)), top = Math.max(38, ...heights) + 3, low = Math.min(30, ...heights) - 3;
-    const y = step => (top - step) * GAP / 2;
+    const heights = notes.map(([, , pitch]) => place(pitch));
+    const top = Math.max(38, ...heights) + 3, low = Math.min(30, ...heights) - 3, y = step => (top - step) * GAP / 2;
     const picture = make("svg", { width: wide, height: (top - low) * GAP / 2 });
     for (const line of [30, 32, 34, 36, 38]) {  // E4 G4 B4 D5 F5
       picture.append(make("line", { x1: 0, x2: wide, y1: y(line), y2: y(line) }));
     }
     for (const bar of bars ?? []) {
-      if (bar > 0 && bar <= length) picture.append(make("line", { class: "bar-line", x1: LEFT + bar * BEAT - 4, x2: LEFT + bar * BEAT - 4, y1: y(38), y2: y(30) }));
+      const x = LEFT + bar * BEAT - 3;
+      if (!bar || bar > length) continue;
+      picture.append(make("line", { class: "bar-line", x1: x, x2: x, y1: y(38), y2: y(30) }));
     }
     this.marks = notes.map(([start, size, pitch], at) => {
       const x = LEFT + start * BEAT, step = heights[at];
       for (let line = 40; line <= step; line += 2) picture.append(ledger(x, size, y(line)));
       for (let line = 28; line >= step; line -= 2) picture.append(ledger(x, size, y(line)));
       if (SHARP.has(pitch % 12)) picture.append(make("text", { x: x + 1, y: y(step) - GAP / 2 - 1 }, "♯"));
-      const mark = make("rect", { x, y: y(step) - GAP / 2 + 1, width: Math.max(4, size * BEAT - 3), height: GAP - 2, rx: (GAP - 2) / 2 });
+      const width = Math.max(4, size * BEAT - 3), height = GAP - 2;
+      const mark = make("rect", { x, y: y(step) - height / 2, width, height, rx: height / 2 });
       picture.append(mark);
       return mark;
     });
-    this.head = make("line", { class: "head", x1: 0, x2: 0, y1: 0, y2: (top - low) * GAP / 2, visibility: "hidden" });
+    this.head = make("line", { class: "head", y1: 0, y2: (top - low) * GAP / 2, visibility: "hidden" });
     picture.append(this.head);
     this.staff.replaceChildren(picture);
     this.staff.setAttribute("aria-label", `${title || "the tune"}: ${notes.length} notes on a staff`);
@@ -80,8 +83,11 @@ export class Tune {
       if (this.context !== context) return;
       const beat = (context.currentTime - start) * speed / 60, x = LEFT + Math.max(0, beat) * BEAT;
       for (const name of ["x1", "x2"]) this.head.setAttribute(name, x);
-      notes.forEach(([begin, size], at) => this.marks[at].classList.toggle("sounding", beat >= begin && beat < begin + size));
-      if (x > this.staff.scrollLeft + this.staff.clientWidth - 40 || x < this.staff.scrollLeft) this.staff.scrollLeft = x - 60;
+      notes.forEach(([begin, size], at) => {
+        this.marks[at].classList.toggle("sounding", beat >= begin && beat < begin + size);
+      });
+      const { scrollLeft, clientWidth } = this.staff;
+      if (x > scrollLeft + clientWidth - 40 || x < scrollLeft) this.staff.scrollLeft = x - 60;
       if (context.currentTime > end + 0.4) this.stop(); else requestAnimationFrame(move);
     };
     move();
@@ -114,10 +120,3 @@ function pluck(context, out, pitch, start, size) {
 
 const place = pitch => STEPS[pitch % 12] + 7 * (Math.floor(pitch / 12) - 1);
 const ledger = (x, size, y) => make("line", { class: "ledger", x1: x - 4, x2: x + size * BEAT + 1, y1: y, y2: y });
-
-function make(tag, attributes, text) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text) element.textContent = text;
-  return element;
-}
