@@ -28,6 +28,7 @@ ROWS = [  # a file may import from its own group and from rows above it, never s
     ["formats"],
     ["experiment"],
     ["checks"],
+    ["serve"],
     ["cli"],
     ["__main__"],
 ]

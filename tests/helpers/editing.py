@@ -24,7 +24,9 @@ CORES = {
 
 def tokenizer_of(kind: str) -> Tokenizer:
     options = {"word": {"punctuation": True}, "bpe": {"vocabulary": 270}}.get(kind, {})
-    return tokenizers.build("tokenizer", {"kind": kind, **options}).fit(TEXT + "Tell me, O muse")
+    return tokenizers.build("tokenizer", {"kind": kind, **options}).fit(
+        TEXT + "Tell me, O muse: X 2/4 [|] KLMBGcdrxw:18"
+    )
 
 
 @cache

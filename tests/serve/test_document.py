@@ -21,7 +21,9 @@ every_tokenizer = pytest.mark.parametrize("kind", ["char", "byte", "word", "bpe"
 
 
 def same(one, other):
-    assert one.tokens.ids.tolist() == other.tokens.ids.tolist() and one.tokens.ends.tolist() == other.tokens.ends.tolist()
+    assert (
+        one.tokens.ids.tolist() == other.tokens.ids.tolist() and one.tokens.ends.tolist() == other.tokens.ends.tolist()
+    )
     np.testing.assert_allclose(one.bits.rows, other.bits.rows, atol=1e-5, rtol=1e-5)
     assert one.text == other.text
 

@@ -8,11 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("fastapi")
-
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
-
 from helpers.editing import CORES, TEXT, document_of, run_of
 from helpers.models import small
 from unspool import Tokens, tokenizers
@@ -22,13 +17,15 @@ from unspool.runs.run import Run
 from unspool.serve.editor import editor
 from unspool.serve.open_documents import OpenDocuments
 
+fastapi = pytest.importorskip("fastapi")
+testclient = pytest.importorskip("fastapi.testclient")
 LONG = (TEXT * 300)[:20_000]
 
 
 def client_of(run):
-    app = FastAPI(openapi_url=None)
+    app = fastapi.FastAPI(openapi_url=None)
     app.include_router(editor(run, threading.Lock()))
-    return TestClient(app)
+    return testclient.TestClient(app)
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +178,9 @@ def test_the_page_and_its_files_name_no_network(client):
 
 def test_a_run_that_does_not_write_says_what_to_use():
     domain = Tokens(5)
-    run = Run(small(inputs=domain, bidirectional=True), tokenizers.build("tokenizer", "char").fit("abcd\n"), name="both")
+    run = Run(
+        small(inputs=domain, bidirectional=True), tokenizers.build("tokenizer", "char").fit("abcd\n"), name="both"
+    )
     about = client_of(run).get("/editor/about").json()
     assert "reads both ways" in about["error"] and about["hint"]
     assert client_of(run).post("/editor/documents", json={}).status_code == 400
@@ -192,7 +191,14 @@ def test_notes_of_a_tune_as_far_as_it_goes(client):
     found = client.post("/editor/notes", json={"text": tune, "caret": 30}).json()
     assert found["notes"] == [[0.0, 1.0, 67], [1.0, 1.0, 69], [2.0, 1.0, 67], [3.0, 1.0, 69]]
     assert found["title"] == "One" and found["error"].startswith("line 6")
-    for text in ("", "no tune", "X:1", "X:1\nK:C\n" + "|" * 5000, tune.replace(":|", ":" * 4000 + "|"), "X:1\nL:1/0\nK:C\nC"):
+    for text in (
+        "",
+        "no tune",
+        "X:1",
+        "X:1\nK:C\n" + "|" * 5000,
+        tune.replace(":|", ":" * 4000 + "|"),
+        "X:1\nL:1/0\nK:C\nC",
+    ):
         assert client.post("/editor/notes", json={"text": text, "caret": 0}).json()["error"]
 
 

@@ -140,8 +140,8 @@ class Engine:
             The state behind them, and the log-probabilities (B, T) in nats.
 
         >>> from unspool import Tokens, cores, embedding, head
-        >>> model = SequenceModel(embedding(Tokens(5), 8), cores.build("core", "recurrent", width=8), head(Tokens(5), 8))
-        >>> engine = Engine(model)
+        >>> core = cores.build("core", "recurrent", width=8)
+        >>> engine = Engine(SequenceModel(embedding(Tokens(5), 8), core, head(Tokens(5), 8)))
         >>> state, log_probability = engine.score(engine.read(torch.tensor([[1]])), torch.tensor([[2, 3]]))
         >>> state.position, log_probability.shape
         (3, torch.Size([1, 2]))
@@ -162,7 +162,7 @@ class Engine:
         return state, torch.cat(found, dim=1) if found else state.logits[:, :0]
 
     def stretch(self, position: int) -> int:
-        """How many tokens `score` reads at once behind a position: its window stays where it is, and memory is bounded."""
+        """How many tokens `score` reads at once behind a position: its window stays, and memory is bounded."""
         room = self.remaining(position)
         if room is not None and room < 1:
             room = 1 + (self.remaining(position + 1) or 0)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log
 from typing import Any
 
@@ -130,7 +131,9 @@ class Document:
         """End the writing that is under way, at its next token."""
         self.turn += 1
 
-    def read_on(self, tokens: Tokens, first: int, switches: tuple[Switch, ...] | None = None, pause: int | None = None) -> None:
+    def read_on(
+        self, tokens: Tokens, first: int, switches: tuple[Switch, ...] | None = None, pause: int | None = None
+    ) -> None:
         """Go back to a token and read these from there on, with the switches that hold at each.
 
         Args:
@@ -151,7 +154,7 @@ class Document:
         stops = {size - 1} if self.shown.layer else set()  # the last one is read alone, to see what it does
         stops |= set() if pause is None else {self.place_of(pause, tokens)}
         cuts = sorted({first, size, *(cut for cut in edges | stops if first < cut < size)})
-        for low, high in zip(cuts, cuts[1:], strict=False):
+        for low, high in pairwise(cuts):
             if low in edges:
                 self.session.mark()  # going back never reads across a change of the switches
             self._read(tokens, low, high)
@@ -173,7 +176,9 @@ class Document:
                 found = values(self.engine, trace, self.shown.place.path, run, len(part))
                 found = torch.full((len(part), self.shown.place.size), torch.nan) if found is None else found
                 unit = self.shown.unit
-                self.values.add((found if self.shown.width > 1 else found[:, unit : unit + 1]).clamp(-LARGEST, LARGEST).numpy())
+                self.values.add(
+                    (found if self.shown.width > 1 else found[:, unit : unit + 1]).clamp(-LARGEST, LARGEST).numpy()
+                )
             if alone and self.shown.layer:
                 self.activity = activity(self.engine, trace, self._layer(), self.session.state)
             self.tokens = Tokens(tokens.ids[:low], tokens.ends[:low], tokens.unknown)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from unspool.data.keypad import KeyDictionary, words_of
 from unspool.errors import UnspoolError
+from unspool.generate.engine import Engine
 from unspool.generate.suggest import TYPED, Suggestion
 from unspool.generate.text import read_prompt
-from unspool.generate.engine import Engine
 from unspool.runs.run import Run, describe, engine_of
 from unspool.serve import editor_requests as ask
 from unspool.serve.activity import Place, places_of
 from unspool.serve.document import Document, Shown
-from unspool.serve.editor_requests import Refusal, answering
 from unspool.serve.editor_endpoints import endpoints
+from unspool.serve.editor_requests import Refusal, answering
 from unspool.serve.open_documents import OpenDocuments
 from unspool.serve.switches import Switch
 from unspool.serve.writing import LONGEST, offers, words_on_keys
@@ -103,8 +103,10 @@ class Writing:
     def words(self, document: Document, caret: int, k: int, keys: str = "") -> list[dict[str, Any]]:
         """Suggestions, each with its probability; of letters given those that were typed already."""
         if keys:
-            return [vars_of(one, None if one.log_probability == -math.inf else math.exp(one.log_probability))
-                    for one in words_on_keys(document, caret, k, keys, self.known)]
+            return [
+                vars_of(one, None if one.log_probability == -math.inf else math.exp(one.log_probability))
+                for one in words_on_keys(document, caret, k, keys, self.known)
+            ]
         found = offers(document, caret, k)
         typed, begin = 0.0, TYPED.search(document.text[:caret]).start()
         first, last = document.place_of(begin), document.place_of(caret)
@@ -135,7 +137,8 @@ def editor(run: Run, lock: AbstractContextManager[Any]) -> "APIRouter":
     >>> import threading
     >>> from unspool import SequenceModel, Tokens, cores, embedding, head, tokenizers
     >>> core = cores.build("core", {"kind": "recurrent", "width": 8})
-    >>> run = Run(SequenceModel(embedding(Tokens(256), 8), core, head(Tokens(256), 8)), tokenizers.build("tokenizer", "byte"))
+    >>> model = SequenceModel(embedding(Tokens(256), 8), core, head(Tokens(256), 8))
+    >>> run = Run(model, tokenizers.build("tokenizer", "byte"))
     >>> sorted({route.path for route in editor(run, threading.Lock()).routes})[:3]
     ['/', '/editor/about', '/editor/documents']
     """

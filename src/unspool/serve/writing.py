@@ -82,7 +82,7 @@ def append(document: Document, choose: Sampler, spelt: TextStream) -> dict[str, 
 
 
 def words_on_keys(document: Document, caret: int, k: int, keys: str, known: KeyDictionary) -> list[Suggestion]:
-    """Words on some keys of a phone: known words in the order of the model, known ones that it did not think of, others.
+    """Words on some keys of a phone: known ones in the order of the model, known ones beyond them, others.
 
     Args:
         document: of the text; it stays as it is.

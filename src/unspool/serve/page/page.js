@@ -231,6 +231,10 @@ export class Page {
   read(start) {
     this.recolour(this.colours.kind === "attention" ? 0 : start);
     if (!this.writer.active) this.inside.list();
+    this.told();
+  }
+
+  told() {
     const { ends, tokensRead, unknown } = this.reading;
     const some = unknown.slice(0, 5).map(visible).join(" ") + (unknown.length > 5 ? " …" : "");
     const strange = unknown.length ? `, unknown to the model: ${some}` : "";

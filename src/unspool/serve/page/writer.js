@@ -61,8 +61,9 @@ export class Writer {
     });
     this.set(false);
     page.changedText();
-    await page.send(false);
+    page.told();
     page.here();
+    await page.send(false);
   }
 
   set(on) {
