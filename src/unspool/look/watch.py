@@ -54,7 +54,6 @@ def watch(
     """
     trace: Trace = defaultdict(list)
     patterns = ("*",) if keep is True else (keep,) if isinstance(keep, str) else keep or ()
-    parts = {path: part for path, part in model.named_modules() if isinstance(part, Part)}
     unused = set(edits or ())
 
     def show(path: str, before: Watcher | None, name: str, value: Tensor) -> Tensor:
@@ -70,15 +69,23 @@ def watch(
             trace[place].append(value)
         return value
 
-    watchers = {path: part.watcher for path, part in parts.items()}
-    for path, part in parts.items():
-        part.watcher = partial(show, path, part.watcher)
-    try:
+    with _attached(model, show):
         yield trace
-    finally:
-        for path, part in parts.items():
-            part.watcher = watchers[path]
     if unused and strict:
         raise ConfigError(
             f"nothing was shown at {', '.join(sorted(unused))}", hint="`watch(model)` collects all places"
         )
+
+
+@contextmanager
+def _attached(model: nn.Module, show: Callable[[str, Watcher | None, str, Tensor], Tensor]) -> Iterator[None]:
+    """Every part of the model shows its values, with its path and who watched it before, inside the block."""
+    parts = {path: part for path, part in model.named_modules() if isinstance(part, Part)}
+    watchers = {path: part.watcher for path, part in parts.items()}
+    for path, part in parts.items():
+        part.watcher = partial(show, path, part.watcher)
+    try:
+        yield
+    finally:
+        for path, part in parts.items():
+            part.watcher = watchers[path]
