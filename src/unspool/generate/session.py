@@ -31,7 +31,14 @@ class Snapshot:
 
     state: State
     position: int
+    size: int  # bytes
     marked: bool = False  # never dropped for its memory
+
+
+def snapshot(state: State, marked: bool = False) -> Snapshot:
+    """A state as a session keeps it."""
+    kept = replace(state, ids=state.ids[:, :0].clone(), pending=b"")
+    return Snapshot(kept, state.position, kept.size, marked)
 
 
 class Session:
@@ -216,7 +223,7 @@ class Session:
         return self.state.position
 
     def __repr__(self) -> str:
-        size = sum(one.state.size for one in self.snapshots)
+        size = sum(one.size for one in self.snapshots)
         position = 0 if self._state is None and self._stream is None else self.state.position
         return f"Session(position {position:,}, {len(self.snapshots)} snapshots, {size / 1e6:.1f} MB)"
 
@@ -246,9 +253,8 @@ class Session:
 
     def _take(self, state: State, marked: bool = False) -> None:
         """Keep a snapshot; where there are too many, every second one goes."""
-        kept = replace(state, ids=state.ids[:, :0].clone(), pending=b"")
-        self.snapshots.append(Snapshot(kept, state.position, marked))
-        while sum(one.state.size for one in self.snapshots) > self.memory:
+        self.snapshots.append(snapshot(state, marked))
+        while sum(one.size for one in self.snapshots) > self.memory:
             dropped = {one.position for one in self.snapshots[-2::-2] if not one.marked}
             if not dropped:
                 break
@@ -257,8 +263,8 @@ class Session:
 
     def _remember(self, state: State) -> None:
         """Keep one of the last states."""
-        self.recent.append(Snapshot(replace(state, ids=state.ids[:, :0].clone(), pending=b""), state.position))
-        self.recent = self.recent[-min(RECENT, max(2, RECENT_MEMORY // max(1, self.recent[-1].state.size))) :]
+        self.recent.append(snapshot(state))
+        self.recent = self.recent[-min(RECENT, max(2, RECENT_MEMORY // max(1, self.recent[-1].size))) :]
 
 
 def unfinished(tokenizer: Tokenizer, ids: Tensor) -> bytes:

@@ -238,8 +238,9 @@ export class Page {
     const { ends, tokensRead, unknown } = this.reading;
     const some = unknown.slice(0, 5).map(visible).join(" ") + (unknown.length > 5 ? " …" : "");
     const strange = unknown.length ? `, unknown to the model: ${some}` : "";
+    const full = this.area.value.length >= this.about.longest ? ": this is as long as a text may be" : "";
     const now = this.writer.active ? "writing" : `${counted(tokensRead)} just read`;
-    $("read").textContent = `${counted(ends.length)} token${ends.length === 1 ? "" : "s"}, ${now}${strange}`;
+    $("read").textContent = `${counted(ends.length)} token${ends.length === 1 ? "" : "s"}, ${now}${strange}${full}`;
   }
 
   /** What is known of the token in front of the caret. */
