@@ -168,6 +168,30 @@ def test_places_that_are_not_there_are_refused(client):
     assert gone.status_code == 404 and gone.json()["error"]["code"] == "closed"
 
 
+def test_other_sites_may_not_ask(client):
+    headers = {"sec-fetch-site": "cross-site"}
+    assert client.post("/editor/documents", json={}, headers=headers).status_code == 403
+    assert client.get("/", headers=headers).status_code == 200  # a link from elsewhere
+
+
+def test_what_the_page_forces_nobody_else_sees():
+    run = run_of()
+    client = client_of(run)
+    place = client.get("/editor/about").json()["places"][2]
+    one = opened(client, TEXT)
+    forced = [{"place": place["path"], "unit": unit, "value": 0.0, "begin": 0} for unit in range(place["size"])]
+    events = []
+
+    def watcher(name, value):
+        events.append(name)
+        return value
+
+    run.model.get_submodule(place["layer"]).watcher = watcher
+    client.put(f"/editor/documents/{one['id']}/switches", json={"switches": forced})
+    run.model.get_submodule(place["layer"]).watcher = None
+    assert events == []
+
+
 def test_the_page_and_its_files_name_no_network(client):
     index = client.get("/")
     assert index.headers["content-type"].startswith("text/html")

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import AbstractContextManager
+from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from unspool.errors import UnspoolError
 from unspool.generate.engine import Engine
 from unspool.generate.suggest import TYPED, Suggestion
 from unspool.generate.text import read_prompt
+from unspool.models.sequence import SequenceModel
 from unspool.runs.run import Run, describe, engine_of
 from unspool.serve import editor_requests as ask
 from unspool.serve.activity import Place, places_of
@@ -30,7 +32,7 @@ class Writing:
     """What the endpoints share: the run, what can be shown of its model, and the open documents."""
 
     def __init__(self, run: Run, lock: AbstractContextManager[Any]) -> None:
-        self.run, self.lock = run, lock
+        self.run, self.lock, self.model = run, lock, twin(run.model)
         self.documents = OpenDocuments(self._empty)
 
     @cached_property
@@ -41,7 +43,7 @@ class Writing:
     @cached_property
     def places(self) -> list[Place]:
         """What can be shown of the model, and forced."""
-        engine = Engine(self.run.model, self.weights)
+        engine = Engine(self.model, self.weights)
         with self.lock:
             return places_of(engine, read_prompt(engine, self.run.tokenizer))
 
@@ -116,7 +118,19 @@ class Writing:
         return [vars_of(one, chance) for one, chance in zip(found, chances, strict=True)]
 
     def _empty(self) -> Document:
-        return Document(Engine(self.run.model, self.weights), self.run.tokenizer, self.places, self.lock)
+        return Document(Engine(self.model, self.weights), self.run.tokenizer, self.places, self.lock)
+
+
+def twin(model: SequenceModel) -> SequenceModel:
+    """The same model with watchers of its own; the weights are shared, so it takes no memory.
+
+    >>> from unspool import Tokens, cores, embedding, head
+    >>> model = SequenceModel(embedding(Tokens(5), 8), cores.build("core", "recurrent", width=8), head(Tokens(5), 8))
+    >>> other = twin(model)
+    >>> other.core is model.core, other.head.weight is model.head.weight
+    (False, True)
+    """
+    return deepcopy(model, {id(value): value for value in (*model.parameters(), *model.buffers())})
 
 
 def vars_of(one: Suggestion, probability: float | None) -> dict[str, Any]:
@@ -129,7 +143,8 @@ def editor(run: Run, lock: AbstractContextManager[Any]) -> "APIRouter":
 
     Args:
         run: whose model reads and writes; one that does not write gets a page that says what to use instead.
-        lock: is held while the model runs, and belongs to everybody who runs it.
+        lock: is held while the model runs for a page, so that pages take turns. Others may run the model meanwhile:
+            what the page watches and forces is its own.
 
     Returns:
         A router that answers errors of the user with 4xx and {"error": {"message": ...}}.

@@ -142,6 +142,8 @@ def answering(function: Answer) -> Answer:
 
     async def answered(request: Any) -> Any:
         try:
+            if request.headers.get("sec-fetch-site") == "cross-site" and request.method != "GET":
+                raise Refusal(403, "another site may not ask here")
             answer = await function(request)
             return answer if isinstance(answer, Response) else JSONResponse(answer)
         except ClientDisconnect:

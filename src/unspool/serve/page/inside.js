@@ -126,7 +126,8 @@ export class Inside {
 
   async set(switches) {
     this.history.push(this.reading.switches);
-    this.reading.switches = switches.map(one => ({ end: null, ...one }));  // at once, for the next click
+    const now = this.reading.base.length;  // at once, for the next click; the server says where exactly
+    this.reading.switches = switches.map(one => ({ ...one, end: one.released ? now : one.end ?? null }));
     await this.send(switches);
   }
 
@@ -135,6 +136,7 @@ export class Inside {
   }
 
   async send(switches) {
+    this.list();
     this.drawSoon();
     await this.act.guard(() => this.reading.switch(switches));
     this.list();
