@@ -39,7 +39,7 @@ export function drawUnits(view, reading, now) {
     brush.fillStyle = value === undefined ? paint("--line", 0.4) : shade(value);
     brush.fillRect(x(unit), y(unit), Math.ceil(w) - gap, Math.ceil(h) - gap);
   }
-  brush.lineWidth = Math.max(1, Math.round(w / 9));
+  brush.lineWidth = Math.max(2, Math.round(w / 6));
   const frame = (unit, name) => {
     brush.strokeStyle = paint(name, 1);
     brush.strokeRect(x(unit) + 1, y(unit) + 1, Math.ceil(w) - gap - 2, Math.ceil(h) - gap - 2);
