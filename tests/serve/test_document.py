@@ -2,16 +2,19 @@
 
 import math
 import random
+import threading
 
 import numpy as np
 import pytest
 import torch
 
 from helpers.editing import CORES, TEXT, document_of
-from unspool import Sampling
+from helpers.models import STREAMING
+from unspool import Sampling, tokenizers
 from unspool.batch import Batch
 from unspool.generate.engine import Engine
-from unspool.serve.document import Shown
+from unspool.serve.activity import places_of
+from unspool.serve.document import Document, Shown
 from unspool.serve.switches import Switch
 from unspool.serve.token_ends import tokenize
 from unspool.serve.writing import offers, write
@@ -66,13 +69,13 @@ def _whole(text):
     return document
 
 
-@every_core
+@pytest.mark.parametrize("core", ["lstm", "transformer"])
 @every_tokenizer
 def test_any_edits_leave_what_a_fresh_reading_gives(core, kind):
     document, dice = document_of(core, kind), random.Random(3)
     place = list(document.places.values())[-1]
     document.show(Shown(place.layer, place, 1))
-    for _ in range(25):
+    for _ in range(20):
         start = dice.randint(0, len(document.text))
         removed = dice.randint(0, min(8, len(document.text) - start))
         begin = dice.randrange(len(TEXT) - 20)
@@ -84,11 +87,11 @@ def test_any_edits_leave_what_a_fresh_reading_gives(core, kind):
     fresh(document, core, kind)
 
 
-@every_core
+@pytest.mark.parametrize("core", ["lstm", "mingru", "transformer"])
 def test_switches_hold_where_they_should_through_edits(core):
     document, dice = document_of(core), random.Random(5)
     document.edit(0, 0, TEXT * 3)
-    place = next(one for one in document.places.values() if one.switchable)
+    place = next(iter(document.places.values()))
     document.show(Shown(place.layer))
     plain = document.bits.rows.copy()
     answer = document.switch([Switch(place.path, unit, 0.0, 50, 90) for unit in range(place.size)])
@@ -107,6 +110,29 @@ def _whole_of(core, text):
     document = document_of(core)
     document.edit(0, 0, text)
     return document
+
+
+@pytest.mark.parametrize("case", [case for case in STREAMING if not case.source_of([0])], ids=lambda case: case.name)
+def test_every_core_can_be_watched_switched_and_edited(case):
+    engine, tokenizer = Engine(case.model()), tokenizers.build("tokenizer", "char").fit("abcdefghij\n")
+    places = places_of(engine, engine.read(torch.zeros(1, 1, dtype=torch.long)))
+    units = [place for place in places if place.kind != "attention"]
+
+    def empty():
+        document = Document(engine, tokenizer, places, threading.Lock())
+        document.show(Shown(places[0].layer, units[-1] if units else None) if places else Shown())
+        return document
+
+    document = empty()
+    document.edit(0, 0, "abcabcfeed\nabc" * 4)
+    document.switch([Switch(place.path, 0, 1.0, 20) for place in places[:2]])
+    document.edit(30, 5, "fad")
+    document.edit(len(document.text), 0, "b")
+    again = empty()
+    again.read_on(document.tokens, 0, document.switches)
+    np.testing.assert_allclose(document.bits.rows, again.bits.rows, atol=1e-5, rtol=1e-5)
+    assert document.activity.keys() == {place.path for place in places if place.layer == places[0].layer}
+    assert len(document.values.rows) == len(document.text) * bool(units)
 
 
 def test_a_switch_changes_what_is_written_from_there_and_not_before():

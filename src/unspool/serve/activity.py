@@ -11,12 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unspool.batch import Batch
 from unspool.generate.engine import Engine, window_start
 from unspool.generate.state import State
 from unspool.look.encoding import encoded
 from unspool.look.inspection import GATES, STATES, last_part
-from unspool.look.record import by_time, place_name
+from unspool.look.record import place_name
 from unspool.look.watch import Trace, watch
 from unspool.nn.part import Part
 
@@ -40,7 +39,6 @@ class Place:
         kind: a gate from 0 to 1, a state of either sign, or the attention of each head.
         size: how many units, or heads.
         scale: the usual largest absolute value.
-        switchable: whether a unit of it can be forced.
     """
 
     path: str
@@ -49,18 +47,16 @@ class Place:
     kind: Kind
     size: int
     scale: float = 1.0
-    switchable: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """As the page reads it."""
         return dict(vars(self))
 
 
-def values(engine: Engine, trace: Trace, path: str, read: int, count: int) -> Float[Tensor, "T U"] | None:
+def values(trace: Trace, path: str, read: int, count: int) -> Float[Tensor, "T U"] | None:
     """The values at a place for the last tokens of one run of the model.
 
     Args:
-        engine: of the model.
         trace: what was collected.
         path: of the place.
         read: how many tokens the run read.
@@ -71,9 +67,12 @@ def values(engine: Engine, trace: Trace, path: str, read: int, count: int) -> Fl
     """
     if path not in trace:
         return None
-    ids = torch.zeros(1, read, dtype=torch.long)
-    found = by_time(engine.model, path, trace[path], Batch(ids, ids, ids.bool()))
-    return None if found is None else found[0, -count:].float().cpu()
+    found = trace[path]
+    by_tick = len(found) == read and (read > 1 or found[0].dim() == 2 or found[0].shape[1] != 1)
+    one = torch.stack(found, dim=1) if by_tick else found[0]
+    if one.shape[:2] != (1, read) or not 3 <= one.dim() <= 4:
+        return None
+    return one.flatten(2)[0, -count:].float().cpu()
 
 
 def places_of(engine: Engine, state: State) -> list[Place]:
@@ -100,9 +99,9 @@ def places_of(engine: Engine, state: State) -> list[Place]:
     for path, tapped in trace.items():
         place = _attention(engine, path, tapped[0])
         if place is None and last_part(path) in SHOWN:
-            long, short = values(engine, trace, path, several, several), values(engine, single, path, one, one)
+            long, short = values(trace, path, several, several), values(single, path, one, one)
             if long is not None and short is not None and long.shape[1] == short.shape[1] <= MOST:
-                place = _place(path, long, tapped[0].shape[-1])
+                place = _place(path, long)
         found += [place] if place is not None else []
     return found
 
@@ -115,11 +114,11 @@ def _attention(engine: Engine, path: str, value: Tensor) -> Place | None:
     return Place(path, layer, place_name(layer), "attention", value.shape[1])
 
 
-def _place(path: str, found: Tensor, last_axis: int) -> Place:
+def _place(path: str, found: Tensor) -> Place:
     is_gate = last_part(path) in GATES and bool(((found >= 0) & (found <= 1)).all())
     scale = 1.0 if is_gate else float(f"{float(found.abs().quantile(0.99)) or 1.0:.3g}")
-    layer, switchable = path.rpartition(".")[0], last_axis == found.shape[-1]
-    return Place(path, layer, place_name(path), "gate" if is_gate else "state", found.shape[-1], scale, switchable)
+    kind: Kind = "gate" if is_gate else "state"
+    return Place(path, path.rpartition(".")[0], place_name(path), kind, found.shape[-1], scale)
 
 
 def activity(engine: Engine, trace: Trace, places: Iterable[Place], state: State) -> dict[str, Any]:
@@ -140,7 +139,7 @@ def activity(engine: Engine, trace: Trace, places: Iterable[Place], state: State
             seen = state.position - window_start(state.position, engine.max_length)
             weights = _by_token(trace[place.path][-1][0, :, -1].float().cpu(), seen)
             found[place.path] = {"first": state.position - weights.shape[1], "bytes": encoded(weights, 0.0, 1.0)}
-        elif (now := values(engine, trace, place.path, 1, 1)) is not None:
+        elif (now := values(trace, place.path, 1, 1)) is not None:
             low = 0.0 if place.kind == "gate" else -place.scale
             found[place.path] = {"bytes": encoded(now[0].nan_to_num(), low, place.scale)}
     return found

@@ -173,7 +173,7 @@ class Document:
             bits = -part.float().cpu().numpy()[:, None] / log(2)
             self.bits.add(np.nan_to_num(bits, nan=LARGEST, posinf=LARGEST))
             if self.shown.place is not None:
-                found = values(self.engine, trace, self.shown.place.path, run, len(part))
+                found = values(trace, self.shown.place.path, run, len(part))
                 found = torch.full((len(part), self.shown.place.size), torch.nan) if found is None else found
                 unit = self.shown.unit
                 self.values.add(

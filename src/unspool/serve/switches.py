@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
-from unspool.look.edits import fixed, without
+import torch
+
+from unspool.look.edits import without
 from unspool.look.watch import Edit
 from unspool.serve.activity import Place
 
@@ -35,7 +37,6 @@ class Switch:
 def edits(switches: Iterable[Switch], places: Mapping[str, Place]) -> dict[str, Edit]:
     """What `watch` does to the values of the model for these switches.
 
-    >>> import torch
     >>> place = Place("core.forget", "core", "forget", "gate", 3)
     >>> some = edits([Switch(place.path, 0, 1.0, 0), Switch(place.path, 2, 0.0, 0)], {place.path: place})
     >>> some["core.forget"](torch.full((1, 3), 0.5))
@@ -43,9 +44,16 @@ def edits(switches: Iterable[Switch], places: Mapping[str, Place]) -> dict[str, 
     """
     found: dict[str, list[Edit]] = {}
     for one in switches:
-        attends = places[one.place].kind == "attention"
-        found.setdefault(one.place, []).append(without([one.unit]) if attends else fixed(one.value, [one.unit]))
+        place = places[one.place]
+        edit = without([one.unit]) if place.kind == "attention" else held(one.value, one.unit, place.size)
+        found.setdefault(one.place, []).append(edit)
     return {path: _one_after_the_other(some) for path, some in found.items()}
+
+
+def held(value: float, unit: int, size: int) -> Edit:
+    """Put a number in place of one of `size` units, which lie along the last axis, or the last two (heads)."""
+    index = torch.tensor([unit])
+    return lambda now: now.reshape(-1, size).index_fill(1, index.to(now.device), value).reshape(now.shape)
 
 
 def _one_after_the_other(some: Sequence[Edit]) -> Edit:

@@ -50,7 +50,7 @@ export class Inside {
     const bar = make("div", { class: "bar" });
     const short = place.name.replace(`${this.layerName(place.layer)} `, "");
     bar.append(make("h3", {}, heads ? `${place.size} heads` : short));
-    for (const value of !heads && place.switchable ? FORCED[place.kind] : []) {
+    for (const value of heads ? [] : FORCED[place.kind]) {
       const label = `force all units of ${place.name} ${words[value]}`;
       bar.append(button(`all ${words[value]}`, () => this.forceAll(place, value), { "aria-label": label }));
     }
@@ -104,7 +104,7 @@ export class Inside {
   }
 
   cycle({ place, at }) {
-    if (at < 0 || !place.switchable) return;
+    if (at < 0) return;
     const forced = this.forcedAt(place, at), values = FORCED[place.kind];
     const next = values[forced ? values.indexOf(forced.value) + 1 : 0];
     const others = this.without(one => one === forced), fresh = { place: place.path, unit: at, value: next };
