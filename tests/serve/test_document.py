@@ -97,7 +97,7 @@ def test_switches_hold_where_they_should_through_edits(core):
     answer = document.switch([Switch(place.path, unit, 0.0, 50, 90) for unit in range(place.size)])
     assert answer["first"] == 50 and answer["tokens_read"] >= len(document.text) - 50
     assert np.array_equal(plain[:50], document.bits.rows[:50]) and not np.allclose(plain[51:], document.bits.rows[51:])
-    for _ in range(10):
+    for _ in range(4):
         start = dice.randint(0, 120)
         document.edit(start, dice.randint(0, 5), dice.choice(["cat", "a", "t", ""]))
         fresh(document, core, "char")
