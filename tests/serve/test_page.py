@@ -230,6 +230,7 @@ def test_the_text_is_coloured_by_what_is_chosen(opened):
     shown.locator("#here").filter(has_text="unit 1 at").wait_for()
     seen.append(colours(shown))
     shown.locator("#colour").select_option("none")
+    shown.locator("#legend:empty").wait_for(state="attached")
     assert colours(shown) == [] and len({str(one) for one in seen}) == 3
     before = shown.evaluate("getComputedStyle(document.body).backgroundColor")
     shown.locator("#theme").click()
@@ -326,6 +327,12 @@ def test_a_document_that_was_closed_is_read_again(opened):
     assert shown.request.delete(asked[-1].removesuffix("/edit")).ok
     shown.keyboard.type("a")
     assert read(shown, len(TEXT) + 2) == len(TEXT) + 2
+    shown.keyboard.type(" ")
+    read(shown, len(TEXT) + 3)
+    assert shown.request.delete(asked[-1].removesuffix("/edit")).ok
+    options(shown, length="5", pace="0")
+    shown.locator("#write").click()
+    read(shown, len(TEXT) + 8)
     assert any("404" in problem for problem in opened.problems)
     opened.problems.clear()  # Chromium tells of the answer 404
 

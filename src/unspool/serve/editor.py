@@ -66,7 +66,8 @@ class Writing:
         except UnspoolError as error:
             return named | {"error": str(error), "hint": error.hint}
         sample = self.run.recipe.get("sample", {})
-        chosen = {"prompt": str(sample.get("prompt", "")), "temperature": float(sample.get("temperature", 0.8))}
+        prompt = str(sample.get("prompt", ""))
+        chosen = {"prompt": prompt if prompt.strip() else "", "temperature": float(sample.get("temperature", 0.8))}
         return named | chosen | {"longest": LONGEST, "places": places}
 
     def look(self, asked: ask.Look) -> Shown:

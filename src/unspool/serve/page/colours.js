@@ -2,12 +2,13 @@
 
 export const LEVELS = 24;
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
-export const MOST_BITS = 8;
+const LETTERS = 8, WORDS = 16;  // bits that have the strongest colour
 
 /** A colouring: from the number of a token to -LEVELS..LEVELS, 0 being none, with the two colours and a legend. */
 export function colouring(kind, reading, about) {
   if (kind === "surprise") {
-    return { up: "--surprised", low: "0", high: `${MOST_BITS} bits`, level: at => step(reading.bits[at] / MOST_BITS) };
+    const most = usual(reading.bits) > 10 ? WORDS : LETTERS;
+    return { up: "--surprised", low: "0", high: `${most} bits`, level: at => step(reading.bits[at] / most) };
   }
   if (kind === "unit" && reading.values) {
     const place = about.places.find(one => one.path === reading.look.place);

@@ -127,7 +127,9 @@ export class Inside {
   async set(switches) {
     this.history.push(this.reading.switches);
     const now = this.reading.base.length;  // at once, for the next click; the server says where exactly
-    this.reading.switches = switches.map(one => ({ ...one, end: one.released ? now : one.end ?? null }));
+    this.reading.switches = switches.map(one => ({
+      ...one, begin: one.begin ?? now, end: one.released ? now : one.end ?? null,
+    }));
     await this.send(switches);
   }
 
@@ -166,7 +168,7 @@ export class Inside {
     const first = some.slice(0, 4).map(each => each.unit).join(", ") + (some.length > 4 ? " …" : "");
     const which = some.length === place.size && some.length > 1 ? "all" : first;
     const until = one.end === null ? "" : ` to ${counted(one.end)}`;
-    return `${place.name} ${which} ${WORDS[place.kind][one.value]}, from ${counted(one.begin ?? 0)}${until}`;
+    return `${place.name} ${which} ${WORDS[place.kind][one.value]}, from ${counted(one.begin)}${until}`;
   }
 
   valuesOf(place) {

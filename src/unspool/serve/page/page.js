@@ -15,7 +15,7 @@ const WAIT = 45, OFFERED = 5;  // milliseconds after a key; words
 export class Page {
   constructor(about) {
     const area = $("text");
-    Object.assign(this, { about, area, timer: 0, saving: 0, dismissed: false });
+    Object.assign(this, { about, area, timer: 0, saving: 0, dismissed: false, fresh: Infinity, frame: 0 });
     this.reading = new Reading(start => this.read(start));
     this.paper = new Paper($("paper"), $("mirror"), area, this.reading);
     this.inside = new Inside(about, this.reading, {
@@ -90,6 +90,7 @@ export class Page {
     this.dismissed = false;
     this.quiet();
     this.changedText();
+    if (this.area.selectionStart === this.area.value.length) this.paper.keepEnd();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.send(true), WAIT);
   }
@@ -221,17 +222,24 @@ export class Page {
   }
 
   recolour(start = 0) {
-    this.paper.colouring = this.colours.now();
-    this.paper.stale(start);
+    const before = this.paper.colouring, now = this.colours.now();
+    this.paper.colouring = now;
+    this.paper.stale(before?.high === now?.high ? start : 0);  // another scale colours everything anew
     this.inside.drawSoon();
     this.here();
   }
 
   /** The model has read on: from a unit of the text on nothing is as before. */
   read(start) {
-    this.recolour(this.colours.kind === "attention" ? 0 : start);
-    if (!this.writer.active) this.inside.list();
-    this.told();
+    this.fresh = Math.min(this.fresh, this.colours.kind === "attention" ? 0 : start);
+    this.frame ||= requestAnimationFrame(() => {  // tokens may come faster than they can be drawn
+      const from = this.fresh;
+      this.fresh = Infinity;
+      this.frame = 0;
+      this.recolour(from);
+      if (!this.writer.active) this.inside.list();
+      this.told();
+    });
   }
 
   told() {

@@ -10,6 +10,7 @@ export class Reading {
     this.ends = []; this.bits = []; this.values = null;
     this.activity = {}; this.unknown = []; this.switches = [];
     this.tokensRead = 0;
+    this.switching = 0;  // requests for other switches that are not answered yet: what is wished is newer
     this.look = { layer: "", place: "", unit: 0 };
     this.queue = Promise.resolve();
   }
@@ -32,7 +33,7 @@ export class Reading {
     } else this.values = null;
     this.base = text;
     this.activity = found.activity; this.unknown = found.unknown; this.tokensRead = found.tokens_read;
-    this.switches = found.switches;
+    if (!this.switching) this.switches = found.switches;
     this.changed(start);
     return found.suggestions ?? suggestions ?? [];
   }
@@ -63,18 +64,31 @@ export class Reading {
   }
 
   async again(error, text) {
-    if (error.code === "closed") { this.kept = this.switches; return this.open(text); }
+    if (error.code === "closed") return this.openAgain(text);
     if (error.code !== "out_of_step") throw error;
     return this.take(await answer("PUT", `documents/${this.id}`, { text, look: this.look }), text);
   }
 
+  openAgain(text) {
+    this.kept = this.switches;
+    return this.open(text);
+  }
+
+  /** Do something with the document; one that was closed meanwhile is opened again. */
+  async lasting(act) {
+    try { return await act(); }
+    catch (error) {
+      if (error.code !== "closed") throw error;
+      await this.openAgain(this.base);
+      return act();
+    }
+  }
+
   show(look) {
     this.look = look;
-    return this.inTurn(async () => {
-      if (this.id === null) return;
-      try { this.take(await answer("PUT", `documents/${this.id}/look`, look), this.base); }
-      catch (error) { await this.again(error, this.base); }
-    });
+    return this.inTurn(() => this.id !== null && this.lasting(async () => {
+      this.take(await answer("PUT", `documents/${this.id}/look`, look), this.base);
+    }));
   }
 
   async force(switches) {
@@ -83,26 +97,23 @@ export class Reading {
     const found = await answer("PUT", `documents/${this.id}/switches`, body);
     this.kept = null;
     if (!this.writing) this.take(found, this.base);
-    else this.switches = found.switches;
+    if (this.switching <= 1) this.switches = found.switches;
   }
 
   /** Force these units and no others; while the model writes this does not wait, and holds from the next token. */
-  switch(switches) {
-    if (this.writing) return this.force(switches);
-    return this.inTurn(async () => {
-      try { await this.force(switches); }
-      catch (error) {
-        if (error.code !== "closed") throw error;
-        this.kept = switches;
-        await this.open(this.base);
-      }
-    });
+  async switch(switches) {
+    this.switching++;
+    try {
+      if (this.writing) await this.force(switches);
+      else await this.inTurn(() => this.lasting(() => this.force(switches)));
+    } finally { this.switching--; }
   }
 
   offers(caret, keys, suggestions) {
-    return this.inTurn(async () => (await answer("POST", `documents/${this.id}/offers`, {
-      caret: characters(this.base, caret), keys, suggestions,
-    })).suggestions);
+    const body = { caret: characters(this.base, caret), keys, suggestions };
+    return this.inTurn(() => this.lasting(async () => {
+      return (await answer("POST", `documents/${this.id}/offers`, body)).suggestions;
+    }));
   }
 
   /** Let the model go on; `each` is called for every token. */
@@ -110,7 +121,8 @@ export class Reading {
     return this.inTurn(async () => {
       this.writing = true;
       try {
-        for await (const event of events(await ask("POST", `documents/${this.id}/write`, options))) {
+        const response = await this.lasting(() => ask("POST", `documents/${this.id}/write`, options));
+        for await (const event of events(response)) {
           if ("done" in event) { this.tokensRead = event.tokens_read; return event.done; }
           const start = this.base.length;
           this.base += event.text;
