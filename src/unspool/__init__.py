@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from unspool.experiment.experiment import Experiment
     from unspool.experiment.sweep import Sweep, sweep
     from unspool.experiment.training import resume, train
+    from unspool.generate.choices import Choice, choice_scores
+    from unspool.generate.constraints import Constraint
     from unspool.generate.engine import Engine
     from unspool.generate.sampling import Sampling, sample_tokens
+    from unspool.generate.scoring import TokenScore, token_scores
     from unspool.generate.session import Session
     from unspool.generate.state import State
     from unspool.generate.stream import Stream
@@ -89,11 +92,14 @@ _HOME = {
         "resume",
         "train",
     ),
+    "generate.choices": ("Choice", "choice_scores"),
+    "generate.constraints": ("Constraint",),
     "generate.engine": ("Engine",),
     "generate.sampling": (
         "Sampling",
         "sample_tokens",
     ),
+    "generate.scoring": ("TokenScore", "token_scores"),
     "generate.session": ("Session",),
     "generate.state": ("State",),
     "generate.stream": ("Stream",),
@@ -148,7 +154,9 @@ __all__ = [
     "Batches",
     "Cell",
     "CheckpointError",
+    "Choice",
     "ConfigError",
+    "Constraint",
     "Core",
     "CoreState",
     "DataError",
@@ -184,6 +192,7 @@ __all__ = [
     "Tags",
     "Task",
     "Text",
+    "TokenScore",
     "Tokenizer",
     "Tokens",
     "Trainer",
@@ -194,6 +203,7 @@ __all__ = [
     "Value",
     "Vectors",
     "cells",
+    "choice_scores",
     "cores",
     "detach",
     "embedding",
@@ -210,6 +220,7 @@ __all__ = [
     "select",
     "suggest",
     "sweep",
+    "token_scores",
     "tokenizers",
     "train",
     "verify",

@@ -10,8 +10,8 @@ from unspool import Batch, Tokens, sample_tokens, watch
 from unspool.checks.cases import SIZE, Case
 from unspool.errors import ConfigError
 from unspool.generate.beam import beam_search
+from unspool.generate.candidates import likeliest
 from unspool.generate.sampling import greedy
-from unspool.generate.text import likeliest
 
 CORES = {
     "lstm": {"kind": "recurrent"},
@@ -164,3 +164,68 @@ def test_text_is_searched_too():
     texts = likeliest(opinionated("lstm")[0], tokenizer, "ab", 5, 3)
     assert len(texts) == 3 and all(len(t.text) == 5 for t in texts)
     assert [t.log_probability for t in texts] == sorted((t.log_probability for t in texts), reverse=True)
+
+
+@torch.no_grad()
+def diverse(model, prompt, length, groups, size, diversity):
+    """Diverse beam search as the paper has it, one group of one prompt at a time: its ids and log-probabilities."""
+    beams = [[((), 0.0)] for _ in range(groups)]
+    for _ in range(length):
+        chosen = []
+        for group, mine in enumerate(beams):
+            ways = []
+            for ids, total in mine:
+                row = torch.tensor([[*prompt, *ids]])
+                scores = model(row, model.start(row))[0][0, -1].log_softmax(-1).tolist()
+                ways += [
+                    (total + value - diversity * chosen.count(id), (*ids, id), total + value)
+                    for id, value in enumerate(scores)
+                ]
+            best = sorted(ways, key=lambda way: -way[0])[:size]
+            beams[group] = [(ids, total) for _, ids, total in best]
+            chosen += [ids[-1] for ids, _ in beams[group]]
+    return beams
+
+
+@pytest.mark.parametrize("name", ["lstm", "transformer"])
+@pytest.mark.parametrize(("groups", "size", "diversity"), [(2, 2, 0.7), (3, 1, 2.0), (2, 3, 50.0)])
+def test_diverse_groups_are_those_of_the_paper(name, groups, size, diversity):
+    model, _ = opinionated(name, size=6, sharp=3.0)
+    found = beam_search(model, torch.tensor([[1, 4], [0, 2]]), 5, groups * size, groups=groups, diversity=diversity)
+    for prompt, beams in zip(([1, 4], [0, 2]), found, strict=True):
+        wanted = dict(one for group in diverse(model, prompt, 5, groups, size, diversity) for one in group)
+        assert {tuple(beam.ids) for beam in beams} == set(wanted)
+        for beam in beams:
+            assert beam.log_probability == pytest.approx(wanted[tuple(beam.ids)], abs=1e-4)
+
+
+def test_one_group_is_plain_beam_search_and_none_apart_are_given_once():
+    model, _ = opinionated("lstm", size=6, sharp=3.0)
+    prompt = torch.tensor([[1, 4], [0, 2]])
+    plain = beam_search(model, prompt, 8, 4, end=END, length_penalty=0.5)
+    assert plain == beam_search(model, prompt, 8, 4, end=END, length_penalty=0.5, groups=1, diversity=9.0)
+    same = beam_search(
+        model, prompt, 8, 8, end=END, length_penalty=0.5, groups=2
+    )  # without a penalty both find the same
+    for one, other in zip(plain, same, strict=True):
+        assert [beam.ids for beam in one] == [beam.ids for beam in other]
+    with pytest.raises(ConfigError, match="4 beams cannot be kept in 3 equal groups"):
+        beam_search(model, prompt, 8, 4, groups=3)
+
+
+def test_diverse_groups_differ_more():
+    model, _ = opinionated("lstm", size=9, sharp=6.0)
+    prompt = torch.tensor([[1, 4]])
+    first = [
+        len({beam.ids[0] for beam in beam_search(model, prompt, 6, 6, groups=groups, diversity=20.0)[0]})
+        for groups in (1, 6)
+    ]
+    assert first[0] < first[1] == 6
+
+
+def test_a_finished_beam_is_not_held_against_the_others():
+    model, _ = opinionated("lstm", size=6, sharp=3.0)
+    with torch.no_grad():
+        model.head.bias[END] = 50.0  # every beam ends at once, and stays as it is
+    (beams,) = beam_search(model, torch.tensor([[1, 4]]), 4, 2, end=END, groups=2, diversity=1.0)
+    assert [(beam.ids, beam.finished) for beam in beams] == [([], True)]

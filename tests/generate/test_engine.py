@@ -12,12 +12,14 @@ from helpers.models import STREAMING, small
 from unspool import Batch, Sampling, Tokens, Vectors, tokenizers
 from unspool.errors import ConfigError, DataError, TrainingError
 from unspool.generate import stream as stream_module
+from unspool.generate.bias import Ban
+from unspool.generate.candidates import candidates, likeliest
 from unspool.generate.engine import Engine, window_start
 from unspool.generate.rollout import Roller
-from unspool.generate.sampling import Ban, greedy, noise, sample_tokens, sampler
+from unspool.generate.sampling import greedy, noise, sample_tokens, sampler
 from unspool.generate.state import model_fingerprint
 from unspool.generate.stream import Stream, stream_text
-from unspool.generate.text import StopText, banned_ids, candidates, likeliest, prime, read_prompt, token_before
+from unspool.generate.text import StopText, banned_ids, prime, read_prompt, token_before
 
 CHARACTERS = Tokens(28)
 every_core = pytest.mark.parametrize("case", STREAMING, ids=lambda s: s.name)

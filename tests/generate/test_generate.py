@@ -8,6 +8,7 @@ import torch
 from helpers.models import small
 from unspool.batch import Tokens
 from unspool.data.tokenizer import tokenizers
+from unspool.generate.candidates import candidates
 from unspool.generate.engine import Engine
 from unspool.generate.sampling import (
     Sampling,
@@ -20,7 +21,7 @@ from unspool.generate.sampling import (
     top_p,
 )
 from unspool.generate.stream import stream_text
-from unspool.generate.text import candidates, read_prompt
+from unspool.generate.text import read_prompt
 
 TEXT = "the quick brown fox jumps over the lazy dog\n"
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0]])

@@ -13,6 +13,7 @@ from helpers.models import small
 from unspool import Tokens, tokenizers
 from unspool.data.keypad import keys_of
 from unspool.generate.engine import Engine
+from unspool.generate.scoring import read_scored
 from unspool.runs.run import Run
 from unspool.serve.editor import editor
 from unspool.serve.open_documents import OpenDocuments
@@ -65,7 +66,7 @@ def test_an_answer_has_suggestions_with_probabilities_given_what_was_typed(clien
     assert answer["tokens_read"] == 5 and all(other["word"] == "goo" + other["rest"] for other in found)
     engine = Engine(run.model)
     state = engine.read(torch.as_tensor(run.tokenizer.encode("\n" + TEXT + "a goo"))[None])
-    _, rest = engine.score(state, torch.as_tensor(run.tokenizer.encode(found[0]["rest"]))[None])
+    _, rest = read_scored(engine, state, torch.as_tensor(run.tokenizer.encode(found[0]["rest"]))[None])
     assert found[0]["probability"] <= math.exp(float(rest.sum())) * 1.001  # and the word has to end there
     on_keys = client.post(f"/editor/documents/{one['id']}/offers", json={"caret": len(TEXT) + 2, "keys": "4663"}).json()
     assert {keys_of(other["word"]) for other in on_keys["suggestions"]} == {"4663"}

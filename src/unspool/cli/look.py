@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unspool.cli.evaluate import check_split
-from unspool.cli.shared import Device, Json, OtherRunPath, Plugins, RunPath, app, load_plugins, print_json, say
-from unspool.errors import ConfigError, DataError
+from unspool.cli.shared import (
+    Device,
+    Json,
+    OtherRunPath,
+    Plugins,
+    RunPath,
+    app,
+    given_text,
+    load_plugins,
+    print_json,
+    say,
+)
+from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,7 +120,7 @@ def look(
     elif set(names) == set(asked) and other is None:  # nothing has to be read
         show_asked(runs[0], asked, folder, formats, as_json)
     else:
-        looks = [runs[0].look(given(text, file), split, length, report_progress(), target_text)]
+        looks = [runs[0].look(given_text(text, file), split, length, report_progress(), target_text)]
         looks += [look_beside(one, runs[0], looks[0], report_progress()) for one in runs[1:]]
         show_views(runs, looks, names, asked, folder, formats, as_json)
 
@@ -152,23 +163,6 @@ def show_found(looks: "Sequence[Inspection]", found: "Sequence[Mapping[str, View
         for one, views in zip(looks, found, strict=True):
             for line in (*(("", f"--- {one.name}") if len(looks) > 1 else ()), *lines(views)):
                 typer.echo(line)
-
-
-def given(text: str | None, file: str | None) -> str | None:
-    """The text to read: of the option, of a file, or of standard input; None for the run's own data."""
-    if text is not None and file is not None:
-        raise ConfigError("both --text and --file are given", hint="leave one of them out")
-    if file is None:
-        return text
-    from unspool.data.readers.decoding import decode
-    from unspool.data.readers.text import read_bytes
-
-    if file != "-" and not Path(file).is_file():
-        raise DataError(f"there is no file {file!r}", hint="--file NAME, or - for standard input")
-    text, note = decode(read_bytes(file), "standard input" if file == "-" else file)
-    if note:
-        say(note)
-    return text
 
 
 def report_progress() -> "Progress":

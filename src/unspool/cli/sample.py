@@ -6,19 +6,34 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unspool.cli.constrained import (
+    Biases,
+    Choices,
+    Diversity,
+    Groups,
+    JsonSchema,
+    Logprobs,
+    Regex,
+    biases_of,
+    constraint_of,
+    show_choices,
+    token_values,
+)
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
 from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from unspool.generate.candidates import Candidate
+    from unspool.generate.compiled.program import Precision
+    from unspool.generate.constraints import Constraint
     from unspool.generate.sampling import Sampling
     from unspool.generate.state import State
-    from unspool.generate.text import Candidate
     from unspool.runs.run import Run
 
 
@@ -40,6 +55,9 @@ Banned = Annotated[
     list[str] | None,
     typer.Option(help="Never generate TEXT; may be repeated. <unk> is banned unless '' is.", metavar="TEXT"),
 ]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", help="Of the weights: float32, bfloat16 or int8, for more tokens a second.")
+]
 
 
 @app.command()
@@ -60,6 +78,14 @@ def sample(
     save_state: NewStateFile = None,
     stop: Stop = None,
     ban: Banned = None,
+    precision: PrecisionOption = "float32",
+    bias: Biases = None,
+    regex: Regex = None,
+    json_schema: JsonSchema = None,
+    choice: Choices = None,
+    diverse_groups: Groups = 1,
+    diversity: Diversity = 0.5,
+    logprobs: Logprobs = False,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -80,17 +106,30 @@ def sample(
 
         prompt = piece_text(loaded, prompt)
     files = {"--state": state, "--save-state": save_state, "--stop": stop}
-    wanted = Request(prompt, length or 500, sampling, seed, count, stop or (), banned_texts(ban))
-    if to:
-        refuse_options({**files, "--ban": ban}, "--to writes whole documents")
+    drawn = {"--regex": regex, "--json-schema": json_schema, "--bias": bias, "--logprobs": logprobs}
+    wanted = Request(
+        prompt, length or 500, sampling, seed, count, stop or (), banned_texts(ban),
+        biases_of(bias or ()), constraint_of(regex, json_schema), logprobs, known(precision),
+    )  # fmt: skip
+    if to or beam or choice:
+        refuse_options({"--precision": precision != "float32"}, "--to, --beam and --choice run in float32")
+    if diverse_groups > 1 and not beam:
+        raise ConfigError("--diverse-groups are groups of beams", hint=f"--beam {4 * diverse_groups}")
+    if choice:
+        other = {"--beam": beam, "--to": to, "--ban": ban, "--save-state": save_state, "--stop": stop}
+        refuse_options({**drawn, **other, "--count": count > 1}, "--choice draws one of some texts")
+        with notes():
+            show_choices(loaded, prompt, choice, begin(loaded, state, None), sampling, seed, as_json)
+    elif to:
+        refuse_options({**files, **drawn, "--ban": ban}, "--to writes whole documents")
         show_documents(loaded, wanted, to, length, as_json)
     elif beam:
         refuse_options(files, "--beam searches from a prompt")
-        show_texts(wanted, searched(loaded, wanted, beam), as_json)
+        show_texts(wanted, searched(loaded, wanted, beam, diverse_groups, diversity), as_json)
     else:
         began = begin(loaded, state, save_state)
-        if count > 1 or as_json:
-            refuse_options({"--save-state": save_state}, "--count and --json generate several texts")
+        if count > 1 or as_json or logprobs:
+            refuse_options({"--save-state": save_state}, "--count, --json and --logprobs show whole texts")
             show_texts(wanted, several(loaded, wanted, began), as_json)
         else:
             show_stream(loaded, wanted, began, save_state)
@@ -108,6 +147,10 @@ class Request:
         count: how many texts.
         stop: a text ends before these.
         ban: texts that are never generated.
+        bias: what is added to the logits of texts.
+        constraint: what every text matches.
+        logprobs: whether each token is shown with its log-probability.
+        precision: of the weights.
     """
 
     prompt: str
@@ -117,6 +160,24 @@ class Request:
     count: int
     stop: "Sequence[str]"
     ban: "Sequence[str]"
+    bias: "Mapping[str, float]"
+    constraint: "Constraint | None"
+    logprobs: bool
+    precision: "Precision"
+
+    def rules(self) -> "dict[str, Any]":
+        """What changes the scores of the tokens, as generation takes it."""
+        return {"ban": self.ban, "bias": self.bias, "constraint": self.constraint}
+
+
+def known(precision: str) -> "Precision":
+    """The precision of that name. Raises: ConfigError where there is none."""
+    from unspool.generate.compiled.program import PRECISIONS
+
+    if precision not in PRECISIONS:
+        names = ", ".join(PRECISIONS)
+        raise ConfigError(f"--precision is one of {names}, received {precision!r}", hint="--precision int8")
+    return precision
 
 
 def show_documents(run: "Run", wanted: Request, folder: Path, length: int | None, as_json: bool) -> None:
@@ -130,16 +191,18 @@ def show_documents(run: "Run", wanted: Request, folder: Path, length: int | None
     print_json(figures) if as_json else typer.echo(format_values(figures))
 
 
-def searched(run: "Run", wanted: Request, beam: int) -> "list[Candidate]":
+def searched(run: "Run", wanted: Request, beam: int, groups: int, diversity: float) -> "list[Candidate]":
     """The likeliest continuations that a beam search finds. Raises: ConfigError for more than there are beams."""
-    from unspool.generate.text import likeliest
+    from unspool.generate.candidates import likeliest
 
     if wanted.count > beam:
         raise ConfigError(
             f"--beam {beam} finds at most {beam} texts, {wanted.count} are asked for", hint=f"--beam {wanted.count}"
         )
+    options = {**wanted.rules(), "groups": groups, "diversity": diversity, "tokens": wanted.logprobs}
     with notes():
-        return likeliest(run.model, run.tokenizer, wanted.prompt, wanted.length, beam, wanted.ban)[: wanted.count]
+        found = likeliest(run.model, run.tokenizer, wanted.prompt, wanted.length, beam, **options)
+    return found[: wanted.count]
 
 
 def begin(run: "Run", state: Path | None, save_state: Path | None) -> "State | None":
@@ -151,16 +214,17 @@ def begin(run: "Run", state: Path | None, save_state: Path | None) -> "State | N
 
 def several(run: "Run", wanted: Request, state: "State | None") -> "list[Candidate]":
     """Several continuations of a prompt, the likeliest first."""
-    from unspool.generate.text import candidates, token_before
+    from unspool.generate.candidates import candidates
+    from unspool.generate.text import token_before
     from unspool.runs.run import engine_of
 
     with notes():
         first = run.read(wanted.prompt, state=state)
     first = first if wanted.seed is None else replace(first, seed=wanted.seed)
     before = token_before(run.tokenizer, wanted.prompt, first.ids, state is not None)
-    options = {"before": before, "stop": wanted.stop, "ban": wanted.ban}
-    engine, drawn = engine_of(run), (wanted.length, wanted.sampling, wanted.count)
-    return candidates(engine, run.tokenizer, first, *drawn, **options)  # type: ignore[arg-type]
+    options = {**wanted.rules(), "before": before, "stop": wanted.stop, "tokens": wanted.logprobs}
+    engine = engine_of(run, wanted.precision)
+    return candidates(engine, run.tokenizer, first, wanted.length, wanted.sampling, wanted.count, **options)
 
 
 @contextmanager
@@ -190,20 +254,27 @@ def refuse_options(options: "Mapping[str, object]", why: str) -> None:
 
 def show_texts(wanted: Request, made: "list[Candidate]", as_json: bool) -> None:
     """Several ways in which a text goes on, each with how likely it is."""
+    from unspool.cli.score import token_table
+
     texts = [wanted.prompt + candidate.text for candidate in made]
     if as_json:
-        print_json([{"text": t, "log_probability": c.log_probability} for t, c in zip(texts, made, strict=True)])
+        values = [{"text": t, "log_probability": c.log_probability} for t, c in zip(texts, made, strict=True)]
+        tokens = [{"tokens": token_values(one)} if wanted.logprobs else {} for one in made]
+        print_json([value | some for value, some in zip(values, tokens, strict=True)])
         return
     for number, (text, candidate) in enumerate(zip(texts, made, strict=True), start=1):
-        say(f"--- {number} of {wanted.count}, log-probability {candidate.log_probability:.1f} nats")
+        say(f"--- {number} of {len(made)}, log-probability {candidate.log_probability:.1f} nats")
         typer.echo(text)
+        if wanted.logprobs:
+            typer.echo("\n".join(["", *token_table(candidate.tokens, top=0), ""]))
 
 
 def show_stream(run: "Run", wanted: Request, state: "State | None", save_state: Path | None) -> None:
     """A text as it is made; the state behind it is saved, however it ends."""
-    options = {"sampling": wanted.sampling, "seed": wanted.seed, "stop": wanted.stop, "ban": wanted.ban}
+    options = {**wanted.rules(), "sampling": wanted.sampling, "seed": wanted.seed, "stop": wanted.stop}
+    options |= {"precision": wanted.precision}
     with notes():
-        stream = run.stream(wanted.prompt, state=state, length=wanted.length, **options)  # type: ignore[arg-type]
+        stream = run.stream(wanted.prompt, state=state, length=wanted.length, **options)
     try:
         first = next(stream, "")  # a prompt that cannot be read is refused before it is printed
         for piece in chain((wanted.prompt, first), stream):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unspool.errors import ConfigError, DataError
+
 if TYPE_CHECKING:
     from unspool.experiment.experiment import Experiment
     from unspool.runs.evaluation import Results
@@ -108,6 +110,23 @@ def load_plugins(paths: list[Path] | None) -> None:
 def print_json(data: Any, indent: int | None = 1) -> None:
     """One JSON document on stdout."""
     typer.echo(json.dumps(data, indent=indent, ensure_ascii=False))
+
+
+def given_text(text: str | None, file: str | None) -> str | None:
+    """The text to read: of the option, of a file, or of standard input ("-"); None where neither is given."""
+    if text is not None and file is not None:
+        raise ConfigError("both --text and --file are given", hint="leave one of them out")
+    if file is None:
+        return text
+    from unspool.data.readers.decoding import decode
+    from unspool.data.readers.text import read_bytes
+
+    if file != "-" and not Path(file).is_file():
+        raise DataError(f"there is no file {file!r}", hint="--file NAME, or - for standard input")
+    text, note = decode(read_bytes(file), "standard input" if file == "-" else file)
+    if note:
+        say(note)
+    return text
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

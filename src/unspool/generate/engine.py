@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool
 from torch import Tensor
 
 from unspool.batch import Batch
@@ -17,12 +17,18 @@ from unspool.nn.density import Density
 from unspool.nn.heads import at_least_float32
 from unspool.nn.part import CoreState, fork, map_state
 
+if TYPE_CHECKING:
+    from unspool.generate.compiled.ready import CompiledModel
+    from unspool.generate.compiled.steps import CompiledSteps
+
 CHUNK = 4096
 """So many tokens are read at a time, so that memory does not grow with the length of a prompt."""
-SCORED = 256
-"""So many tokens are scored at a time: their scores (B, T, V) are held at once."""
 BLOCK = 512
 """So many generated tokens are joined into one tensor at a time."""
+LONG = 128
+"""So many tokens are worth the compiled loop."""
+DIVERGED = "the model has diverged: its scores are not finite"
+AFTER_DIVERGING = "use an earlier one of its checkpoints/step-N, or train again with a lower train.learning_rate"
 
 Select = Callable[[Tensor, int], Tensor]
 """The scores (B, V) of the next token and its position give ids (B, 1); of numbers, (B, W) gives numbers (B, size)."""
@@ -48,6 +54,7 @@ class Engine:
     Args:
         model: the model; it stays where it is.
         weights: its `fingerprint`, which its states carry and which saved states are compared with.
+        compiled: its compiled loop, which long texts are generated with as soon as it is ready.
 
     >>> from unspool import Tokens, cores, embedding, head
     >>> model = SequenceModel(embedding(Tokens(5), 8), cores.build("core", "recurrent", width=8), head(Tokens(5), 8))
@@ -58,8 +65,8 @@ class Engine:
     (torch.Size([1, 1]), 4, 3)
     """
 
-    def __init__(self, model: SequenceModel, weights: str = "") -> None:
-        self.model, self.weights = model, weights
+    def __init__(self, model: SequenceModel, weights: str = "", compiled: "CompiledModel | None" = None) -> None:
+        self.model, self.weights, self.compiled = model, weights, compiled
         self.tokens_read = 0  # positions that the model has run over, those that were read again counted again
         self._modules = list(model.modules())
 
@@ -99,10 +106,7 @@ class Engine:
         else:
             core, logits = self._restart(state, every[:, begin:])
         if not bool(logits.isfinite().all()):
-            raise TrainingError(
-                "the model has diverged: its scores are not finite",
-                hint="use an earlier one of its checkpoints/step-N, or train again with a lower train.learning_rate",
-            )
+            raise TrainingError(DIVERGED, hint=AFTER_DIVERGING)
         return replace(state, core=core, logits=logits, ids=every, pending=b"").fork()
 
     def steps(self, state: State, select: Select, feedback: Feedback | None = None, window: int = 0) -> "Steps":
@@ -119,6 +123,35 @@ class Engine:
         """
         return Steps(self, state, select, feedback, window)
 
+    def fastest_steps(self, state: State, select: Select) -> "Steps | CompiledSteps":
+        """As `steps`; by the compiled loop at once where that alone has the precision which is wanted.
+
+        Raises:
+            ConfigError: the model cannot be compiled.
+        """
+        steps = self.steps(state, select)
+        if self.compiled is None or self.compiled.precision == "float32":
+            return steps
+        self.compiled.needed()
+        return self.hasten(steps, LONG // 2, LONG)
+
+    def hasten(self, steps: "Steps | CompiledSteps", made: int, left: int) -> "Steps | CompiledSteps":
+        """The same generation by the compiled loop, where that is ready and worth it; else the steps as they are.
+
+        Args:
+            steps: of ids, under way.
+            made: how many tokens there are: it is looked for behind half of `LONG`, and then behind every `LONG`.
+            left: how many tokens are still to come: fewer than `LONG` are not worth it.
+        """
+        if not isinstance(steps, Steps) or self.compiled is None or left < LONG or made % LONG != LONG // 2:
+            return steps
+        runner = self.compiled.runner() if steps.compilable else None
+        if runner is None:
+            return steps
+        from unspool.generate.compiled.steps import CompiledSteps
+
+        return CompiledSteps(self, runner, steps.state, steps.select)
+
     def step(self, state: State, ids: Tensor) -> State:
         """The state after one more token (B, 1). The memory of the given state is used up: `fork` it to keep it."""
         before, begin = (window_start(n, self.max_length) for n in (state.position, state.position + 1))
@@ -129,49 +162,14 @@ class Engine:
             core, logits = self._restart(state, every[:, begin:])
         return replace(state, core=core, logits=logits, ids=every)
 
-    def score(self, state: State, inputs: Int[Tensor, "B T"]) -> tuple[State, Float[Tensor, "B T"]]:
-        """Read some tokens and say how likely the model thought each of them, given all before it.
+    def reader(self, state: State | None = None) -> "Reader":
+        """Reads an input that goes on, such as a sound, and gives the scores at every position of it.
 
         Args:
-            state: what was read before them; it is not changed.
-            inputs: ids (B, T).
-
-        Returns:
-            The state behind them, and the log-probabilities (B, T) in nats.
-
-        >>> from unspool import Tokens, cores, embedding, head
-        >>> core = cores.build("core", "recurrent", width=8)
-        >>> engine = Engine(SequenceModel(embedding(Tokens(5), 8), core, head(Tokens(5), 8)))
-        >>> state, log_probability = engine.score(engine.read(torch.tensor([[1]])), torch.tensor([[2, 3]]))
-        >>> state.position, log_probability.shape
-        (3, torch.Size([1, 2]))
+            state: what was read before; it is not changed. None: nothing.
         """
-        found, ids = [], inputs.to(self.model.device)
-        while ids.shape[1]:
-            size = self.stretch(state.position)
-            part, ids = ids[:, :size], ids[:, size:]
-            before, begin = (window_start(n, self.max_length) for n in (state.position, state.position + 1))
-            every, read, core = torch.cat([state.ids, part], dim=1), part, fork(state.core)
-            if begin != before:
-                read, core = every[:, begin:], self._start(state, part)
-            scores, core = self._scores(read, core)
-            with torch.inference_mode():
-                seen = torch.cat([state.logits.unsqueeze(1), scores[:, -part.shape[1] : -1]], dim=1)
-                found.append(at_least_float32(seen).log_softmax(dim=-1).gather(-1, part.unsqueeze(-1)).squeeze(-1))
-            state = replace(state, core=core, logits=scores[:, -1], ids=every, pending=b"").fork()
-        return state, torch.cat(found, dim=1) if found else state.logits[:, :0]
-
-    def stretch(self, position: int) -> int:
-        """How many tokens `score` reads at once behind a position: its window stays, and memory is bounded."""
-        room = self.remaining(position)
-        if room is not None and room < 1:
-            room = 1 + (self.remaining(position + 1) or 0)
-        return SCORED if room is None else min(SCORED, room)
-
-    def reader(self) -> "Reader":
-        """Reads an input that goes on, such as a sound, and gives the scores at every position of it."""
         self._refuse_both_ways()
-        return Reader(self)
+        return Reader(self, state)
 
     def forward(self, batch: Batch) -> Tensor:
         """The scores (B, T, V) at every position of a batch, read from an empty state; models that read both ways too.
@@ -281,10 +279,12 @@ class Reader:
     ([4, 1], 5)
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine, self.position = engine, 0  # how many positions were read
-        self._core: CoreState | None = None
-        self._recent: Tensor | None = None  # the last inputs, of a core of limited length
+    def __init__(self, engine: Engine, state: State | None = None) -> None:
+        self.engine, self.position = engine, 0 if state is None else state.position  # how many positions were read
+        self._core: CoreState | None = None if state is None else fork(state.core)
+        self._source = (None, None) if state is None else (state.source, state.source_mask)
+        limit = engine.max_length
+        self._recent = None if state is None or limit is None else state.ids[:, -limit:]  # the last inputs
 
     @property
     def core(self) -> CoreState:
@@ -293,12 +293,16 @@ class Reader:
 
     def feed(self, inputs: Tensor) -> Tensor:
         """The scores (B, T, V) at some more inputs, ids (B, T) or numbers (B, T, F), given all before them."""
-        limit = self.engine.max_length
-        parts = inputs.to(self.engine.model.device).split(CHUNK if limit is None else 1, dim=1)
-        return torch.cat([self._read(part, limit) for part in parts], dim=1)
+        inputs, limit, found = inputs.to(self.engine.model.device), self.engine.max_length, []
+        while inputs.shape[1]:
+            end = self.position + CHUNK if limit is None else window_start(self.position + 1, limit) + limit
+            part, inputs = inputs[:, : end - self.position], inputs[:, end - self.position :]
+            found.append(self._read(part, limit))
+        return torch.cat(found, dim=1)
 
     def _read(self, part: Tensor, limit: int | None) -> Tensor:
-        before, begin = (window_start(n, limit) for n in (self.position, self.position + part.shape[1]))
+        """The scores at inputs behind each of which the window begins at the same one."""
+        before, begin = (window_start(n, limit) for n in (self.position, self.position + 1))
         self.position += part.shape[1]
         read = part
         if limit is not None:
@@ -306,7 +310,7 @@ class Reader:
             self._recent = kept[:, -limit:]
             read = kept[:, -(self.position - begin) :] if begin != before else part
         if self._core is None or begin != before:
-            self._core = self.engine._start(self.engine._nothing(read, 0, None, None), read)
+            self._core = self.engine._start(self.engine._nothing(read, 0, *self._source), read)
         scores, self._core = self.engine._scores(read, self._core)
         return scores[:, -part.shape[1] :]
 
@@ -342,11 +346,26 @@ class Steps(Iterator[Step]):
         self._waiting, self.position, self._number = fed, self.position + 1, self._number + 1
         return Step(chosen, log_probability)
 
+    def ids(self, most: int, undo: bool = False) -> list[int]:
+        """The next ids of a single row: at least one, at most so many; here always one."""
+        return [int(next(self).ids)]
+
+    @property
+    def compilable(self) -> bool:
+        """Whether the compiled loop could go on from here."""
+        watched = any(getattr(module, "watcher", None) is not None for module in self.engine._modules)
+        return self.feedback is None and not self.window and self._state.source is None and not watched
+
     @property
     def state(self) -> State:
         """The state after the last step; it is a copy, which later steps do not change."""
         self._catch_up()
         return replace(self._state, ids=torch.cat([*self._blocks, *self._recent], dim=1)).fork()
+
+    def drop(self, number: int = 1) -> None:
+        """Forget the last choice, which was not read yet; no more than one can be forgotten here."""
+        if number and self._waiting is not None:
+            self._waiting, self.position, self._number = None, self.position - 1, self._number - 1
 
     def _catch_up(self) -> None:
         """Read what was chosen last."""

@@ -1,4 +1,4 @@
-"""From logits to the next token: temperature, top-k, top-p, min-p, repetition penalty, bans."""
+"""From logits to the next token: temperature, top-k, top-p, min-p, repetition penalty, and how they are drawn."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from unspool.errors import ConfigError
+from unspool.generate.bias import Ban, Bias, DrawRules
+from unspool.generate.constraints import ConstraintRule
 from unspool.generate.engine import Engine, Step
 from unspool.generate.state import State, row_seed
 from unspool.models.sequence import SequenceModel
@@ -116,40 +118,6 @@ class Sampling:
         return made
 
 
-class Ban:
-    """Rules out sequences of ids: (B, n) ids that came before and (B, V) scores give scores with minus infinity.
-
-    Of a sequence of several ids the last one is ruled out behind the others.
-
-    Raises:
-        ConfigError: every token is banned.
-
-    >>> Ban([[0], [1, 2]], 3)(torch.tensor([[1], [0]]), torch.zeros(2, 3)).tolist()
-    [[-inf, 0.0, -inf], [-inf, 0.0, 0.0]]
-    """
-
-    def __init__(self, sequences: Sequence[Sequence[int]], size: int, device: torch.device | str = "cpu") -> None:
-        single = torch.zeros(size, dtype=torch.bool)
-        single[[one[0] for one in sequences if len(one) == 1]] = True
-        if bool(single.all()):
-            raise ConfigError("every token is banned", hint="ban fewer")
-        self.single = single.to(device) if bool(single.any()) else None
-        self.phrases = [torch.tensor(list(one), device=device) for one in sequences if len(one) > 1]
-        self.reach = max((len(one) - 1 for one in self.phrases), default=0)  # how many ids before it matter
-
-    def __call__(self, ids: Int[Tensor, "B N"], scores: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
-        """The scores of what may come next."""
-        if self.single is not None:
-            scores = scores.masked_fill(self.single, -inf)
-        for phrase in self.phrases:
-            begin = phrase[:-1]
-            if ids.shape[1] >= len(begin):
-                complete = (ids[:, -len(begin) :] == begin).all(dim=-1, keepdim=True)  # (B, 1)
-                last = torch.arange(scores.shape[-1], device=scores.device) == phrase[-1]
-                scores = scores.masked_fill(complete & last, -inf)
-        return scores
-
-
 class Sampler:
     """Chooses the next token of every row: a `Select` for `Engine.steps`.
 
@@ -157,12 +125,18 @@ class Sampler:
     that goes on from a state draws what it would have drawn without the stop, and a row of a batch what it would have
     drawn alone. Bans and filters change the draw; the log-probabilities of the steps stay the model's own.
 
+    A bias, a constraint and the bans come before the filters, in this order. A ban of several tokens gives way where a
+    constraint leaves nothing else.
+
     Args:
         ids: what was read before, (B, N): the repetition penalty counts it.
         size: how many ids there are, V.
         filters: applied to the logits in this order.
         seeds: the seed of every row.
         ban: sequences of ids that are never generated.
+        bias: what is added to the logits of the last id of a sequence behind the others.
+        rule: a constraint; what is drawn where it ends is id 0, and `ended` tells of which rows.
+        sampling: what the filters were made of, where they are those of a `Sampling`.
     """
 
     def __init__(
@@ -172,15 +146,34 @@ class Sampler:
         filters: Sequence[Filter],
         seeds: Sequence[int],
         ban: Sequence[Sequence[int]] = (),
+        bias: Sequence[tuple[Sequence[int], float]] = (),
+        rule: ConstraintRule | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
-        self.filters, self.seeds = list(filters), list(seeds)
-        self.seen = torch.zeros(len(ids), size, dtype=torch.bool, device=ids.device).scatter_(-1, ids, True)
-        self.ban = Ban(ban, size, ids.device)
-        self.recent = ids[:, max(0, ids.shape[1] - self.ban.reach) :]
+        self.filters, self.seeds, self.sampling = list(filters), list(seeds), sampling
+        width = size if rule is None else size + 1  # the end is one more
+        self.seen = torch.zeros(len(ids), width, dtype=torch.bool, device=ids.device).scatter_(-1, ids, True)
+        self.rules = DrawRules(Bias(bias, size, ids.device), Ban(ban, size, ids.device), rule)
+        self.recent = ids[:, max(0, ids.shape[1] - self.rules.reach) :]
+        self.written = ids[:, :0]  # what the constraint has to know
+        self.ended = torch.zeros(len(ids), 1, dtype=torch.bool, device=ids.device)
+
+    @property
+    def plan(self) -> Sampling | None:
+        """What the compiled loop needs to draw by itself, with `bias`; None where it cannot."""
+        return None if self.rules.reach or self.rules.rule is not None else self.sampling
+
+    @property
+    def bias(self) -> Float[Tensor, "B V"]:
+        """What biases and bans of single tokens add to the scores."""
+        bias = torch.zeros(self.seen.shape, device=self.seen.device)
+        for one in (self.rules.bias.single, self.rules.ban.single):
+            bias = bias if one is None else bias + one
+        return bias
 
     def __call__(self, logits: Float[Tensor, "B V"], position: int) -> Int[Tensor, "B 1"]:
         """The next ids."""
-        scores = self.ban(self.recent, at_least_float32(logits))
+        scores = self.rules(self.recent, self.written, at_least_float32(logits))
         for change in self.filters:
             scores = change(scores, self.seen)
         if self.filters and self.filters[-1] is greedy:
@@ -191,8 +184,12 @@ class Sampler:
                 scores, uniform.float().to("mps") if scores.device.type == "mps" else uniform.to(scores.device)
             )
         self.seen.scatter_(-1, ids, True)
-        if self.ban.reach:
-            self.recent = torch.cat([self.recent, ids], dim=1)[:, -self.ban.reach :]
+        if self.rules.rule is not None:
+            self.written = torch.cat([self.written, ids], dim=1)
+            self.ended = self.ended | (ids == logits.shape[-1])
+            ids = ids.masked_fill(ids == logits.shape[-1], 0)
+        if self.rules.reach:
+            self.recent = torch.cat([self.recent, ids], dim=1)[:, -self.rules.reach :]
         return ids
 
 
@@ -216,10 +213,16 @@ def draw_ids(logits: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[
     return torch.minimum((total <= target).sum(dim=-1, keepdim=True), last)
 
 
-def sampler(state: State, sampling: "Sampling", ban: Sequence[Sequence[int]] = ()) -> Sampler:
+def sampler(
+    state: State,
+    sampling: "Sampling",
+    ban: Sequence[Sequence[int]] = (),
+    bias: Sequence[tuple[Sequence[int], float]] = (),
+    rule: ConstraintRule | None = None,
+) -> Sampler:
     """The sampler that goes on from a state, with its seed."""
     seeds = [row_seed(state.seed, row) for row in range(len(state.ids))]
-    return Sampler(state.ids, state.logits.shape[-1], sampling.filters(), seeds, ban)
+    return Sampler(state.ids, state.logits.shape[-1], sampling.filters(), seeds, ban, bias, rule, sampling)
 
 
 def sample_tokens(

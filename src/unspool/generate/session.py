@@ -1,19 +1,25 @@
 """Sessions: a text that is read and generated in turns, and can be rewound."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
+from typing import TYPE_CHECKING
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from unspool.data.tokenizer import TextStream, Tokenizer
 from unspool.errors import ConfigError
+from unspool.generate.constraints import Constraint
 from unspool.generate.engine import Engine, Steps
 from unspool.generate.sampling import Sampling
+from unspool.generate.scoring import one_run, read_scored
 from unspool.generate.state import State
 from unspool.generate.stream import Stream
 from unspool.generate.text import BANNED, prime, token_before, warn_of_unknown
+
+if TYPE_CHECKING:
+    from unspool.generate.compiled.steps import CompiledSteps
 
 MEMORY = 256 * 2**20
 """Bytes that the snapshots of a session may take."""
@@ -127,8 +133,8 @@ class Session:
         state = self.state
         self._stream = None
         while ids.shape[1]:
-            size = max(1, min(self.engine.stretch(state.position), self._room(state.position)))
-            state, log_probability = self.engine.score(state, ids[:, :size])
+            size = max(1, min(one_run(self.engine, state.position), self._room(state.position)))
+            state, log_probability = read_scored(self.engine, state, ids[:, :size])
             self._state, ids = state, ids[:, size:]
             if self._room(state.position) <= 0:
                 self._take(state)
@@ -143,6 +149,8 @@ class Session:
         seed: int | None = None,
         stop: Sequence[str] = (),
         ban: Sequence[str] = BANNED,
+        bias: Mapping[str, float] | None = None,
+        constraint: Constraint | None = None,
     ) -> Stream:
         """Generate text that belongs to the session as far as it is iterated over.
 
@@ -152,6 +160,8 @@ class Session:
             seed: the same seed generates the same text; None: that of the session.
             stop: the text ends before the first of these strings.
             ban: texts that are never generated.
+            bias: what is added to the logits of texts.
+            constraint: what all that is generated matches.
 
         Returns:
             An iterator of strings.
@@ -159,7 +169,8 @@ class Session:
         given = self._state is not None or self._stream is not None
         state = self.state if seed is None else replace(self.state, seed=seed)
         before = token_before(self.tokenizer, "", state.ids, given)
-        self._stream = Stream(self.engine, self.tokenizer, state, length, sampling, stop, ban, before)
+        drawn = (length, sampling, stop, ban, before, bias, constraint)
+        self._stream = Stream(self.engine, self.tokenizer, state, *drawn)
         self._stream.watch = self._watch
         return self._stream
 
@@ -239,7 +250,7 @@ class Session:
             if not ids.shape[1]:
                 return state
 
-    def _watch(self, steps: Steps) -> None:
+    def _watch(self, steps: "Steps | CompiledSteps") -> None:
         if self._room(steps.position) <= 0:
             self._take(steps.state)
 

@@ -1,32 +1,23 @@
-"""Generation of text: prompts in, strings out."""
+"""Prompts, stop strings, and the tokens that spell a text."""
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from unspool.data.tokenizer import TextStream, Tokenizer
+from unspool.data.tokenizer import Tokenizer
 from unspool.errors import ConfigError, DataError
-from unspool.generate.beam import beam_search
 from unspool.generate.engine import Engine
-from unspool.generate.sampling import Ban, Sampling, sampler
 from unspool.generate.state import State
 from unspool.models.sequence import SequenceModel
 
 UNKNOWN = "<unk>"
 BANNED = (UNKNOWN,)
 """What is never generated unless somebody asks for it."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One continuation of a prompt."""
-
-    text: str
-    log_probability: float  # nats, of the whole continuation under the model itself
+MOST_BIAS = 100.0
+"""The largest number that may be added to a logit."""
 
 
 def read_prompt(
@@ -110,18 +101,45 @@ def banned_ids(tokenizer: Tokenizer, ban: Sequence[str]) -> list[list[int]]:
     for text in ban:
         if not text:
             raise ConfigError("an empty text cannot be banned", hint="--ban TEXT")
-        spelt = {text.encode(), f" {text}".encode()}
-        single = [[id] for id in range(tokenizer.size) if tokenizer.pieces[id] in spelt]
-        several: list[list[int]] = []
-        if text != UNKNOWN:
-            for spelling in (text, f" {text}"):
-                ids = [] if tokenizer.unknown(spelling) else tokenizer.encode(spelling).tolist()
-                several += [ids] if len(ids) > 1 and ids not in several else []
-            if not single and not several:
-                raise DataError(
-                    f"the tokenizer cannot spell {text!r}, so it is never generated anyway", hint="leave the ban out"
-                )
-        found += single + several
+        spelt = spelt_ids(tokenizer, text)
+        if not spelt and text != UNKNOWN:
+            raise DataError(
+                f"the tokenizer cannot spell {text!r}, so it is never generated anyway", hint="leave the ban out"
+            )
+        found += spelt
+    return found
+
+
+def biased_ids(tokenizer: Tokenizer, bias: Mapping[str, float]) -> list[tuple[list[int], float]]:
+    """The sequences of ids that spell texts, each with what is added to the logit of its last id.
+
+    Raises:
+        ConfigError: a text is empty, or a number is beyond -100 and 100.
+        DataError: the tokenizer cannot spell a text.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> biased_ids(tokenizers.build("tokenizer", "word").fit("to be or not"), {"not": 2.5})
+    [([4], 2.5)]
+    """
+    found: list[tuple[list[int], float]] = []
+    for text, value in bias.items():
+        if not text or not abs(value) <= MOST_BIAS:
+            what = f"the bias {value} is beyond {-MOST_BIAS} and {MOST_BIAS}" if text else "an empty text has no bias"
+            raise ConfigError(what, hint="--bias TEXT=+2.5; --ban TEXT rules a text out")
+        spelt = spelt_ids(tokenizer, text)
+        if not spelt:
+            raise DataError(f"the tokenizer cannot spell {text!r}", hint="leave the bias out")
+        found += [(ids, value) for ids in spelt]
+    return found
+
+
+def spelt_ids(tokenizer: Tokenizer, text: str) -> list[list[int]]:
+    """The sequences of ids that spell a text: single tokens, with and without a space before them, and several."""
+    spelt = {text.encode("utf-8", "replace"), f" {text}".encode("utf-8", "replace")}
+    found = [[id] for id in range(tokenizer.size) if tokenizer.pieces[id] in spelt]
+    for spelling in (text, f" {text}") if text != UNKNOWN else ():
+        ids = [] if tokenizer.unknown(spelling) else tokenizer.encode(spelling).tolist()
+        found += [ids] if len(ids) > 1 and ids not in found else []
     return found
 
 
@@ -158,80 +176,3 @@ class StopText:
         """What was held back."""
         rest, self.held = self.held, ""
         return rest
-
-
-def candidates(
-    engine: Engine,
-    tokenizer: Tokenizer,
-    state: State,
-    length: int,
-    sampling: Sampling,
-    count: int,
-    *,
-    before: int | None = None,
-    stop: Sequence[str] = (),
-    ban: Sequence[str] = BANNED,
-) -> list[Candidate]:
-    """Several continuations of a state, drawn side by side, the likeliest first.
-
-    Args:
-        engine: the model.
-        tokenizer: its tokenizer.
-        state: where all of them begin, of one row.
-        length: how many tokens each may have.
-        sampling: how to draw.
-        count: how many.
-        before: the token after which the text is spelt.
-        stop: a text ends before any of these.
-        ban: texts that are never generated.
-
-    Returns:
-        Texts, each with the log-probability of its tokens (those of the stop string included) in nats.
-    """
-    rows = state.select(torch.zeros(count, dtype=torch.long, device=state.ids.device))
-    steps = engine.steps(rows, sampler(rows, sampling, banned_ids(tokenizer, ban)))
-    texts = [TextStream(tokenizer, before, state.pending) for _ in range(count)]
-    ends = [StopText(stop) for _ in range(count)]
-    written, scores = [""] * count, torch.zeros(count)
-    for _, step in zip(range(length), steps, strict=False):
-        going = torch.tensor([not end.stopped for end in ends])
-        scores += torch.where(going, step.log_probability.float().cpu(), 0.0)
-        for row, id in enumerate(step.ids.flatten().tolist()):
-            if not ends[row].stopped:
-                written[row] += ends[row].feed(texts[row].feed(id))
-        if all(end.stopped for end in ends):
-            break
-    found = [
-        Candidate(text + end.flush(), float(score)) for text, end, score in zip(written, ends, scores, strict=True)
-    ]
-    return sorted(found, key=lambda one: -one.log_probability)
-
-
-def likeliest(
-    model: SequenceModel,
-    tokenizer: Tokenizer,
-    prompt: str,
-    length: int,
-    width: int,
-    ban: Sequence[str] = BANNED,
-) -> list[Candidate]:
-    """The likeliest continuations of a prompt that a beam search finds, the likeliest first.
-
-    Args:
-        model: a model of text.
-        tokenizer: its tokenizer.
-        prompt: what they go on from.
-        length: how many tokens each has.
-        width: how many beams are kept.
-        ban: texts that are never generated.
-    """
-    ids = prime(model, tokenizer, prompt)
-    warn_of_unknown(tokenizer, prompt)
-    rule = Ban(banned_ids(tokenizer, ban), tokenizer.size, ids.device)
-    (found,) = beam_search(model, ids, length, width, rule=rule)
-    before = token_before(tokenizer, prompt, ids)
-    texts = [TextStream(tokenizer, before) for _ in found]
-    return [
-        Candidate("".join([*map(text.feed, beam.ids), text.flush()]), beam.log_probability)
-        for beam, text in zip(found, texts, strict=True)
-    ]

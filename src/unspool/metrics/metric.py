@@ -7,10 +7,13 @@ from math import exp, log
 from typing import Any, ClassVar
 
 from unspool.batch import Batches
+from unspool.data.tokenizer import Tokenizer
 from unspool.metrics.drawings import Drawing
 
 Values = Mapping[str, float | None]
 """Values of metrics by name; None: undefined."""
+LONGEST = 1000
+"""Characters of a text among which its first token is."""
 
 
 class Metric(ABC):
@@ -175,3 +178,30 @@ def perplexity(loss: float) -> float:
 def token_perplexity(loss: float) -> dict[str, float]:
     """The perplexity, as a value that an `EvalSet` derives from its loss."""
     return {"perplexity": perplexity(loss)}
+
+
+def text_bits(tokenizer: Tokenizer, text: str, nats: float, behind: bool = False) -> dict[str, float]:
+    """Bits per character and per byte of a text.
+
+    The bits are those of a lossless code for the text as the tokenizer normalizes it: of its tokens, and to spell each
+    unknown word 8 bits a byte, its end included.
+
+    Args:
+        tokenizer: of the text.
+        text: what was predicted.
+        nats: the negative log-probability of its tokens, of all but the first where nothing comes before it.
+        behind: whether something comes before the first token, so that it counts too.
+
+    >>> from unspool.data.tokenizer import tokenizers
+    >>> text_bits(tokenizers.build("tokenizer", "char").fit("abc"), "cab", 2 * log(2))
+    {'bits_per_character': 1.0, 'bits_per_byte': 1.0}
+    """
+    lost, counted = tokenizer.lost(text), tokenizer.normalized(text)
+    if not behind and text:
+        first = tokenizer.normalized(text[: tokenizer.offsets(text[:LONGEST])[0][1]])
+        lost, counted = lost[1:] if lost[:1] == [first] else lost, counted.removeprefix(first)
+    bits = nats / log(2) + sum(8 * (len(word.encode("utf-8", "replace")) + 1) for word in lost)
+    return {
+        "bits_per_character": bits / max(1, len(counted)),
+        "bits_per_byte": bits / max(1, len(counted.encode("utf-8", "replace"))),
+    }

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unspool.generate.engine import Engine, window_start
+from unspool.generate.scoring import one_run, read_scored
 from unspool.generate.state import State
 from unspool.look.encoding import encoded
 from unspool.look.inspection import GATES, STATES, last_part
@@ -89,12 +90,12 @@ def places_of(engine: Engine, state: State) -> list[Place]:
     ['layer 1 reset', 'layer 1 update', 'layer 1 candidate', 'layer 1 hidden']
     """
     size = state.logits.shape[-1]
-    several, one = min(PROBED, engine.stretch(state.position)), 1
+    several, one = min(PROBED, one_run(engine, state.position)), 1
     ids = torch.randint(size, (1, several), generator=torch.Generator().manual_seed(0))
     with watch(engine.model, keep="core.*") as trace:
-        state, _ = engine.score(state, ids)
+        state, _ = read_scored(engine, state, ids)
     with watch(engine.model, keep="core.*") as single:
-        engine.score(state, ids[:, :1])
+        read_scored(engine, state, ids[:, :1])
     found = []
     for path, tapped in trace.items():
         place = _attention(engine, path, tapped[0])

@@ -13,6 +13,7 @@ import torch
 
 from unspool.data.tokenizer import Tokenizer
 from unspool.generate.engine import Engine
+from unspool.generate.scoring import read_scored
 from unspool.generate.session import Session
 from unspool.generate.state import State
 from unspool.look.watch import Trace, watch
@@ -192,7 +193,7 @@ class Document:
             with self._watching(self._holding(max(0, size - 2))):
                 before = self.session.at(self.start + size - 1)
             with self._watching(holding, alone=True) as trace:
-                self.engine.score(before, self.session.state.ids[:, -1:])
+                read_scored(self.engine, before, self.session.state.ids[:, -1:])
             self.activity = activity(self.engine, trace, self._layer(), self.session.state)
 
     @contextmanager

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from functools import partial
-from math import log
 from typing import Literal
 
 import torch
@@ -15,7 +14,7 @@ from unspool.data.batching.contiguous import ContiguousBatches, ContiguousEval, 
 from unspool.data.preprocessors.language import LanguageText
 from unspool.data.splits import Splits, non_empty
 from unspool.data.tokenizer import Tokenizer
-from unspool.metrics.metric import EvalSet, perplexity
+from unspool.metrics.metric import EvalSet, perplexity, text_bits
 from unspool.pipelines.writing import TextWriter
 from unspool.schema import Count, Share
 from unspool.tasks.sequence import text_features_of
@@ -23,8 +22,6 @@ from unspool.tasks.task import Task, tasks
 
 SENTENCE = re.compile(r"(?:\A\s*|[.!?][\"')\]\u2019\u201d]*\s+|\n\s*\n\s*)(?=\S)")
 """Behind it a sentence begins."""
-LONGEST = 1000
-"""Characters of a text among which its first token is."""
 
 
 class TextTask(Task):
@@ -119,21 +116,12 @@ class Language(TextTask):
     def derived(self, split: str, loss: float) -> dict[str, float]:
         """Bits per character and per byte of the text, the perplexity of a token, and the share of unknown ones.
 
-        The bits are those of a lossless code for the text as the tokenizer normalizes it (a word tokenizer has one
-        space between words, and may lowercase): of every token but the first, and to spell each unknown word 8 bits a
-        byte, its end included. So a small vocabulary has no advantage. The perplexity is over the vocabulary.
+        The bits are those of `text_bits`, which spells unknown words, so a small vocabulary has no advantage. The
+        perplexity is over the vocabulary.
         """
         ids, tokenizer, text = self.ids[split], self.preprocessor.tokenizer, self.texts[split]
-        first = tokenizer.normalized(text[: tokenizer.offsets(text[:LONGEST])[0][1]])
+        values = {**text_bits(tokenizer, text, loss * (len(ids) - 1)), "perplexity": perplexity(loss)}
         lost = tokenizer.lost(text)
-        spelled = lost[1:] if lost[:1] == [first] else lost
-        bits = loss * (len(ids) - 1) / log(2) + sum(8 * (len(word.encode("utf-8", "replace")) + 1) for word in spelled)
-        text = tokenizer.normalized(text).removeprefix(first)
-        values = {
-            "bits_per_character": bits / max(1, len(text)),
-            "bits_per_byte": bits / max(1, len(text.encode("utf-8", "replace"))),
-            "perplexity": perplexity(loss),
-        }
         return values | ({"unknown_share": len(lost) / len(ids)} if lost else {})
 
     def first(self, split: str, rows: int, length: int) -> Batch | None:

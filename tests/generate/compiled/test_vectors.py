@@ -1,0 +1,67 @@
+"""Tiles of matrices: every size of tile and both kinds of processor give the same sums."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from unspool.generate.compiled.program import as_bfloat16, quantize
+
+SAME = """
+import numpy as np
+from numba import njit
+from unspool.generate.compiled.program import quantize
+from unspool.generate.compiled.vectors import tile_int8, wide_registers
+tile = tile_int8(1, 1)
+
+@njit
+def product(w, s, x, scales, offsets, bias, out):
+    tile(w.ctypes.data, s.ctypes.data, x.ctypes.data, scales.ctypes.data, offsets.ctypes.data, 3, 3,
+         bias.ctypes.data, out.ctypes.data, 64, 0)
+    return wide_registers()
+
+draw = np.random.default_rng(4)
+weights, scales = quantize(draw.normal(size=(16, 96)).astype(np.float32))
+x = draw.integers(-127, 128, 96).astype(np.int8)
+offsets = -128 * x.reshape(3, 32).sum(axis=1, dtype=np.int32)
+out = np.zeros(16, np.float32)
+wide = product(weights, scales, x, np.float32([0.5, 1, 2]), offsets, np.ones(16, np.float32), out)
+print(wide, out.tobytes().hex())
+"""
+
+
+def run(**environment):
+    done = subprocess.run(
+        [sys.executable, "-c", SAME], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stderr
+    wide, raw = done.stdout.split()
+    return wide, np.frombuffer(bytes.fromhex(raw), np.float32)
+
+
+def test_int8_is_the_same_with_and_without_its_instructions():
+    _, here = run()
+    narrow, there = run(NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES="+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+popcnt")
+    assert narrow == "0" and np.array_equal(here, there)
+    draw = np.random.default_rng(4)
+    weights, x = draw.normal(size=(16, 96)).astype(np.float32), draw.integers(-127, 128, 96)
+    exact = 1 + (weights @ (x.reshape(3, 32) * np.float64([[0.5], [1], [2]])).reshape(-1))
+    assert np.abs(here - exact).max() < 0.02 * np.abs(exact).max()
+
+
+def test_quantized_weights_are_within_half_a_step():
+    weight = np.random.default_rng(0).normal(size=(32, 64)).astype(np.float32)
+    packed, scales = quantize(weight)
+    whole = packed.astype(np.float32).transpose(0, 2, 1, 3).reshape(32, 64) - 128
+    steps = scales.transpose(0, 2, 1).reshape(32, 2).repeat(32, axis=1)
+    assert np.abs(whole * steps - weight).max() <= 0.5001 * steps.max()
+    assert np.abs(whole * steps - weight).max() > 0.3 * steps.max()
+    zeros, flat = quantize(np.zeros((16, 32), np.float32))
+    assert (zeros == 128).all() and (flat == 0).all()
+
+
+@pytest.mark.parametrize(("value", "bits"), [(1.0, 0x3F80), (1.00390625, 0x3F80), (1.01171875, 0x3F82), (-2.5, 0xC020)])
+def test_bfloat16_rounds_to_the_nearest_even(value, bits):
+    assert as_bfloat16(np.float32([value]))[0] == bits
