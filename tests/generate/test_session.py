@@ -42,7 +42,7 @@ def test_scores_are_those_of_the_whole_text():
     batch = Batch(every, every, torch.ones_like(every, dtype=torch.bool))
     whole = session.engine.forward(batch).log_softmax(dim=-1)[0, :-1]
     torch.testing.assert_close(scores(session, ids)[0], whole.gather(-1, ids[0, :, None])[:, 0], atol=1e-5, rtol=0)
-    assert session.engine.tokens_read == ids.shape[1] + 1  # each once, and the line break
+    assert session.engine.tokens_run == ids.shape[1] + 1  # each once, and the line break
 
 
 @every_core
@@ -55,9 +55,9 @@ def test_every_earlier_state_is_that_of_a_fresh_reading(core):
         wanted = fresh.read(session.state.ids[:, :position])
         torch.testing.assert_close(session.at(position).logits, wanted.logits, atol=1e-5, rtol=1e-5)
     assert session.position == size
-    before = session.engine.tokens_read
+    before = session.engine.tokens_run
     session.at(size - 1), session.at(30)
-    assert session.engine.tokens_read == before  # what was asked for is kept
+    assert session.engine.tokens_run == before  # what was asked for is kept
     assert session.rewind(30).position == 30 and all(one.position <= 30 for one in session.recent)
     torch.testing.assert_close(session.state.logits, fresh.read(session.state.ids).logits, atol=1e-5, rtol=1e-5)
 
@@ -67,9 +67,9 @@ def test_tokens_that_come_one_by_one_leave_snapshots_too():
     for id in ids[0]:
         scores(session, id.view(1, 1))
     assert len(session.snapshots) > 5 and len(session.recent) == RECENT
-    before = session.engine.tokens_read
+    before = session.engine.tokens_run
     session.rewind(100)
-    assert session.engine.tokens_read - before < 20
+    assert session.engine.tokens_run - before < 20
     fed = Session(session.engine, session.tokenizer)
     for letter in TEXT:
         fed.feed(letter)

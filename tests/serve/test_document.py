@@ -184,9 +184,9 @@ def test_an_edit_ends_the_writing():
 def test_suggestions_begin_at_the_state_before_the_word():
     document = document_of()
     document.edit(0, 0, TEXT + "a go", pause=len(TEXT) + 1)
-    before = document.engine.tokens_read
+    before = document.engine.tokens_run
     assert all(one.word.startswith("go") for one in offers(document, len(document.text), 3))
-    assert document.engine.tokens_read == before  # it is kept: nothing is read again
+    assert document.engine.tokens_run == before  # it is kept: nothing is read again
     assert len(offers(document, len(document.text) - 3, 2, keys="228")[0].word) == 3
 
 

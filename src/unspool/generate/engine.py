@@ -67,8 +67,8 @@ class Engine:
 
     def __init__(self, model: SequenceModel, weights: str = "", compiled: "CompiledModel | None" = None) -> None:
         self.model, self.weights, self.compiled = model, weights, compiled
-        self.tokens_read = 0  # positions that the model has run over, those that were read again counted again
         self._modules = list(model.modules())
+        self.tokens_run = 0  # by the model in all, row by row: whoever reads something again cannot hide it
 
     def read(
         self,
@@ -250,14 +250,14 @@ class Engine:
 
     def _scores(self, inputs: Tensor, core: CoreState) -> tuple[Tensor, CoreState]:
         """The scores at every input (B, T, V), and the core's next state."""
-        self.tokens_read += inputs.shape[0] * inputs.shape[1]
+        self.tokens_run += inputs.shape[0] * inputs.shape[1]
         with self._resting(), torch.inference_mode():
             hidden, core = self.model.hidden_states(inputs, core)
             return self.model.head(hidden), map_state(Tensor.contiguous, core)
 
     def _run(self, inputs: Tensor, core: CoreState) -> tuple[CoreState, Tensor]:
         """The core's next state, and the scores behind the last input; the given state may be written to."""
-        self.tokens_read += inputs.shape[0] * inputs.shape[1]
+        self.tokens_run += inputs.shape[0] * inputs.shape[1]
         with self._resting(), torch.inference_mode():
             for chunk in inputs.split(CHUNK, dim=1):
                 hidden, core = self.model.hidden_states(chunk, core)

@@ -51,7 +51,7 @@ class Document:
     those of a fresh reading to 1e-5. Methods may be called from any thread.
 
     Args:
-        engine: of the model; its `tokens_read` is counted.
+        engine: of the model; its `tokens_run` is counted.
         tokenizer: of the model.
         places: what can be shown of the model, and forced.
         lock: is held while the model runs.
@@ -95,7 +95,7 @@ class Document:
         """
         with self.lock:
             self.turn += 1
-            before, text = self.engine.tokens_read, self.text[:start] + inserted + self.text[start + removed :]
+            before, text = self.engine.tokens_run, self.text[:start] + inserted + self.text[start + removed :]
             moved = tuple(shifted(one, start, removed, len(inserted)) for one in self.switches)
             tokens = tokenize(self.tokenizer, text)
             same = alike(self.tokens.ids, tokens.ids)
@@ -109,7 +109,7 @@ class Document:
     def switch(self, switches: Sequence[Switch]) -> dict[str, Any]:
         """Force these units and no others; the text is read again from where the first change is."""
         with self.lock:
-            before, change = self.engine.tokens_read, first_change(self.switches, switches)
+            before, change = self.engine.tokens_run, first_change(self.switches, switches)
             size = len(self.tokens.ids)
             first = size if change is None else min(size, self.place_of(change))
             self.read_on(self.tokens, first, tuple(switches))
@@ -118,7 +118,7 @@ class Document:
     def show(self, shown: Shown) -> dict[str, Any]:
         """Look at a layer and a unit. The text is read again where the values of the unit are not known yet."""
         with self.lock:
-            before, old = self.engine.tokens_read, self.shown
+            before, old = self.engine.tokens_run, self.shown
             self.shown = shown
             if shown.place != old.place or (shown.place is not None and shown.width == 1 and shown.unit != old.unit):
                 self.values = Rows(shown.width, np.float16)
@@ -167,10 +167,10 @@ class Document:
         holding, alone = self._holding(low, tokens), high - low == 1
         parts = self.session.score(torch.as_tensor(tokens.ids[None, low:high]))
         while low < high:
-            run = self.engine.tokens_read
+            run = self.engine.tokens_run
             with self._watching(holding, alone) as trace:
                 part = next(parts)[0]
-            run, low = self.engine.tokens_read - run, low + len(part)
+            run, low = self.engine.tokens_run - run, low + len(part)
             bits = -part.float().cpu().numpy()[:, None] / log(2)
             self.bits.add(np.nan_to_num(bits, nan=LARGEST, posinf=LARGEST))
             if self.shown.place is not None:
@@ -251,7 +251,7 @@ class Document:
         return {
             "length": len(self.text),
             "tokens": len(self.tokens.ids),
-            "tokens_read": self.engine.tokens_read - before,
+            "tokens_read": self.engine.tokens_run - before,
             "first": first,
             "ends": self.tokens.ends[first:].tolist(),
             "bits": self.bits.rows[first:, 0].astype(float).round(6).tolist(),

@@ -81,9 +81,9 @@ def document_endpoints(writing: "Writing") -> Iterator[tuple[str, str, Answer]]:
             pause = TYPED.search(text[:caret]).start() if wanted and caret <= len(text) else None
             answer = document.edit(asked.start, asked.removed, asked.inserted, pause)
             if wanted:
-                read = document.engine.tokens_read
+                read = document.engine.tokens_run
                 answer["suggestions"] = writing.words(document, caret, asked.suggestions)
-                answer["tokens_read"] += document.engine.tokens_read - read
+                answer["tokens_read"] += document.engine.tokens_run - read
             return answer
 
     def replaced(id: str, asked: ask.Opened) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def write(
     """
     with document.lock:
         document.turn += 1
-        turn, before = document.turn, document.engine.tokens_read
+        turn, before = document.turn, document.engine.tokens_run
         state = replace(document.session.state, seed=seed)
         choose = sampler(state, sampling, banned_ids(document.tokenizer, BANNED))
         given = token_before(document.tokenizer, document.text, state.ids) if document.text else None
@@ -58,7 +58,7 @@ def write(
         if pace:
             due = max(due + 1 / pace, time.monotonic() - 1)
             time.sleep(max(0.0, due - time.monotonic()))
-    yield {"done": done, "length": len(document.text), "tokens_read": document.engine.tokens_read - before}
+    yield {"done": done, "length": len(document.text), "tokens_read": document.engine.tokens_run - before}
 
 
 def append(document: Document, choose: Sampler, spelt: TextStream) -> dict[str, Any]:
