@@ -28,8 +28,8 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 
 TINY = ["train.minutes=0", "train.steps=3", "train.threads=1", "train.precision=float32", "core.width=16"]
 TINY += ["data.limit=20000", "evaluate.times=1", "sample.times=1", "sample.length=20"]
-PARSED = ("verify", "verify-resume")
-"""Verbs that train several times: here they are read, and their own tests run them."""
+PARSED = ("verify", "verify-resume", "serve")
+"""Verbs that train several times, or never end: here they are read, and their own tests run them."""
 
 BLOCK = re.compile(
     r"(?:<!-- (?P<note>[^\n]*) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE
@@ -187,7 +187,8 @@ def parse(words):
     with group.make_context("unspool", list(words), resilient_parsing=False) as context:
         name, command, rest = group.resolve_command(context, list(words))
         values = command.make_context(name, rest, parent=context).params
-    load_recipe(values["recipe"], values["overrides"] or ())
+    if "recipe" in values:
+        load_recipe(values["recipe"], values["overrides"] or ())
 
 
 def test_the_cell_of_the_guide_keeps_the_promises_and_learns(place, clean_shelves, capsys):

@@ -44,8 +44,11 @@ if TYPE_CHECKING:
     from unspool.pipelines.pipeline import Pipeline, Predictor
     from unspool.recipe import load_recipe, recipe_names
     from unspool.registry import Registry
+    from unspool.runs.adapting import adapt_run, evaluate_adapting
     from unspool.runs.run import Run, load
+    from unspool.runs.state_tuning import StateTuning
     from unspool.tasks.task import Task
+    from unspool.training.adapting import Adapting
     from unspool.training.evaluate import EvalResult, evaluate
     from unspool.training.trainer import Trainer, TrainingStep
 
@@ -133,11 +136,14 @@ _HOME = {
         "recipe_names",
     ),
     "registry": ("Registry",),
+    "runs.adapting": ("adapt_run", "evaluate_adapting"),
     "runs.run": (
         "Run",
         "load",
     ),
+    "runs.state_tuning": ("StateTuning",),
     "tasks.task": ("Task",),
+    "training.adapting": ("Adapting",),
     "training.evaluate": (
         "EvalResult",
         "evaluate",
@@ -150,6 +156,7 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "Adapting",
     "Batch",
     "Batches",
     "Cell",
@@ -187,6 +194,7 @@ __all__ = [
     "Source",
     "Splits",
     "State",
+    "StateTuning",
     "Stream",
     "Sweep",
     "Tags",
@@ -202,12 +210,14 @@ __all__ = [
     "UnspoolError",
     "Value",
     "Vectors",
+    "adapt_run",
     "cells",
     "choice_scores",
     "cores",
     "detach",
     "embedding",
     "evaluate",
+    "evaluate_adapting",
     "fork",
     "head",
     "load",

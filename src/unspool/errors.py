@@ -4,7 +4,9 @@ UnspoolError
 ├── ConfigError      a recipe, an override or an option says something impossible
 ├── DataError        a file, a text or a prompt cannot be read
 ├── CheckpointError  a run folder is missing, damaged or cannot be written
-└── TrainingError    the loss became NaN or infinite
+├── TrainingError    the loss became NaN or infinite
+├── LimitError       a request is larger than a limit of the server
+└── BusyError        there is more to do than the server takes on at a time
 """
 
 from collections.abc import Iterable
@@ -67,6 +69,26 @@ class TrainingError(UnspoolError):
     Traceback (most recent call last):
     ...
     unspool.errors.TrainingError: the loss is nan at step 3
+    """
+
+
+class LimitError(UnspoolError):
+    """A request is larger than a limit of the server.
+
+    >>> raise LimitError("the prompt has 9 tokens, and 8 are allowed", hint="shorten it")
+    Traceback (most recent call last):
+    ...
+    unspool.errors.LimitError: the prompt has 9 tokens, and 8 are allowed
+    """
+
+
+class BusyError(UnspoolError):
+    """There is more to do than the server takes on at a time.
+
+    >>> raise BusyError("1,024 requests are waiting", hint="try again in a while")
+    Traceback (most recent call last):
+    ...
+    unspool.errors.BusyError: 1,024 requests are waiting
     """
 
 

@@ -7,7 +7,7 @@ import torch
 
 from unspool.checks import selftest
 from unspool.checks.cases import cases
-from unspool.checks.promises import states
+from unspool.checks.promises import adapting, states
 from unspool.checks.promises.differences import largest
 from unspool.checks.selftest import Result
 from unspool.models.sequence import SequenceModel
@@ -75,6 +75,16 @@ def lies_about_likelihood(*given, **named):
     return (drawn._replace(log_probability=drawn.log_probability - 1) for drawn in sampled(*given, **named))
 
 
+def learns_first(model, ids, *given, **named):
+    yield from list(read_adaptively(model, ids, *given, **named))
+
+
+def peeks_ahead(model, ids, *given, **named):
+    next(model.parameters()).data.add_(1e-3 * ids[-1])
+    return read_adaptively(model, ids, *given, **named)
+
+
+read_adaptively = adapting.read_adaptively
 lstm_tick, visible, held, sampled = lstm.LSTM.tick, cache._visible, cache._held, states.sample_tokens
 BUGS = [
     (peephole.Peephole, "tick", remembers_elsewhere, "cell peephole", "whole = in chunks = step by step"),
@@ -94,6 +104,8 @@ BUGS = [
     (states, "fork", lambda state: state, "transformer llama", "a state can be come back to"),
     (states, "select", sorts_rows, "cell gru", "rows of the state can be chosen"),
     (states, "detach", lambda state: state, "cell gru", "a carried state has no past"),
+    (adapting, "read_adaptively", learns_first, "cell gru", "scores come before adapting"),
+    (adapting, "read_adaptively", peeks_ahead, "transformer llama", "scores come before adapting"),
     (states, "sample_tokens", lies_about_likelihood, "cell gru", "what is written = what is read"),
 ]
 

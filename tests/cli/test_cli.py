@@ -31,6 +31,7 @@ VERBS = [
     "look",
     "export",
     "recipes",
+    "serve",
     "verify",
     "verify-resume",
     "selftest",

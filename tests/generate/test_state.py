@@ -308,6 +308,28 @@ def test_a_session_keeps_few_snapshots_and_little_memory():
         agree(frugal.rewind(position), session.rewind(position))
 
 
+def test_a_fork_of_a_session_goes_its_own_way():
+    session = Session(small_engine(), SYMBOLS)
+    session.feed("abcdefghijk" * 20)
+    fork = session.fork()
+    fork.feed("abc")
+    assert session.state.position == 220 and fork.text == session.text + "abc"
+    agree(fork.rewind(220), session.state)
+    assert Session(session.engine, SYMBOLS).fork().is_empty
+
+
+def test_a_session_goes_on_behind_what_others_have_read():
+    engine = small_engine()
+    session, other = Session(engine, SYMBOLS), Session(engine, SYMBOLS)
+    session.feed("abc"), other.feed("abc")
+    between = engine.read(torch.as_tensor(SYMBOLS.encode("defg"))[None], session.state)
+    last = engine.read(torch.as_tensor(SYMBOLS.encode("hij"))[None], between)
+    session.go_on(last, [between])
+    other.feed("defg"), other.feed("hij")
+    assert session.text == "abcdefghij" and session.snapshots[-1].position == 7
+    agree(session.rewind(8), other.rewind(8))
+
+
 def test_a_session_writes_only_what_is_taken_from_it():
     engine = small_engine()
     session, other = Session(engine, SYMBOLS), Session(engine, SYMBOLS)

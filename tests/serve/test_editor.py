@@ -244,3 +244,16 @@ def test_documents_are_bounded_and_expire():
     assert documents.find(third) is made[2] and documents.find(first) is made[0]
     now[0] = 100.0
     assert documents.find(first) is None and not documents.close(third)
+
+
+def test_the_page_is_served_beside_everything_else():
+    from unspool.serve.app import Server, create_app
+
+    server = Server({"small": run_of()})
+    try:
+        client = testclient.TestClient(create_app(server))
+        assert client.get("/").text.startswith("<!doctype html>")
+        assert client.get("/editor/about").json()["name"] == "a small lstm"
+        assert client.get("/v1/models").json()["data"][0]["id"] == "small"
+    finally:
+        server.stop()

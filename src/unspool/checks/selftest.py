@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from unspool.checks.cases import Case, cases
-from unspool.checks.promises import learning, states
+from unspool.checks.promises import adapting, learning, states
 from unspool.errors import UnspoolError
 from unspool.training.precision import usable
 
@@ -20,6 +20,7 @@ CHECKS: dict[str, tuple[Callable[[Case], float], float]] = {
     "a state can be come back to": (states.states_can_be_come_back_to, 0.0),
     "batch = single": (states.rows_are_strangers, 1e-5),
     "what is written = what is read": (states.writing_is_reading, 1e-5),
+    "scores come before adapting": (adapting.scores_come_before_learning, 1e-5),
     "gradients = finite differences (float64)": (learning.gradients_are_true, 1e-7),
     "every weight learns": (learning.every_weight_learns, 0.0),
     "accumulated parts = one batch": (learning.parts_equal_the_whole, 1e-5),

@@ -27,7 +27,7 @@ from unspool.cli import predict  # noqa: F401
 from unspool.cli import score  # noqa: F401
 
 # isort: split
-from unspool.cli import evaluate, export, look, recipes, runs, verify  # noqa: F401
+from unspool.cli import evaluate, export, look, recipes, runs, serve, tune_state, verify  # noqa: F401
 from unspool.cli.shared import SETTING, app, say
 from unspool.errors import UnspoolError
 

@@ -8,6 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unspool.cli.adapting import (
+    Adapt,
+    AdaptChunk,
+    AdaptDecay,
+    AdaptRate,
+    AdaptRule,
+    CacheLambda,
+    CacheSize,
+    CacheTheta,
+    adapting_of,
+    show_adapting,
+)
 from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
 from unspool.errors import ConfigError, DataError, UnspoolError
 from unspool.files import writing
@@ -30,17 +42,36 @@ def evaluate(
     examples: Annotated[
         int, typer.Option(help="Show N generated texts beside right ones, with their grades.", min=0, max=10**4)
     ] = 0,
+    file: Annotated[Path | None, typer.Option(help="With --adapt: a text of yours, in place of the split.")] = None,
+    adapt: Adapt = None,
+    adapt_rule: AdaptRule = None,
+    adapt_rate: AdaptRate = None,
+    adapt_decay: AdaptDecay = None,
+    adapt_chunk: AdaptChunk = None,
+    cache_size: CacheSize = None,
+    cache_theta: CacheTheta = None,
+    cache_lambda: CacheLambda = None,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
-    """Evaluate a trained model on a whole split: its loss, every metric of its task, tables, and baselines."""
+    """Evaluate a trained model on a whole split: its loss, every metric of its task, tables, and baselines.
+
+    With --adapt a language model reads the split once, from beginning to end, and learns from each chunk after scoring
+    it; the values of the same reading without learning stand beside. The run stays as it is.
+    """
     from unspool.runs.examples import examples_of
     from unspool.runs.run import Run, evaluation_of
 
     load_plugins(plugin)
     check_split(split)
+    steps = {"rule": adapt_rule, "rate": adapt_rate, "decay": adapt_decay, "chunk": adapt_chunk}
+    adapting = adapting_of(adapt, **steps, cache_size=cache_size, cache_theta=cache_theta, cache_lambda=cache_lambda)
+    refuse_beside_adapt(adapt, file, pictures, examples)
     loaded = Run.load(run, device)
+    if adapting is not None:
+        show_adapting(loaded, adapting, split, file, as_json)
+        return
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         results, drawings = evaluation_of(loaded, split)
@@ -57,6 +88,17 @@ def evaluate(
         show_evaluation(results, drawings, split)
         for name, one in shown.items():
             typer.echo("\n".join(["", f"{split}, {name}: {one.summary()}", "", *one.lines()]))
+
+
+def refuse_beside_adapt(adapt: str | None, file: Path | None, pictures: Path | None, examples: int) -> None:
+    """Raise a ConfigError for options that mean nothing with --adapt, or without it."""
+    if adapt is None and file is not None:
+        raise ConfigError("--file is a text for --adapt", hint="--adapt dynamic")
+    if adapt is not None and (pictures is not None or examples):
+        name = "--examples" if pictures is None else "--pictures"
+        raise ConfigError(
+            f"--adapt measures the loss alone, and {name} cannot be used with it", hint=f"leave out {name}"
+        )
 
 
 def save_pictures(drawings: "Mapping[str, Drawing]", folder: Path, title: str) -> list[Path]:

@@ -10,6 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from unspool.cli.adapting import (
+    Adapt,
+    AdaptChunk,
+    AdaptDecay,
+    AdaptRate,
+    AdaptRule,
+    CacheLambda,
+    CacheSize,
+    CacheTheta,
+    adapted,
+    adapting_of,
+)
 from unspool.cli.constrained import (
     Biases,
     Choices,
@@ -51,6 +63,7 @@ Beam = Annotated[int, typer.Option(help="Draw nothing, search the likeliest with
 StateFile = Annotated[Path | None, typer.Option(help="Go on from a state that --save-state wrote.")]
 NewStateFile = Annotated[Path | None, typer.Option(help="Write the state behind the text, to go on with.")]
 Stop = Annotated[list[str] | None, typer.Option(help="End before TEXT; may be repeated.", metavar="TEXT")]
+AdaptTo = Annotated[Path | None, typer.Option(help="With --adapt: a text to read before the prompt.")]
 Banned = Annotated[
     list[str] | None,
     typer.Option(help="Never generate TEXT; may be repeated. <unk> is banned unless '' is.", metavar="TEXT"),
@@ -86,6 +99,15 @@ def sample(
     diverse_groups: Groups = 1,
     diversity: Diversity = 0.5,
     logprobs: Logprobs = False,
+    adapt: Adapt = None,
+    adapt_to: AdaptTo = None,
+    adapt_rule: AdaptRule = None,
+    adapt_rate: AdaptRate = None,
+    adapt_decay: AdaptDecay = None,
+    adapt_chunk: AdaptChunk = None,
+    cache_size: CacheSize = None,
+    cache_theta: CacheTheta = None,
+    cache_lambda: CacheLambda = None,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -93,6 +115,7 @@ def sample(
     """Let a trained language model write text, or a model of music documents into a folder (--to).
 
     Text streams to stdout as it is made. Models that say one thing of each input are used by `unspool predict`.
+    With --adapt it learns from the text of --adapt-to and from the prompt first; the run stays as it is.
     """
     from unspool.data.music.prompts import is_piece
     from unspool.generate.sampling import Sampling
@@ -100,12 +123,22 @@ def sample(
 
     load_plugins(plugin)
     sampling = Sampling(temperature, top_k, top_p, min_p, repetition_penalty)
+    steps = {"rule": adapt_rule, "rate": adapt_rate, "decay": adapt_decay, "chunk": adapt_chunk}
+    adapting = adapting_of(adapt, **steps, cache_size=cache_size, cache_theta=cache_theta, cache_lambda=cache_lambda)
     loaded = Run.load(run, device)
     if is_piece(prompt):
         from unspool.cli.documents import piece_text
 
         prompt = piece_text(loaded, prompt)
     files = {"--state": state, "--save-state": save_state, "--stop": stop}
+    if adapting is not None:
+        refuse_options(
+            {"--state": state, "--save-state": save_state}, "--adapt makes other weights than those of the run"
+        )
+        refuse_options({"--to": to}, "--adapt reads one text")
+        loaded = adapted(loaded, adapting, prompt, adapt_to)
+    elif adapt_to is not None:
+        raise ConfigError("--adapt-to is a text for --adapt", hint="--adapt dynamic")
     drawn = {"--regex": regex, "--json-schema": json_schema, "--bias": bias, "--logprobs": logprobs}
     wanted = Request(
         prompt, length or 500, sampling, seed, count, stop or (), banned_texts(ban),

@@ -179,9 +179,9 @@ class Sampler:
         if self.filters and self.filters[-1] is greedy:
             ids = scores.argmax(dim=-1, keepdim=True)
         else:
-            uniform = noise(self.seeds, position)
+            numbers = noise(self.seeds, position)
             ids = draw_ids(
-                scores, uniform.float().to("mps") if scores.device.type == "mps" else uniform.to(scores.device)
+                scores, numbers.float().to("mps") if scores.device.type == "mps" else numbers.to(scores.device)
             )
         self.seen.scatter_(-1, ids, True)
         if self.rules.rule is not None:
@@ -199,7 +199,16 @@ def noise(seeds: Sequence[int], position: int) -> Float[Tensor, " B"]:
     >>> noise([3, 4], 10).tolist() == [*noise([3], 10).tolist(), *noise([4], 10).tolist()]
     True
     """
-    return torch.tensor([(mix(seed, position) >> 31) / 2**32 for seed in seeds], dtype=torch.float64)
+    return torch.tensor(uniform(seeds, position), dtype=torch.float64)
+
+
+def uniform(seeds: Sequence[int], position: int) -> list[float]:
+    """The same numbers in a list.
+
+    >>> 0 <= uniform([3], 10)[0] < 1
+    True
+    """
+    return [(mix(seed, position) >> 31) / 2**32 for seed in seeds]
 
 
 def draw_ids(logits: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[Tensor, "B 1"]:

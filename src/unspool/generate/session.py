@@ -90,9 +90,14 @@ class Session:
         return self._state
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing was fed or generated yet."""
+        return self._state is None and self._stream is None
+
+    @property
     def text(self) -> str:
         """Everything that was fed and generated, as the tokenizer spells it."""
-        return "" if self._state is None and self._stream is None else self.tokenizer.decode(self.state.ids[0].tolist())
+        return "" if self.is_empty else self.tokenizer.decode(self.state.ids[0].tolist())
 
     def feed(self, text: str) -> State:
         """Read a text.
@@ -166,13 +171,31 @@ class Session:
         Returns:
             An iterator of strings.
         """
-        given = self._state is not None or self._stream is not None
+        given = not self.is_empty
         state = self.state if seed is None else replace(self.state, seed=seed)
         before = token_before(self.tokenizer, "", state.ids, given)
         drawn = (length, sampling, stop, ban, before, bias, constraint)
         self._stream = Stream(self.engine, self.tokenizer, state, *drawn)
         self._stream.watch = self._watch
         return self._stream
+
+    def go_on(self, state: State, snapshots: Sequence[State] = ()) -> None:
+        """Take over what something else, such as a scheduler, has read and generated behind this session.
+
+        Args:
+            state: the state behind it.
+            snapshots: states on the way, in order.
+        """
+        self._stream, self._state = None, state
+        for one in snapshots:
+            self._take(one)
+
+    def fork(self) -> "Session":
+        """Another session with the same text, which goes its own way; what both have read is in memory once."""
+        other = Session(self.engine, self.tokenizer, memory=self.memory)
+        other._state = None if self.is_empty else self.state
+        other.snapshots, other._spread = list(self.snapshots), self._spread
+        return other
 
     def rewind(self, position: int) -> State:
         """Go back to an earlier token.
@@ -235,12 +258,12 @@ class Session:
 
     def __repr__(self) -> str:
         size = sum(one.size for one in self.snapshots)
-        position = 0 if self._state is None and self._stream is None else self.state.position
+        position = 0 if self.is_empty else self.state.position
         return f"Session(position {position:,}, {len(self.snapshots)} snapshots, {size / 1e6:.1f} MB)"
 
     def _read(self, ids: Tensor) -> State:
         """The state behind these ids, with snapshots on the way."""
-        state = self.state if self._state is not None or self._stream is not None else None
+        state = None if self.is_empty else self.state
         self._stream = None
         while True:
             size = max(1, self._room(0 if state is None else state.position))

@@ -162,6 +162,8 @@ class StopText:
         """The text that is certain to come before any stop string."""
         if self.stopped:
             return ""
+        if not self.stop:
+            return piece
         text, self.held = self.held + piece, ""
         found = [at for at in (text.find(one) for one in self.stop) if at >= 0]
         if found:

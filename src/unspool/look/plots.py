@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import Any
 
 from unspool import files
-from unspool.look.canvas import COLOURS, INK, Picture, focus
+from unspool.look.canvas import COLOURS, FAINT, INK, Picture, focus
 from unspool.metrics.drawings import Album, Captioned, Confusion, Drawing, Flights, Heatmap, Heatmaps, Outlook
 from unspool.metrics.text import nearest
 
@@ -66,6 +66,23 @@ def draw_curves(curves: Mapping[str, Sequence[tuple[int, float]]], path: Path) -
     axes.grid(alpha=0.25)
     if len(curves) <= MANY:
         axes.legend(frameon=False, fontsize=8 if len(curves) <= 10 else 6)
+    picture.save(path)
+
+
+def draw_gain(bits: Mapping[str, Sequence[float]], path: Path, title: str = "") -> None:
+    """What each first state saves against an empty one ("zero"), in bits per token by the position in the text."""
+    picture = Picture(8.0, 4.0)
+    axes = picture.axes[0]
+    axes.axhline(0.0, color=INK, linewidth=0.8)
+    for (name, values), colour in zip(((n, v) for n, v in bits.items() if n != "zero"), COLOURS, strict=False):
+        gain = [zero - value for zero, value in zip(bits["zero"], values, strict=True)]
+        axes.plot(range(1, len(gain) + 1), gain, color=FAINT, alpha=0.5, linewidth=0.7)
+        label = f"{name} (mean {sum(gain) / len(gain):.3f})"
+        axes.plot(range(1, len(gain) + 1), smooth(gain), color=colour, linewidth=1.6, label=label)
+    axes.set(xlabel="position from the beginning of a text (tokens)", ylabel="bits saved per token", title=title)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
     picture.save(path)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from unspool.generate.compiled.layout import core_of, fill_lines
 from unspool.generate.compiled.runner import Runner
 from unspool.generate.engine import Engine, Select, Step, window_start
-from unspool.generate.sampling import Sampler, Sampling, noise
+from unspool.generate.sampling import Sampler, Sampling, uniform
 from unspool.generate.state import State
 
 LONGEST = 0.02
@@ -111,7 +111,7 @@ class CompiledSteps(Iterator[Step]):
         sampler = self.select
         assert isinstance(sampler, Sampler) and sampler.plan is not None  # noqa: S101
         options = np.repeat([options_of(sampler.plan, scored)], len(self._lines), 0)
-        drawn = torch.stack([noise(sampler.seeds, self.position + n) for n in range(number)]).numpy()
+        drawn = np.array([uniform(sampler.seeds, self.position + n) for n in range(number)])
         seen = sampler.seen.numpy()
         ids, chances = self.runner.write(self._lines, self._length, drawn, options, sampler.bias.numpy(), seen)
         self._note(ids)

@@ -1,0 +1,135 @@
+"""The next tokens of rows that are drawn differently: each its own temperature, seed, position and bans."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from unspool.generate.sampling import Ban, Filter, Sampling, draw_ids, greedy
+from unspool.generate.state import State
+from unspool.nn.heads import at_least_float32
+from unspool.seeds import mix
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How the tokens of a row are drawn.
+
+    Args:
+        sampling: temperature, top-k and the like.
+        ban: sequences of ids that are never generated.
+        bias: ids, and what is added to their scores.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    ban: tuple[tuple[int, ...], ...] = ()
+    bias: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Rule:
+    """A `Drawing` as tensors, shared by all rows that are drawn so."""
+
+    filters: tuple[Filter, ...]
+    ban: Ban
+    bias: Tensor | None
+    penalizes: bool  # whether the filters ask what occurred before
+
+    @property
+    def greedy(self) -> bool:
+        return bool(self.filters) and self.filters[-1] is greedy
+
+
+@lru_cache(maxsize=256)
+def _rule(drawing: Drawing, size: int, device: torch.device) -> _Rule:
+    bias = None
+    if drawing.bias:
+        bias = torch.zeros(size, device=device)
+        for id, value in drawing.bias:
+            bias[id] = value
+    penalizes = drawing.sampling.repetition_penalty != 1
+    return _Rule(tuple(drawing.sampling.filters()), Ban(drawing.ban, size, device), bias, penalizes)
+
+
+class RowDraw:
+    """Where one row is with its random numbers, its repetitions and its bans: what a `Sampler` knows of a row.
+
+    Args:
+        state: of one row; the random number of the token at position p follows from its seed and p alone.
+        drawing: how to draw.
+
+    Raises:
+        ConfigError: every token is banned.
+    """
+
+    def __init__(self, state: State, drawing: Drawing) -> None:
+        size, device = state.logits.shape[-1], state.logits.device
+        self.seed, self.position = state.seed, state.position
+        self.rule = _rule(drawing, size, device)
+        self.seen: Tensor | None = None
+        if self.rule.penalizes:
+            self.seen = torch.zeros(1, size, dtype=torch.bool, device=device).scatter_(-1, state.ids, True)
+        reach = self.rule.ban.reach
+        self.recent: list[int] = state.ids[0, max(0, state.position - reach) :].tolist() if reach else []
+
+    def take(self, id: int) -> None:
+        """Go on behind a token."""
+        self.position += 1
+        if self.seen is not None:
+            self.seen[0, id] = True
+        if self.rule.ban.reach:
+            self.recent = [*self.recent, id][-self.rule.ban.reach :]
+
+
+def draw_rows(rows: Sequence[RowDraw], logits: Float[Tensor, "B V"]) -> Int[Tensor, "B 1"]:
+    """The next id of every row, each of which is then one position farther.
+
+    A row draws what it would draw alone: rows that are drawn in one way are drawn together.
+
+    Args:
+        rows: in the order of the logits.
+        logits: the scores of the next tokens.
+
+    >>> from unspool.generate.engine import Engine
+    >>> from unspool import SequenceModel, Tokens, cores, embedding, head
+    >>> model = SequenceModel(embedding(Tokens(5), 8), cores.build("core", "recurrent", width=8), head(Tokens(5), 8))
+    >>> state = Engine(model).read(torch.tensor([[1, 2]]))
+    >>> rows = [RowDraw(state, Drawing(Sampling(temperature=0.0))), RowDraw(state, Drawing())]
+    >>> draw_rows(rows, state.logits.expand(2, -1)).shape, rows[0].position
+    (torch.Size([2, 1]), 3)
+    """
+    groups: dict[int, list[int]] = {}
+    for place, row in enumerate(rows):
+        groups.setdefault(id(row.rule), []).append(place)
+    if len(groups) == 1:
+        chosen = _draw_alike(rows, logits)
+    else:
+        chosen = torch.empty(len(rows), 1, dtype=torch.long, device=logits.device)
+        for places in groups.values():
+            chosen[places] = _draw_alike([rows[place] for place in places], logits[places])
+    for row, number in zip(rows, chosen.flatten().tolist(), strict=True):
+        row.take(number)
+    return chosen
+
+
+def _draw_alike(rows: Sequence[RowDraw], logits: Float[Tensor, "R V"]) -> Int[Tensor, "R 1"]:
+    """The next ids of rows with one rule."""
+    rule = rows[0].rule
+    scores = at_least_float32(logits)
+    if rule.bias is not None:
+        scores = scores + rule.bias
+    if rule.ban.reach:
+        recent = (torch.tensor([row.recent], dtype=torch.long, device=scores.device) for row in rows)
+        scores = torch.cat([rule.ban(one, own) for one, own in zip(recent, scores.split(1), strict=True)])
+    else:
+        scores = rule.ban(torch.empty(len(rows), 0, dtype=torch.long, device=scores.device), scores)
+    seen = torch.cat([row.seen for row in rows if row.seen is not None]) if rule.penalizes else scores
+    for change in rule.filters:
+        scores = change(scores, seen)
+    if rule.greedy:
+        return scores.argmax(dim=-1, keepdim=True)
+    uniform = torch.tensor([(mix(row.seed, row.position) >> 31) / 2**32 for row in rows], dtype=torch.float64)
+    return draw_ids(scores, uniform.float().to("mps") if scores.device.type == "mps" else uniform.to(scores.device))
