@@ -8,6 +8,8 @@ import torch
 from helpers import shape_checks
 
 shape_checks.check_some_calls()
+QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+ARGUMENTS = [*QUIET.split(), "--disable-component-update", "--disable-sync"]
 torch.set_num_threads(1)  # the models here are tiny, and the machine may be shared: threads would wait for each other
 
 
@@ -42,3 +44,16 @@ def losses_are_not_drawn():
 def draws_losses(losses_are_not_drawn, monkeypatch):
     """For tests that are about whole runs, their pictures with them."""
     monkeypatch.setattr("unspool.experiment.experiment.draw_loss", losses_are_not_drawn)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The system's Chromium, without a window; a test that wants it is skipped where there is none."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()

@@ -3,7 +3,6 @@
 import copy
 import json
 import re
-import shutil
 from base64 import b64decode
 from html.parser import HTMLParser
 from pathlib import Path
@@ -25,8 +24,6 @@ from unspool.look.report import collect
 from unspool.look.view import view_names
 
 SOURCES = sorted(p for p in Path(unspool.look.__path__[0]).iterdir() if p.suffix in (".html", ".js"))
-QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-ARGUMENTS = [*QUIET.split(), "--disable-component-update", "--disable-sync"]
 NASTY = ["</script>", "<!--", "<script>", "]]>", "\u2028", '"', "\\", "\ud800", "&lt;", "é", "// page.js", "THE DATA"]
 
 
@@ -93,18 +90,6 @@ def test_the_page_names_no_network_and_is_small():
 def test_its_sources_fit_in_a_sitting(path):
     lines = path.read_text().splitlines()
     assert len(lines) <= 400 and max(map(len, lines)) <= 120
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ class _Beams(NamedTuple):
 @torch.no_grad()
 def beam_search(
     model: SequenceModel,
-    prompt: Int[Tensor, "B T"],
+    prompt: Int[Tensor, "B T"] | State,
     length: Count,
     width: Count,
     *,
@@ -77,7 +77,7 @@ def beam_search(
 
     Args:
         model: a model whose core reads forwards.
-        prompt: the ids to go on from, (B, T).
+        prompt: the ids to go on from, (B, T), or the state after reading them, which is not changed.
         length: how many ids a continuation has at most.
         width: how many beams are kept.
         end: the id that finishes a continuation; None: nothing does.
@@ -96,9 +96,9 @@ def beam_search(
         ConfigError: a coverage penalty for a model without attention to a source; groups that do not divide the beams.
     """
     engine = Engine(model)
-    rows = torch.arange(len(prompt), device=model.device).repeat_interleave(width)
     with _watched_attention(model, coverage_penalty > 0) as attention:
-        state = engine.read(prompt, source=source, source_mask=source_mask)
+        state = prompt if isinstance(prompt, State) else engine.read(prompt, source=source, source_mask=source_mask)
+        rows = torch.arange(len(state.ids), device=model.device).repeat_interleave(width)
         room = engine.remaining(state.position)
         length = length if room is None else min(length, room + 1)
         beams, latest = _begin(state.ids, width, groups), attention(rows)
@@ -106,7 +106,7 @@ def beam_search(
         extend = partial(_extend, end=end, length_penalty=length_penalty, groups=groups, diversity=diversity)
         beams = _search(engine, state, beams, length, extend, rule, attention, latest, enough or width)
     scores = _scores(beams, length_penalty, coverage_penalty, source_mask)
-    return [_ranked(beams, scores[number], number) for number in range(len(prompt))]
+    return [_ranked(beams, scores[row], row) for row in range(len(scores))]
 
 
 def _search(

@@ -1,10 +1,10 @@
 """The log-probability of every token of a text that is given."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from unspool.data.tokenizer import TextStream, Tokenizer
@@ -17,6 +17,9 @@ from unspool.schema import Natural
 
 SCORES = 2**22
 """About so many scores are in memory at a time."""
+
+RUN = 256
+"""So many tokens are read in one run: their scores (B, T, V) are held at once."""
 
 _Place = tuple[float, list[tuple[int, float]]]
 """The log-probability of an id, and the likeliest ids in its place with theirs."""
@@ -41,6 +44,41 @@ class TokenScore:
     text: str
     log_probability: float | None
     top: dict[str, float] = field(default_factory=dict)
+
+
+def read_scored(engine: Engine, state: State, ids: Int[Tensor, "B T"]) -> tuple[State, Float[Tensor, "B T"]]:
+    """Read some tokens and say how likely the model thought each of them, given all before it.
+
+    Args:
+        engine: with a model of tokens.
+        state: what was read before them; it is not changed.
+        ids: at least one token.
+
+    Returns:
+        The state behind them, and the log-probabilities (B, T) in nats.
+
+    >>> from unspool import SequenceModel, Tokens, cores, embedding, head
+    >>> model = SequenceModel(embedding(Tokens(5), 8), cores.build("core", "recurrent", width=8), head(Tokens(5), 8))
+    >>> engine = Engine(model)
+    >>> state, log_probability = read_scored(engine, engine.read(torch.tensor([[1]])), torch.tensor([[2, 3]]))
+    >>> state.position, log_probability.shape
+    (3, torch.Size([1, 2]))
+    """
+    reader, ids = engine.reader(state), ids.to(state.logits.device)
+    scores = reader.feed(ids)
+    with torch.inference_mode():
+        seen = at_least_float32(torch.cat([state.logits.unsqueeze(1), scores[:, :-1]], dim=1))
+        found = seen.log_softmax(dim=-1).gather(-1, ids.unsqueeze(-1)).squeeze(-1)
+        every = torch.cat([state.ids, ids], dim=1)
+    return replace(state, core=reader.core, logits=scores[:, -1].clone(), ids=every, pending=b""), found
+
+
+def one_run(engine: Engine, position: int) -> int:
+    """How many tokens behind a position are read in one run of the model: its window stays where it is."""
+    room = engine.remaining(position)
+    if room is not None and room < 1:
+        room = 1 + (engine.remaining(position + 1) or 0)
+    return RUN if room is None else min(RUN, room)
 
 
 def token_scores(

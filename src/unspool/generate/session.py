@@ -1,10 +1,11 @@
 """Sessions: a text that is read and generated in turns, and can be rewound."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isqrt
 from typing import TYPE_CHECKING
 
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from unspool.data.tokenizer import TextStream, Tokenizer
@@ -12,6 +13,7 @@ from unspool.errors import ConfigError
 from unspool.generate.constraints import Constraint
 from unspool.generate.engine import Engine, Steps
 from unspool.generate.sampling import Sampling
+from unspool.generate.scoring import one_run, read_scored
 from unspool.generate.state import State
 from unspool.generate.stream import Stream
 from unspool.generate.text import BANNED, prime, token_before, warn_of_unknown
@@ -23,6 +25,8 @@ MEMORY = 256 * 2**20
 """Bytes that the snapshots of a session may take."""
 LEAST = 16
 """Snapshots are at least so many tokens apart."""
+RECENT, RECENT_MEMORY = 32, 32 * 2**20
+"""So many of the last states are kept too, and so many bytes: taking back the last token reads nothing."""
 TAIL = 8
 """In so many tokens an unfinished character has begun."""
 
@@ -33,13 +37,21 @@ class Snapshot:
 
     state: State
     position: int
+    size: int  # bytes
+    marked: bool = False  # never dropped for its memory
+
+
+def snapshot(state: State, marked: bool = False) -> Snapshot:
+    """A state as a session keeps it."""
+    kept = replace(state, ids=state.ids[:, :0].clone(), pending=b"")
+    return Snapshot(kept, state.position, kept.size, marked)
 
 
 class Session:
     """A text with a state that can be rewound to any earlier token.
 
     Snapshots of the state are kept about every sqrt(n) tokens, so going back reads few tokens again. When they take
-    more than `memory` bytes every second one is dropped.
+    more than `memory` bytes every second one is dropped. The last states that `score` gave are kept as well.
 
     Args:
         engine: the model.
@@ -60,6 +72,7 @@ class Session:
     def __init__(self, engine: Engine, tokenizer: Tokenizer, state: State | None = None, memory: int = MEMORY) -> None:
         self.engine, self.tokenizer, self.memory = engine, tokenizer, memory
         self.snapshots: list[Snapshot] = []
+        self.recent: list[Snapshot] = []
         self._state: State | None = None
         self._stream: Stream | None = None
         self._spread = 1  # how many times farther apart than usual snapshots are
@@ -101,6 +114,37 @@ class Session:
         warn_of_unknown(self.tokenizer, text)
         self._state = self._read(ids)
         return self._state
+
+    def score(self, ids: Int[Tensor, "1 T"]) -> Iterator[Float[Tensor, "1 _"]]:
+        """Read some tokens part by part, and say how likely the model thought each, given all before it.
+
+        Every part is one run of the model, so that a caller who watches it knows which values are whose; the session
+        may be left between two of them.
+
+        Args:
+            ids: the tokens (1, T).
+
+        Returns:
+            An iterator of the log-probabilities (1, T') of each part, in nats.
+
+        >>> import torch
+        >>> from unspool import SequenceModel, Tokens, cores, embedding, head, tokenizers
+        >>> tokenizer = tokenizers.build("tokenizer", "byte")
+        >>> core = cores.build("core", "recurrent", width=8)
+        >>> session = Session(Engine(SequenceModel(embedding(Tokens(256), 8), core, head(Tokens(256), 8))), tokenizer)
+        >>> [part.shape[1] for part in session.score(torch.tensor([[84, 111, 32, 98, 101]]))], session.position
+        ([5], 6)
+        """
+        state = self.state
+        self._stream = None
+        while ids.shape[1]:
+            size = max(1, min(one_run(self.engine, state.position), self._room(state.position)))
+            state, log_probability = read_scored(self.engine, state, ids[:, :size])
+            self._state, ids = state, ids[:, size:]
+            if self._room(state.position) <= 0:
+                self._take(state)
+            self._remember(state)
+            yield log_probability
 
     def write(
         self,
@@ -171,23 +215,49 @@ class Session:
             raise ConfigError(
                 f"cannot go to token {position} of {state.position}", hint=f"give a number from 1 to {state.position}"
             )
+        again = self.at(wanted)
         self._stream = None
         if wanted < state.position:
             self.snapshots = [one for one in self.snapshots if one.position <= wanted]
-            ids = state.ids[:, :wanted]
-            before = self.snapshots[-1] if self.snapshots else None
-            if before is None:
-                again = self.engine.read(ids, replace(state, core=(), ids=ids[:, :0]))
-            elif before.position == wanted:
-                again = replace(before.state, ids=ids).fork()
-            else:
-                known = replace(before.state, ids=ids[:, : before.position])
-                again = self.engine.read(ids[:, before.position :], known)
-            self._state = replace(again, seed=state.seed, pending=unfinished(self.tokenizer, ids))
+            self.recent = [one for one in self.recent if one.position <= wanted]
+            self._state = again
         return self.state
 
+    def at(self, position: int) -> State:
+        """The state at an earlier token, from 1 on, as `rewind` would give it; the session stays where it is.
+
+        It is kept, so that asking for it again reads nothing.
+        """
+        state = self.state
+        if position >= state.position:
+            return state
+        ids = state.ids[:, :position]
+        kept = [one for one in (*self.snapshots, *self.recent) if one.position <= position]
+        before = max(kept, key=lambda one: one.position, default=None)
+        if before is None:
+            again = self.engine.read(ids, replace(state, core=(), ids=ids[:, :0]))
+        elif before.position == position:
+            again = replace(before.state, ids=ids).fork()
+        else:
+            known = replace(before.state, ids=ids[:, : before.position])
+            again = self.engine.read(ids[:, before.position :], known)
+        again = replace(again, seed=state.seed, pending=unfinished(self.tokenizer, ids))
+        if before is None or before.position < position:
+            self._remember(again)
+        return again
+
+    def mark(self) -> None:
+        """Keep a snapshot here for as long as nothing before it changes, whatever memory there is."""
+        self.snapshots = [one for one in self.snapshots if one.position < self.state.position]
+        self._take(self.state, marked=True)
+
+    @property
+    def position(self) -> int:
+        """How many tokens were fed and generated."""
+        return self.state.position
+
     def __repr__(self) -> str:
-        size = sum(one.state.size for one in self.snapshots)
+        size = sum(one.size for one in self.snapshots)
         position = 0 if self.is_empty else self.state.position
         return f"Session(position {position:,}, {len(self.snapshots)} snapshots, {size / 1e6:.1f} MB)"
 
@@ -196,27 +266,39 @@ class Session:
         state = None if self.is_empty else self.state
         self._stream = None
         while True:
-            size = self._apart(0 if state is None else state.position)
+            size = max(1, self._room(0 if state is None else state.position))
             state, ids = self.engine.read(ids[:, :size], state), ids[:, size:]
+            if self._room(state.position) <= 0:
+                self._take(state)
             if not ids.shape[1]:
                 return state
-            self._take(state)
 
     def _watch(self, steps: "Steps | CompiledSteps") -> None:
-        last = self.snapshots[-1].position if self.snapshots else 0
-        if steps.position - last >= self._apart(steps.position):
+        if self._room(steps.position) <= 0:
             self._take(steps.state)
+
+    def _room(self, position: int) -> int:
+        """How many tokens may be read until the next snapshot is due."""
+        last = self.snapshots[-1].position if self.snapshots else 0
+        return last + self._apart(position) - position
 
     def _apart(self, position: int) -> int:
         return max(LEAST, isqrt(position)) * self._spread
 
-    def _take(self, state: State) -> None:
+    def _take(self, state: State, marked: bool = False) -> None:
         """Keep a snapshot; where there are too many, every second one goes."""
-        kept = replace(state, ids=state.ids[:, :0].clone(), pending=b"")  # a view would hold all ids
-        self.snapshots.append(Snapshot(kept, state.position))
-        while len(self.snapshots) > 1 and sum(one.state.size for one in self.snapshots) > self.memory:
-            del self.snapshots[-2::-2]
+        self.snapshots.append(snapshot(state, marked))
+        while sum(one.size for one in self.snapshots) > self.memory:
+            dropped = {one.position for one in self.snapshots[-2::-2] if not one.marked}
+            if not dropped:
+                break
+            self.snapshots = [one for one in self.snapshots if one.position not in dropped]
             self._spread *= 2
+
+    def _remember(self, state: State) -> None:
+        """Keep one of the last states."""
+        self.recent.append(snapshot(state))
+        self.recent = self.recent[-min(RECENT, max(2, RECENT_MEMORY // max(1, self.recent[-1].size))) :]
 
 
 def unfinished(tokenizer: Tokenizer, ids: Tensor) -> bytes:

@@ -1,17 +1,19 @@
 """The words that a text may go on with: completions, next words, and words typed on the keys of a phone (T9)."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
 import numpy as np
 import regex
 import torch
+from torch import Tensor
 
 from unspool.data.keypad import checked_keys
 from unspool.data.tokenizer import Tokenizer
 from unspool.generate.beam import beam_search
 from unspool.generate.spelling import LETTERS, PHONE, Pattern, Spelling
+from unspool.generate.state import State
 from unspool.generate.text import prime
 from unspool.models.sequence import SequenceModel
 
@@ -23,6 +25,8 @@ TYPED = regex.compile(rf" ?{LETTERS}*\Z")
 NEEDS_SPACE = regex.compile(r"[\w\p{M}'\u2019\u201d.,;:!?)\]]\Z")
 """What a text ends with where a space comes before the next word."""
 
+Read = Callable[[str, int], State]
+"""The state after reading a text, from which at least so many tokens can be generated."""
 Spelt = tuple[str, float]
 """What a search spelt, and its log-probability in nats."""
 
@@ -37,7 +41,12 @@ class Suggestion:
 
 
 def suggest(
-    model: SequenceModel, tokenizer: Tokenizer, texts: Sequence[str], k: int = 3, width: int = 16
+    model: SequenceModel,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    k: int = 3,
+    width: int = 16,
+    read: Read | None = None,
 ) -> list[list[Suggestion]]:
     r"""Suggest the most probable next words of several texts, or completions of their last words.
 
@@ -52,6 +61,7 @@ def suggest(
         texts: what was typed so far.
         k: how many words to suggest.
         width: how many beams are kept.
+        read: gives the state behind a text, for somebody who has read it already; None: its last tokens are read.
 
     Returns:
         For each text up to `k` suggestions, the most probable first.
@@ -72,7 +82,7 @@ def suggest(
     begins = [TYPED.search(text).start() for text in texts]
     patterns = [Pattern(text[begin:], spaced=begin == len(text)) for text, begin in zip(texts, begins, strict=True)]
     before = [text[:begin] for text, begin in zip(texts, begins, strict=True)]
-    found = spelt_words(model, tokenizer, before, patterns, width, enough=k)
+    found = spelt_words(model, tokenizer, before, patterns, width, enough=k, read=read)
     return [
         [Suggestion(word.strip(), word[len(pattern.typed) :], chance) for word, chance in some[:k]]
         for pattern, some in zip(patterns, found, strict=True)
@@ -88,6 +98,7 @@ def suggest_keys(
     complete: bool = False,
     known: Container[str] = (),
     width: int = 32,
+    read: Read | None = None,
 ) -> list[list[Suggestion]]:
     r"""Rank the words that keys of a phone allow (T9), each in the context of a text.
 
@@ -106,6 +117,7 @@ def suggest_keys(
         known: words in lower case that come before all others, whatever their probability, such as a `KeyDictionary`:
             a model of characters finds likely strings that are no words.
         width: how many beams are kept.
+        read: gives the state behind a text, for somebody who has read it already; None: its last tokens are read.
 
     Returns:
         For each text up to `k` suggestions, known words first, then the most probable. `word` is the last word, `rest`
@@ -124,12 +136,18 @@ def suggest_keys(
     >>> [each[0].word for each in suggest_keys(model, tokenizer, ["a", "a good cat is at"], ["4663"] * 2)]
     ['good', 'home']
     """
-    found = phrases(model, tokenizer, texts, [checked_keys(one) for one in keys], complete, width)
+    found = phrases(model, tokenizer, texts, [checked_keys(one) for one in keys], complete, width, read)
     return [sorted(some, key=lambda one: one.word.lower() not in known)[:k] for some in found]
 
 
 def phrases(
-    model: SequenceModel, tokenizer: Tokenizer, texts: Sequence[str], pressed: Sequence[str], complete: bool, width: int
+    model: SequenceModel,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    pressed: Sequence[str],
+    complete: bool,
+    width: int,
+    read: Read | None = None,
 ) -> list[list[Suggestion]]:
     """All candidates of the last word of each text's keys, behind the best words before it."""
     several = [number for number, one in enumerate(pressed) if " " in one]
@@ -141,7 +159,8 @@ def phrases(
     }
     possible = [number for number in range(len(texts)) if number in written or number not in several]
     before = [written.get(number, texts[number]) for number in possible]
-    found = pressed_words(model, tokenizer, before, [pressed[n].split()[-1] for n in possible], complete, width)
+    last = [pressed[number].split()[-1] for number in possible]
+    found = pressed_words(model, tokenizer, before, last, complete, width, None if several else read)
     every: list[list[Suggestion]] = [[] for _ in texts]
     for number, text, some in zip(possible, before, found, strict=True):
         every[number] = [replace(one, rest=text[len(texts[number]) :] + one.rest) for one in some]
@@ -149,7 +168,13 @@ def phrases(
 
 
 def pressed_words(
-    model: SequenceModel, tokenizer: Tokenizer, texts: Sequence[str], keys: Sequence[str], complete: bool, width: int
+    model: SequenceModel,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    keys: Sequence[str],
+    complete: bool,
+    width: int,
+    read: Read | None = None,
 ) -> list[list[Suggestion]]:
     """What keys allow behind each text, the most probable first; of spellings that differ in case the likelier one."""
     before = [text.removesuffix(" ") for text in texts]
@@ -157,8 +182,9 @@ def pressed_words(
     for text, cut, one in zip(texts, before, keys, strict=True):
         needed = bool(NEEDS_SPACE.search(cut)) or (cut != text and cut[-1:].strip() != "")
         patterns.append(Pattern(f" {one}" if needed else one, PHONE, 0, None if complete else 0, spaced=not needed))
+    spelt = spelt_words(model, tokenizer, before, patterns, width, read=read)
     found = []
-    for written, some in zip(texts, spelt_words(model, tokenizer, before, patterns, width), strict=True):
+    for written, some in zip(texts, spelt, strict=True):
         words: dict[str, Suggestion] = {}
         for text, chance in some:
             name = text.strip().lower()
@@ -177,6 +203,7 @@ def spelt_words(
     patterns: Sequence[Pattern],
     width: int,
     enough: int = 0,
+    read: Read | None = None,
 ) -> list[list[Spelt]]:
     """What fits the pattern behind each text, the most probable first.
 
@@ -187,7 +214,12 @@ def spelt_words(
         patterns: of what comes next.
         width: how many beams are kept.
         enough: so many of each text will do; 0: as many as the beams find.
+        read: gives the state behind a text; None: its last tokens are read, those of equal length side by side.
     """
+    if read is not None:
+        states = [read(text, LONGEST + len(pattern.typed)) for text, pattern in zip(texts, patterns, strict=True)]
+        pairs = zip(states, patterns, strict=True)
+        return [spelt_behind(model, tokenizer, state, [pattern], width, enough)[0] for state, pattern in pairs]
     found: list[list[Spelt]] = [[] for _ in texts]
     alike: dict[tuple[int, bytes], list[int]] = {}
     prompts = []
@@ -199,14 +231,26 @@ def spelt_words(
         alike.setdefault((prompt.shape[1], before), []).append(number)
     for numbers in alike.values():
         rows = torch.cat([prompts[number] for number in numbers])
-        some = [patterns[number] for number in numbers]
-        spelling = Spelling(tokenizer, some, int(rows[0, -1]), rows.device)
-        length = LONGEST + max(len(pattern.typed) for pattern in some)
-        beams = beam_search(model, rows, length, width, end=spelling.end, rule=spelling, enough=enough)
-        for number, best in zip(numbers, beams, strict=True):
-            found[number] = [
-                (spelling.spell(beam.ids).decode("utf-8", "replace"), beam.log_probability)
-                for beam in best
-                if beam.finished
-            ]
+        some = spelt_behind(model, tokenizer, rows, [patterns[number] for number in numbers], width, enough)
+        for number, one in zip(numbers, some, strict=True):
+            found[number] = one
     return found
+
+
+def spelt_behind(
+    model: SequenceModel,
+    tokenizer: Tokenizer,
+    prompt: Tensor | State,
+    patterns: Sequence[Pattern],
+    width: int,
+    enough: int = 0,
+) -> list[list[Spelt]]:
+    """What fits the pattern behind each row of ids (B, T), or of a state, the most probable first."""
+    ids = prompt.ids if isinstance(prompt, State) else prompt
+    spelling = Spelling(tokenizer, patterns, int(ids[0, -1]), ids.device)
+    length = LONGEST + max(len(pattern.typed) for pattern in patterns)
+    found = beam_search(model, prompt, length, width, end=spelling.end, rule=spelling, enough=enough)
+    return [
+        [(spelling.spell(beam.ids).decode("utf-8", "replace"), beam.log_probability) for beam in best if beam.finished]
+        for best in found
+    ]

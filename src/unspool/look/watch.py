@@ -19,7 +19,10 @@ Edit = Callable[[Tensor], Tensor]
 
 @contextmanager
 def watch(
-    model: nn.Module, keep: bool | str | Sequence[str] = True, edits: Mapping[str, Edit] | None = None
+    model: nn.Module,
+    keep: bool | str | Sequence[str] = True,
+    edits: Mapping[str, Edit] | None = None,
+    strict: bool = True,
 ) -> Iterator[Trace]:
     """Collect tapped values inside the block, and their gradients after a backward pass; `edits` change them.
 
@@ -32,6 +35,7 @@ def watch(
             `"*.forget"`.
         edits: functions from a tapped value to the one that the model continues with, by the pattern of their places
             (`unspool.look.edits` has some).
+        strict: whether an edit whose place never came is an error.
 
     Returns:
         The collected values by place, filled while the model runs.
@@ -50,7 +54,6 @@ def watch(
     """
     trace: Trace = defaultdict(list)
     patterns = ("*",) if keep is True else (keep,) if isinstance(keep, str) else keep or ()
-    parts = {path: part for path, part in model.named_modules() if isinstance(part, Part)}
     unused = set(edits or ())
 
     def show(path: str, before: Watcher | None, name: str, value: Tensor) -> Tensor:
@@ -66,15 +69,23 @@ def watch(
             trace[place].append(value)
         return value
 
+    with _attached(model, show):
+        yield trace
+    if unused and strict:
+        raise ConfigError(
+            f"nothing was shown at {', '.join(sorted(unused))}", hint="`watch(model)` collects all places"
+        )
+
+
+@contextmanager
+def _attached(model: nn.Module, show: Callable[[str, Watcher | None, str, Tensor], Tensor]) -> Iterator[None]:
+    """Every part of the model shows its values, with its path and who watched it before, inside the block."""
+    parts = {path: part for path, part in model.named_modules() if isinstance(part, Part)}
     watchers = {path: part.watcher for path, part in parts.items()}
     for path, part in parts.items():
         part.watcher = partial(show, path, part.watcher)
     try:
-        yield trace
+        yield
     finally:
         for path, part in parts.items():
             part.watcher = watchers[path]
-    if unused:
-        raise ConfigError(
-            f"nothing was shown at {', '.join(sorted(unused))}", hint="`watch(model)` collects all places"
-        )

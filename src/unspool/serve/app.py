@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from threading import Lock
 
 from fastapi import FastAPI
 from starlette.responses import Response
 
 from unspool.runs.run import Run
 from unspool.serve import chat, completions, predictions, responses, session_routes
+from unspool.serve.editor import editor
 from unspool.serve.guard import Guard
 from unspool.serve.models import ServedModel, served_models
 from unspool.serve.numbers import Numbers
@@ -78,7 +80,8 @@ def create_app(server: Server) -> FastAPI:
     app.include_router(responses.router_of(server.models, server.states))
     app.include_router(session_routes.router_of(server.models, server.sessions))
     app.include_router(predictions.router_of(server.models, server.settings))
-    # the writing page goes here: app.include_router(editor(run, lock)) with the run of the first of `server.writers`
+    first = next(iter(server.writers or server.models.values()))
+    app.include_router(editor(first.run, Lock()))
 
     @app.get("/health")
     async def health() -> Response:
