@@ -17,6 +17,8 @@ from unspool.generate.compiled.program import Precision, Program
 from unspool.generate.compiled.runner import Runner, compiled_kernel, draw_nothing
 from unspool.models.sequence import SequenceModel
 
+PATIENCE = 600.0
+"""A process that compiles is given so many seconds before another one begins."""
 TRIAL = 0.02
 """Seconds of trial tokens for each number of threads."""
 KERNEL = ("drawing.py", "elementwise.py", "heads.py", "kernel.py", "matrices.py", "program.py", "vectors.py")
@@ -132,6 +134,8 @@ def compile_kernel(wait: bool) -> bool:
     Args:
         wait: compile it here instead.
     """
+    if not wait and not is_turn():
+        return False
     if not wait:
         command = [sys.executable, "-c", "from unspool.generate.compiled.ready import compile_here; compile_here()"]
         quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -141,9 +145,22 @@ def compile_kernel(wait: bool) -> bool:
     return True
 
 
+def is_turn() -> bool:
+    """Whether nobody else has begun to compile the kernel in the last `PATIENCE` seconds; then it is noted."""
+    note = marker().with_suffix(".compiling")
+    try:
+        if note.exists() and time.time() - note.stat().st_mtime > PATIENCE:
+            note.unlink()
+        note.touch(exist_ok=False)
+    except OSError:  # there is one, or another process was faster
+        return False
+    return True
+
+
 def compile_here(nice: int = 10) -> None:
     """Compile the kernel, or load it from Numba's cache, and leave the marker."""
     if nice and hasattr(os, "nice"):
         os.nice(nice)
     draw_nothing()
     marker().touch()
+    marker().with_suffix(".compiling").unlink(missing_ok=True)
