@@ -39,20 +39,22 @@ def written(steps, number):
 @pytest.mark.parametrize("name", COMPILED)
 def test_the_text_the_likelihoods_and_the_state_are_those_of_torch(name):
     """Beyond the context of every transformer, so that windows move on."""
-    engine, state = begun(model_of(COMPILED[name]), rows=2)
+    engine, state = begun(model_of(COMPILED[name]))
     runner = Runner(lower(engine.model))
-    for sampling in (Sampling(0.0), Sampling(0.9)):
-        plain, fast = engine.steps(state, sampler(state, sampling)), None
+    for sampling, length in ((Sampling(0.0), 500), (Sampling(0.9), 60)):
+        plain = engine.steps(state, sampler(state, sampling))
         fast = CompiledSteps(engine, runner, state, sampler(state, sampling))
-        ids, scores = written(plain, 60)
-        got, likely = written(fast, 60)
+        ids, scores = written(plain, length)
+        got, likely = written(fast, length)
         assert torch.equal(got, ids)
-        torch.testing.assert_close(likely, scores, atol=1e-4, rtol=1e-4)
+        near = 1e-4 + 1e-6 * float(plain.state.logits.abs().max())  # the IRNN's grow to thousands
+        torch.testing.assert_close(likely, scores, atol=near, rtol=1e-4)
         assert fast.position == plain.position == fast.state.position
         pairs = zip(tensors(fast.state.core), tensors(plain.state.core), strict=True)
         for (path, value), (other, wanted) in pairs:
-            assert path == other and value.shape == wanted.shape
-            torch.testing.assert_close(value, wanted, atol=1e-4, rtol=1e-4)
+            used = value[:, :, : wanted.shape[2]] if value.dim() == 4 else value  # torch's new caches have few slots
+            assert path == other and used.shape == wanted.shape
+            torch.testing.assert_close(used, wanted, atol=near, rtol=1e-4)
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
