@@ -314,8 +314,16 @@ def argument(verb, name, rng):
     return [rng.choice(VALUES)] if rng.random() < 0.7 else []
 
 
+class Ended:
+    """A server that ends as soon as it listens."""
+
+    async def serve(self, sockets):
+        assert sockets[0].getsockname()[1] > 0
+
+
 def test_hostile_command_lines(place, capsys, monkeypatch):
     failures, codes = [], {}
+    monkeypatch.setattr("unspool.serve.http.uvicorn_of", lambda server: Ended())
     for index, words in enumerate(command_lines()):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a line\n")))
         code, problem = outcome(words)
