@@ -110,7 +110,7 @@ def every(case: str, model: SequenceModel, batch: int, folder: str, options: arg
         if program is None:
             raise SystemExit(f"{case} cannot be compiled")
         threads = options.threads or fastest(program)
-        read = sum(int(op[3]) * int(op[4]) * 16 for op in program.code if op[0] == 1)
+        read = sum(int(op[3]) * int(op[4]) * 64 for op in program.code if op[0] == 1)
         size = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.125}[precision]
         yield Variant(f"ours, {precision}", batch, ours(Runner(program, threads), batch), int(read * size), threads)
     made = peers.lstm(model, batch, folder, options) if case.startswith("lstm") else peers.llama(model, batch, folder)

@@ -45,7 +45,7 @@ HEAVY = {  # imported in these files only, inside the function that needs them
     "soundfile": {"data/readers/sounds.py"},
     "sacrebleu": {"metrics/text.py"},
     "tensorboard": set(),
-    "numba": {"generate/compiled/ready.py"},
+    "numba": {"generate/compiled/cache.py"},
 }
 COMPILED = {
     "nn.kernels.numba_lstm",

@@ -23,7 +23,8 @@ def product(w, s, x, scales, offsets, bias, out):
     return wide_registers()
 
 draw = np.random.default_rng(4)
-weights, scales = quantize(draw.normal(size=(16, 96)).astype(np.float32))
+full = np.concatenate([draw.normal(size=(16, 96)), np.zeros((48, 96))]).astype(np.float32)
+weights, scales = quantize(full)
 x = draw.integers(-127, 128, 96).astype(np.int8)
 offsets = -128 * x.reshape(3, 32).sum(axis=1, dtype=np.int32)
 out = np.zeros(16, np.float32)
@@ -52,13 +53,13 @@ def test_int8_is_the_same_with_and_without_its_instructions():
 
 
 def test_quantized_weights_are_within_half_a_step():
-    weight = np.random.default_rng(0).normal(size=(32, 64)).astype(np.float32)
+    weight = np.random.default_rng(0).normal(size=(128, 64)).astype(np.float32)
     packed, scales = quantize(weight)
-    whole = packed.astype(np.float32).transpose(0, 2, 1, 3).reshape(32, 64) - 128
-    steps = scales.transpose(0, 2, 1).reshape(32, 2).repeat(32, axis=1)
+    whole = packed.astype(np.float32).transpose(0, 2, 4, 1, 3, 5).reshape(128, 64) - 128
+    steps = scales.transpose(0, 2, 3, 1).reshape(128, 2).repeat(32, axis=1)
     assert np.abs(whole * steps - weight).max() <= 0.5001 * steps.max()
     assert np.abs(whole * steps - weight).max() > 0.3 * steps.max()
-    zeros, flat = quantize(np.zeros((16, 32), np.float32))
+    zeros, flat = quantize(np.zeros((64, 32), np.float32))
     assert (zeros == 128).all() and (flat == 0).all()
 
 

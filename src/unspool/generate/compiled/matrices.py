@@ -1,7 +1,8 @@
 """Products of matrices with the rows of a batch, compiled by Numba: in float32, bfloat16 and int8.
 
-A matrix lies in panels of sixteen outputs. Several panels are multiplied at a time, with four rows or one; a processor
-without AVX-512 has fewer registers and takes smaller tiles. What is added up for an output is the same in all of them.
+The weights of 64 outputs lie side by side, for one input after the other, so that a thread reads one stream of memory.
+A tile is four vectors of outputs with one row or with four; a processor without AVX-512 has fewer registers and takes
+smaller ones. What is added up for an output is the same in all of them.
 """
 
 from typing import no_type_check
@@ -11,83 +12,55 @@ import numpy as np
 from unspool.generate.compiled import elementwise as e
 from unspool.generate.compiled.vectors import ZERO, compiled, f32, tile, tile_int8, wide_registers
 
-f8x1, f4x1, f2x1, f1x1 = (tile("float32", vectors, 1) for vectors in (8, 4, 2, 1))
-f4x4, f2x4, f1x4 = (tile("float32", vectors, 4) for vectors in (4, 2, 1))
-b8x1, b4x1, b1x1 = (tile("bfloat16", vectors, 1) for vectors in (8, 4, 1))
-b4x4, b1x4 = (tile("bfloat16", vectors, 4) for vectors in (4, 1))
+f4x1, f4x4, f1x4 = tile("float32", 4, 1), tile("float32", 4, 4), tile("float32", 1, 4)
+b4x1, b4x4, b1x4 = tile("bfloat16", 4, 1), tile("bfloat16", 4, 4), tile("bfloat16", 1, 4)
 i4x1, i1x1, i4x4, i1x4 = (tile_int8(vectors, rows) for rows in (1, 4) for vectors in (4, 1))
 
 
 @compiled
 @no_type_check
 def matrix_float(op, memory, weights, first, last):
-    """Panels first to last of a product in float32, for all rows."""
+    """Groups first to last of a product in float32, for all rows."""
     rows, step = memory.shape[0], memory.shape[1] * 4
     depth, adds = op[3], op[8]
     base, w, bias = memory.ctypes.data, weights.ctypes.data + op[5], weights.ctypes.data + op[7]
-    panel = depth * 64
-    row = 0
+    group, row = depth * 256, 0
     while row < rows:
         x, out = base + row * step + op[1] * 4, base + row * step + op[2] * 4
-        p = first
-        if row + 4 <= rows:
-            while wide_registers() and p + 4 <= last:
-                f4x4(w + p * panel, 64, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 4
-            while wide_registers() and p + 2 <= last:
-                f2x4(w + p * panel, 64, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 2
-            while p < last:
-                f1x4(w + p * panel, 64, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 1
-            row += 4
-        else:
-            while wide_registers() and p + 8 <= last:
-                f8x1(w + p * panel, 64, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 8
-            while p + 4 <= last:
-                f4x1(w + p * panel, 64, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 4
-            while p + 2 <= last:
-                f2x1(w + p * panel, 64, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 2
-            while p < last:
-                f1x1(w + p * panel, 64, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 1
-            row += 1
+        four = row + 4 <= rows
+        for g in range(first, last):
+            at, c, y = w + g * group, bias + g * 256, out + g * 256
+            if four and wide_registers():
+                f4x4(at, 256, 64, x, step, depth, c, y, step, adds)
+            elif four:
+                for v in range(4):
+                    f1x4(at + 64 * v, 256, 64, x, step, depth, c + 64 * v, y + 64 * v, step, adds)
+            else:
+                f4x1(at, 256, 64, x, step, depth, c, y, step, adds)
+        row += 4 if four else 1
 
 
 @compiled
 @no_type_check
 def matrix_half(op, memory, weights, first, last):
-    """Panels first to last of a product with weights in bfloat16, for all rows."""
+    """Groups first to last of a product with weights in bfloat16, for all rows."""
     rows, step = memory.shape[0], memory.shape[1] * 4
     depth, adds = op[3], op[8]
     base, w, bias = memory.ctypes.data, weights.ctypes.data + op[5], weights.ctypes.data + op[7]
-    panel = depth * 32
-    row = 0
+    group, row = depth * 128, 0
     while row < rows:
         x, out = base + row * step + op[1] * 4, base + row * step + op[2] * 4
-        p = first
-        if row + 4 <= rows:
-            while wide_registers() and p + 4 <= last:
-                b4x4(w + p * panel, 32, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 4
-            while p < last:
-                b1x4(w + p * panel, 32, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 1
-            row += 4
-        else:
-            while wide_registers() and p + 8 <= last:
-                b8x1(w + p * panel, 32, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 8
-            while p + 4 <= last:
-                b4x1(w + p * panel, 32, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 4
-            while p < last:
-                b1x1(w + p * panel, 32, panel, x, step, depth, bias + p * 64, out + p * 64, step, adds)
-                p += 1
-            row += 1
+        four = row + 4 <= rows
+        for g in range(first, last):
+            at, c, y = w + g * group, bias + g * 256, out + g * 256
+            if four and wide_registers():
+                b4x4(at, 128, 32, x, step, depth, c, y, step, adds)
+            elif four:
+                for v in range(4):
+                    b1x4(at + 32 * v, 128, 32, x, step, depth, c + 64 * v, y + 64 * v, step, adds)
+            else:
+                b4x1(at, 128, 32, x, step, depth, c, y, step, adds)
+        row += 4 if four else 1
 
 
 @compiled
@@ -115,31 +88,26 @@ def round_inputs(op, memory, rounded, scales, offsets, work):
 @compiled
 @no_type_check
 def matrix_int8(op, memory, weights, first, last, rounded, scales, offsets, work):
-    """Panels first to last of a product in int8, for all rows."""
+    """Groups first to last of a product in int8, for all rows."""
     round_inputs(op, memory, rounded, scales, offsets, work)
     rows, step = memory.shape[0], memory.shape[1] * 4
     adds, blocks = op[8], (op[3] + 31) // 32
     base, bias = memory.ctypes.data, weights.ctypes.data + op[7]
-    w, factor = weights.ctypes.data + op[5], weights.ctypes.data + op[6]
-    panel, line = blocks * 512, blocks * 64
-    row = 0
+    w, factor, row = weights.ctypes.data + op[5], weights.ctypes.data + op[6], 0
     while row < rows:
         out, at = base + row * step + op[2] * 4, row * blocks
         x, s, o = rounded.ctypes.data + at * 32, scales.ctypes.data + at * 4, offsets.ctypes.data + at * 4
-        p = first
-        if row + 4 <= rows:
-            while wide_registers() and p + 4 <= last:
-                i4x4(w + p * panel, factor + p * line, x, s, o, blocks, blocks, bias + p * 64, out + p * 64, step, adds)
-                p += 4
-            while p < last:
-                i1x4(w + p * panel, factor + p * line, x, s, o, blocks, blocks, bias + p * 64, out + p * 64, step, adds)
-                p += 1
-            row += 4
-        else:
-            while wide_registers() and p + 4 <= last:
-                i4x1(w + p * panel, factor + p * line, x, s, o, blocks, blocks, bias + p * 64, out + p * 64, step, adds)
-                p += 4
-            while p < last:
-                i1x1(w + p * panel, factor + p * line, x, s, o, blocks, blocks, bias + p * 64, out + p * 64, step, adds)
-                p += 1
-            row += 1
+        four = row + 4 <= rows
+        for g in range(first, last):
+            a, k, c, y = w + g * blocks * 2048, factor + g * blocks * 256, bias + g * 256, out + g * 256
+            if four and wide_registers():
+                i4x4(a, k, x, s, o, blocks, blocks, c, y, step, adds)
+            elif wide_registers():
+                i4x1(a, k, x, s, o, blocks, blocks, c, y, step, adds)
+            else:
+                for v in range(4):
+                    if four:
+                        i1x4(a + 512 * v, k + 64 * v, x, s, o, blocks, blocks, c + 64 * v, y + 64 * v, step, adds)
+                    else:
+                        i1x1(a + 512 * v, k + 64 * v, x, s, o, blocks, blocks, c + 64 * v, y + 64 * v, step, adds)
+        row += 4 if four else 1

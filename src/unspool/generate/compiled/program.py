@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
-LANES, BLOCK, ALIGN = 16, 32, 64
+LANES, BLOCK, ALIGN, GROUP = 16, 32, 64, 64
 FIELDS = 12
 """Numbers of an instruction: its kind and its arguments."""
 
@@ -111,7 +111,7 @@ class Builder:
     def room(self, floats: int) -> int:
         """Room for what one instruction leaves for another; where it is."""
         offset = self._floats
-        self._floats += padded(floats)
+        self._floats += -(-floats // GROUP) * GROUP
         return offset
 
     def store(self, array: NDArray) -> int:
@@ -148,20 +148,19 @@ class Builder:
     def matrix(self, weight: NDArray, bias: NDArray | None, x: int, out: int, adds: bool = False) -> None:
         """out = W x + b, or out += W x + b; W is (N, K)."""
         outputs, depth = weight.shape
-        panels = -(-outputs // LANES)
-        quantum = BLOCK if self.precision == "int8" else 1
-        full = np.zeros((panels * LANES, -(-depth // quantum) * quantum), np.float32)
+        groups, quantum = -(-outputs // GROUP), BLOCK if self.precision == "int8" else 1
+        full = np.zeros((groups * GROUP, -(-depth // quantum) * quantum), np.float32)
         full[:outputs, :depth] = weight
         scales = 0
         if self.precision == "int8":
             packed, factors = quantize(full)
             scales, full = self.store(factors), packed
         else:
-            full = full.reshape(panels, LANES, -1).transpose(0, 2, 1)
+            full = full.reshape(groups, GROUP, -1).transpose(0, 2, 1)
             full = full if self.precision == "float32" else as_bfloat16(full)
         kind = PRECISIONS.index(self.precision)
-        weights, begin = self.store(full), self.vector(bias, panels * LANES)
-        self.add(MATRIX, x, out, depth, panels, weights, scales, begin, int(adds), kind)
+        weights, begin = self.store(full), self.vector(bias, groups * GROUP)
+        self.add(MATRIX, x, out, depth, groups, weights, scales, begin, int(adds), kind)
 
     def finish(self, logits: int, size: int, head: int) -> Program:
         """The program."""
@@ -197,19 +196,18 @@ def quantize(weight: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np
     """Weights in int8 plus 128 and their scales, in the order in which `tile_int8` reads them.
 
     Args:
-        weight: (N, K), N a multiple of 16 and K of 32.
+        weight: (N, K), N a multiple of 64 and K of 32.
 
     Returns:
-        (N / 16, K / 4, 16, 4) and (N / 16, K / 32, 16).
+        (N / 64, K / 32, 4, 8, 16, 4) and (N / 64, K / 32, 4, 16): of four panels, block by block.
 
-    >>> weights, scales = quantize(np.full((16, 32), -2.0, np.float32))
-    >>> int(weights[0, 0, 0, 0]), weights.shape, scales.shape
-    (1, (1, 8, 16, 4), (1, 1, 16))
+    >>> weights, scales = quantize(np.full((64, 32), -2.0, np.float32))
+    >>> int(weights[0, 0, 0, 0, 0, 0]), weights.shape, scales.shape
+    (1, (1, 1, 4, 8, 16, 4), (1, 1, 4, 16))
     """
-    panels, depth = len(weight) // LANES, weight.shape[1]
-    blocks = weight.reshape(len(weight), depth // BLOCK, BLOCK)
-    scales = np.abs(blocks).max(axis=2) / 127
-    rounded = np.rint(blocks / np.where(scales == 0, 1, scales)[:, :, None]).astype(np.int16) + 128
-    packed = rounded.astype(np.uint8).reshape(panels, LANES, depth // 4, 4).transpose(0, 2, 1, 3)
-    scales = scales.reshape(panels, LANES, -1).transpose(0, 2, 1)
-    return np.ascontiguousarray(packed), np.ascontiguousarray(scales, np.float32)
+    groups, blocks = len(weight) // GROUP, weight.shape[1] // BLOCK
+    parts = weight.reshape(groups, GROUP // LANES, LANES, blocks, BLOCK)
+    scales = np.abs(parts).max(axis=4) / 127
+    rounded = np.rint(parts / np.where(scales == 0, 1, scales)[..., None]).astype(np.int16) + 128
+    packed = rounded.astype(np.uint8).reshape(*parts.shape[:4], BLOCK // 4, 4).transpose(0, 3, 1, 4, 2, 5)
+    return np.ascontiguousarray(packed), np.ascontiguousarray(scales.transpose(0, 3, 1, 2), np.float32)

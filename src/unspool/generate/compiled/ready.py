@@ -5,24 +5,20 @@ import subprocess
 import sys
 import threading
 import time
-from hashlib import sha256
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unspool.errors import ConfigError
+from unspool.generate.compiled.cache import marker
 from unspool.generate.compiled.lowering import lower
 from unspool.generate.compiled.program import Precision, Program
-from unspool.generate.compiled.runner import Runner, compiled_kernel, draw_nothing
+from unspool.generate.compiled.runner import Runner, draw_nothing
 from unspool.models.sequence import SequenceModel
 
 PATIENCE = 600.0
 """A process that compiles is given so many seconds before another one begins."""
 TRIAL = 0.02
 """Seconds of trial tokens for each number of threads."""
-KERNEL = ("drawing.py", "elementwise.py", "heads.py", "kernel.py", "matrices.py", "program.py", "vectors.py")
-"""What is compiled."""
 SMALL = 2 * 2**20
 """A program of fewer bytes is run on one thread."""
 
@@ -103,21 +99,6 @@ def seconds_per_token(runner: Runner) -> float:
         runner.read(lines, positions, token)
         best = min(best, time.perf_counter() - began)
     return best
-
-
-def marker() -> Path:
-    """A file beside Numba's cache that says that this version of the kernel is compiled for this processor."""
-    from llvmlite.binding import get_host_cpu_name
-    from numba import __version__
-    from numba.core import config
-
-    kernel = compiled_kernel()
-    here = Path(__file__).parent
-    source = b"".join((here / name).read_bytes() for name in KERNEL)
-    asked: Any = config
-    processor = f"{asked.CPU_NAME or get_host_cpu_name()} {asked.CPU_FEATURES or ''} {__version__}"
-    digest = sha256(source + processor.encode()).hexdigest()[:16]
-    return Path(kernel.run.stats.cache_path) / f"unspool-kernel-{digest}"
 
 
 def is_cached() -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unspool.generate.compiled.cache import compiled_kernel
 from unspool.generate.compiled.program import ALIGN, BLOCK, LANES, MATRIX, Program, padded
 
 OPTIONS = 6
@@ -111,14 +112,6 @@ class Runner:
 def helpers() -> ThreadPoolExecutor:
     """The threads beside the calling one."""
     return ThreadPoolExecutor(max_workers=64, thread_name_prefix="unspool-write")
-
-
-@cache
-def compiled_kernel() -> Any:
-    """The module of the compiled loop; importing it takes Numba's third of a second."""
-    from unspool.generate.compiled import kernel
-
-    return kernel
 
 
 def draw_nothing() -> None:

@@ -144,9 +144,9 @@ def tile(kind: str, vectors: int, rows: int) -> Any:
 def tile_int8(vectors: int, rows: int) -> Any:
     """The same of weights in int8 with a scale for 32 of them, and of inputs that were rounded to int8 in blocks of 32.
 
-    Weights are stored plus 128, four neighbours of k side by side, as the instructions of VNNI want them; without VNNI
-    pairs of 16-bit products are summed, to the same whole numbers. `offset` has -128 times the sum of each block of
-    inputs. Products of a block are exact; blocks are summed in float32, in order.
+    Four panels lie side by side, block by block. Weights are stored plus 128, four neighbours of k side by side, as the
+    instructions of VNNI want them; without VNNI pairs of 16-bit products are summed, to the same whole numbers. `offset`
+    has -128 times the sum of each block of inputs. Products of a block are exact; blocks are summed in float32, in order.
     """
 
     @intrinsic
@@ -155,13 +155,12 @@ def tile_int8(vectors: int, rows: int) -> Any:
         def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
             w, scales, x, x_scales, offset, blocks, block_step, bias, out, out_step, adds = args
             multiply = _vnni if "+avx512vnni" in features(context) else _pairs
-            panel, panel_scales = b.mul(blocks, constant(BLOCK * LANES)), b.mul(blocks, constant(4 * LANES))
 
             def step(block: Any, sums: list[Any]) -> list[Any]:
                 after = list(sums)
                 for v in range(vectors):
-                    at = address(b, w, (panel, v), (block, BLOCK * LANES))
-                    scale = load(b, FLOATS, address(b, scales, (panel_scales, v), (block, 4 * LANES)))
+                    at = address(b, w, (constant(v), BLOCK * LANES), (block, 4 * BLOCK * LANES))
+                    scale = load(b, FLOATS, address(b, scales, (constant(v), 4 * LANES), (block, 16 * LANES)))
                     for r in range(rows):
                         inputs = address(b, x, (b.mul(block_step, constant(r * BLOCK)), 1), (block, BLOCK))
                         place = b.add(b.mul(block_step, constant(r)), block)
