@@ -145,7 +145,7 @@ def tile_int8(vectors: int, rows: int) -> Any:
     """The same of weights in int8 with a scale for 32 of them, and of inputs that were rounded to int8 in blocks of 32.
 
     Four panels lie side by side, block by block. Weights are stored plus 128, four neighbours of k side by
-    side, for VNNI; without it pairs of 16-bit products are summed, to the same whole numbers. `offset` has -128 times the
+    side, for VNNI; without it pairs of 16-bit products are summed, to equal whole numbers. `offset` has -128 times the
     sum of each block of inputs. Products of a block are exact; blocks are summed in float32, in order.
     """
 
