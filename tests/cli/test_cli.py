@@ -32,6 +32,7 @@ VERBS = [
     "export",
     "recipes",
     "serve",
+    "tune-state",
     "verify",
     "verify-resume",
     "selftest",
@@ -91,7 +92,17 @@ def test_latest_is_the_run_that_was_trained_last_for_every_verb(place, printed, 
         printed("train", "char-lm", *TINY, "--run", f"runs/{name}")
     Path("runs/older/look").mkdir()  # what looking leaves behind makes no run newer
     Path("runs/empty").mkdir()
-    assert set(verbs_of_a_run()) == {"resume", "sample", "predict", "score", "suggest", "eval", "look", "export"}
+    assert set(verbs_of_a_run()) == {
+        "resume",
+        "sample",
+        "predict",
+        "score",
+        "suggest",
+        "eval",
+        "look",
+        "export",
+        "tune-state",
+    }
     for verb, command in verbs_of_a_run().items():
         context = command.make_context(verb, ["latest", "there"] if verb == "export" else ["latest"])
         assert context.params["run"] == Path("runs/newer")

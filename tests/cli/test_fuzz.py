@@ -44,6 +44,8 @@ def trained(tmp_path_factory):
         patch.chdir(folder)
         code, problem = outcome(["train", "char-lm", *TINY, "--run", "run"])
         assert (code, problem) == (0, "")
+        outcome(["train", "char-lm", *TINY, "task.batch_size=1", "--run", "one"])  # compiles the kernel of one row
+        shutil.rmtree("one")
         options = ["data.path=good.csv", "core.width=8", "task.batch_size=4", *QUIET]
         code, problem = outcome(["train", "classify", *options, "--run", "labels"])
         assert (code, problem) == (0, "")

@@ -22,11 +22,20 @@ ROWS, SCORES = 64, 2**22
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several texts, and how probable it is."""
+    """One of several texts, and how probable it is.
+
+    Args:
+        text: the choice.
+        log_probability: nats, of its tokens behind the prompt.
+        probability: among the choices, whose probabilities add up to 1.
+
+    >>> Choice("yes", log_probability=-0.7, probability=0.8).text
+    'yes'
+    """
 
     text: str
-    log_probability: float  # nats, of its tokens behind the prompt
-    probability: float  # among the choices: these add up to 1
+    log_probability: float
+    probability: float
 
 
 def choice_scores(engine: Engine, tokenizer: Tokenizer, texts: Sequence[str], state: State) -> list[Choice]:

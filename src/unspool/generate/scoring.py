@@ -38,6 +38,9 @@ class TokenScore:
         log_probability: nats, given all tokens before it; None: nothing came before it.
         top: the likeliest tokens in its place with their log-probabilities, the likeliest first. Bytes that are no
             whole character are spelt as in "\\\\xc3".
+
+    >>> TokenScore(3, "be", log_probability=-0.5, top={"be": -0.5}).text
+    'be'
     """
 
     id: int
