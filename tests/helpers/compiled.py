@@ -22,6 +22,7 @@ COMPILED = {
     "llama": {"core": "transformer", "kv_heads": 2, "heads": 4, "layers": 2, "context": 20, "width": 40},
     "llama, window": {"core": "transformer", "heads": 2, "layers": 2, "context": 32, "window": 9, "width": 24,
                       "query_key_norm": True, "input_width": 12},
+    "llama, narrow": {"core": "transformer", "heads": 2, "layers": 2, "context": 12, "width": 20},
     "alibi": {"core": "transformer", "positions": "alibi", "heads": 3, "layers": 1, "context": 16, "width": 24},
     "2017": {"core": "transformer", "positions": "sinusoidal", "norm": "layer", "post_norm": True, "layers": 2,
              "feed_forward": "relu", "bias": True, "scale_embedding": True, "context": 24, "heads": 2, "width": 16},

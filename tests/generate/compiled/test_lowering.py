@@ -1,5 +1,7 @@
 """A program computes what its model computes, for every core that has instructions, alone and in a batch."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -49,10 +51,11 @@ def test_a_row_is_the_same_bit_for_bit_alone_in_a_batch_and_on_two_threads(name,
     assert torch.equal(read_all(Runner(program, threads=2), ids), alone)
 
 
+@pytest.mark.parametrize("name", ["gru", "llama, narrow"])
 @pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.02), ("int8", 0.06)])
-def test_lower_precision_is_near(precision, most):
+def test_lower_precision_is_near(precision, most, name):
     """In units of the spread of the logits; rounding that is left out altogether would be none."""
-    model, ids = model_of(COMPILED["gru"]), torch.randint(0, LETTERS.size, (2, TIME))
+    model, ids = model_of(COMPILED[name]), torch.randint(0, LETTERS.size, (2, TIME))
     wanted = of_torch(model, ids)
     error = (read_all(Runner(lower(model, precision)), ids) - wanted).abs().max() / wanted.std()
     assert 1e-5 < error < most
@@ -76,3 +79,13 @@ def test_numbers_other_devices_and_watched_parts_are_left_to_torch():
     watched = small("recurrent", LETTERS)
     watched.core.layers[0][0].watcher = lambda name, value: value
     assert lower(watched) is None
+
+
+def test_threads_that_share_a_runner_do_not_disturb_each_other():
+    model = model_of(COMPILED["llama"])
+    runner = Runner(lower(model, "int8"), threads=2)
+    every = torch.randint(0, LETTERS.size, (6, 2, 40))
+    wanted = [read_all(runner, ids) for ids in every]
+    with ThreadPoolExecutor(6) as pool:
+        got = list(pool.map(lambda ids: read_all(runner, ids), every))
+    assert all(torch.equal(one, other) for one, other in zip(got, wanted, strict=True))

@@ -74,10 +74,11 @@ def round_inputs(op, memory, rounded, scales, offsets, work):
         for block in range(blocks):
             at = x + 128 * block
             if block == whole:  # the last one, filled up with zeros
+                filled = work[len(work) - 32 :]  # what is before it belongs to attention
                 for k in range(32):
                     inside = block * 32 + k < depth
-                    work[k] = memory[row, begin + block * 32 + k] if inside else ZERO
-                at = work.ctypes.data
+                    filled[k] = memory[row, begin + block * 32 + k] if inside else ZERO
+                at = filled.ctypes.data
             most = e.magnitude(at, 32, ZERO)
             inverse = f32(127) / most if most > f32(1e-30) else ZERO
             sums = e.round_block(at, into + 32 * block, inverse)

@@ -2,13 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unspool.generate.compiled.cache import compiled_kernel
-from unspool.generate.compiled.program import ALIGN, BLOCK, LANES, MATRIX, Program, padded
+from unspool.generate.compiled.program import ALIGN, ATTEND, BLOCK, LANES, MATRIX, Program, padded
 
 OPTIONS = 6
 """Numbers that say how a row is drawn: see `kernel.run`."""
@@ -23,8 +24,9 @@ class Runner:
     """
 
     def __init__(self, program: Program, threads: int = 1) -> None:
-        self.program, self.threads = program, threads
+        self.program, self.threads, self._lock = program, threads, Lock()
         self._deepest = max((int(op[3]) for op in program.code if op[0] == MATRIX), default=1)
+        self._widest = max((int(op[9]) for op in program.code if op[0] == ATTEND), default=0)  # of a head
         self._rows = -1
 
     def lines(self, rows: int) -> NDArray[np.float32]:
@@ -72,7 +74,7 @@ class Runner:
         slots = padded(max(LANES, self.program.capacity))
         self._counter = np.zeros(16, np.int64)
         self._scratch = (
-            np.zeros((threads, slots + 128 + 1024), np.float32),
+            np.zeros((threads, slots + 128 + self._widest + BLOCK), np.float32),
             np.zeros((threads, rows * blocks * BLOCK), np.int8),
             np.zeros((threads, rows * blocks), np.float32),
             np.zeros((threads, rows * blocks), np.int32),
@@ -91,21 +93,22 @@ class Runner:
         bias: NDArray[np.float32],
         seen: NDArray[np.bool_],
     ) -> NDArray[np.float32]:
-        self._prepare(len(lines))
-        program, run = self.program, compiled_kernel().run
-        counted, chances = np.repeat(positions[None], self.threads, 0), np.zeros(tokens.shape, np.float32)
-        shared: tuple[Any, ...] = (
-            program.code, lines, program.weights, tokens, given, counted, max(1, program.capacity), program.head,
-            program.logits, program.size, noise, options, bias, seen, chances,
-        )  # fmt: skip
-        self._counter[:] = 0
-        own: tuple[Any, ...] = (self.threads, self._counter, *self._scratch)
-        others = [helpers().submit(partial(run, *shared, number, *own)) for number in range(1, self.threads)]
-        run(*shared, 0, *own)
-        for other in others:
-            other.result()
-        positions[:] = counted[0]
-        return chances
+        with self._lock:  # the loop runs without Python's lock, and what it notes down is the runner's
+            self._prepare(len(lines))
+            program, run = self.program, compiled_kernel().run
+            counted, chances = np.repeat(positions[None], self.threads, 0), np.zeros(tokens.shape, np.float32)
+            shared: tuple[Any, ...] = (
+                program.code, lines, program.weights, tokens, given, counted, max(1, program.capacity), program.head,
+                program.logits, program.size, noise, options, bias, seen, chances,
+            )  # fmt: skip
+            self._counter[:] = 0
+            own: tuple[Any, ...] = (self.threads, self._counter, *self._scratch)
+            others = [helpers().submit(partial(run, *shared, number, *own)) for number in range(1, self.threads)]
+            run(*shared, 0, *own)
+            for other in others:
+                other.result()
+            positions[:] = counted[0]
+            return chances
 
 
 @cache

@@ -199,22 +199,21 @@ def _vnni(b: ir.IRBuilder, weights: Any, inputs: Any, begin: Any) -> Any:
 
 
 def _pairs(b: ir.IRBuilder, weights: Any, inputs: Any, begin: Any) -> Any:
-    """The 16 sums of a block, by sums of two products of 16 bits, which AVX2 has as one instruction."""
-    bytes_, shorts = ir.VectorType(BYTE, LANES), ir.VectorType(SHORT, LANES)
-    eight, even_odd = ir.VectorType(INT, 8), ([0, 2, 4, 6], [1, 3, 5, 7])
+    """The 16 sums of a block on any processor, by sums of two products of 16 bits: one instruction of AVX2."""
+    bytes_, shorts, eight = ir.VectorType(BYTE, LANES), ir.VectorType(SHORT, LANES), ir.VectorType(INT, 8)
+    even, odd = (ir.Constant(eight, list(range(first, LANES, 2))) for first in (0, 1))
     sums = [ir.Constant(eight, [0] * 8) for _ in range(4)]  # each of 4 outputs, two partial sums each
-    add = external(b, "llvm.x86.avx2.pmadd.wd", eight, [shorts, shorts])
     for k in range(0, BLOCK, 4):
         four = b.sext(load(b, ir.VectorType(BYTE, 4), address(b, inputs, (constant(k), 1))), ir.VectorType(SHORT, 4))
-        spread = b.shuffle_vector(four, four, ir.Constant(INTS, [0, 1, 2, 3] * 4))
+        spread = b.sext(b.shuffle_vector(four, four, ir.Constant(INTS, [0, 1, 2, 3] * 4)), INTS)
         for part in range(4):
             at = address(b, weights, (constant(k), LANES), (constant(part), LANES))
-            wide = b.zext(load(b, bytes_, at), shorts)
-            sums[part] = b.add(sums[part], b.call(add, [wide, spread]))
+            products = b.mul(b.sext(b.zext(load(b, bytes_, at), shorts), INTS), spread)
+            pairs = b.add(b.shuffle_vector(products, products, even), b.shuffle_vector(products, products, odd))
+            sums[part] = b.add(sums[part], pairs)
     halves = []
-    for which in even_odd:
-        index = ir.Constant(ir.VectorType(INT, 8), [*which, *(8 + i for i in which)])
-        low, high = (b.shuffle_vector(sums[i], sums[i + 1], index) for i in (0, 2))
+    for which in (even, odd):
+        low, high = (b.shuffle_vector(sums[i], sums[i + 1], which) for i in (0, 2))
         halves.append(b.shuffle_vector(low, high, ir.Constant(INTS, list(range(LANES)))))
     return b.add(b.add(*halves), splat(b, begin))
 
