@@ -122,7 +122,10 @@ def ours(runner: Runner, batch: int) -> Callable[[int], None]:
     """The compiled loop, its texts going on and on."""
     size = runner.program.size
     lines, lengths = runner.lines(batch), np.zeros(batch, np.int64)
-    drawn, bias = np.tile([TEMPERATURE, 0, 1, 0, 1, 0.0], (batch, 1)), np.zeros((batch, size), np.float32)
+    drawn, bias = (
+        np.tile([TEMPERATURE, 0, 1, 0, 1, 0.0], (batch, 1)),
+        runner.fill_bias(np.zeros((batch, size), np.float32)),
+    )
     seen, random = np.zeros((batch, size), np.bool_), np.random.default_rng(0)
 
     def run(number: int) -> None:

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from unspool.generate.sampling import Ban, Filter, Sampling, draw_ids, greedy
+from unspool.generate.bias import Ban, Bias, DrawRules
+from unspool.generate.sampling import Filter, Sampling, draw_ids, greedy, random_number
 from unspool.generate.state import State
 from unspool.nn.heads import at_least_float32
-from unspool.seeds import mix
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,7 @@ class _Rule:
     """A `Drawing` as tensors, shared by all rows that are drawn so."""
 
     filters: tuple[Filter, ...]
-    ban: Ban
-    bias: Tensor | None
+    rules: DrawRules
     penalizes: bool  # whether the filters ask what occurred before
 
     @property
@@ -45,13 +44,9 @@ class _Rule:
 
 @lru_cache(maxsize=256)
 def _rule(drawing: Drawing, size: int, device: torch.device) -> _Rule:
-    bias = None
-    if drawing.bias:
-        bias = torch.zeros(size, device=device)
-        for id, value in drawing.bias:
-            bias[id] = value
+    bias = Bias([((id,), value) for id, value in drawing.bias], size, device)
     penalizes = drawing.sampling.repetition_penalty != 1
-    return _Rule(tuple(drawing.sampling.filters()), Ban(drawing.ban, size, device), bias, penalizes)
+    return _Rule(tuple(drawing.sampling.filters()), DrawRules(bias, Ban(drawing.ban, size, device)), penalizes)
 
 
 class RowDraw:
@@ -72,7 +67,7 @@ class RowDraw:
         self.seen: Tensor | None = None
         if self.rule.penalizes:
             self.seen = torch.zeros(1, size, dtype=torch.bool, device=device).scatter_(-1, state.ids, True)
-        reach = self.rule.ban.reach
+        reach = self.rule.rules.reach
         self.recent: list[int] = state.ids[0, max(0, state.position - reach) :].tolist() if reach else []
 
     def take(self, id: int) -> None:
@@ -80,8 +75,8 @@ class RowDraw:
         self.position += 1
         if self.seen is not None:
             self.seen[0, id] = True
-        if self.rule.ban.reach:
-            self.recent = [*self.recent, id][-self.rule.ban.reach :]
+        if self.rule.rules.reach:
+            self.recent = [*self.recent, id][-self.rule.rules.reach :]
 
 
 def draw_rows(rows: Sequence[RowDraw], logits: Float[Tensor, "B V"]) -> Int[Tensor, "B 1"]:
@@ -118,18 +113,17 @@ def draw_rows(rows: Sequence[RowDraw], logits: Float[Tensor, "B V"]) -> Int[Tens
 def _draw_alike(rows: Sequence[RowDraw], logits: Float[Tensor, "R V"]) -> Int[Tensor, "R 1"]:
     """The next ids of rows with one rule."""
     rule = rows[0].rule
-    scores = at_least_float32(logits)
-    if rule.bias is not None:
-        scores = scores + rule.bias
-    if rule.ban.reach:
+    scores, none = at_least_float32(logits), torch.empty(len(rows), 0, dtype=torch.long, device=logits.device)
+    if rule.rules.reach:
         recent = (torch.tensor([row.recent], dtype=torch.long, device=scores.device) for row in rows)
-        scores = torch.cat([rule.ban(one, own) for one, own in zip(recent, scores.split(1), strict=True)])
+        alone = zip(recent, scores.split(1), strict=True)
+        scores = torch.cat([rule.rules(one, none[:1], own) for one, own in alone])
     else:
-        scores = rule.ban(torch.empty(len(rows), 0, dtype=torch.long, device=scores.device), scores)
+        scores = rule.rules(none, none, scores)
     seen = torch.cat([row.seen for row in rows if row.seen is not None]) if rule.penalizes else scores
     for change in rule.filters:
         scores = change(scores, seen)
     if rule.greedy:
         return scores.argmax(dim=-1, keepdim=True)
-    uniform = torch.tensor([(mix(row.seed, row.position) >> 31) / 2**32 for row in rows], dtype=torch.float64)
-    return draw_ids(scores, uniform.float().to("mps") if scores.device.type == "mps" else uniform.to(scores.device))
+    numbers = [random_number(row.seed, row.position) for row in rows]
+    return draw_ids(scores, torch.tensor(numbers, dtype=torch.float64))

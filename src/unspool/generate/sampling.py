@@ -179,10 +179,7 @@ class Sampler:
         if self.filters and self.filters[-1] is greedy:
             ids = scores.argmax(dim=-1, keepdim=True)
         else:
-            numbers = noise(self.seeds, position)
-            ids = draw_ids(
-                scores, numbers.float().to("mps") if scores.device.type == "mps" else numbers.to(scores.device)
-            )
+            ids = draw_ids(scores, noise(self.seeds, position))
         self.seen.scatter_(-1, ids, True)
         if self.rules.rule is not None:
             self.written = torch.cat([self.written, ids], dim=1)
@@ -208,7 +205,12 @@ def uniform(seeds: Sequence[int], position: int) -> list[float]:
     >>> 0 <= uniform([3], 10)[0] < 1
     True
     """
-    return [(mix(seed, position) >> 31) / 2**32 for seed in seeds]
+    return [random_number(seed, position) for seed in seeds]
+
+
+def random_number(seed: int, position: int) -> float:
+    """The number of one row at one position, from 0 to below 1."""
+    return (mix(seed, position) >> 31) / 2**32
 
 
 def draw_ids(logits: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[Tensor, "B 1"]:
@@ -217,6 +219,7 @@ def draw_ids(logits: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[
     >>> draw_ids(torch.tensor([[0.0, -inf, 0.0]] * 2), torch.tensor([0.4, 0.6], dtype=torch.float64)).tolist()
     [[0], [2]]
     """
+    uniform = uniform.float().to("mps") if logits.device.type == "mps" else uniform.to(logits.device)
     total = logits.to(uniform.dtype).softmax(dim=-1).cumsum(dim=-1)
     target, last = uniform.unsqueeze(-1) * total[:, -1:], (total < total[:, -1:]).sum(dim=-1, keepdim=True)
     return torch.minimum((total <= target).sum(dim=-1, keepdim=True), last)

@@ -10,7 +10,7 @@ import numpy as np
 from unspool.generate.compiled import elementwise as e
 from unspool.generate.compiled.drawing import draw, log_probability
 from unspool.generate.compiled.heads import angles, attend, rotate
-from unspool.generate.compiled.matrices import matrix_float, matrix_half, matrix_int8
+from unspool.generate.compiled.matrices import matrix_float, matrix_int8
 from unspool.generate.compiled.program import (
     ACTIVATE,
     ADD,
@@ -113,10 +113,8 @@ def execute(op, memory, weights, tokens, positions, capacity, number, threads, s
     base, step, fixed = memory.ctypes.data, 4 * memory.shape[1], weights.ctypes.data
     if kind == MATRIX:
         first, last = share(op[4], number, threads)
-        if op[9] == 0:
-            matrix_float(op, memory, weights, first, last)
-        elif op[9] == 1:
-            matrix_half(op, memory, weights, first, last)
+        if op[9] < 2:
+            matrix_float(op, memory, weights, first, last, op[9] == 1)
         else:
             matrix_int8(op, memory, weights, first, last, rounded, scales, offsets, scratch)
     elif LSTM <= kind <= RGLRU:

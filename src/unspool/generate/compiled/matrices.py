@@ -19,47 +19,33 @@ i4x1, i1x1, i4x4, i1x4 = (tile_int8(vectors, rows) for rows in (1, 4) for vector
 
 @compiled
 @no_type_check
-def matrix_float(op, memory, weights, first, last):
-    """Groups first to last of a product in float32, for all rows."""
+def matrix_float(op, memory, weights, first, last, half):
+    """Groups first to last of a product with weights in float32, or in bfloat16 where they are `half`, for all rows."""
     rows, step = memory.shape[0], memory.shape[1] * 4
     depth, adds = op[3], op[8]
     base, w, bias = memory.ctypes.data, weights.ctypes.data + op[5], weights.ctypes.data + op[7]
-    group, row = depth * 256, 0
+    lane = 32 if half else 64  # the bytes of 16 weights
+    row = 0
     while row < rows:
         x, out = base + row * step + op[1] * 4, base + row * step + op[2] * 4
         four = row + 4 <= rows
         for g in range(first, last):
-            at, c, y = w + g * group, bias + g * 256, out + g * 256
+            at, c, y = w + g * depth * 4 * lane, bias + g * 256, out + g * 256
             if four and wide_registers():
-                f4x4(at, 256, 64, x, step, depth, c, y, step, adds)
+                if half:
+                    b4x4(at, 128, 32, x, step, depth, c, y, step, adds)
+                else:
+                    f4x4(at, 256, 64, x, step, depth, c, y, step, adds)
             elif four:
                 for v in range(4):
-                    f1x4(at + 64 * v, 256, 64, x, step, depth, c + 64 * v, y + 64 * v, step, adds)
+                    if half:
+                        b1x4(at + 32 * v, 128, 32, x, step, depth, c + 64 * v, y + 64 * v, step, adds)
+                    else:
+                        f1x4(at + 64 * v, 256, 64, x, step, depth, c + 64 * v, y + 64 * v, step, adds)
+            elif half:
+                b4x1(at, 128, 32, x, step, depth, c, y, step, adds)
             else:
                 f4x1(at, 256, 64, x, step, depth, c, y, step, adds)
-        row += 4 if four else 1
-
-
-@compiled
-@no_type_check
-def matrix_half(op, memory, weights, first, last):
-    """Groups first to last of a product with weights in bfloat16, for all rows."""
-    rows, step = memory.shape[0], memory.shape[1] * 4
-    depth, adds = op[3], op[8]
-    base, w, bias = memory.ctypes.data, weights.ctypes.data + op[5], weights.ctypes.data + op[7]
-    group, row = depth * 128, 0
-    while row < rows:
-        x, out = base + row * step + op[1] * 4, base + row * step + op[2] * 4
-        four = row + 4 <= rows
-        for g in range(first, last):
-            at, c, y = w + g * group, bias + g * 256, out + g * 256
-            if four and wide_registers():
-                b4x4(at, 128, 32, x, step, depth, c, y, step, adds)
-            elif four:
-                for v in range(4):
-                    b1x4(at + 32 * v, 128, 32, x, step, depth, c + 64 * v, y + 64 * v, step, adds)
-            else:
-                b4x1(at, 128, 32, x, step, depth, c, y, step, adds)
         row += 4 if four else 1
 
 

@@ -120,6 +120,4 @@ class CompiledRows:
     def _reread(self, place: int, begin: int) -> None:
         """The window of a row, which has moved on, read from an empty state."""
         tokens: NDArray[np.int64] = self._ids(self.keys[place])[0, begin:, None].numpy().copy()
-        lines, lengths = self._lines[place : place + 1], self._lengths[place : place + 1]
-        lines[:], lengths[:] = 0, 0
-        self.runner.read(lines, lengths, tokens)
+        self.runner.restart(self._lines[place : place + 1], self._lengths[place : place + 1], tokens)

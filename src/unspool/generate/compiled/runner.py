@@ -41,6 +41,17 @@ class Runner:
         nothing = np.zeros((1, rows)), np.zeros((rows, OPTIONS)), np.zeros((rows, LANES), np.float32)
         self._run(lines, positions, tokens, True, *nothing, np.zeros((rows, size), np.bool_))
 
+    def restart(self, lines: NDArray[np.float32], positions: NDArray[np.int64], tokens: NDArray[np.int64]) -> None:
+        """Let every row read tokens (n, B) from an empty state."""
+        lines[:], positions[:] = 0, 0
+        self.read(lines, positions, tokens)
+
+    def fill_bias(self, bias: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A bias (B, V) as `write` takes it: filled up to whole vectors with minus infinity."""
+        filled = np.full((len(bias), padded(self.program.size)), -np.inf, np.float32)
+        filled[:, : bias.shape[1]] = bias
+        return filled
+
     def write(
         self,
         lines: NDArray[np.float32],
@@ -50,15 +61,11 @@ class Runner:
         bias: NDArray[np.float32],
         seen: NDArray[np.bool_],
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Let every row draw and read tokens, as many as there is noise (n, B) for; see `kernel.run`.
+        """Let every row draw and read tokens, as many as there is noise (n, B) for; see `kernel.run` and `fill_bias`.
 
         Returns:
             Ids (n, B) and, where they are wanted, log-probabilities (n, B) in nats.
         """
-        if bias.shape[1] < padded(self.program.size):
-            filled = np.full((len(bias), padded(self.program.size)), -np.inf, np.float32)
-            filled[:, : bias.shape[1]] = bias
-            bias = filled
         tokens = np.zeros(noise.shape, np.int64)
         return tokens, self._run(lines, positions, tokens, False, noise, options, bias, seen)
 

@@ -32,6 +32,9 @@ class CompiledSteps(Iterator[Step]):
 
     def __init__(self, engine: Engine, runner: Runner, state: State, select: Select) -> None:
         self.engine, self.runner, self.select = engine, runner, select
+        self._sampler = select if isinstance(select, Sampler) and select.plan is not None else None  # drawn in the loop
+        bias = torch.zeros(0, 0) if self._sampler is None else self._sampler.bias
+        self._bias = runner.fill_bias(bias.numpy())
         rows = len(state.ids)
         self.position = state.position
         self._state, self._written = replace(state, core=()), [np.zeros((0, rows), np.int64)]
@@ -44,10 +47,11 @@ class CompiledSteps(Iterator[Step]):
         self._waiting: np.ndarray | None = None  # what another than a sampler chose, not read yet
 
     def __next__(self) -> Step:
-        logits = self.logits
-        if isinstance(self.select, Sampler) and self.select.plan is not None and self._room():
-            ids, chances = self._draw(1, True)
+        self._catch_up()
+        if self._sampler is not None and self._room():
+            ids, chances = self._draw(self._sampler, 1, True)
             return Step(torch.from_numpy(ids[0])[:, None], torch.from_numpy(chances[0]))
+        logits = self.logits
         chosen = self.select(logits, self.position)
         log_probability = logits.log_softmax(dim=-1).gather(-1, chosen).squeeze(-1)
         self._waiting, self.position = chosen.numpy(), self.position + 1
@@ -62,13 +66,13 @@ class CompiledSteps(Iterator[Step]):
         """
         self._catch_up()
         room = min(most, self._room())
-        if not isinstance(self.select, Sampler) or self.select.plan is None or not room:
+        if self._sampler is None or not room:
             return [int(next(self).ids)]
         number = min(room, self._size)
         if undo:
             self._before = self.position, self._lines.copy(), self._length.copy()
         began = time.perf_counter()
-        ids, _ = self._draw(number, False)
+        ids, _ = self._draw(self._sampler, number, False)
         took = (time.perf_counter() - began) / number
         self._size = max(1, min(MOST, 2 * self._size, int(LONGEST / max(took, 1e-9))))
         return ids[:, 0].tolist()
@@ -80,8 +84,9 @@ class CompiledSteps(Iterator[Step]):
             return
         if not number:
             return
-        assert self._before is not None  # noqa: S101  (the caller asked for it)
-        position, self._lines, self._length = self._before
+        if self._before is None:
+            raise ValueError("ids can be dropped behind ids(undo=True)")
+        position, self._lines[:], self._length[:] = self._before
         kept = self._written.pop()[: self.position - number - position]
         self.position = position
         if len(kept):
@@ -107,13 +112,11 @@ class CompiledSteps(Iterator[Step]):
         remaining = self.engine.remaining(self.position)
         return MOST if remaining is None else min(MOST, remaining)
 
-    def _draw(self, number: int, scored: bool) -> tuple[np.ndarray, np.ndarray]:
-        sampler = self.select
-        assert isinstance(sampler, Sampler) and sampler.plan is not None  # noqa: S101
-        options = np.repeat([options_of(sampler.plan, scored)], len(self._lines), 0)
+    def _draw(self, sampler: Sampler, number: int, scored: bool) -> tuple[np.ndarray, np.ndarray]:
+        options = np.repeat([options_of(sampler, scored)], len(self._lines), 0)
         drawn = np.array([uniform(sampler.seeds, self.position + n) for n in range(number)])
         seen = sampler.seen.numpy()
-        ids, chances = self.runner.write(self._lines, self._length, drawn, options, sampler.bias.numpy(), seen)
+        ids, chances = self.runner.write(self._lines, self._length, drawn, options, self._bias, seen)
         self._note(ids)
         return ids, chances
 
@@ -132,11 +135,11 @@ class CompiledSteps(Iterator[Step]):
             self.runner.read(self._lines, self._length, self._written[-1])
             return
         every = torch.cat([self._state.ids.T, torch.from_numpy(np.concatenate(self._written))])[begin:]
-        self._lines[:], self._length[:] = 0, 0
-        self.runner.read(self._lines, self._length, every.numpy().copy())
+        self.runner.restart(self._lines, self._length, every.numpy().copy())
 
 
-def options_of(plan: Sampling, scored: bool) -> list[float]:
+def options_of(sampler: Sampler, scored: bool) -> list[float]:
     """How a row is drawn, as the compiled loop takes it: see `kernel.run`."""
+    plan = sampler.plan or Sampling()
     penalty = plan.repetition_penalty
     return [plan.temperature, float(plan.top_k), plan.top_p, plan.min_p, penalty, float(scored)]
