@@ -190,8 +190,10 @@ def expanded(argument: str, endings: Sequence[str]) -> list[str]:
     """A text as it is; a folder or a pattern as the files that it means."""
     if not endings:
         return [argument]
+    from unspool.data.readers.text import files_below
+
     if os.path.isdir(argument):
-        found = [str(path) for path in Path(argument).rglob("*") if path.suffix.lower() in endings]
+        found = files_below(argument, endings)
     else:
         found = glob.glob(argument, recursive=True) or [argument]
     if not found:

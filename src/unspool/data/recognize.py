@@ -12,7 +12,7 @@ from unspool.data.columns import of_table
 from unspool.data.readers import images, sounds
 from unspool.data.readers.tables import ENDINGS, TableFormat, read_table
 from unspool.data.readers.text import read_text
-from unspool.data.readers.trees import SPLITS, files, is_tree, label_of
+from unspool.data.readers.trees import SPLITS, is_tree, label_of, places
 from unspool.data.records import split_tables
 from unspool.errors import DataError
 
@@ -149,11 +149,8 @@ def of_tree(path: str, place: Path) -> Recognized:
         if any(place.glob("captions.*")):
             return Recognized("images with captions", "caption", (), ("captions beside images",))
     for kind, recipe, endings, settings in TREES:
-        try:
-            tree = [name for name, _ in files(path, *endings)]
-        except DataError:
-            continue
-        return of_files(path, kind, recipe, settings, tree)
+        if tree := places(path, *endings):
+            return of_files(path, kind, recipe, settings, tree)
     raise DataError(f"nothing in {path} is of a kind that is known", hint=WANTED)
 
 

@@ -1,7 +1,9 @@
 """The runs of a folder: what each trained, how far it is, how good, and how large; and the removal of one."""
 
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite
@@ -71,7 +73,6 @@ def summary_of(run: Path) -> RunSummary:
     core = recipe.get("core", {})
     cell = core.get("cell", "")
     kinds = (str(core.get("kind", "")), str(cell["kind"] if isinstance(cell, dict) else cell))
-    files = [path.stat() for path in run.rglob("*") if path.is_file()]
     return RunSummary(
         str(run),
         str(recipe.get("task", {}).get("kind", "")),
@@ -80,8 +81,18 @@ def summary_of(run: Path) -> RunSummary:
         progress.best if isfinite(progress.best) else None,
         progress.best_number,
         datetime.fromtimestamp((run / "checkpoints").stat().st_mtime).isoformat(" ", "minutes"),
-        sum(file.st_size for file in files),
+        size_of(run),
     )
+
+
+def size_of(folder: Path) -> int:
+    """The bytes of all files below a folder; what goes away meanwhile, as in a run that is training, has none."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += os.stat(os.path.join(place, name)).st_size
+    return size
 
 
 def curves_of(folder: Path) -> dict[str, list[tuple[int, float]]]:

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +73,23 @@ def find(path: str) -> list[str]:
         return [place]
     if not stat.S_ISDIR(mode):
         raise DataError(f"{path} is not a regular file", hint="pipe it in and set data.path=-")
-    found = sorted(str(file) for file in Path(place).rglob("*") if file.suffix.lower() == ".txt" and file.is_file())
+    found = files_below(place, (".txt",))
     if not found:
         raise DataError(f"there is no .txt file in the folder {path}", hint=f"name the files, as in '{path}/**/*.md'")
     return found
+
+
+def files_below(folder: str, endings: Sequence[str]) -> list[str]:
+    """The files with such an ending in a folder and the folders in it, sorted; hidden ones are left out.
+
+    What cannot be entered, or goes away meanwhile, is left out too.
+    """
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        wanted = (name for name in names if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings)
+        found += [file for name in wanted if os.path.isfile(file := os.path.join(place, name))]
+    return sorted(found)
 
 
 def matches(pattern: str) -> list[str]:

@@ -4,9 +4,9 @@ import os
 import tarfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from unspool.data.readers.text import matches, read_bytes, unreadable
+from unspool.data.readers.text import files_below, matches, read_bytes, unreadable
 from unspool.errors import DataError
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
@@ -24,34 +24,60 @@ def is_tree(path: str) -> bool:
 
 def files(path: str, *endings: str) -> list[File]:
     """Every file with such an ending in a folder or archive, sorted by place; folders around them all are left out."""
-    place = os.path.expanduser(path)
-    if not os.path.exists(place):
-        matches(place)
+    place = existing(path)
     found = sorted(folder_files(place, endings) if os.path.isdir(place) else archive_files(place, endings))
     if not found:
         raise DataError(
             f"there is no {' or '.join(endings)} file in {path}", hint="check the path: is it the folder with the data?"
         )
-    around = len(PurePosixPath(os.path.commonpath([str(name.parent) for name, _ in found])).parts)
-    return [(PurePosixPath(*name.parts[around:]), data) for name, data in found]
+    return [(name, data) for name, (_, data) in zip(without_common([name for name, _ in found]), found, strict=True)]
+
+
+def places(path: str, *endings: str) -> list[PurePosixPath]:
+    """The places that `files` gives, and none where there are none; nothing is read."""
+    place = existing(path)
+    if os.path.isdir(place):
+        found = [PurePosixPath(os.path.relpath(name, place)) for name in files_below(place, endings)]
+    else:
+        found = [name for name, _ in archive_files(place, endings, read=False)]
+    return without_common(sorted(found))
+
+
+def existing(path: str) -> str:
+    """The path without ~. Raises: DataError where there is nothing."""
+    place = os.path.expanduser(path)
+    if not os.path.exists(place):
+        matches(place)
+    return place
+
+
+def without_common(found: list[PurePosixPath]) -> list[PurePosixPath]:
+    """Places without the folders that they all are in.
+
+    >>> without_common([PurePosixPath("all/train/pos/1.txt"), PurePosixPath("all/test/pos/1.txt")])
+    [PurePosixPath('train/pos/1.txt'), PurePosixPath('test/pos/1.txt')]
+    """
+    if not found:
+        return []
+    around = len(PurePosixPath(os.path.commonpath([str(name.parent) for name in found])).parts)
+    return [PurePosixPath(*name.parts[around:]) for name in found]
 
 
 def folder_files(place: str, endings: tuple[str, ...]) -> Iterator[File]:
     """The files below a folder."""
-    for file in Path(place).rglob("*"):
-        if file.suffix.lower() in endings and file.is_file():
-            yield PurePosixPath(file.relative_to(place).as_posix()), read_bytes(str(file))
+    for name in files_below(place, endings):
+        yield PurePosixPath(os.path.relpath(name, place)), read_bytes(name)
 
 
-def archive_files(place: str, endings: tuple[str, ...]) -> Iterator[File]:
-    """The files in an archive; whatever a name there says, nothing is written anywhere."""
+def archive_files(place: str, endings: tuple[str, ...], read: bool = True) -> Iterator[File]:
+    """The files in an archive, empty where they are not read; whatever a name there says, nothing is written."""
     try:
         with tarfile.open(place) as archive:
             for member in archive:
                 name = PurePosixPath(member.name)
                 wanted = member.isfile() and name.suffix.lower() in endings and not name.name.startswith(".")
                 if wanted and (content := archive.extractfile(member)) is not None:
-                    yield name.relative_to(name.anchor), content.read()
+                    yield name.relative_to(name.anchor), content.read() if read else b""
     except (tarfile.TarError, EOFError, zlib.error) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{place} is not a whole archive: {reason}", hint="copy or download it again") from None
