@@ -28,7 +28,7 @@ def test_hidden_files_are_no_data(folder):
     assert trees.places(str(folder), ".txt") == PLACES
     assert trees.places(str(folder), ".png") == []
     assert len(text.find(str(folder))) == 2
-    with pytest.raises(DataError, match="no .png file"):
+    with pytest.raises(DataError, match="no \\.png file"):
         trees.files(str(folder), ".png")
 
 
