@@ -15,7 +15,7 @@ from unspool.nn.embeddings import embedding
 from unspool.nn.heads import head
 from unspool.training import precision
 from unspool.training.precision import choose, has_bfloat16
-from unspool.training.threads import FIRST_PAUSE, WINDOW, ThreadControl
+from unspool.training.threads import FIRST_PAUSE, WINDOW, ThreadControl, TorchThreads
 
 F1, B1, F2, B2 = ("float32", 1), ("bfloat16", 1), ("float32", 2), ("bfloat16", 2)
 
@@ -72,6 +72,22 @@ def test_threads_are_tried_only_for_large_steps_and_taken_only_when_they_pay(cho
     assert chosen(small, bfloat16=False).threads == 1 and set(small.passes) == {F1}
     assert chosen(Clock({F1: 0.02, F2: 0.017}), bfloat16=False).threads == 1
     assert chosen(Clock({F1: 0.02, F2: 0.012}), bfloat16=False).threads == 2
+
+
+def test_the_next_training_of_a_process_tries_as_many_threads_as_the_first(monkeypatch):
+    """The fault: a training on one thread left torch with one, so that the next one never tried two."""
+    set_ = [4]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: set_[0])
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: set_.__setitem__(0, number))
+    threads = TorchThreads()
+    threads.use(1)
+    assert (set_, threads.allowed()) == ([1], 4)
+    threads.use(2)
+    assert (set_, threads.allowed()) == ([2], 4)
+    torch.set_num_threads(3)  # somebody else's wish counts
+    assert threads.allowed() == 3
+    threads.use(3)
+    assert (set_, threads.allowed()) == ([3], 3)
 
 
 def test_a_hopeless_setting_is_timed_once(chosen):

@@ -31,8 +31,8 @@ from unspool.sections import Sections
 from unspool.training.evaluate import evaluate_set
 from unspool.training.log import Log, records
 from unspool.training.memory import peak_memory, restart_peak
-from unspool.training.precision import choose, set_threads, usable
-from unspool.training.threads import ThreadControl
+from unspool.training.precision import choose, usable
+from unspool.training.threads import ThreadControl, torch_threads
 from unspool.training.trainer import Trainer
 
 FIXED = ("seed", *TOKENIZERS, "preprocessor", "task", "model", "core", "encoder")
@@ -98,7 +98,7 @@ class Experiment:
         self.choice = choose(self.model, batches, self.device, sections.hardware.precision, sections.hardware.threads)
         self.recipe["train"] |= {"precision": self.choice.precision, "threads": self.choice.threads}
         self.trainer = self._trainer(batches)
-        set_threads(self.choice.threads)
+        torch_threads.use(self.choice.threads)
         self.best, self.best_number, self.stale = float("inf"), 0, 0
         self.saved_number = -1
         self.stopping = False
@@ -218,7 +218,7 @@ class Experiment:
                 before = self.trainer.progress()
                 step = self.trainer.step()
                 if control:
-                    set_threads(control.after(step.seconds / max(1, step.positions)))
+                    torch_threads.use(control.after(step.seconds / max(1, step.positions)))
                 log.write("step", step.number, {k: v for k, v in asdict(step).items() if k != "number"})
                 yield step
                 yield from self._after(log, step.number, before, self.trainer.progress())

@@ -13,6 +13,7 @@ import torch
 from unspool.batch import Batch, Batches
 from unspool.errors import ConfigError
 from unspool.models.sequence import SequenceModel
+from unspool.training.threads import torch_threads
 
 PrecisionName = Literal["float32", "bfloat16"]
 
@@ -78,12 +79,6 @@ def autocast(device: str, precision: PrecisionName) -> AbstractContextManager[ob
     if precision == "float32":
         return nullcontext()
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
-
-
-def set_threads(number: int) -> None:
-    """Set how many threads torch uses, where it is not the number already."""
-    if number != torch.get_num_threads():
-        torch.set_num_threads(number)
 
 
 def has_bfloat16(device: str) -> bool:
@@ -158,9 +153,9 @@ def _usual(batches: Batches) -> Batch:
 def _thread_counts(device: str) -> list[int]:
     """One, and the number of cores that this process may use; on a GPU only the current number."""
     if torch.device(device).type != "cpu":
-        return [torch.get_num_threads()]
+        return [torch_threads.allowed()]
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return sorted({1, min(available, torch.get_num_threads())})
+    return sorted({1, min(available, torch_threads.allowed())})
 
 
 def _in_turns(

@@ -1,7 +1,9 @@
-"""How many threads a training uses while other processes come and go."""
+"""How many threads torch may use, and how many a training uses while other processes come and go."""
 
 from collections import deque
 from statistics import median
+
+import torch
 
 SLOW = 2.5
 """Steps that take this many times what they should are taken for a machine that others use too."""
@@ -51,3 +53,36 @@ class ThreadControl:
     def _use(self, threads: int) -> None:
         self.threads = threads
         self.recent.clear()
+
+
+class TorchThreads:
+    """How many threads torch uses, and how many it may: the number before a training of ours chose fewer.
+
+    Without it the second training of a process would not try two threads where the first was faster on one.
+
+    >>> threads, before = TorchThreads(), torch.get_num_threads()
+    >>> threads.use(1)
+    >>> threads.allowed() == before
+    True
+    >>> threads.use(before)
+    """
+
+    def __init__(self) -> None:
+        self.before = self.used = torch.get_num_threads()
+
+    def allowed(self) -> int:
+        """The number that was there before ours; what somebody else has set since counts instead."""
+        if torch.get_num_threads() != self.used:
+            self.before = self.used = torch.get_num_threads()
+        return self.before
+
+    def use(self, number: int) -> None:
+        """Set how many threads torch uses, where it is not the number already."""
+        self.allowed()
+        if number != self.used:
+            torch.set_num_threads(number)
+            self.used = number
+
+
+torch_threads = TorchThreads()
+"""Of this process."""
