@@ -9,9 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unspool.generate.bias import Ban, Bias, DrawRules
-from unspool.generate.sampling import Filter, Sampling, draw_ids, greedy, random_number
+from unspool.generate.sampling import Filter, Sampling, draw_ids, greedy
 from unspool.generate.state import State
 from unspool.nn.heads import at_least_float32
+from unspool.seeds import random_numbers
 
 
 @dataclass(frozen=True)
@@ -125,5 +126,5 @@ def _draw_alike(rows: Sequence[RowDraw], logits: Float[Tensor, "R V"]) -> Int[Te
         scores = change(scores, seen)
     if rule.greedy:
         return scores.argmax(dim=-1, keepdim=True)
-    numbers = [random_number(row.seed, row.position) for row in rows]
-    return draw_ids(scores, torch.tensor(numbers, dtype=torch.float64))
+    numbers = random_numbers([row.seed for row in rows], [row.position for row in rows])
+    return draw_ids(scores, torch.from_numpy(numbers))

@@ -15,7 +15,7 @@ from unspool.generate.engine import Engine, Step
 from unspool.generate.state import State, row_seed
 from unspool.models.sequence import SequenceModel
 from unspool.nn.heads import at_least_float32
-from unspool.seeds import mix
+from unspool.seeds import random_numbers
 
 Filter = Callable[[Tensor, Tensor], Tensor]
 """(B, V) logits, and (B, V) bool which ids occurred before, give (B, V) logits."""
@@ -196,21 +196,7 @@ def noise(seeds: Sequence[int], position: int) -> Float[Tensor, " B"]:
     >>> noise([3, 4], 10).tolist() == [*noise([3], 10).tolist(), *noise([4], 10).tolist()]
     True
     """
-    return torch.tensor(uniform(seeds, position), dtype=torch.float64)
-
-
-def uniform(seeds: Sequence[int], position: int) -> list[float]:
-    """The same numbers in a list.
-
-    >>> 0 <= uniform([3], 10)[0] < 1
-    True
-    """
-    return [random_number(seed, position) for seed in seeds]
-
-
-def random_number(seed: int, position: int) -> float:
-    """The number of one row at one position, from 0 to below 1."""
-    return (mix(seed, position) >> 31) / 2**32
+    return torch.from_numpy(random_numbers(seeds, position))
 
 
 def draw_ids(logits: Float[Tensor, "B V"], uniform: Float[Tensor, " B"]) -> Int[Tensor, "B 1"]:

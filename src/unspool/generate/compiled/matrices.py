@@ -25,12 +25,11 @@ def matrix_float(op, memory, weights, first, last, half):
     depth, adds = op[3], op[8]
     base, w, bias = memory.ctypes.data, weights.ctypes.data + op[5], weights.ctypes.data + op[7]
     lane = 32 if half else 64  # the bytes of 16 weights
-    row = 0
-    while row < rows:
-        x, out = base + row * step + op[1] * 4, base + row * step + op[2] * 4
-        four = row + 4 <= rows
-        for g in range(first, last):
-            at, c, y = w + g * depth * 4 * lane, bias + g * 256, out + g * 256
+    for g in range(first, last):  # the weights of a group stay in the cache for all rows
+        at, c, row = w + g * depth * 4 * lane, bias + g * 256, 0
+        while row < rows:
+            x, y = base + row * step + op[1] * 4, base + row * step + op[2] * 4 + g * 256
+            four = row + 4 <= rows
             if four and wide_registers():
                 if half:
                     b4x4(at, 128, 32, x, step, depth, c, y, step, adds)
@@ -46,7 +45,7 @@ def matrix_float(op, memory, weights, first, last, half):
                 b4x1(at, 128, 32, x, step, depth, c, y, step, adds)
             else:
                 f4x1(at, 256, 64, x, step, depth, c, y, step, adds)
-        row += 4 if four else 1
+            row += 4 if four else 1
 
 
 @compiled
@@ -80,13 +79,13 @@ def matrix_int8(op, memory, weights, first, last, rounded, scales, offsets, work
     rows, step = memory.shape[0], memory.shape[1] * 4
     adds, blocks = op[8], (op[3] + 31) // 32
     base, bias = memory.ctypes.data, weights.ctypes.data + op[7]
-    w, factor, row = weights.ctypes.data + op[5], weights.ctypes.data + op[6], 0
-    while row < rows:
-        out, at = base + row * step + op[2] * 4, row * blocks
-        x, s, o = rounded.ctypes.data + at * 32, scales.ctypes.data + at * 4, offsets.ctypes.data + at * 4
-        four = row + 4 <= rows
-        for g in range(first, last):
-            a, k, c, y = w + g * blocks * 2048, factor + g * blocks * 256, bias + g * 256, out + g * 256
+    w, factor = weights.ctypes.data + op[5], weights.ctypes.data + op[6]
+    for g in range(first, last):
+        a, k, c, row = w + g * blocks * 2048, factor + g * blocks * 256, bias + g * 256, 0
+        while row < rows:
+            y, at = base + row * step + op[2] * 4 + g * 256, row * blocks
+            x, s, o = rounded.ctypes.data + at * 32, scales.ctypes.data + at * 4, offsets.ctypes.data + at * 4
+            four = row + 4 <= rows
             if four and wide_registers():
                 i4x4(a, k, x, s, o, blocks, blocks, c, y, step, adds)
             elif wide_registers():
@@ -97,4 +96,4 @@ def matrix_int8(op, memory, weights, first, last, rounded, scales, offsets, work
                         i1x4(a + 512 * v, k + 64 * v, x, s, o, blocks, blocks, c + 64 * v, y + 64 * v, step, adds)
                     else:
                         i1x1(a + 512 * v, k + 64 * v, x, s, o, blocks, blocks, c + 64 * v, y + 64 * v, step, adds)
-        row += 4 if four else 1
+            row += 4 if four else 1

@@ -11,8 +11,9 @@ from torch import Tensor
 from unspool.generate.compiled.layout import core_of, fill_lines
 from unspool.generate.compiled.runner import Runner
 from unspool.generate.engine import Engine, Select, Step, window_start
-from unspool.generate.sampling import Sampler, Sampling, uniform
+from unspool.generate.sampling import Sampler, Sampling
 from unspool.generate.state import State
+from unspool.seeds import random_numbers
 
 LONGEST = 0.02
 """A call of the loop takes about so many seconds, so that text comes without jerks."""
@@ -114,7 +115,8 @@ class CompiledSteps(Iterator[Step]):
 
     def _draw(self, sampler: Sampler, number: int, scored: bool) -> tuple[np.ndarray, np.ndarray]:
         options = np.repeat([options_of(sampler, scored)], len(self._lines), 0)
-        drawn = np.array([uniform(sampler.seeds, self.position + n) for n in range(number)])
+        places = np.arange(self.position, self.position + number)[:, None]
+        drawn = random_numbers(sampler.seeds, places)
         seen = sampler.seen.numpy()
         ids, chances = self.runner.write(self._lines, self._length, drawn, options, self._bias, seen)
         self._note(ids)
