@@ -28,7 +28,7 @@ def test_the_hash_is_that_of_splitmix64():
 
 def test_random_numbers_are_even_and_those_of_near_seeds_and_places_unrelated():
     numbers = random_numbers(np.arange(2000), np.arange(500)[:, None])
-    assert 0 < numbers.min() and numbers.max() < 1
+    assert numbers.min() > 0 and numbers.max() < 1
     assert abs(numbers.mean() - 1 / 2) < 0.001 and abs(numbers.var() - 1 / 12) < 0.001
     for a, b in ((numbers[:-1], numbers[1:]), (numbers[:, :-1], numbers[:, 1:]), (numbers[:-1, :-1], numbers[1:, 1:])):
         assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.004

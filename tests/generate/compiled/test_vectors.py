@@ -13,7 +13,7 @@ SAME = """
 import numpy as np
 from numba import njit
 from unspool.generate.compiled.program import quantize
-from unspool.generate.compiled.vectors import tile_int8, wide_registers
+from unspool.nn.kernels.vectors import tile_int8, wide_registers
 tile = tile_int8(1, 1)
 
 @njit

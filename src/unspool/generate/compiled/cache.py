@@ -1,15 +1,16 @@
-"""Numba's cache of the compiled loop, and whether it is of this source and this processor.
-
-Numba compiles a function again when its own file has changed, but not when a function that it calls has.
-"""
+"""The compiled loop, and whether it is compiled already for this processor."""
 
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-KERNEL = ("drawing", "elementwise", "heads", "kernel", "matrices", "program", "vectors")
-"""The modules that are compiled."""
+from unspool.nn.kernels.numba_cache import digest_of, forget_other_sources
+
+HERE = Path(__file__).parent
+SOURCE = [HERE / f"{name}.py" for name in ("drawing", "elementwise", "heads", "kernel", "matrices", "program")]
+SOURCE += [HERE.parent.parent / "nn" / "kernels" / "vectors.py"]
+"""What is compiled."""
 
 
 @cache
@@ -17,21 +18,8 @@ def compiled_kernel() -> Any:
     """The module of the compiled loop, without what was cached of another source; importing it takes 0.3 s."""
     from unspool.generate.compiled import kernel
 
-    folder = Path(kernel.run.stats.cache_path)
-    note = folder / f"unspool-source-{source_digest()}"
-    if not note.exists():
-        for name in KERNEL:
-            for file in folder.glob(f"{name}.*.nb[ci]"):
-                file.unlink(missing_ok=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        note.touch()
+    forget_other_sources(kernel.run, SOURCE)
     return kernel
-
-
-def source_digest() -> str:
-    """A digest of what is compiled."""
-    here = Path(__file__).parent
-    return sha256(b"".join((here / f"{name}.py").read_bytes() for name in KERNEL)).hexdigest()[:16]
 
 
 def marker() -> Path:
@@ -42,5 +30,5 @@ def marker() -> Path:
 
     asked: Any = config
     processor = f"{asked.CPU_NAME or get_host_cpu_name()} {asked.CPU_FEATURES or ''} {__version__}"
-    digest = sha256(f"{source_digest()} {processor}".encode()).hexdigest()[:16]
+    digest = sha256(f"{digest_of(SOURCE)} {processor}".encode()).hexdigest()[:16]
     return Path(compiled_kernel().run.stats.cache_path) / f"unspool-kernel-{digest}"

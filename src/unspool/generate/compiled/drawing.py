@@ -5,7 +5,7 @@ from typing import no_type_check
 import numpy as np
 
 from unspool.generate.compiled import elementwise as e
-from unspool.generate.compiled.vectors import ONE, ZERO, compiled, f32
+from unspool.nn.kernels.vectors import ONE, ZERO, compiled, f32
 
 
 @compiled

@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from unspool.generate.compiled.vectors import (
+from unspool.nn.kernels.vectors import (
     BLOCK,
     BYTE,
     FLOATS,

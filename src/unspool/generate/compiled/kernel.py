@@ -29,7 +29,7 @@ from unspool.generate.compiled.program import (
     RGLRU,
     ROTATE,
 )  # fmt: skip
-from unspool.generate.compiled.vectors import ONE, ZERO, compiled, f32, meet
+from unspool.nn.kernels.vectors import ONE, ZERO, compiled, f32, meet
 
 
 @compiled

@@ -10,7 +10,7 @@ from typing import no_type_check
 import numpy as np
 
 from unspool.generate.compiled import elementwise as e
-from unspool.generate.compiled.vectors import ZERO, compiled, f32, tile, tile_int8, wide_registers
+from unspool.nn.kernels.vectors import ZERO, compiled, f32, tile, tile_int8, wide_registers
 
 f4x1, f4x4, f1x4 = tile("float32", 4, 1), tile("float32", 4, 4), tile("float32", 1, 4)
 b4x1, b4x4, b1x4 = tile("bfloat16", 4, 1), tile("bfloat16", 4, 4), tile("bfloat16", 1, 4)

@@ -1,7 +1,6 @@
 """Runs a program over the rows of a batch, on one thread or several."""
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from unspool.generate.compiled.cache import compiled_kernel
 from unspool.generate.compiled.program import ALIGN, ATTEND, BLOCK, LANES, MATRIX, Program, padded
+from unspool.nn.kernels.workers import helpers
 
 OPTIONS = 6
 """Numbers that say how a row is drawn: see `kernel.run`."""
@@ -116,12 +116,6 @@ class Runner:
                 other.result()
             positions[:] = counted[0]
             return chances
-
-
-@cache
-def helpers() -> ThreadPoolExecutor:
-    """The threads beside the calling one."""
-    return ThreadPoolExecutor(max_workers=64, thread_name_prefix="unspool-write")
 
 
 def draw_nothing() -> None:

@@ -1,6 +1,5 @@
 """Long short-term memory."""
 
-from collections.abc import Callable
 from functools import cache
 from typing import Literal
 
@@ -9,8 +8,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
+from unspool.nn.kernels.numba_cache import forget_other_sources
 from unspool.nn.part import CoreState
-from unspool.nn.unroll import run_kernel
+from unspool.nn.unroll import Kernel, run_kernel
 from unspool.schema import Count
 
 
@@ -78,29 +78,27 @@ class LSTM(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """By torch's LSTM kernel, its second bias zero if there is one; one row learns faster by the Numba kernel."""
-        second: Tensor | None = self.recurrent.bias
-        if len(x) == 1 and mask is None and (recurrence := compiled(x, self.recurrent.weight, *state)):
-            read = self.read(x).squeeze(0) if second is None else self.read(x).squeeze(0) + second
-            h, c = recurrence(read, self.recurrent.weight, *(s.squeeze(0) for s in state))
-            return h.unsqueeze(0), (h[-1:], c.unsqueeze(0))
-        second = torch.zeros_like(self.input.bias) if second is None else second
+        """By torch's LSTM kernel, its second bias zero if there is one; by Numba's where that is faster."""
+        second = torch.zeros_like(self.input.bias) if self.recurrent.bias is None else self.recurrent.bias
         weights = [self.input.weight, self.recurrent.weight, self.input.bias, second]
-        return run_kernel(torch.lstm, weights, x, state, mask)
+        return run_kernel(fastest_kernel(x, *weights, *state), weights, x, state, mask)
 
 
-def compiled(*tensors: Tensor) -> Callable[..., tuple[Tensor, Tensor]] | None:
-    """The Numba kernel where it applies: training in float32 on a CPU, with Numba installed."""
+def fastest_kernel(*tensors: Tensor) -> Kernel:
+    """Numba's in training in float32 on a CPU, of one row, or without AVX-512; else torch's."""
     learns = torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
     fits = all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
-    return single_row() if learns and fits else None
+    faster = len(tensors[0]) == 1 or "AVX512" not in torch.backends.cpu.get_cpu_capability()
+    return (compiled_kernel() or torch.lstm) if learns and fits and faster else torch.lstm
 
 
 @cache
-def single_row() -> Callable[..., tuple[Tensor, Tensor]] | None:
-    """`Recurrence.apply`, or None where Numba is missing or cannot write its cache."""
+def compiled_kernel() -> Kernel | None:
+    """None where Numba is missing or cannot write its cache."""
     try:
-        from unspool.nn.kernels.numba_lstm import Recurrence
-    except (ImportError, RuntimeError):
+        from unspool.nn.kernels import lstm
+
+        forget_other_sources(lstm.ahead, lstm.SOURCE)
+    except (ImportError, RuntimeError, OSError):
         return None
-    return Recurrence.apply
+    return lstm.lstm
