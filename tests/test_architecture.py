@@ -48,8 +48,7 @@ HEAVY = {  # imported in these files only, inside the function that needs them
     "numba": {"generate/compiled/cache.py"},
 }
 COMPILED = {
-    "nn.kernels.lstm",
-    "nn.kernels.vectors",
+    *(f"nn.kernels.{name}" for name in ("elman", "gru", "lstm", "products", "vectors")),
     *(f"generate.compiled.{name}" for name in ("drawing", "elementwise", "heads", "kernel", "matrices")),
 }  # numba decorates what is in them, so it is they that are imported inside a function
 

@@ -110,7 +110,9 @@ class SequenceModel(Part):
         """
         if self.encoder is not None and source is not None:
             source = self.encoder(source, source_mask)
-        return self.core.start(self.embedding(inputs[:, :1]), source, source_mask)
+        with torch.no_grad():
+            like = self.embedding(inputs[:, :1])
+        return self.core.start(like, source, source_mask)
 
     def hidden_states(
         self, inputs: Tensor, state: CoreState, mask: Bool[Tensor, "B T"] | None = None

@@ -1,13 +1,14 @@
 """Unrolling a cell over time: the loop, the fused kernel, and rows of different lengths."""
 
 import warnings
-from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unspool.nn.cell import Cell
+from unspool.nn.kernels.training import Kernel
 from unspool.nn.part import CoreState, map_state
 
 
@@ -71,8 +72,6 @@ def freeze_padding(moves: Bool[Tensor, " B"], after: CoreState, before: CoreStat
     )
 
 
-Kernel = Callable[..., tuple[Tensor, ...]]
-"""One of torch's recurrent kernels, as torch.lstm: (input, state, weights, ...)."""
 HOLD = 100.0
 
 
@@ -83,10 +82,10 @@ def run_kernel(
     state: CoreState,
     mask: Bool[Tensor, "B T"] | None,
 ) -> tuple[Float[Tensor, "B T H"], CoreState]:
-    """One layer by torch's kernel (oneDNN on a CPU, cuDNN on a GPU); the state keeps its precision.
+    """One layer by a kernel (of torch: oneDNN on a CPU, cuDNN on a GPU); the state keeps its precision.
 
     Args:
-        kernel: torch.lstm, torch.gru, torch.rnn_tanh or torch.rnn_relu.
+        kernel: torch.lstm, torch.gru, torch.rnn_tanh or torch.rnn_relu, or a compiled one.
         weights: input weight, recurrent weight, input bias, recurrent bias.
         x: inputs, (B, T, D).
         state: the state before the first.
@@ -99,8 +98,9 @@ def run_kernel(
     if torch.is_autocast_enabled(x.device.type):
         low = torch.get_autocast_dtype(x.device.type)
         x, state, weights = x.to(low), map_state(lambda s: s.to(low), state), [w.to(low) for w in weights]
-    with warnings.catch_warnings():  # our weights are single tensors; cuDNN copies them into one block, which is cheap
-        warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+    with warnings.catch_warnings() if x.is_cuda else nullcontext():  # our weights are single tensors; cuDNN copies them
+        if x.is_cuda:  # into one block, which is cheap
+            warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
         if mask is None:
             y, after = _run_dense(kernel, weights, x, state)
         else:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
 from unspool.nn.heads import at_least_float32
+from unspool.nn.kernels.training import training_kernel
 from unspool.nn.part import CoreState
 from unspool.nn.unroll import run_kernel
 from unspool.schema import Count
@@ -65,7 +66,8 @@ class Elman(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """By torch's RNN kernel, with a second bias of zero."""
+        """By torch's RNN kernel, with a second bias of zero, or ours in training on a CPU."""
         weights = [self.input.weight, self.recurrent.weight, self.input.bias, torch.zeros_like(self.input.bias)]
-        kernel = torch.rnn_tanh if self.activation == "tanh" else torch.rnn_relu
-        return run_kernel(kernel, weights, x, state, mask)
+        ours = training_kernel("elman_tanh" if self.activation == "tanh" else "elman_relu", [x, *weights, *state])
+        theirs = torch.rnn_tanh if self.activation == "tanh" else torch.rnn_relu
+        return run_kernel(ours or theirs, weights, x, state, mask)

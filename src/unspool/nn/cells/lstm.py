@@ -1,6 +1,5 @@
 """Long short-term memory."""
 
-from functools import cache
 from typing import Literal
 
 import torch
@@ -8,9 +7,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from unspool.nn.cell import Cell, cells
-from unspool.nn.kernels.numba_cache import forget_other_sources
+from unspool.nn.kernels.training import training_kernel
 from unspool.nn.part import CoreState
-from unspool.nn.unroll import Kernel, run_kernel
+from unspool.nn.unroll import run_kernel
 from unspool.schema import Count
 
 
@@ -78,27 +77,9 @@ class LSTM(Cell):
     def fused(
         self, x: Float[Tensor, "B T D"], state: CoreState, mask: Bool[Tensor, "B T"] | None
     ) -> tuple[Float[Tensor, "B T H"], CoreState] | None:
-        """By torch's LSTM kernel, its second bias zero if there is one; by Numba's where that is faster."""
+        """By torch's LSTM kernel, its second bias zero if there is one; in training by ours where that is faster."""
         second = torch.zeros_like(self.input.bias) if self.recurrent.bias is None else self.recurrent.bias
         weights = [self.input.weight, self.recurrent.weight, self.input.bias, second]
-        return run_kernel(fastest_kernel(x, *weights, *state), weights, x, state, mask)
-
-
-def fastest_kernel(*tensors: Tensor) -> Kernel:
-    """Numba's in training in float32 on a CPU, of one row, or without AVX-512; else torch's."""
-    learns = torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
-    fits = all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
-    faster = len(tensors[0]) == 1 or "AVX512" not in torch.backends.cpu.get_cpu_capability()
-    return (compiled_kernel() or torch.lstm) if learns and fits and faster else torch.lstm
-
-
-@cache
-def compiled_kernel() -> Kernel | None:
-    """None where Numba is missing or cannot write its cache."""
-    try:
-        from unspool.nn.kernels import lstm
-
-        forget_other_sources(lstm.ahead, lstm.SOURCE)
-    except (ImportError, RuntimeError, OSError):
-        return None
-    return lstm.lstm
+        has_avx512 = "AVX512" in torch.backends.cpu.get_cpu_capability()  # torch's kernel is as fast there
+        ours = None if len(x) > 1 and has_avx512 else training_kernel("lstm", [x, *weights, *state])
+        return run_kernel(ours or torch.lstm, weights, x, state, mask)

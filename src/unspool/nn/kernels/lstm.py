@@ -5,29 +5,15 @@ does those. Rows do not depend on each other, so threads share them. Numba compi
 caches the result on disk. Import this module inside a function: Numba takes a third of a second to import.
 """
 
-from pathlib import Path
 from typing import Any, no_type_check
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from numba import njit
-from numpy.typing import NDArray
 from torch import Tensor
 
-from unspool.nn.kernels import vectors
-from unspool.nn.kernels.vectors import LANES, ONE, REORDER, compiled, tile
-from unspool.nn.kernels.workers import in_parts
-
-f4x1, f1x1, f1x4, f1x6 = (tile("float32", *size) for size in ((4, 1), (1, 1), (1, 4), (1, 6)))
-HALF = np.float32(0.5)
-ROWS = 4
-"""Fewer rows are not shared among threads."""
-SOURCE = [Path(__file__), Path(vectors.__file__)]
-"""What is compiled."""
-NOTHING: NDArray[np.float32] = np.zeros(4 * LANES, np.float32)
-"""The bias of a product without one."""
+from unspool.nn.kernels.products import add_product, filled, logistic, panels, run, tanh
+from unspool.nn.kernels.vectors import ONE, compiled
 
 
 def lstm(
@@ -65,7 +51,7 @@ class Layer(torch.autograd.Function):
         gates = F.linear(x, filled(weight.t()).t(), filled(bias))
         hidden, memory = (s.new_empty(len(x) + 1, *s.shape) for s in (h, c))
         hidden[0], memory[0] = h, c
-        run(ahead, panels(recurrent.t()), gates, hidden, memory)
+        run(ahead, gates.shape[1], panels(recurrent.t()), gates, hidden, memory)
         ctx.save_for_backward(x, weight, recurrent, gates, hidden, memory)
         return hidden[1:].transpose(0, 1), hidden[-1].clone(), memory[-1].clone()
 
@@ -75,30 +61,12 @@ class Layer(torch.autograd.Function):
         x, weight, recurrent, gates, hidden, memory = ctx.saved_tensors
         outer, dc = gradients[0].transpose(0, 1), gradients[2].clone(memory_format=torch.contiguous_format)
         size, width = recurrent.shape[1], len(recurrent)
-        slopes, dh = torch.empty_like(gates), filled(gradients[1].clone())
-        run(back, panels(recurrent), gates, memory, outer, slopes, dh, dc)
+        slopes, dh = torch.empty_like(gates), filled(gradients[1].clone(memory_format=torch.contiguous_format))
+        run(back, gates.shape[1], panels(recurrent), gates, memory, outer, slopes, dh, dc)
         flat = slopes.flatten(0, 1)[:, :width]
         dx = (flat @ weight).view(x.shape).transpose(0, 1) if ctx.needs_input_grad[0] else None
         of_weight, of_recurrent = (flat.t() @ before.flatten(0, 1) for before in (x, hidden[:-1]))
         return dx, of_weight, of_recurrent, flat.sum(0), dh[:, :size], dc
-
-
-def panels(matrix: Float[Tensor, "K N"]) -> Float[Tensor, "P K 16"]:
-    """A matrix with 16 of its columns side by side, row after row, filled up with zeros."""
-    return filled(matrix.detach()).unflatten(1, (-1, LANES)).transpose(0, 1).contiguous()
-
-
-def filled(x: Float[Tensor, "*K N"]) -> Float[Tensor, "*K M"]:
-    """With zeros behind it, to whole vectors, where it is not so already."""
-    more = -x.shape[-1] % LANES
-    return F.pad(x, (0, more)) if more else x
-
-
-def run(function: Any, weight: Tensor, gates: Tensor, *tensors: Tensor) -> None:
-    """Call one of the functions below for all rows, on as many threads as torch uses."""
-    rows = gates.shape[1]
-    parts = max(1, min(torch.get_num_threads(), rows // ROWS))
-    in_parts(function, rows, parts, *(s.detach().contiguous().numpy() for s in (weight, gates, *tensors)), NOTHING)
 
 
 @compiled
@@ -114,11 +82,11 @@ def ahead(weight, gates, hidden, memory, nothing, first, last):
         for row in range(first, last):
             gate, h, c, before = gates[t, row], hidden[t + 1, row], memory[t + 1, row], memory[t, row]
             for k in range(2 * size):
-                gate[k] = HALF * (ONE + tanh(HALF * gate[k]))  # the logistic function
+                gate[k] = logistic(gate[k])
             for k in range(2 * size, 3 * size):
                 gate[k] = tanh(gate[k])
             for k in range(3 * size, 4 * size):
-                gate[k] = HALF * (ONE + tanh(HALF * gate[k]))
+                gate[k] = logistic(gate[k])
             for k in range(size):
                 c[k] = gate[size + k] * before[k] + gate[k] * gate[2 * size + k]
                 h[k] = gate[3 * size + k] * tanh(c[k])
@@ -148,57 +116,3 @@ def back(weight, gates, memory, outer, slopes, dh, dc, nothing, first, last):
                 kept[k] = through * f
             ahead_of[:] = 0
         add_product(weight, slopes[t, first:last], dh[first:last], nothing)
-
-
-@compiled
-@no_type_check
-def add_product(weight, inputs, outputs, nothing):
-    """outputs (B, 16 P) += inputs (B, K) @ weight, which is (P, K, 16) in panels."""
-    count, depth, bias = weight.shape[0], weight.shape[1], nothing.ctypes.data
-    rows, x, x_step = len(inputs), inputs.ctypes.data, 4 * inputs.shape[1]
-    out, out_step = outputs.ctypes.data, 4 * outputs.shape[1]
-    base, panel = weight.ctypes.data, 64 * depth
-    left = rows % 6 % 4
-    if rows >= 4:
-        for p in range(count):  # a panel stays in the nearest cache for all rows
-            w, y, row = base + p * panel, out + 64 * p, 0
-            while row + 6 <= rows:
-                f1x6(w, 64, panel, x + row * x_step, x_step, depth, bias, y + row * out_step, out_step, 1)
-                row += 6
-            if row + 4 <= rows:
-                f1x4(w, 64, panel, x + row * x_step, x_step, depth, bias, y + row * out_step, out_step, 1)
-    for row in range(rows - left, rows):
-        at, y, p = x + row * x_step, out + row * out_step, 0
-        while p + 4 <= count:
-            f4x1(base + p * panel, 64, panel, at, 0, depth, bias, y + 64 * p, 0, 1)
-            p += 4
-        while p < count:
-            f1x1(base + p * panel, 64, panel, at, 0, depth, bias, y + 64 * p, 0, 1)
-            p += 1
-
-
-@njit(fastmath=REORDER, error_model="numpy", inline="always")
-@no_type_check
-def tanh(x):
-    """Eigen's rational approximation, good to a few units in the last place; unlike libm's it vectorises.
-
-    Beyond 7.9 it is 1, exactly: a gate that is shut for padding lets nothing through.
-    """
-    low, high = np.float32(-7.90531110763549805), np.float32(7.90531110763549805)
-    x = low if x < low else x  # written so that NaN stays NaN
-    x = high if x > high else x
-    s = x * x
-    p = np.float32(-2.76076847742355e-16)
-    p = p * s + np.float32(2.00018790482477e-13)
-    p = p * s + np.float32(-8.60467152213735e-11)
-    p = p * s + np.float32(5.12229709037114e-08)
-    p = p * s + np.float32(1.48572235717979e-05)
-    p = p * s + np.float32(6.37261928875436e-04)
-    p = p * s + np.float32(4.89352455891786e-03)
-    q = np.float32(1.19825839466702e-06)
-    q = q * s + np.float32(1.18534705686654e-04)
-    q = q * s + np.float32(2.26843463243900e-03)
-    q = q * s + np.float32(4.89352518554385e-03)
-    y = x * p / q
-    y = -ONE if x <= low else y
-    return ONE if x >= high else y
