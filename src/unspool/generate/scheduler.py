@@ -10,7 +10,7 @@ from typing import Any
 
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import BusyError, LimitError
-from unspool.generate.draws import draw_rows
+from unspool.generate.constrained_draws import draw_live
 from unspool.generate.engine import Engine
 from unspool.generate.jobs import Job, Limits, Request
 from unspool.generate.live import LiveRows, LiveText, scores_of
@@ -78,6 +78,7 @@ class Scheduler:
 
         Raises:
             LimitError: the request is larger than a limit.
+            ConfigError: no text that its constraint allows is so short.
             BusyError: too many are waiting already, or the scheduler stops.
         """
         limits = self.limits
@@ -88,6 +89,8 @@ class Scheduler:
         ):
             if size > most:
                 raise LimitError(f"{what % f'{size:,}'}, and at most {most:,} are allowed", hint="ask for less")
+        if request.constraint is not None:
+            request.constraint.refuse_short(request.length)
         job = Job(request, limits.seconds, lambda job: self._order(lambda: self._look_at(job)))
         with self._work:
             if self._closing:
@@ -298,9 +301,12 @@ class Scheduler:
         if not keys:
             return
         texts, logits = [self._texts[key] for key in keys], self._rows.logits
-        drawn = draw_rows([text.draw for text in texts], logits)
+        drawn = draw_live([text.draw for text in texts], logits)
         scores, ids, ended = scores_of(texts, logits, drawn), dict(zip(keys, drawn.tolist(), strict=True)), {}
         for place, (key, text) in enumerate(zip(keys, texts, strict=True)):
+            if text.ended:  # with the state in front of what was drawn
+                text.end("constraint", self._leave(key, text.job.request.keep))
+                continue
             reason = text.take(ids[key][0], *scores.get(place, (None, ())))
             if reason and not text.job.request.keep:
                 self._leave(key, keep=False)
@@ -310,7 +316,7 @@ class Scheduler:
         self._news.update(text.job for text in texts if text.job.request.buffer or text.job.done)
         stay = list(self._rows.keys)  # whoever has left may have changed the order
         self._rows.advance(drawn if stay == keys else drawn.new_tensor([ids[key] for key in stay]).view(-1, 1))
-        self.steps, self.tokens = self.steps + 1, self.tokens + len(keys)
+        self.steps, self.tokens = self.steps + 1, self.tokens + sum(not text.ended for text in texts)
         for key in stay:
             if self._texts[key].wants_snapshot:
                 self._snapshot(key)
