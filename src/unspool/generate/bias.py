@@ -10,7 +10,7 @@ from torch import Tensor
 from unspool.errors import ConfigError
 
 Rule = Callable[[Tensor, Tensor], Tensor]
-"""A constraint, such as `ConstraintRule`: (B, T) ids and (B, V) scores give (B, V + 1) scores, those of the end last."""
+"""A constraint, as `ConstraintRule`: (B, T) ids and (B, V) scores give (B, V + 1) scores, the last ones of the end."""
 
 
 class Bias:

@@ -54,8 +54,8 @@ class Request:
         echo: whether the log-probabilities of the prompt are wanted too.
         keep: whether the states behind the texts are wanted.
         every: a state is kept at least every so many tokens on the way; 0: none.
-        buffer: pieces that wait to be taken at most: then the texts pause. 0: any number, and nobody is woken before all
-            texts have ended.
+        buffer: pieces that wait to be taken at most: then the texts pause. 0: any number, and nobody is woken before
+            all texts have ended.
         constraint: what every text matches; None: none.
     """
 

@@ -215,9 +215,11 @@ class SchemaPattern:
     def _enum(self, said: Mapping[str, Any], where: str) -> str | None:
         """One of several values."""
         values = _list(said, "enum", where) if "enum" in said else [said["const"]]
-        kind = said.get("type")
-        if kind is not None:
-            values = [one for one in values if _is_a(one, kind if isinstance(kind, list) else [kind])]
+        if "type" in said:
+            kinds = said["type"] if isinstance(said["type"], list) else [said["type"]]
+            if strange := [one for one in kinds if not isinstance(one, str) or one not in TYPES]:
+                raise _wrong(f"has the type {strange[0]!r}, and none of {', '.join(TYPES)}", where)
+            values = [one for one in values if _is_a(one, kinds)]
         return _either([_literal(one) for one in values])
 
 
@@ -339,8 +341,7 @@ def _is_a(value: Any, kinds: list[str]) -> bool:
     """Whether a value has one of some types."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     numbers = {"number": number, "integer": number and float(value).is_integer() if number else False}
-    named = [str(kind) for kind in kinds]
-    return any(numbers[kind] if kind in numbers else isinstance(value, PYTHON.get(kind, ())) for kind in named)
+    return any(numbers[kind] if kind in numbers else isinstance(value, PYTHON[kind]) for kind in kinds)
 
 
 def _only(said: Mapping[str, Any], known: set[str], where: str) -> None:

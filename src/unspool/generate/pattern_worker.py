@@ -2,8 +2,8 @@
 
 The library cannot be interrupted, and a pattern of twenty characters can ask for more states than there is memory. So
 `patterns.py` runs this file as a script, with limits on its time and memory. Standard input is a JSON object with the
-pattern, its parts and the limits; standard output is a line of JSON, and behind it the table of the automaton, 256 numbers of four
-bytes for every state.
+pattern, its parts and the limits; standard output is a line of JSON, and behind it the table of the automaton, 256
+numbers of four bytes for every state.
 """
 
 import json

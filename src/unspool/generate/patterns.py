@@ -54,7 +54,8 @@ def regex_automaton(pattern: str, parts: tuple[str, ...] = ()) -> Automaton:
         raise ConfigError(f"the pattern {wrong[:200]!r} allows no text at all", hint="allow some text, as [0-9]+ does")
     if "error" in answer:
         raise ConfigError(
-            f"the pattern {wrong[:200]!r} cannot be used: {_reason(wrong)}", hint="a pattern looks like [0-9]+( (am|pm))?"
+            f"the pattern {wrong[:200]!r} cannot be used: {_reason(wrong)}",
+            hint="a pattern looks like [0-9]+( (am|pm))?",
         )
     states = len(answer["accepting"])
     return Automaton(
