@@ -99,7 +99,7 @@ class Later:
 @pytest.mark.parametrize("times", [1, 3])
 def test_the_compiled_loop_takes_over(core, times, open_scheduler, monkeypatch):
     """At once, or while texts are live: they go on as they would have gone on."""
-    monkeypatch.setattr("unspool.generate.scheduler.TICK", 0.02)
+    monkeypatch.setattr("unspool.generate.scheduler.INTERVAL", 0.02)
     engine = engine_for(CHAR, **CORES[core])
     wanted = ["".join(stream_text(engine, CHAR, prompt, length=90, seed=7)) for prompt in PROMPTS[:4]]
     engine.compiled = Later(engine.model, times)

@@ -177,8 +177,8 @@ class Job:
         self.error = error if isinstance(error, UnspoolError) else UnspoolError(f"{type(error).__name__}: {error}")
         self.done = True
 
-    def tell(self) -> bool:
-        """Wake whoever waits for it; whether there is somebody to be told."""
+    def notify(self) -> bool:
+        """Wake whoever waits for it; whether somebody is waiting."""
         if not self.done and not self.request.buffer:
             return False
         self._news.set()

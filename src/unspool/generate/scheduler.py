@@ -18,7 +18,7 @@ from unspool.generate.prompts import PART, PromptReader
 from unspool.generate.rows import Rows
 from unspool.generate.state import State, row_seed
 
-TICK = 0.1
+INTERVAL = 0.1
 """So often, in seconds, the thread looks for requests whose time is over."""
 LATER = "try again in a while"
 
@@ -64,7 +64,7 @@ class Scheduler:
         """Is called in the scheduler's thread, once a step, with all jobs of which there is something to take."""
         self._until = float("inf")  # when it stops whatever still goes on
         self._closing = self._closed = False
-        self._next_tick = 0.0
+        self._next_check = 0.0
         self.steps = self.tokens = 0  # in all
         self._hasten()
         self._thread = Thread(target=self._run, name="scheduler", daemon=True)
@@ -143,35 +143,35 @@ class Scheduler:
             with self._work:
                 busy = self._texts or self._readers or self._ready or self._waiting
                 if not self._orders and not busy:
-                    self._work.wait(TICK if self._jobs or self._closing else None)
+                    self._work.wait(INTERVAL if self._jobs or self._closing else None)
             while self._orders:
                 self._orders.popleft()()
-            self._tick()
+            self._check_time()
             try:
                 self._read()
                 self._admit()
                 self._step()
-            except Exception as error:  # the thread must live; those that it happened to are told
+            except Exception as error:  # the thread must live; the requests get the error
                 self._fail_all(error)
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         news, self._news = self._news, set()
         for job in news:
             if job.done:
                 self._jobs.discard(job)
             elif job.is_full and not job.paused:
                 self._pause(job)
-        told = [job for job in news if job.tell()]
-        if told and self.listener is not None:
-            self.listener(told)
+        notified = [job for job in news if job.notify()]
+        if notified and self.listener is not None:
+            self.listener(notified)
 
-    def _tick(self) -> None:
+    def _check_time(self) -> None:
         """Now and then: end what has run out of time, and everything when the scheduler stops."""
         now = monotonic()
-        if now < self._next_tick and not self._closing:
+        if now < self._next_check and not self._closing:
             return
-        self._next_tick = now + TICK
+        self._next_check = now + INTERVAL
         self._hasten()
         stopping = now >= self._until
         with self._work:

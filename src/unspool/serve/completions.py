@@ -79,12 +79,12 @@ def router_of(models: Mapping[str, ServedModel]) -> APIRouter:
         check(body)
         drawing = body.drawing(model)
         constraint = await model.constraint(body.wanted(), drawing, body.length)
-        requests = [await asked(model, body, prompt, drawing, constraint) for prompt in body.prompts]
+        requests = [await request_of(model, body, prompt, drawing, constraint) for prompt in body.prompts]
         jobs = submit_all(model, requests)
         answering = Answering(model, body, jobs)
         if body.stream:
             return EventStream(answering.stream())
-        return Answer(await answering.whole())
+        return Answer(await answering.answer())
 
     return router
 
@@ -114,7 +114,7 @@ def check(body: CompletionBody) -> None:
         raise Problem(400, "stream_options goes with stream", "stream_options")
 
 
-async def asked(
+async def request_of(
     model: ServedModel,
     body: CompletionBody,
     prompt: str | list[int],
@@ -260,7 +260,7 @@ class Answering:
         prompt, read = sum(len(job.request.ids) for job in self.jobs), sum(job.tokens_read for job in self.jobs)
         return usage_of(prompt, sum(job.tokens_written for job in self.jobs), read)
 
-    async def whole(self) -> dict[str, Any]:
+    async def answer(self) -> dict[str, Any]:
         """The answer at the end."""
         found: list[list[list[Piece]]] = [[[] for _ in range(self.body.count)] for _ in self.jobs]
         async with aclosing(merged(self.model.writer, self.jobs)) as parts:

@@ -131,8 +131,8 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Answer:
-        told = {404: "there is nothing at this path", 405: "this path does not know that method"}
-        detail = told.get(error.status_code, str(error.detail))
+        known = {404: "there is nothing at this path", 405: "this path does not know that method"}
+        detail = known.get(error.status_code, str(error.detail))
         return problem(error.status_code, detail if error.status_code != 400 else "the body is not valid JSON")
 
     @app.exception_handler(Exception)

@@ -47,7 +47,7 @@ class Content(Body):
 
 
 class Message(Body):
-    """A message of the input; its role is not told to the model."""
+    """A message of the input; the model does not see its role."""
 
     type: Literal["message"] = "message"
     role: Literal["user", "system", "developer", "assistant"]
@@ -119,8 +119,8 @@ def router_of(models: Mapping[str, ServedModel], store: StateStore) -> APIRouter
         if earlier is not None:
             before = await model.stored(store, "resp", earlier, "previous_response_id")
         reply = Reply(model, body, store, before)
-        reply.job = model.writer.submit(await asked(model, body, before, drawing))
-        return EventStream(reply.stream()) if body.stream else Answer(await reply.whole())
+        reply.job = model.writer.submit(await request_of(model, body, before, drawing))
+        return EventStream(reply.stream()) if body.stream else Answer(await reply.answer())
 
     @router.get("/v1/responses/{id}")
     async def show(id: str) -> Response:
@@ -140,7 +140,7 @@ def router_of(models: Mapping[str, ServedModel], store: StateStore) -> APIRouter
     return router
 
 
-async def asked(model: ServedModel, body: ResponseBody, before: State | None, drawing: Drawing) -> Request:
+async def request_of(model: ServedModel, body: ResponseBody, before: State | None, drawing: Drawing) -> Request:
     """The request of the scheduler."""
     prompt = body.prompt
     ids, spelt_behind = await model.encode(prompt, before)
@@ -240,7 +240,7 @@ class Reply:
             "tokens_read": self.job.tokens_read,
         }
 
-    async def whole(self) -> dict[str, Any]:
+    async def answer(self) -> dict[str, Any]:
         """The response at the end."""
         pieces = await self.model.writer.finished(self.job)
         self.text, self.reason = "".join(piece.text for piece in pieces), pieces[-1].finished
@@ -259,21 +259,21 @@ class Reply:
         """The events of the response, as they come."""
         numbers, place = count(), {"item_id": self.message, "output_index": 0, "content_index": 0}
 
-        def told(name: str, **content: Any) -> bytes:
+        def numbered(name: str, **content: Any) -> bytes:
             return event({"type": name, "sequence_number": next(numbers), **content}, name)
 
-        yield told("response.created", response=self.as_dict("in_progress"))
-        yield told("response.in_progress", response=self.as_dict("in_progress"))
-        yield told("response.output_item.added", output_index=0, item=self.item("in_progress"))
-        yield told("response.content_part.added", **place, part=self.part(""))
+        yield numbered("response.created", response=self.as_dict("in_progress"))
+        yield numbered("response.in_progress", response=self.as_dict("in_progress"))
+        yield numbered("response.output_item.added", output_index=0, item=self.item("in_progress"))
+        yield numbered("response.content_part.added", **place, part=self.part(""))
         async with aclosing(self.model.writer.pieces(self.job)) as parts:
             async for pieces in parts:
                 delta = "".join(piece.text for piece in pieces)
                 self.text, self.reason = self.text + delta, pieces[-1].finished
                 if delta:
-                    yield told("response.output_text.delta", **place, delta=delta, logprobs=[])
+                    yield numbered("response.output_text.delta", **place, delta=delta, logprobs=[])
         found = await self.stored()
-        yield told("response.output_text.done", **place, text=self.text, logprobs=[])
-        yield told("response.content_part.done", **place, part=self.part(self.text))
-        yield told("response.output_item.done", output_index=0, item=self.item(found["status"]))
-        yield told(f"response.{found['status']}", response=found)
+        yield numbered("response.output_text.done", **place, text=self.text, logprobs=[])
+        yield numbered("response.content_part.done", **place, part=self.part(self.text))
+        yield numbered("response.output_item.done", output_index=0, item=self.item(found["status"]))
+        yield numbered(f"response.{found['status']}", response=found)

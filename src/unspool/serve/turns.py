@@ -19,7 +19,7 @@ from unspool.serve.models import ServedModel
 from unspool.serve.sessions import ServedSession, Sessions
 
 EVERY = 256
-"""So many tokens are read again at most to rewind a session, as long as its snapshots have room."""
+"""So many tokens are read again at most to rewind a session, as long as its snapshots fit."""
 Text = Annotated[str, Field(max_length=2**24)]
 
 
