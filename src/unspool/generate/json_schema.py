@@ -14,6 +14,8 @@ MOST = 10_000
 """So many schemas are written out at most, those that are repeated counted again."""
 LARGEST = 10**6
 """So many characters a pattern or a schema has at most."""
+PARTS = 20
+"""The patterns of all parts of a schema, those of parts of parts counted again, have at most so many times as many."""
 LARGEST_NUMBER = 10**100
 """A larger bound of numbers or of repetitions is refused."""
 LETTER = r'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])'
@@ -69,7 +71,8 @@ class SchemaPattern:
 
     def __init__(self, schema: Any) -> None:
         self.root, self.patterns = schema, list[str]()  # those of its strings
-        self._count, self._within = 0, list[str]()  # the references that are being followed
+        self._count = self._characters = 0
+        self._within = list[str]()  # the references that are being followed
         found = self._one(schema, "#")
         if found is None:
             raise ConfigError(
@@ -80,7 +83,9 @@ class SchemaPattern:
     def _one(self, schema: Any, where: str) -> str | None:
         """One schema; None where nothing is allowed."""
         found = self._written(schema, where)
-        if found is not None and len(found) > LARGEST:
+        size = len(found or "")
+        self._characters += size
+        if size > LARGEST or self._characters > PARTS * LARGEST:
             raise too_large()
         return found
 

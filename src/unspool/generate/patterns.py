@@ -22,8 +22,6 @@ SECONDS, MEMORY = 2, 2**30
 """A pattern may take so many seconds of processor time and so many bytes to compile."""
 KEPT = 8
 """So many automata of patterns are remembered, and so many of schemas: each takes up to 20 MB."""
-EXPLAINED = 10_000
-"""Why a longer pattern cannot be used is not looked for."""
 
 
 @lru_cache(maxsize=KEPT)
@@ -137,7 +135,7 @@ def _reason(pattern: str) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            re.compile(pattern[:EXPLAINED])
+            re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
         return str(error)
     return "it is not a regular language (look-around, back references and \\b are not), or nested too deep"
