@@ -40,7 +40,7 @@ every_tokenizer = pytest.mark.parametrize("kind", KINDS)
 def here():
     """Small patterns compile in this process: a process for each of hundreds takes too long."""
 
-    def ask(pattern):
+    def ask(pattern, parts):
         try:
             return pattern_worker.automaton(pattern, MOST_STATES)
         except ValueError as error:

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+import tracemalloc
 
 import jsonschema
 import pytest
@@ -54,7 +55,7 @@ SCHEMAS = [
 @pytest.fixture
 def here(monkeypatch):
     """Patterns compile in this process."""
-    monkeypatch.setattr(patterns, "_ask", lambda pattern: pattern_worker.automaton(pattern, MOST_STATES))
+    monkeypatch.setattr(patterns, "_ask", lambda pattern, parts: pattern_worker.automaton(pattern, MOST_STATES))
 
 
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda one: json.dumps(one)[:40])
@@ -161,7 +162,7 @@ def test_a_process_of_its_own_says_the_same(monkeypatch):
     pattern = "(?:a|ab)*[^x-é]?"
     regex_automaton.cache_clear()
     apart = regex_automaton(pattern)
-    monkeypatch.setattr(patterns, "_ask", lambda pattern: pattern_worker.automaton(pattern, MOST_STATES))
+    monkeypatch.setattr(patterns, "_ask", lambda pattern, parts: pattern_worker.automaton(pattern, MOST_STATES))
     regex_automaton.cache_clear()
     here = regex_automaton(pattern)
     for text in ("", "a", "ab", "aab", "abé", "abü", "x", "aa€"):
@@ -192,6 +193,64 @@ def test_schemas_beyond_reason_take_bounded_work(here):
     for schema in (deep, json.dumps(wide), "{" * 10**5, '{"enum": [NaN]}', '{"a":' * 10**6, ""):
         with pytest.raises(ConfigError, match=r"nested too deep|10,000 parts|is not JSON|characters|no list"):
             schema_automaton(schema)
+
+
+def nested(schema, times, around):
+    for _ in range(times):
+        schema = around(schema)
+    return schema
+
+
+def optional(schema):
+    return {"type": "object", "properties": {**{f"p{number}": {"type": "null"} for number in range(10)}, "z": schema}}
+
+
+LONG = {"$defs": {"a": {"enum": ["x" * 900_000]}}}
+MULTIPLIED = {
+    "optional properties in optional ones": nested({}, 8, optional),
+    "lists in lists": nested({}, 90, lambda schema: {"type": "array", "items": schema}),
+    "nine thousand values of any kind": {"type": "object", "properties": {f"p{number}": {} for number in range(9000)}},
+    "nine thousand long texts": LONG | {"prefixItems": [{"$ref": "#/$defs/a"}] * 9000},
+    "either of them": LONG | {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}] * 4000},
+    "as properties": LONG | {"properties": {f"p{number}": {"$ref": "#/$defs/a"} for number in range(9000)}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MULTIPLIED)
+def test_a_schema_whose_pattern_would_fill_the_memory_takes_bounded_memory(name):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError, match="its regular expression has more than 1,000,000 characters"):
+            SchemaPattern(MULTIPLIED[name])
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"properties": {}, "required": [{}]}, "requires {}, which is not among"),
+        ({"type": "string", "format": []}, r"the format \[\], and none of"),
+        ({"enum": [1], "type": [[]]}, r"the type \[\], and none of"),
+        ({"enum": [1], "type": "whole"}, "the type 'whole', and none of"),
+        ({"type": "integer", "minimum": 10**1000}, "minimum with more than 100 digits"),
+    ],
+)
+def test_what_is_no_name_or_no_number_is_named(schema, message):
+    with pytest.raises(ConfigError, match=message):
+        SchemaPattern(schema)
+
+
+def test_the_patterns_of_a_schema_are_looked_at_in_one_process(monkeypatch):
+    asked, ask = [], patterns._ask
+    monkeypatch.setattr(patterns, "_ask", lambda *words: asked.append(words) or ask(*words))
+    schema = {"properties": {f"p{n}": {"type": "string", "pattern": f"[a-z]{{{n}}}"} for n in range(1, 20)}}
+    one = schema_automaton(json.dumps(schema | {"required": ["p3"]}))
+    assert bool(one.accepting[one.run(0, b'{"p3":"abc"}')]) and len(asked) == 2 and len(asked[0][1]) == 19
+    schema["properties"]["p7"]["pattern"] = "a(?=b)"
+    with pytest.raises(ConfigError, match=r"the pattern 'a\(\?=b\)' cannot be used: it is not a regular language"):
+        schema_automaton(json.dumps(schema))
 
 
 def test_a_missing_library_is_named(monkeypatch, tmp_path):

@@ -8,10 +8,11 @@ import torch
 
 from helpers.models import small
 from unspool import Sampling, Tokens, tokenizers
-from unspool.errors import BusyError, DataError, LimitError, UnspoolError
+from unspool.errors import BusyError, ConfigError, DataError, LimitError, UnspoolError
 from unspool.generate.compiled.lowering import lower
 from unspool.generate.compiled.rows import CompiledRows
 from unspool.generate.compiled.runner import Runner
+from unspool.generate.constraints import Constraint
 from unspool.generate.draws import Drawing
 from unspool.generate.engine import Engine
 from unspool.generate.jobs import Limits, Request
@@ -82,6 +83,43 @@ def test_many_at_once_are_each_alone(core, open_scheduler):
         torch.testing.assert_close(alone.state.logits, jobs[number].states[0].logits, atol=1e-4, rtol=1e-4)
 
 
+CHOICES = [
+    ["ab", "abc d", "abc c and so on"],
+    [f"{a}{b} {a}{b}{a}" for a in "abcdef" for b in "abcdefgh "],
+    ["xyz"],
+    None,
+    ["a", "aa", "aaa", "aaaa", "aaaaa", "b" * 20],
+    ["the cat", "the dog", "the dog and the cat", "a cat"],
+]
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("buffer", [0, 1])
+def test_constraints_are_those_of_texts_alone(core, buffer, open_scheduler):
+    """With a buffer of one they pause behind every token, and come back at another place of the batch."""
+    engine = engine_for(CHAR, **CORES[core])
+    scheduler, jobs = open_scheduler(engine), []
+    banned = banned_ids(CHAR, ["e", "d a"])
+    options = {"length": 24, "sampling": Sampling(0.9, repetition_penalty=1.2), "stop": ("c c",), "ban": ["e", "d a"]}
+    each = [None if texts is None else Constraint.choices(texts) for texts in CHOICES]
+    for number, (prompt, constraint) in enumerate(zip(PROMPTS, each, strict=True)):
+        own = (
+            None if constraint is None else constraint.for_tokenizer(CHAR, [one[0] for one in banned if len(one) == 1])
+        )
+        drawing = Drawing(options["sampling"], tuple(map(tuple, banned)))
+        made = request(
+            engine, prompt, length=24, drawing=drawing, seed=number, stop=("c c",), keep=True, constraint=own
+        )
+        jobs.append(scheduler.submit(replace(made, buffer=buffer, top=0)))
+    for number, (prompt, constraint) in enumerate(zip(PROMPTS, each, strict=True)):
+        alone = stream_text(engine, CHAR, prompt, seed=number, constraint=constraint, **options)
+        pieces = list(jobs[number])
+        assert "".join(alone) == "".join(piece.text for piece in pieces)
+        assert alone.finished == pieces[-1].finished and alone.count == jobs[number].tokens_written
+        assert torch.equal(alone.state.ids, jobs[number].states[0].ids)
+        assert alone.state.pending == jobs[number].states[0].pending
+
+
 class Later:
     """A compiled loop that is ready when it has been asked for some times."""
 
@@ -99,7 +137,7 @@ class Later:
 @pytest.mark.parametrize("times", [1, 3])
 def test_the_compiled_loop_takes_over(core, times, open_scheduler, monkeypatch):
     """At once, or while texts are live: they go on as they would have gone on."""
-    monkeypatch.setattr("unspool.generate.scheduler.TICK", 0.02)
+    monkeypatch.setattr("unspool.generate.scheduler.INTERVAL", 0.02)
     engine = engine_for(CHAR, **CORES[core])
     wanted = ["".join(stream_text(engine, CHAR, prompt, length=90, seed=7)) for prompt in PROMPTS[:4]]
     engine.compiled = Later(engine.model, times)
@@ -189,6 +227,15 @@ def test_memory_is_a_limit_and_one_text_always_fits(open_scheduler):
     scheduler = open_scheduler(engine, memory=1)
     jobs = [scheduler.submit(request(engine, "abc", length=5, seed=n)) for n in range(3)]
     assert [len(job.text()) for job in jobs] == [5, 5, 5]
+
+
+def test_a_text_that_is_too_short_for_its_constraint_is_refused(open_scheduler):
+    scheduler = open_scheduler()
+    own = Constraint.choices(["abcdef"]).for_tokenizer(CHAR)
+    assert scheduler.submit(Request([1], length=6, constraint=own)).text() == "abcdef"
+    with pytest.raises(ConfigError, match="needs up to 6 tokens, more than 5"):
+        scheduler.submit(Request([1], length=5, constraint=own))
+    assert scheduler.counts() == {"requests": 0, "live": 0}
 
 
 def test_limits_are_named(open_scheduler):

@@ -28,6 +28,31 @@ def body(**fields):
     return {"model": "small", **fields}
 
 
+def outputs(**fields):
+    return body(structured_outputs=fields)
+
+
+def form(schema, **more):
+    return body(response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": schema, **more}})
+
+
+def text_form(**fields):
+    return body(text={"format": fields})
+
+
+OPTIONAL = {"type": "null"}
+for _ in range(8):  # written out, every way to leave some out takes more memory than there is
+    OPTIONAL = {
+        "type": "object",
+        "properties": {**{f"p{number}": {"type": "null"} for number in range(10)}, "z": OPTIONAL},
+    }
+TWICE = {"type": "string"}
+for _ in range(90):
+    TWICE = {"type": "array", "items": TWICE}
+DEEP_SCHEMA = b'{"model":"small","response_format":{"type":"json_schema","json_schema":{"name":"a","schema":'
+DEEP_SCHEMA += 3000 * b'{"items":' + b"{}" + 3000 * b"}" + b"}}}"
+NAN = b'{"model":"small","text":{"format":{"type":"json_schema","name":"a","schema":{"type":"null","default":NaN}}}}'
+
 REQUESTS = {
     "malformed JSON": (400, "POST", COMPLETIONS, b'{"model": "small", '),
     "no body": (400, "POST", COMPLETIONS, b""),
@@ -73,6 +98,54 @@ REQUESTS = {
     "an image to a response": (400, "POST", RESPONSES, body(input=[{"role": "user", "content": [IMAGE]}])),
     "a tool": (400, "POST", RESPONSES, body(tools=[{"type": "function"}])),
     "a prediction of a writer": (400, "POST", "/predict", body(inputs=["a"])),
+    "no pattern": (400, "POST", COMPLETIONS, outputs(regex="(a")),
+    "a pattern that is a number": (400, "POST", COMPLETIONS, outputs(regex=5)),
+    "a pattern that looks back": (400, "POST", COMPLETIONS, outputs(regex=r"(a)\1")),
+    "a pattern that closes the group around it": (400, "POST", COMPLETIONS, outputs(regex="a)|(b")),
+    "a pattern of nothing": (400, "POST", COMPLETIONS, outputs(regex="")),
+    "a pattern that nothing matches": (400, "POST", COMPLETIONS, outputs(regex="[^\x00-\U0010ffff]")),
+    "a pattern of a million states": (400, "POST", COMPLETIONS, outputs(regex="((a{100}){100}){100}")),
+    "a pattern that doubles": (400, "POST", COMPLETIONS, outputs(regex="(?:a|b)*a(?:a|b){20}")),
+    "a pattern of 90,000 characters": (400, "POST", COMPLETIONS, outputs(regex=90_000 * "[")),
+    "a pattern of half a pair": (400, "POST", COMPLETIONS, outputs(regex="\ud800")),
+    "a pattern that cannot be written": (400, "POST", COMPLETIONS, outputs(regex="[0-9]+")),
+    "a pattern that is too long for the text": (400, "POST", COMPLETIONS, outputs(regex="a{20}")),
+    "two constraints": (400, "POST", COMPLETIONS, outputs(regex="a", choice=["a"])),
+    "two constraints in two fields": (400, "POST", COMPLETIONS, form(True) | outputs(regex="a")),
+    "no constraint": (400, "POST", COMPLETIONS, outputs()),
+    "no JSON object": (400, "POST", COMPLETIONS, outputs(json_object=False)),
+    "a grammar": (400, "POST", COMPLETIONS, outputs(grammar="root ::= a")),
+    "an old name": (400, "POST", COMPLETIONS, body(guided_regex="a")),
+    "no choices": (400, "POST", COMPLETIONS, outputs(choice=[])),
+    "an empty choice": (400, "POST", COMPLETIONS, outputs(choice=["a", ""])),
+    "choices that are none": (400, "POST", COMPLETIONS, outputs(choice=[None])),
+    "choices beyond all": (400, "POST", COMPLETIONS, outputs(choice=["a" * 30_000 + "b", "a"])),
+    "a schema that is no JSON": (400, "POST", COMPLETIONS, outputs(json="{")),
+    "a schema that is a number": (400, "POST", COMPLETIONS, outputs(json="5")),
+    "no schema": (400, "POST", COMPLETIONS, body(response_format={"type": "json_schema"})),
+    "a schema without a name": (400, "POST", COMPLETIONS, form({}, name=None)),
+    "a strange name": (400, "POST", COMPLETIONS, form({}, name="../a")),
+    "a schema that is a list": (400, "POST", COMPLETIONS, form([])),
+    "a schema with another field": (400, "POST", COMPLETIONS, form({}, depth=3)),
+    "a format that there is not": (400, "POST", COMPLETIONS, body(response_format={"type": "xml"})),
+    "a format that is a text": (400, "POST", COMPLETIONS, body(response_format="json_object")),
+    "a keyword that cannot be kept": (400, "POST", COMPLETIONS, form({"type": "array", "uniqueItems": True})),
+    "lists for names": (400, "POST", COMPLETIONS, form({"properties": {}, "required": [{}]})),
+    "a list for a format": (400, "POST", COMPLETIONS, form({"type": "string", "format": []})),
+    "a list among the types": (400, "POST", COMPLETIONS, form({"enum": [1], "type": [[]]})),
+    "a schema in itself": (400, "POST", COMPLETIONS, form({"$ref": "#"})),
+    "a schema elsewhere": (400, "POST", COMPLETIONS, form({"$ref": "file:///etc/passwd"})),
+    "optional properties in optional ones": (400, "POST", COMPLETIONS, form(OPTIONAL)),
+    "lists in lists": (400, "POST", COMPLETIONS, form(TWICE)),
+    "a deep schema": (400, "POST", COMPLETIONS, DEEP_SCHEMA),
+    "a number of a thousand digits": (400, "POST", COMPLETIONS, form({"type": "integer", "minimum": 10**1000})),
+    "a million letters": (400, "POST", COMPLETIONS, form({"type": "string", "minLength": 10**6})),
+    "a quotation mark in a string": (400, "POST", COMPLETIONS, form({"type": "string", "pattern": "a.b"})),
+    "JSON without its characters": (400, "POST", COMPLETIONS, body(response_format={"type": "json_object"})),
+    "a schema to a response": (400, "POST", RESPONSES, text_form(type="json_schema", name="a", schema={"not": {}})),
+    "a schema of chats to a response": (400, "POST", RESPONSES, text_form(type="json_schema", json_schema={})),
+    "not a number in a schema": (400, "POST", RESPONSES, NAN),
+    "a pattern to a session": (404, "POST", f"{SESSIONS}/x/write", {"structured_outputs": {"regex": "("}}),
     "no such path": (404, "GET", "/../../etc/passwd", None),
     "no such method": (405, "PUT", COMPLETIONS, body()),
 }  # fmt: skip

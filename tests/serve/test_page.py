@@ -35,4 +35,4 @@ def test_the_examples_work(client, language, code, capsys):
 
 
 def test_every_kind_of_block_is_there():
-    assert sorted(language for language, _ in BLOCKS) == ["python", "python", "sh", "sh"]
+    assert sorted(language for language, _ in BLOCKS) == ["python", "python", "python", "sh", "sh"]

@@ -69,7 +69,8 @@ def test_chat_needs_a_template_and_uses_it(tmp_path):
         asked = {"model": "small", "messages": messages, "max_tokens": 12, "seed": 1, "n": 2}
         found = client.post("/v1/chat/completions", **asked)
         text = "".join(run.stream("ab\ncd\n", length=12, seed=1))
-        assert found["choices"][0]["message"] == {"role": "assistant", "content": text} and len(found["choices"]) == 2
+        message = {"role": "assistant", "content": text, "refusal": None}
+        assert found["choices"][0]["message"] == message and len(found["choices"]) == 2
         parts = [part["choices"][0] for part in client.stream("/v1/chat/completions", **asked)]
         assert "".join(part["delta"].get("content", "") for part in parts if part["index"] == 0) == text
         refused = {"model": "small", "messages": [{"role": "system", "content": "x"}]}

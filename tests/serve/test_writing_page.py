@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import unspool.serve
 from helpers.editing import TEXT, run_of, tokenizer_of
 from helpers.models import small
+from helpers.serving import serving
 from unspool import Tokens, tokenizers
 from unspool.runs.run import Run
 from unspool.serve.editor import editor
@@ -85,9 +87,9 @@ def opened(chromium, served):
 
 def read(shown, tokens):
     """Waits until so many tokens are read; how many were read for it."""
-    told = shown.locator("#read").filter(has_text=re.compile(rf"^{tokens:,} tokens?, [\d,]+ just read"))
-    told.wait_for()
-    return int(re.search(r", ([\d,]+) just read", told.inner_text())[1].replace(",", ""))
+    status = shown.locator("#read").filter(has_text=re.compile(rf"^{tokens:,} tokens?, [\d,]+ just read"))
+    status.wait_for()
+    return int(re.search(r", ([\d,]+) just read", status.inner_text())[1].replace(",", ""))
 
 
 def paste(shown, text):
@@ -177,7 +179,7 @@ def test_the_keys_of_a_phone(opened):
     read(shown, len(other) + 5)
 
 
-def test_it_writes_as_cold_as_it_is_told_and_again(opened):
+def test_it_writes_at_the_temperature_that_is_set_and_again(opened):
     shown = opened(text="the ")
     options(shown, length="30", pace="0", temperature="0")
     assert shown.locator("output[for=temperature]").inner_text() == "0.00"
@@ -362,3 +364,78 @@ def test_a_run_that_does_not_write_gets_a_page_that_says_so(opened):
         assert shown.locator("#app").is_hidden() and "predict" in shown.locator("code").inner_text()
     finally:
         own.stop()
+
+
+@pytest.fixture
+def guarded():
+    with serving({"small": run_of("lstm")}, token="a-secret-token") as found:
+        yield found
+
+
+def test_a_token_is_asked_for_once_and_kept_in_the_tab(chromium, guarded):
+    """It is in no address and in no cookie, and the page of another tab asks again."""
+    context, url, seen = chromium.new_context(), f"http://127.0.0.1:{guarded.port}/", []
+    shown = context.new_page()
+    shown.set_default_timeout(20_000)
+    shown.on("request", lambda asked: seen.append((asked.url, asked.headers.get("authorization"))))
+    shown.goto(url)
+    field = shown.get_by_label("This server needs a token")
+    assert shown.locator("#app").is_hidden()
+    for wrong, message in (("  ", "one at least"), ("ключ", "ASCII"), ("another-token", "does not accept this token")):
+        field.fill(wrong)
+        field.press("Enter")
+        shown.locator("#token-error").filter(has_text=message).wait_for()
+    field.fill(" a-secret-token ")
+    shown.get_by_role("button", name="Open").click()
+    shown.locator("html[data-ready]").wait_for()
+    assert shown.locator("#token").is_hidden() and shown.locator("#app").is_visible()
+    paste(shown, TEXT)
+    read(shown, len(TEXT))
+    shown.reload()
+    shown.locator("html[data-ready]").wait_for()  # it is not asked for again
+    read(shown, len(TEXT))
+    assert shown.url == url and context.cookies() == [] and not any("secret" in one for one, _ in seen)
+    assert all(given in (None, "Bearer another-token", "Bearer a-secret-token") for _, given in seen)
+    assert {given for one, given in seen if "/editor/" not in one} == {None}  # files of the page need none
+    stored = shown.evaluate("[JSON.stringify(sessionStorage), JSON.stringify(localStorage)]")
+    assert "a-secret-token" in stored[0] and "a-secret-token" not in stored[1]
+    other = context.new_page()
+    other.goto(url)
+    other.locator("#token").wait_for()
+    context.close()
+
+
+def test_a_token_that_is_no_longer_valid_is_asked_for_again(chromium, guarded):
+    """Whatever the page was doing goes on behind the new one, and no text is lost."""
+    context = chromium.new_context()
+    shown = context.new_page()
+    shown.set_default_timeout(20_000)
+    shown.goto(f"http://127.0.0.1:{guarded.port}/")
+    shown.locator("#token-field").fill("a-secret-token")
+    shown.locator("#token-field").press("Enter")
+    shown.locator("html[data-ready]").wait_for()
+    paste(shown, TEXT)
+    read(shown, len(TEXT))
+    object.__setattr__(guarded.server.settings, "token", "another-token")
+    caret(shown, len(TEXT))
+    shown.keyboard.type("ab")
+    shown.locator("#token").wait_for()
+    shown.locator("#token-field").fill("another-token")
+    shown.locator("#token-field").press("Enter")
+    read(shown, len(TEXT) + 2)
+    assert text_of(shown) == TEXT + "ab"
+    context.close()
+
+
+def test_files_of_the_page_need_no_token_and_nothing_else_is_open(guarded):
+    page = [("/", 200), ("/page/main.js", 200), ("/page/nothing.js", 404), ("/page/../v1/models", 404)]
+    page.append(("/page%2f..%2fmetrics", 404))  # no file of the page, whatever it is below
+    closed = ["/editor/about", "/v1/models", "/metrics", "/page", "//", "/openapi.json"]
+    for path, status in [*page, *((path, 401) for path in closed)]:
+        connection = HTTPConnection("127.0.0.1", guarded.port)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert (path, answer.status) == (path, status)
+        connection.close()
+    for path in ("/", "/page/main.js", "/editor/documents"):
+        assert guarded.ask("POST", path, {})[0] == 401

@@ -40,7 +40,7 @@ def constraint_of(regex: str | None, schema: Path | None) -> "Constraint | None"
 
     if regex is not None:
         return Constraint.regex(regex)
-    from unspool.generate.patterns import LARGEST
+    from unspool.generate.json_schema import LARGEST
 
     if schema is None or not schema.is_file():
         raise DataError(f"there is no file {schema}", hint="--json-schema FILE")

@@ -1,20 +1,27 @@
 """The verb that serves trained runs over HTTP."""
 
+from importlib import import_module
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from unspool.cli.shared import Device, Json, Plugins, app, load_plugins, print_json, run_path, say
 from unspool.errors import ConfigError
 
+if TYPE_CHECKING:
+    from unspool.serve.app import Server
+    from unspool.serve.settings import Settings
+
 Runs = Annotated[
     list[Path],
     typer.Argument(help="Run folders, or `latest`; requests call each by its name.", metavar="RUNS", parser=run_path),
 ]
 Port = Annotated[int, typer.Option(help="The port; 0 is a free one, which the log says.", min=0, max=65535)]
-Token = Annotated[Path | None, typer.Option(help="A file with a token, which every request must carry.")]
+Token = Annotated[
+    Path | None, typer.Option(help="A file with a token, which every request must carry; the page asks for it.")
+]
 States = Annotated[Path | None, typer.Option(help="A folder for saved sessions and responses; without it: in memory.")]
 Megabytes = Annotated[int, typer.Option(help="Of stored states at most, in MB; the oldest go.", min=1, max=10**7)]
 Memory = Annotated[int, typer.Option(help="Of sessions, and of the states of live texts, in MB.", min=1, max=10**7)]
@@ -54,18 +61,9 @@ def serve(
     With --json the settings and the models are printed before it begins.
     """
     load_plugins(plugin)
-    try:
-        from unspool.serve.app import Server
-        from unspool.serve.http import run as run_server
-        from unspool.serve.logs import log_to_stderr
-        from unspool.serve.models import names_of
-        from unspool.serve.settings import Settings
-    except ImportError as error:
-        raise ConfigError(
-            f"the server needs {error.name}", hint="pip install fastapi uvicorn prometheus-client"
-        ) from None
+    require_packages()
     from unspool.generate.jobs import Limits
-    from unspool.runs.run import Run
+    from unspool.serve.settings import Settings
 
     token = read_token(token_file)
     if host not in LOCAL and not token:
@@ -80,12 +78,39 @@ def serve(
         keep=keep,
         body_bytes=body_kilobytes * 1024,
     )
-    log_to_stderr()
-    server = Server({name: Run.load(path, device) for name, path in names_of(runs).items()}, settings)
+    server = loaded(runs, device, settings)
     if as_json:
         print_json({"host": host, "port": port, "models": sorted(server.models)})
+    listen(server, host, port)
+
+
+def require_packages() -> None:
+    """Raise a ConfigError where a package is missing that the server needs."""
     try:
-        run_server(server, host, port)
+        import_module("unspool.serve.http")
+    except ImportError as error:
+        raise ConfigError(
+            f"the server needs {error.name}", hint="pip install fastapi uvicorn prometheus-client"
+        ) from None
+
+
+def loaded(runs: list[Path], device: str, settings: "Settings") -> "Server":
+    """The server of some runs; from here on its log goes to stderr. Raises: ConfigError, CheckpointError."""
+    from unspool.runs.run import Run
+    from unspool.serve.app import Server
+    from unspool.serve.logs import log_to_stderr
+    from unspool.serve.models import names_of
+
+    log_to_stderr()
+    return Server({name: Run.load(path, device) for name, path in names_of(runs).items()}, settings)
+
+
+def listen(server: "Server", host: str, port: int) -> None:
+    """Serve until a signal comes. Raises: ConfigError where the address cannot be used."""
+    from unspool.serve.http import run
+
+    try:
+        run(server, host, port)
     except OSError as error:
         raise ConfigError(
             f"cannot listen at {host}:{port}: {error.strerror or error}", hint="choose another --port, or --port 0"

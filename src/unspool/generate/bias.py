@@ -1,6 +1,6 @@
 """What changes the scores of the next token: a bias, a constraint, bans."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 
 import torch
@@ -8,7 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unspool.errors import ConfigError
-from unspool.generate.constraints import ConstraintRule
+
+Rule = Callable[[Tensor, Tensor], Tensor]
+"""A constraint, as `ConstraintRule`: (B, T) ids and (B, V) scores give (B, V + 1) scores, the last ones of the end."""
 
 
 class Bias:
@@ -81,7 +83,7 @@ class DrawRules:
         rule: the constraint; None: none.
     """
 
-    def __init__(self, bias: Bias, ban: Ban, rule: ConstraintRule | None = None) -> None:
+    def __init__(self, bias: Bias, ban: Ban, rule: Rule | None = None) -> None:
         self.bias, self.ban, self.rule = bias, ban, rule
         self.reach = max(bias.reach, ban.reach)
 

@@ -59,15 +59,19 @@ class Constraint:
     @classmethod
     def json_schema(cls, schema: str | Mapping[str, Any]) -> "Constraint":
         """JSON that a schema allows, as `schema_automaton` reads it. Raises: ConfigError."""
-        from unspool.generate.patterns import schema_automaton
+        from unspool.generate.patterns import schema_automaton, too_deep
 
-        return cls(schema_automaton(schema if isinstance(schema, str) else json.dumps(schema)), "the JSON schema")
+        try:
+            text = schema if isinstance(schema, str) else json.dumps(schema)
+        except RecursionError:
+            raise too_deep() from None
+        return cls(schema_automaton(text), "the JSON schema")
 
     @classmethod
     def choices(cls, texts: Sequence[str]) -> "Constraint":
         """One of several texts; `choice_scores` says how likely each is. Raises: ConfigError for an empty one."""
         if not texts or not all(texts):
-            raise ConfigError("an empty text is no choice", hint="--choice TEXT")
+            raise ConfigError("an empty text is no choice", hint="leave it out")
         return cls(choice_automaton(texts), f"the choice {_short(texts[0])!r}")
 
     def matches(self, text: str) -> bool:
@@ -106,6 +110,7 @@ class TokenConstraint:
         constraint: on texts.
         tokenizer: its tokens are compared by their bytes.
         without: ids that are never used.
+        cache: bytes that the remembered places may take.
 
     Raises:
         ConfigError: nothing that is allowed can be written.
@@ -113,17 +118,19 @@ class TokenConstraint:
 
     start: Place = (0, 0)
 
-    def __init__(self, constraint: Constraint, tokenizer: Tokenizer, without: frozenset[int]) -> None:
+    def __init__(
+        self, constraint: Constraint, tokenizer: Tokenizer, without: frozenset[int], cache: int = CACHE
+    ) -> None:
         self.constraint, self.tokenizer = constraint, tokenizer
         self.table: SpellingTable = spelling_table(tokenizer, without)
         self.distance: Int32[np.ndarray, "S C"] = token_distances(constraint.automaton, self.table)
         self._after: OrderedDict[Place, Int32[np.ndarray, " V"]] = OrderedDict()
-        self._room, self._lock = max(16, CACHE // (4 * tokenizer.size)), Lock()
+        self._room, self._lock = max(16, cache // (4 * tokenizer.size)), Lock()
         if self.distance[self.start] >= NEVER:
             raise _unwritable(constraint, tokenizer)
         if self.distance[self.start] == 0 and self.is_complete(self.start):
             raise ConfigError(
-                f"{constraint.name} allows no text but the empty one", hint="--regex PATTERN, such as [0-9]+"
+                f"{constraint.name} allows no text but the empty one", hint="allow some text, as [0-9]+ does"
             )
 
     def after(self, place: Place) -> Int32[np.ndarray, " V"]:
@@ -159,6 +166,45 @@ class TokenConstraint:
         """In so many tokens a text can be written, in less perhaps."""
         return int(self.distance[self.start])
 
+    @property
+    def size(self) -> int:
+        """How many bytes of memory it takes, when all places that it may remember are remembered."""
+        places = min(self._room, self.distance.size)
+        return self.constraint.automaton.table.nbytes + self.distance.nbytes + 4 * self.tokenizer.size * places
+
+    def refuse_short(self, length: int) -> None:
+        """Raise a ConfigError where a text of so many tokens may be too short for what is allowed."""
+        if self.least > length:
+            raise ConfigError(
+                f"{self.constraint.name} needs up to {self.least:,} tokens, more than {length:,}",
+                hint=f"--length {self.least}",
+            )
+
+
+def allowed_scores(
+    scores: Float[Tensor, "R V"],
+    needed: Sequence[Int32[np.ndarray, " V"]],
+    left: Sequence[int],
+    may_end: Sequence[bool],
+) -> Float[Tensor, "R V1"]:
+    """The scores of rows with minus infinity for what may not come, and behind them the score of the end.
+
+    Args:
+        scores: of the next token of each row.
+        needed: for each row how many more tokens each token needs behind it, as `TokenConstraint.after` says.
+        left: for each row how many tokens it may have.
+        may_end: whether the text of the row may end: then its end is as likely as all tokens that may not come.
+
+    >>> needed = [np.array([0, NEVER], dtype=np.int32)]
+    >>> allowed_scores(torch.tensor([[0.5, 1.5]]), needed, [3], [True]).tolist()
+    [[0.5, -inf, 1.5]]
+    """
+    most = np.minimum(np.asarray(left), NEVER)[:, None]
+    out = torch.from_numpy(np.stack(needed) >= most).to(scores.device)
+    end = scores.masked_fill(~out, -torch.inf).logsumexp(dim=-1, keepdim=True)
+    ends = torch.tensor(may_end, device=scores.device).unsqueeze(-1)
+    return torch.cat([scores.masked_fill(out, -torch.inf), end.masked_fill(~ends, -torch.inf)], dim=-1)
+
 
 class ConstraintRule:
     """A constraint as a rule for sampling and beam search, with the places of the rows of one generation.
@@ -175,21 +221,19 @@ class ConstraintRule:
     """
 
     def __init__(self, constraint: TokenConstraint, length: int) -> None:
-        if constraint.least > length:
-            raise ConfigError(
-                f"{constraint.constraint.name} needs up to {constraint.least:,} tokens, more than {length:,}",
-                hint=f"--length {constraint.least}",
-            )
+        constraint.refuse_short(length)
         self.constraint, self.length = constraint, length
+        self._anything = np.zeros(constraint.tokenizer.size, dtype=np.int32)  # what a row that has ended needs
         self._places: dict[tuple[int, ...], Place | None] = {(): constraint.start}
 
     def __call__(self, ids: Int[Tensor, "R T"], scores: Float[Tensor, "R V"]) -> Float[Tensor, "R V1"]:
         """The scores of what may come next, and of the end."""
         rows = [tuple(row) for row in ids.tolist()]
         self._places = {row: self.place(row) for row in rows}
-        left = self.length - ids.shape[1]
-        found = [self._row(self._places[row], left, some) for row, some in zip(rows, scores, strict=True)]
-        return torch.stack(found)
+        places, left = [self._places[row] for row in rows], self.length - ids.shape[1]
+        needed = [self._anything if place is None else self.constraint.after(place) for place in places]
+        may_end = [place is not None and self.constraint.may_end(place) for place in places]
+        return allowed_scores(scores, needed, [1 if place is None else left for place in places], may_end)
 
     def place(self, ids: Sequence[int]) -> Place | None:
         """The place of a row; None where it has ended."""
@@ -209,21 +253,12 @@ class ConstraintRule:
         place = self.place(ids)
         return place is None or self.constraint.is_complete(place)
 
-    def _row(self, place: Place | None, left: int, scores: Float[Tensor, " V"]) -> Float[Tensor, " V1"]:
-        """The scores of one row."""
-        never = scores.new_full((1,), -torch.inf)
-        if place is None:
-            return torch.cat([scores, never])
-        out = torch.from_numpy(self.constraint.after(place) >= min(left, NEVER)).to(scores.device)
-        end = scores[out].logsumexp(dim=-1, keepdim=True) if self.constraint.may_end(place) else never
-        return torch.cat([scores.masked_fill(out, -torch.inf), end])
-
 
 def _unwritable(constraint: Constraint, tokenizer: Tokenizer) -> ConfigError:
     """Why nothing that is allowed can be written."""
     text = constraint.automaton.shortest()
     if text is None:
-        return ConfigError(f"{constraint.name} allows no text at all", hint="--regex PATTERN, such as [0-9]+")
+        return ConfigError(f"{constraint.name} allows no text at all", hint="allow some text, as [0-9]+ does")
     example = text.decode("utf-8", "replace")
     missing = tokenizer.unknown(example)[:SHOWN]
     what = f"the model does not know {', '.join(map(repr, missing))}" if missing else "its tokens do not spell it"

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from unspool.errors import UnspoolError
+from unspool.generate.constraints import TokenConstraint
 from unspool.generate.draws import Drawing
 from unspool.generate.state import State
 
@@ -53,8 +54,9 @@ class Request:
         echo: whether the log-probabilities of the prompt are wanted too.
         keep: whether the states behind the texts are wanted.
         every: a state is kept at least every so many tokens on the way; 0: none.
-        buffer: pieces that wait to be taken at most: then the texts pause. 0: any number, and nobody is told before all
-            texts have ended.
+        buffer: pieces that wait to be taken at most: then the texts pause. 0: any number, and nobody is woken before
+            all texts have ended.
+        constraint: what every text matches; None: none.
     """
 
     ids: Sequence[int] = ()
@@ -70,6 +72,7 @@ class Request:
     keep: bool = False
     every: int = 0
     buffer: int = 0
+    constraint: TokenConstraint | None = None
 
 
 class Piece(NamedTuple):
@@ -80,7 +83,7 @@ class Piece(NamedTuple):
     text: str
     log_probability: float | None = None  # nats, of the model itself
     top: Likely = ()
-    finished: str = ""  # "length", "stop", "time" or "cancelled"
+    finished: str = ""  # "length", "stop", "constraint", "time" or "cancelled"
 
 
 class Job:
@@ -174,8 +177,8 @@ class Job:
         self.error = error if isinstance(error, UnspoolError) else UnspoolError(f"{type(error).__name__}: {error}")
         self.done = True
 
-    def tell(self) -> bool:
-        """Wake whoever waits for it; whether there is somebody to be told."""
+    def notify(self) -> bool:
+        """Wake whoever waits for it; whether somebody is waiting."""
         if not self.done and not self.request.buffer:
             return False
         self._news.set()

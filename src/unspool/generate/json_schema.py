@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from unspool.errors import ConfigError
@@ -12,6 +12,12 @@ DEPTH = 3
 """A schema that contains itself is followed so deep; what may be any JSON at all is nested so deep."""
 MOST = 10_000
 """So many schemas are written out at most, those that are repeated counted again."""
+LARGEST = 10**6
+"""So many characters a pattern or a schema has at most."""
+PARTS = 20
+"""The patterns of all parts of a schema, those of parts of parts counted again, have at most so many times as many."""
+LARGEST_NUMBER = 10**100
+"""A larger bound of numbers or of repetitions is refused."""
 LETTER = r'(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])'
 INTEGER = r"-?(?:0|[1-9][0-9]*)"
 NUMBER = rf"{INTEGER}(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
@@ -65,7 +71,8 @@ class SchemaPattern:
 
     def __init__(self, schema: Any) -> None:
         self.root, self.patterns = schema, list[str]()  # those of its strings
-        self._count, self._within = 0, list[str]()  # the references that are being followed
+        self._count = self._characters = 0
+        self._within = list[str]()  # the references that are being followed
         found = self._one(schema, "#")
         if found is None:
             raise ConfigError(
@@ -75,6 +82,15 @@ class SchemaPattern:
 
     def _one(self, schema: Any, where: str) -> str | None:
         """One schema; None where nothing is allowed."""
+        found = self._written(schema, where)
+        size = len(found or "")
+        self._characters += size
+        if size > LARGEST or self._characters > PARTS * LARGEST:
+            raise too_large()
+        return found
+
+    def _written(self, schema: Any, where: str) -> str | None:
+        """The same, of any length."""
         self._count += 1
         if self._count > MOST:
             raise ConfigError(f"the JSON schema has more than {MOST:,} parts", hint="make it smaller")
@@ -118,7 +134,7 @@ class SchemaPattern:
         if len({"pattern", "format"} & said.keys()) + bool({"minLength", "maxLength"} & said.keys()) > 1:
             raise _wrong("has two of pattern, format and a length, which cannot be kept together", where)
         if "format" in said:
-            if said["format"] not in FORMATS:
+            if not isinstance(said["format"], str) or said["format"] not in FORMATS:
                 raise _wrong(f"has the format {said['format']!r}, and none of {', '.join(FORMATS)}", where)
             return f'"{FORMATS[said["format"]]}"'
         if "pattern" in said:
@@ -134,7 +150,7 @@ class SchemaPattern:
             _only(said, {"type", "prefixItems"}, where)
             listed = enumerate(_list(said, "prefixItems", where))
             some = [self._one(one, f"{where}/prefixItems/{number}") for number, one in listed]
-            return None if None in some else rf"\[{COMMA.join(map(str, some))}\]"
+            return None if None in some else rf"\[{_joined(COMMA, map(str, some))}\]"
         entry = self._one(said["items"], f"{where}/items") if "items" in said else _anything(DEPTH - 1)
         return _sequence(entry, "[]", _bounds(said, "minItems", "maxItems", where))
 
@@ -144,7 +160,7 @@ class SchemaPattern:
         named = said.get("properties", {})
         if not isinstance(named, Mapping) or not isinstance(needed, list):
             raise _wrong("has properties that are no object, or a required that is no list", where)
-        if unknown := [one for one in needed if one not in named]:
+        if unknown := [one for one in needed if not isinstance(one, str) or one not in named]:
             raise _wrong(f"requires {unknown[0]!r}, which is not among its properties", where)
         if "properties" not in said:
             other = said.get("additionalProperties", {})
@@ -204,9 +220,11 @@ class SchemaPattern:
     def _enum(self, said: Mapping[str, Any], where: str) -> str | None:
         """One of several values."""
         values = _list(said, "enum", where) if "enum" in said else [said["const"]]
-        kind = said.get("type")
-        if kind is not None:
-            values = [one for one in values if _is_a(one, kind if isinstance(kind, list) else [kind])]
+        if "type" in said:
+            kinds = said["type"] if isinstance(said["type"], list) else [said["type"]]
+            if strange := [one for one in kinds if not isinstance(one, str) or one not in TYPES]:
+                raise _wrong(f"has the type {strange[0]!r}, and none of {', '.join(TYPES)}", where)
+            values = [one for one in values if _is_a(one, kinds)]
         return _either([_literal(one) for one in values])
 
 
@@ -238,7 +256,26 @@ def _literal(value: Any) -> str:
 def _either(some: list[str | None]) -> str | None:
     """One of several patterns, of those that are possible."""
     known = [one for one in some if one is not None]
-    return f"(?:{'|'.join(dict.fromkeys(known))})" if known else None
+    return f"(?:{_joined('|', dict.fromkeys(known))})" if known else None
+
+
+def _joined(separator: str, parts: Iterable[str]) -> str:
+    """Patterns one behind another. Raises: ConfigError, before they take more memory than a pattern may."""
+    found, size = list[str](), 0
+    for part in parts:
+        found.append(part)
+        size += len(part)
+        if size > LARGEST:
+            raise too_large()
+    return separator.join(found)
+
+
+def too_large() -> ConfigError:
+    """The error for a schema whose regular expression is too long."""
+    return ConfigError(
+        f"the JSON schema is too large: its regular expression has more than {LARGEST:,} characters",
+        hint="make more properties required, or nest fewer",
+    )
 
 
 def _anything(depth: int) -> str:
@@ -265,15 +302,11 @@ def _sequence(entry: str | None, marks: str, bounds: tuple[int, int | None]) -> 
 
 def _in_order(entries: list[tuple[str, bool]]) -> str:
     """The entries of an object in their order, those that are needed and any of the others."""
-    tails, ways = [""] * (len(entries) + 1), []
-    for place in range(len(entries) - 1, -1, -1):
-        entry, needed = entries[place]
-        tails[place] = f"(?:{COMMA}{entry}){'' if needed else '?'}{tails[place + 1]}"
-    for place, (entry, needed) in enumerate(entries):
-        ways.append(f"{entry}{tails[place + 1]}")
-        if needed:
-            return f"(?:{'|'.join(ways)})"
-    return f"(?:{'|'.join(ways)})?" if ways else ""
+    later = [f"(?:{COMMA}{entry}){'' if needed else '?'}" for entry, needed in entries]
+    first = next((place for place, (_, needed) in enumerate(entries) if needed), None)
+    some = entries if first is None else entries[: first + 1]  # the first one that is written is one of these
+    ways = (_joined("", [entry, *later[place + 1 :]]) for place, (entry, _) in enumerate(some))
+    return f"(?:{_joined('|', ways)}){'?' if first is None else ''}" if entries else ""
 
 
 def _times(said: Mapping[str, Any], low: str, high: str, where: str) -> str | None:
@@ -297,6 +330,8 @@ def _number(said: Mapping[str, Any], key: str, where: str) -> int | None:
     value = said.get(key)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise _wrong(f"has {key} {value!r}, which is no whole number", where)
+    if value is not None and abs(value) > LARGEST_NUMBER:
+        raise _wrong(f"has {key} with more than 100 digits", where)
     return value
 
 
@@ -311,7 +346,7 @@ def _is_a(value: Any, kinds: list[str]) -> bool:
     """Whether a value has one of some types."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     numbers = {"number": number, "integer": number and float(value).is_integer() if number else False}
-    return any(numbers[kind] if kind in numbers else isinstance(value, PYTHON.get(str(kind), ())) for kind in kinds)
+    return any(numbers[kind] if kind in numbers else isinstance(value, PYTHON[kind]) for kind in kinds)
 
 
 def _only(said: Mapping[str, Any], known: set[str], where: str) -> None:

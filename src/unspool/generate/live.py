@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unspool.data.tokenizer import TextStream, Tokenizer
+from unspool.generate.constrained_draws import ConstrainedDraw
 from unspool.generate.draws import RowDraw
 from unspool.generate.jobs import Job, Likely, Piece
 from unspool.generate.prompts import log_probabilities
@@ -51,12 +52,17 @@ class LiveText:
         row: its number there.
         state: where it begins.
         tokenizer: spells its tokens.
+
+    Raises:
+        ConfigError: nothing can be drawn.
     """
 
     def __init__(self, job: Job, row: int, state: State, tokenizer: Tokenizer) -> None:
         request = job.request
         self.job, self.row, self.count = job, row, 0
         self.draw = RowDraw(state, request.drawing)
+        if request.constraint is not None:
+            self.draw = ConstrainedDraw(state, request.drawing, request.constraint, request.length)
         self.text, self.stop = TextStream(tokenizer, request.before), StopText(request.stop)
         self.held = self.stop.feed(self.text.decoder.decode(state.pending))  # shown with the first token
         self.state: State | None = state  # where it is while it is not in the batch
@@ -69,16 +75,25 @@ class LiveText:
         every = self.job.request.every
         return bool(every) and self.row == 0 and self.draw.position - self.kept >= every
 
+    @property
+    def ended(self) -> bool:
+        """Whether the end of its constraint was drawn, in place of a token."""
+        return isinstance(self.draw, ConstrainedDraw) and self.draw.ended
+
     def take(self, id: int, log_probability: float | None, top: Likely) -> str:
         """Go on behind a token; why the text has ended, or "" if it goes on."""
         shown = self.held + self.stop.feed(self.text.feed(id))
         self.held, self.count = "", self.count + 1
         self.job.put(Piece(self.row, id, shown, log_probability, top))
-        return "stop" if self.stop.stopped else "length" if self.count == self.job.request.length else ""
+        if self.stop.stopped:
+            return "stop"
+        if isinstance(self.draw, ConstrainedDraw) and self.draw.is_complete:
+            return "constraint"
+        return "length" if self.count == self.job.request.length else ""
 
     def end(self, reason: str, state: State | None) -> None:
         """End the text; a state that is kept knows what was not shown."""
-        rest = self.held + (self.stop.flush() if reason == "length" else "")
+        rest = self.held + (self.stop.flush() if reason in ("length", "constraint") else "")
         if state is not None:
             pending = b"" if self.stop.stopped else self.stop.held.encode() + self.text.pending
             state = replace(state, pending=pending)

@@ -16,16 +16,16 @@ import numpy as np
 from unspool.errors import ConfigError
 from unspool.generate import pattern_worker
 from unspool.generate.automaton import MOST_STATES, NEVER, Automaton, distances
-from unspool.generate.json_schema import SchemaPattern, bare_pattern
+from unspool.generate.json_schema import LARGEST, SchemaPattern, bare_pattern
 
 SECONDS, MEMORY = 2, 2**30
 """A pattern may take so many seconds of processor time and so many bytes to compile."""
-LARGEST = 10**6
-"""So many characters a pattern or a schema has at most."""
+KEPT = 8
+"""So many automata of patterns are remembered, and so many of schemas: each takes up to 20 MB."""
 
 
-@lru_cache(maxsize=64)
-def regex_automaton(pattern: str) -> Automaton:
+@lru_cache(maxsize=KEPT)
+def regex_automaton(pattern: str, parts: tuple[str, ...] = ()) -> Automaton:
     r"""The automaton of the texts that a regular expression matches from their beginning to their end.
 
     It takes what regular languages have: classes, groups, alternatives, repetitions, \d, \w, \p{L}, (?i); neither
@@ -33,6 +33,7 @@ def regex_automaton(pattern: str) -> Automaton:
 
     Args:
         pattern: in the syntax of Rust's regex crate, which most of Python's is.
+        parts: patterns that it consists of, each of which has to be one by itself.
 
     Raises:
         ConfigError: it cannot be compiled, or is too large.
@@ -41,15 +42,18 @@ def regex_automaton(pattern: str) -> Automaton:
     >>> [bool(one.accepting[one.run(0, text)]) for text in (b"a", b"abb", b"b")]
     [True, True, False]
     """
+    if len(pattern) > LARGEST:
+        raise _too_large()
     bare = bare_pattern(pattern)
-    answer, table = _ask(bare) if balanced(bare) else ({"error": ""}, b"")
+    half = [one for one in (*parts, bare) if not balanced(one)]
+    answer, table = ({"error": "", "pattern": half[0]}, b"") if half else _ask(bare, parts)
+    wrong = pattern if answer.get("pattern", bare) == bare else answer["pattern"]
     if "incompatible" in answer.get("error", ""):  # no byte goes on from some state
-        raise ConfigError(
-            f"the pattern {pattern[:200]!r} allows no text at all", hint="--regex PATTERN, such as [0-9]+"
-        )
+        raise ConfigError(f"the pattern {wrong[:200]!r} allows no text at all", hint="allow some text, as [0-9]+ does")
     if "error" in answer:
         raise ConfigError(
-            f"the pattern {pattern[:200]!r} cannot be used: {_reason(pattern)}", hint="--regex PATTERN, such as [0-9]+"
+            f"the pattern {wrong[:200]!r} cannot be used: {_reason(wrong)}",
+            hint="a pattern looks like [0-9]+( (am|pm))?",
         )
     states = len(answer["accepting"])
     return Automaton(
@@ -57,7 +61,7 @@ def regex_automaton(pattern: str) -> Automaton:
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=KEPT)
 def schema_automaton(schema: str) -> Automaton:
     """The automaton of JSON texts that a JSON schema allows: objects have their properties in the schema's order.
 
@@ -81,16 +85,22 @@ def schema_automaton(schema: str) -> Automaton:
     except ValueError as error:
         raise ConfigError(f"the JSON schema is not JSON: {error}", hint='{"type": "object", ...}') from None
     except RecursionError:
-        raise ConfigError("the JSON schema is nested too deep", hint="make it flatter, with $ref") from None
+        raise too_deep() from None
     _refuse_marks(made.patterns)
     return regex_automaton(made.pattern)
 
 
+def too_deep() -> ConfigError:
+    """The error for a schema whose nesting Python cannot follow."""
+    return ConfigError("the JSON schema is nested too deep", hint="make it flatter, with $ref")
+
+
 def _refuse_marks(patterns: Sequence[str]) -> None:
     """Refuse patterns of strings that match what ends or breaks a string of JSON."""
-    for pattern in patterns:
-        regex_automaton(pattern)  # none is half a group
-    one = regex_automaton("|".join(f"(?:{pattern})" for pattern in patterns))
+    if not patterns:
+        return
+    each = tuple(dict.fromkeys(patterns))
+    one = regex_automaton("|".join(f"(?:{pattern})" for pattern in each), each)  # and none is half a group
     states, letters, following = one.edges()
     alive = distances(states, following, one.accepting) < NEVER
     outside = np.isin(letters, [*range(32), ord('"'), ord("\\")])
@@ -131,15 +141,16 @@ def _reason(pattern: str) -> str:
     return "it is not a regular language (look-around, back references and \\b are not), or nested too deep"
 
 
-def _ask(pattern: str) -> tuple[dict[str, Any], bytes]:
-    """What the worker answers, and the table behind it. Raises: ConfigError for what is too large."""
-    large = ConfigError(
+def _too_large() -> ConfigError:
+    return ConfigError(
         f"the pattern is too large: its automaton takes more than {SECONDS} seconds, 1 GB or {MOST_STATES:,} states",
         hint="bound its repetitions, as [a-z]{1,20} does, or make them fewer",
     )
-    if len(pattern) > LARGEST:
-        raise large
-    request = {"pattern": pattern, "most": MOST_STATES, "seconds": SECONDS, "memory": MEMORY}
+
+
+def _ask(pattern: str, parts: tuple[str, ...]) -> tuple[dict[str, Any], bytes]:
+    """What the worker answers, and the table behind it. Raises: ConfigError for what is too large."""
+    request = {"pattern": pattern, "parts": parts, "most": MOST_STATES, "seconds": SECONDS, "memory": MEMORY}
     try:
         done = subprocess.run(
             [sys.executable, "-P", str(Path(pattern_worker.__file__))],
@@ -149,11 +160,11 @@ def _ask(pattern: str) -> tuple[dict[str, Any], bytes]:
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         )
     except subprocess.TimeoutExpired:
-        raise large from None
+        raise _too_large() from None
     line, _, table = done.stdout.partition(b"\n")
     answer = json.loads(line or '{"large": true}')
     if "missing" in answer:
         raise ConfigError("patterns and schemas need outlines-core", hint='pip install "unspool[constraints]"')
     if done.returncode or "large" in answer:
-        raise large
+        raise _too_large()
     return answer, table

@@ -10,7 +10,7 @@ from typing import Any
 
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import BusyError, LimitError
-from unspool.generate.draws import draw_rows
+from unspool.generate.constrained_draws import draw_live
 from unspool.generate.engine import Engine
 from unspool.generate.jobs import Job, Limits, Request
 from unspool.generate.live import LiveRows, LiveText, scores_of
@@ -18,7 +18,7 @@ from unspool.generate.prompts import PART, PromptReader
 from unspool.generate.rows import Rows
 from unspool.generate.state import State, row_seed
 
-TICK = 0.1
+INTERVAL = 0.1
 """So often, in seconds, the thread looks for requests whose time is over."""
 LATER = "try again in a while"
 
@@ -64,7 +64,7 @@ class Scheduler:
         """Is called in the scheduler's thread, once a step, with all jobs of which there is something to take."""
         self._until = float("inf")  # when it stops whatever still goes on
         self._closing = self._closed = False
-        self._next_tick = 0.0
+        self._next_check = 0.0
         self.steps = self.tokens = 0  # in all
         self._hasten()
         self._thread = Thread(target=self._run, name="scheduler", daemon=True)
@@ -78,6 +78,7 @@ class Scheduler:
 
         Raises:
             LimitError: the request is larger than a limit.
+            ConfigError: no text that its constraint allows is so short.
             BusyError: too many are waiting already, or the scheduler stops.
         """
         limits = self.limits
@@ -88,6 +89,8 @@ class Scheduler:
         ):
             if size > most:
                 raise LimitError(f"{what % f'{size:,}'}, and at most {most:,} are allowed", hint="ask for less")
+        if request.constraint is not None:
+            request.constraint.refuse_short(request.length)
         job = Job(request, limits.seconds, lambda job: self._order(lambda: self._look_at(job)))
         with self._work:
             if self._closing:
@@ -140,35 +143,35 @@ class Scheduler:
             with self._work:
                 busy = self._texts or self._readers or self._ready or self._waiting
                 if not self._orders and not busy:
-                    self._work.wait(TICK if self._jobs or self._closing else None)
+                    self._work.wait(INTERVAL if self._jobs or self._closing else None)
             while self._orders:
                 self._orders.popleft()()
-            self._tick()
+            self._check_time()
             try:
                 self._read()
                 self._admit()
                 self._step()
-            except Exception as error:  # the thread must live; those that it happened to are told
+            except Exception as error:  # the thread must live; the requests get the error
                 self._fail_all(error)
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         news, self._news = self._news, set()
         for job in news:
             if job.done:
                 self._jobs.discard(job)
             elif job.is_full and not job.paused:
                 self._pause(job)
-        told = [job for job in news if job.tell()]
-        if told and self.listener is not None:
-            self.listener(told)
+        notified = [job for job in news if job.notify()]
+        if notified and self.listener is not None:
+            self.listener(notified)
 
-    def _tick(self) -> None:
+    def _check_time(self) -> None:
         """Now and then: end what has run out of time, and everything when the scheduler stops."""
         now = monotonic()
-        if now < self._next_tick and not self._closing:
+        if now < self._next_check and not self._closing:
             return
-        self._next_tick = now + TICK
+        self._next_check = now + INTERVAL
         self._hasten()
         stopping = now >= self._until
         with self._work:
@@ -298,9 +301,12 @@ class Scheduler:
         if not keys:
             return
         texts, logits = [self._texts[key] for key in keys], self._rows.logits
-        drawn = draw_rows([text.draw for text in texts], logits)
+        drawn = draw_live([text.draw for text in texts], logits)
         scores, ids, ended = scores_of(texts, logits, drawn), dict(zip(keys, drawn.tolist(), strict=True)), {}
         for place, (key, text) in enumerate(zip(keys, texts, strict=True)):
+            if text.ended:  # with the state in front of what was drawn
+                text.end("constraint", self._leave(key, text.job.request.keep))
+                continue
             reason = text.take(ids[key][0], *scores.get(place, (None, ())))
             if reason and not text.job.request.keep:
                 self._leave(key, keep=False)
@@ -310,7 +316,7 @@ class Scheduler:
         self._news.update(text.job for text in texts if text.job.request.buffer or text.job.done)
         stay = list(self._rows.keys)  # whoever has left may have changed the order
         self._rows.advance(drawn if stay == keys else drawn.new_tensor([ids[key] for key in stay]).view(-1, 1))
-        self.steps, self.tokens = self.steps + 1, self.tokens + len(keys)
+        self.steps, self.tokens = self.steps + 1, self.tokens + sum(not text.ended for text in texts)
         for key in stay:
             if self._texts[key].wants_snapshot:
                 self._snapshot(key)

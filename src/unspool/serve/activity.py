@@ -69,8 +69,8 @@ def values(trace: Trace, path: str, read: int, count: int) -> Float[Tensor, "T U
     if path not in trace:
         return None
     found = trace[path]
-    by_tick = len(found) == read and (read > 1 or found[0].dim() == 2 or found[0].shape[1] != 1)
-    one = torch.stack(found, dim=1) if by_tick else found[0]
+    by_step = len(found) == read and (read > 1 or found[0].dim() == 2 or found[0].shape[1] != 1)
+    one = torch.stack(found, dim=1) if by_step else found[0]
     if one.shape[:2] != (1, read) or not 3 <= one.dim() <= 4:
         return None
     return one.flatten(2)[0, -count:].float().cpu()

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from unspool.runs.run import Run
 from unspool.serve import chat, completions, predictions, responses, session_routes
+from unspool.serve.constraints import Constraints
 from unspool.serve.editor import editor
 from unspool.serve.guard import Guard
 from unspool.serve.models import ServedModel, served_models
@@ -32,7 +33,8 @@ class Server:
         self.settings, self.numbers = settings or Settings(), Numbers()
         self.states = StateStore(self.settings.states, self.settings.state_bytes, self.settings.keep)
         self.sessions = Sessions(self.settings, self.states)
-        self.models: dict[str, ServedModel] = served_models(runs, self.settings, self.numbers)
+        self.constraints = Constraints(self.settings.constraint_bytes)
+        self.models: dict[str, ServedModel] = served_models(runs, self.settings, self.numbers, self.constraints)
         self.numbers.watch(self._watched)
 
     @property
@@ -42,6 +44,7 @@ class Server:
 
     def stop(self, seconds: float = 0.0) -> None:
         """Let what is under way go on for some seconds, and end every thread."""
+        self.constraints.stop()
         for model in self.models.values():
             model.worker.shutdown(wait=False, cancel_futures=True)
         for model in self.writers:
@@ -56,7 +59,8 @@ class Server:
         steps = {name: float(one.steps) for name, one in schedulers.items()}
         yield "unspool_steps_total", "Steps of all live texts", "model", steps
         held = {"sessions": float(self.sessions.size), "states": float(self.states.size)}
-        yield "unspool_state_bytes", "Bytes of sessions and of stored states", "of", held
+        held["constraints"] = float(self.constraints.size)
+        yield "unspool_state_bytes", "Bytes of sessions, of stored states and of constraints", "of", held
         number = {"sessions": float(len(self.sessions)), "states": float(len(self.states))}
         yield "unspool_states", "Sessions and stored states", "of", number
 

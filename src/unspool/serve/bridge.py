@@ -29,9 +29,9 @@ class Bridge:
     def __init__(self, name: str, scheduler: Scheduler, numbers: Numbers) -> None:
         self.name, self.scheduler, self.numbers = name, scheduler, numbers
         self._events: WeakKeyDictionary[Job, asyncio.Event] = WeakKeyDictionary()
-        self._lock, self._told = Lock(), set[Job]()
+        self._lock, self._changed = Lock(), set[Job]()
         self._loop: asyncio.AbstractEventLoop | None = None
-        scheduler.listener = self._tell
+        scheduler.listener = self._notify
 
     def submit(self, request: Request) -> Job:
         """Ask the scheduler; `pieces` or `finished` must be awaited, or nobody cancels the job."""
@@ -40,19 +40,19 @@ class Bridge:
         self._events[job] = asyncio.Event()
         return job
 
-    def _tell(self, jobs: list[Job]) -> None:
+    def _notify(self, jobs: list[Job]) -> None:
         """In the scheduler's thread: have the event loop woken, unless it has not come to the last time yet."""
         with self._lock:
-            first = not self._told
-            self._told.update(jobs)
+            first = not self._changed
+            self._changed.update(jobs)
         if first and self._loop is not None:
             with suppress(RuntimeError):  # the loop has been closed
                 self._loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         with self._lock:
-            told, self._told = self._told, set()
-        for job in told:
+            changed, self._changed = self._changed, set()
+        for job in changed:
             event = self._events.get(job)
             if event is not None:
                 event.set()

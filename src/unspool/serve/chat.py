@@ -13,7 +13,7 @@ from starlette.responses import Response
 from unspool.generate.jobs import Job, Piece, Request
 from unspool.serve.completions import BUFFER, known
 from unspool.serve.events import DONE, EventStream, event
-from unspool.serve.fields import Body, Count, Draws, Name, StreamOptions, usage_of
+from unspool.serve.fields import Body, Count, FormattedDraws, Name, StreamOptions, finish_reason, usage_of
 from unspool.serve.models import ServedModel
 from unspool.serve.problems import Answer, Problem
 
@@ -28,7 +28,7 @@ class ChatMessage(Body):
     name: str | None = None
 
 
-class ChatBody(Draws):
+class ChatBody(FormattedDraws):
     """The body of /v1/chat/completions."""
 
     model: Name
@@ -49,23 +49,25 @@ def router_of(models: Mapping[str, ServedModel]) -> APIRouter:
         """Answer the last of some messages."""
         model = known(models, body.model)
         ids, before = await model.encode(rendered(model.template, body.messages))
+        length, drawing = body.max_completion_tokens or body.max_tokens or USUAL_LENGTH, body.drawing(model)
         request = Request(
             ids,
-            length=body.max_completion_tokens or body.max_tokens or USUAL_LENGTH,
-            drawing=body.drawing(model),
+            length=length,
+            drawing=drawing,
             seed=body.seed,
             stop=body.stops,
             count=body.n,
             before=before,
             buffer=BUFFER * body.n if body.stream else 0,
+            constraint=await model.constraint(body.wanted(), drawing, length),
         )
         job = model.writer.submit(request)
         if body.stream:
             return EventStream(streamed(model, body, job))
         pieces = await model.writer.finished(job)
         choices = [
-            {"index": row, "message": {"role": "assistant", "content": text_of(pieces, row)}, "logprobs": None,
-             "finish_reason": reason_of(pieces, row)}
+            {"index": row, "logprobs": None, "finish_reason": reason_of(pieces, row),
+             "message": {"role": "assistant", "content": text_of(pieces, row), "refusal": None}}
             for row in range(body.n)
         ]  # fmt: skip
         return Answer({**head(model, "chat.completion"), "choices": choices, "usage": usage(job)})
@@ -116,7 +118,7 @@ def text_of(pieces: list[Piece], row: int) -> str:
 def reason_of(pieces: list[Piece], row: int) -> str | None:
     """Why a choice has ended; None: it has not."""
     found = next((piece.finished for piece in pieces if piece.row == row and piece.finished), None)
-    return None if found is None else "stop" if found == "stop" else "length"
+    return None if found is None else finish_reason(found)
 
 
 async def streamed(model: ServedModel, body: ChatBody, job: Job) -> AsyncGenerator[bytes, None]:

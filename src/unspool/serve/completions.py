@@ -11,9 +11,11 @@ from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
+from unspool.generate.constraints import TokenConstraint
+from unspool.generate.draws import Drawing
 from unspool.generate.jobs import Job, Likely, Piece, Request
 from unspool.serve.events import DONE, EventStream, event
-from unspool.serve.fields import Count, Draws, Name, StreamOptions, usage_of
+from unspool.serve.fields import Count, FormattedDraws, Name, StreamOptions, finish_reason, usage_of
 from unspool.serve.merging import merged
 from unspool.serve.models import ServedModel
 from unspool.serve.problems import Answer, Problem
@@ -23,7 +25,7 @@ BUFFER = 256
 """So many pieces wait for a client that reads slowly before its texts pause."""
 
 
-class CompletionBody(Draws):
+class CompletionBody(FormattedDraws):
     """The body of /v1/completions."""
 
     model: Name
@@ -36,6 +38,11 @@ class CompletionBody(Draws):
     stream: bool = False
     stream_options: StreamOptions | None = None
     suffix: Literal[None] = None
+
+    @property
+    def length(self) -> int:
+        """How many tokens each text has at most."""
+        return 16 if self.max_tokens is None else self.max_tokens
 
     @property
     def count(self) -> int:
@@ -70,12 +77,14 @@ def router_of(models: Mapping[str, ServedModel]) -> APIRouter:
         """Go on with one or several prompts."""
         model = known(models, body.model)
         check(body)
-        requests = [await asked(model, body, prompt) for prompt in body.prompts]
+        drawing = body.drawing(model)
+        constraint = await model.constraint(body.wanted(), drawing, body.length)
+        requests = [await request_of(model, body, prompt, drawing, constraint) for prompt in body.prompts]
         jobs = submit_all(model, requests)
         answering = Answering(model, body, jobs)
         if body.stream:
             return EventStream(answering.stream())
-        return Answer(await answering.whole())
+        return Answer(await answering.answer())
 
     return router
 
@@ -105,7 +114,13 @@ def check(body: CompletionBody) -> None:
         raise Problem(400, "stream_options goes with stream", "stream_options")
 
 
-async def asked(model: ServedModel, body: CompletionBody, prompt: str | list[int]) -> Request:
+async def request_of(
+    model: ServedModel,
+    body: CompletionBody,
+    prompt: str | list[int],
+    drawing: Drawing,
+    constraint: TokenConstraint | None,
+) -> Request:
     """The request for one prompt."""
     if isinstance(prompt, str):
         ids, before = await model.encode(prompt)
@@ -115,8 +130,8 @@ async def asked(model: ServedModel, body: CompletionBody, prompt: str | list[int
     ranked = body.count > body.n
     return Request(
         ids,
-        length=16 if body.max_tokens is None else body.max_tokens,
-        drawing=body.drawing(model),
+        length=body.length,
+        drawing=drawing,
         seed=body.seed,
         stop=body.stops,
         count=body.count,
@@ -124,6 +139,7 @@ async def asked(model: ServedModel, body: CompletionBody, prompt: str | list[int
         top=body.logprobs if body.logprobs is not None else 0 if ranked else -1,
         echo=body.echo and body.logprobs is not None,
         buffer=BUFFER * body.count if body.stream else 0,
+        constraint=constraint,
     )
 
 
@@ -206,7 +222,7 @@ class Choice:
             "index": self.index,
             "text": text,
             "logprobs": scores.as_dict() if self.body.logprobs is not None else None,
-            "finish_reason": (finished if finished == "stop" else "length") if finished else None,
+            "finish_reason": finish_reason(finished) if finished else None,
         }
 
     def _echo(self, scores: Scores) -> str:
@@ -244,7 +260,7 @@ class Answering:
         prompt, read = sum(len(job.request.ids) for job in self.jobs), sum(job.tokens_read for job in self.jobs)
         return usage_of(prompt, sum(job.tokens_written for job in self.jobs), read)
 
-    async def whole(self) -> dict[str, Any]:
+    async def answer(self) -> dict[str, Any]:
         """The answer at the end."""
         found: list[list[list[Piece]]] = [[[] for _ in range(self.body.count)] for _ in self.jobs]
         async with aclosing(merged(self.model.writer, self.jobs)) as parts:

@@ -213,7 +213,7 @@ class Document:
         """The model with the switches that hold in front of a character."""
         return self._watching([one for one in self.switches if one.is_on(caret)])
 
-    def state_behind(self, text: str, room: int) -> State:
+    def state_behind(self, text: str, needed: int) -> State:
         """The state behind a beginning of the text, from which at least so many tokens can be generated."""
         number = int(np.searchsorted(self.tokens.ends, len(text), side="right"))
         rest = tokenize(self.tokenizer, text[int(self.tokens.ends[number - 1]) if number else 0 :]).ids
@@ -222,8 +222,8 @@ class Document:
             if len(rest):  # a token goes on behind the text
                 state = self.engine.read(torch.as_tensor(rest[None]), state)
             left, longest = self.engine.remaining(state.position), self.engine.max_length
-            if left is not None and longest is not None and left < room:
-                state = self.engine.read(state.ids[:, -max(1, longest - room) :])
+            if left is not None and longest is not None and left < needed:
+                state = self.engine.read(state.ids[:, -max(1, longest - needed) :])
         return state
 
     def place_of(self, character: int, tokens: Tokens | None = None) -> int:

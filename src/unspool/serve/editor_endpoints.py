@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src data:"
+POLICY += "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 HEADERS = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 

@@ -127,8 +127,8 @@ def refused(error: Refusal | UnspoolError) -> "Response":
     from starlette.responses import JSONResponse
 
     status, code = (error.status, error.code) if isinstance(error, Refusal) else (400, "")
-    told = {"message": str(error), "type": "invalid_request_error", "param": None, "code": code or None}
-    return JSONResponse({"error": told | {"hint": error.hint}}, status)
+    content = {"message": str(error), "type": "invalid_request_error", "param": None, "code": code or None}
+    return JSONResponse({"error": content | {"hint": error.hint}}, status)
 
 
 Answer = Callable[["Request"], Awaitable[Any]]

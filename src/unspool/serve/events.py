@@ -31,18 +31,18 @@ class EventStream(StreamingResponse):
     """
 
     def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
-        super().__init__(self._told(events), media_type="text/event-stream")
+        super().__init__(self._with_errors(events), media_type="text/event-stream")
         self.headers["cache-control"] = "no-store"
         self.headers["x-accel-buffering"] = "no"
         self._events = events
 
-    async def _told(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async def _with_errors(self, events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         try:
             async for one in events:
                 yield one
         except UnspoolError as error:
-            told = as_problem(error)
-            yield event({"error": error_of(told.status, told.message, told.param, told.code)})
+            problem = as_problem(error)
+            yield event({"error": error_of(problem.status, problem.message, problem.param, problem.code)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""

@@ -14,8 +14,9 @@ from unspool.serve.numbers import Numbers
 from unspool.serve.problems import Answer, Problem
 from unspool.serve.settings import Settings
 
-OPEN = ("/health",)
-"""Paths that need no token."""
+OPEN, OPEN_FOLDER = ("/health", "/"), "/page/"
+"""What can be fetched without a token: whether the server answers, and the files of the writing page, which asks for
+the token by itself."""
 LINGER = 1.0
 """Seconds for which the body of a request that is refused is still read."""
 
@@ -77,7 +78,7 @@ class Guard:
         host = headers.get(b"host", b"").decode("latin-1").rsplit(":", 1)[0].lower()
         if self.settings.hosts and host not in self.settings.hosts:
             raise Problem(403, "this server is not known by that name: see --host", code="unknown_host")
-        if self.settings.token and scope["path"] not in OPEN:
+        if self.settings.token and not is_open(scope):
             kind, _, given = headers.get(b"authorization", b"").partition(b" ")
             if kind.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self.settings.token.encode()):
                 raise Problem(401, "a valid token is needed: Authorization: Bearer TOKEN", code="invalid_api_key")
@@ -155,6 +156,16 @@ class Guard:
         fields: dict[str, Any] = {"id": seen.id, "method": scope["method"], "path": path, "status": seen.status}
         level = logging.ERROR if seen.status >= 500 else logging.INFO
         log("request", level, **fields, seconds=round(seconds, 4), **scope.get("noted", {}))
+
+
+def is_open(scope: Scope) -> bool:
+    """Whether a request needs no token.
+
+    >>> is_open({"method": "GET", "path": "/"}), is_open({"method": "GET", "path": "/v1/models"})
+    (True, False)
+    """
+    path = scope["path"]
+    return scope["method"] in ("GET", "HEAD") and (path in OPEN or path.startswith(OPEN_FOLDER))
 
 
 async def discard(receive: Receive) -> None:

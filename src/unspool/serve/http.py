@@ -81,7 +81,7 @@ class Quiet(uvicorn.Server):
         self.served = server
 
     async def startup(self, sockets: Any = None) -> None:
-        """Say where it is."""
+        """Log the address."""
         await super().startup(sockets)
         for one in self.servers:
             for found in one.sockets:

@@ -12,6 +12,8 @@ import torch
 
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import CheckpointError, ConfigError
+from unspool.generate.constraints import TokenConstraint
+from unspool.generate.draws import Drawing
 from unspool.generate.engine import Engine
 from unspool.generate.scheduler import Scheduler
 from unspool.generate.state import State, load_state
@@ -19,6 +21,7 @@ from unspool.generate.text import prime, token_before
 from unspool.pipelines.pipeline import Predictor
 from unspool.runs.run import Run, engine_of
 from unspool.serve.bridge import Bridge
+from unspool.serve.constraints import Constraints, WantedConstraint
 from unspool.serve.logs import log
 from unspool.serve.numbers import Numbers
 from unspool.serve.problems import Problem
@@ -39,13 +42,14 @@ class ServedModel:
         run: the run.
         settings: the limits.
         numbers: where tokens are counted.
+        constraints: compiles those of its requests.
 
     Raises:
         ConfigError: the model can do neither without its own data.
     """
 
-    def __init__(self, name: str, run: Run, settings: Settings, numbers: Numbers) -> None:
-        self.name, self.run, self.created = name, run, int(time())
+    def __init__(self, name: str, run: Run, settings: Settings, numbers: Numbers, constraints: Constraints) -> None:
+        self.name, self.run, self.created, self.constraints = name, run, int(time()), constraints
         self.bridge: Bridge | None = None
         self._predictor: Predictor | None = None
         self.worker = ThreadPoolExecutor(1, "predictions")  # one call of a pipeline at a time, beside everything else
@@ -121,6 +125,23 @@ class ServedModel:
         if strange is not None:
             raise Problem(400, f"there is no token {strange}: the vocabulary has {self.tokenizer.size}", "prompt")
 
+    async def constraint(
+        self, wanted: WantedConstraint | None, drawing: Drawing, length: int
+    ) -> TokenConstraint | None:
+        """What texts of so many tokens match, compiled without holding up anybody else.
+
+        Raises:
+            Problem: it is wrong, not supported or too large, or no text that it allows is so short.
+        """
+        if wanted is None:
+            return None
+        without = frozenset(one[0] for one in drawing.ban if len(one) == 1)
+        found = await self.constraints.find(wanted, self.tokenizer, without)
+        if found.least > length:
+            why = f"{found.constraint.name} needs up to {found.least:,} tokens, more than {length:,}"
+            raise Problem(400, f"{why}; ask for at least {found.least:,}", wanted.field)
+        return found
+
     async def between_steps(self, function: Callable[[], Any]) -> Any:
         """Run a function of the engine while nobody else uses it."""
         return await asyncio.wrap_future(self.writer.scheduler.call(function))
@@ -152,9 +173,11 @@ class ServedModel:
             raise Problem(400, "what is stored there cannot be used any more", field, "unusable_state") from None
 
 
-def served_models(runs: Mapping[str, Run], settings: Settings, numbers: Numbers) -> dict[str, ServedModel]:
+def served_models(
+    runs: Mapping[str, Run], settings: Settings, numbers: Numbers, constraints: Constraints
+) -> dict[str, ServedModel]:
     """Every run by its name, ready to be used."""
-    return {name: ServedModel(name, run, settings, numbers) for name, run in runs.items()}
+    return {name: ServedModel(name, run, settings, numbers, constraints) for name, run in runs.items()}
 
 
 def names_of(paths: Sequence[Path]) -> dict[str, Path]:

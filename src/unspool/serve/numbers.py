@@ -39,7 +39,7 @@ class Numbers:
 
 
 class Watched:
-    """A collector that asks when it is asked."""
+    """A collector that calls a function whenever the numbers are fetched."""
 
     def __init__(self, values: Callable[[], Iterable[tuple[str, str, str, dict[str, float]]]]) -> None:
         self.values = values

@@ -8,7 +8,7 @@ from secrets import token_urlsafe
 from unspool.serve.document import Document
 
 MOST = 8
-"""So many documents are open at once; the one that was used longest ago makes room."""
+"""So many documents are open at once; the one that was used longest ago is closed."""
 IDLE = 3600.0
 """Seconds after which a document that nobody uses is closed. A page opens it again by sending its text."""
 

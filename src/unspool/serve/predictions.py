@@ -1,4 +1,4 @@
-"""/predict, for runs that say one thing of each input."""
+"""/predict, for runs that make one prediction for each input."""
 
 import asyncio
 import binascii

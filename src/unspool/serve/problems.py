@@ -1,6 +1,7 @@
 """Errors as OpenAI's API writes them: {"error": {"message", "type", "param", "code"}}, with a 4xx status."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -90,6 +91,22 @@ def as_problem(error: UnspoolError) -> Problem:
     return Problem(status, f"{error}{hint}"[: 10 * SHOWN])
 
 
+def place_of(parts: Sequence[int | str], body: Any) -> list[int | str]:
+    """Where in a body a field is: pydantic also names the alternative that it has tried.
+
+    >>> place_of(["format", "json_schema", "name"], {"format": {"type": "json_schema"}})
+    ['format', 'name']
+    """
+    found: list[int | str] = []
+    for number, part in enumerate(parts, start=1):
+        listed = isinstance(body, list) and isinstance(part, int) and part < len(body)
+        inside = listed or (isinstance(body, dict) and part in body)
+        if inside or number == len(parts):
+            found.append(part)
+            body = body[part] if inside else None
+    return found
+
+
 def handle_problems(app: FastAPI) -> None:
     """Let an app answer every error in this form."""
 
@@ -104,7 +121,7 @@ def handle_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Answer:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"][1:] if isinstance(part, int | str))[:SHOWN]
+        place = ".".join(map(str, place_of(first["loc"][1:], error.body)))[:SHOWN]
         if first["type"] == "json_invalid":
             return problem(400, "the body is not valid JSON", code="invalid_json")
         if first["type"] == "extra_forbidden":
@@ -114,8 +131,8 @@ def handle_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> Answer:
-        told = {404: "there is nothing at this path", 405: "this path does not know that method"}
-        detail = told.get(error.status_code, str(error.detail))
+        known = {404: "there is nothing at this path", 405: "this path does not know that method"}
+        detail = known.get(error.status_code, str(error.detail))
         return problem(error.status_code, detail if error.status_code != 400 else "the body is not valid JSON")
 
     @app.exception_handler(Exception)

@@ -16,8 +16,19 @@ from unspool.generate.draws import Drawing
 from unspool.generate.jobs import Job, Request
 from unspool.generate.state import State, new_seed
 from unspool.serve.completions import BUFFER, known
+from unspool.serve.constraints import WantedConstraint
 from unspool.serve.events import EventStream, event
-from unspool.serve.fields import Body, Draws, Name
+from unspool.serve.fields import (
+    ANY_OBJECT,
+    Body,
+    Draws,
+    JsonObject,
+    Name,
+    NamedSchema,
+    PlainText,
+    finish_reason,
+    refuse_two,
+)
 from unspool.serve.models import ServedModel
 from unspool.serve.problems import Answer, Problem
 from unspool.serve.store import StateStore, new_name
@@ -36,7 +47,7 @@ class Content(Body):
 
 
 class Message(Body):
-    """A message of the input; its role is not told to the model."""
+    """A message of the input; the model does not see its role."""
 
     type: Literal["message"] = "message"
     role: Literal["user", "system", "developer", "assistant"]
@@ -48,6 +59,18 @@ class Message(Body):
     def text(self) -> str:
         """Its text."""
         return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+
+
+class FlatJsonSchema(NamedSchema):
+    """JSON that a schema allows, as /v1/responses has it."""
+
+    type: Literal["json_schema"]
+
+
+class TextOptions(Body):
+    """The form of the text."""
+
+    format: Annotated[PlainText | JsonObject | FlatJsonSchema, Field(discriminator="type")] | None = None
 
 
 class ResponseBody(Draws):
@@ -63,9 +86,18 @@ class ResponseBody(Draws):
     metadata: dict[str, str] | None = None
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
-    text: dict[Literal["format"], dict[Literal["type"], Literal["text"]]] | None = None
+    text: TextOptions | None = None
     truncation: Literal["disabled"] | None = None
     background: Literal[False] | None = None
+
+    def wanted(self) -> WantedConstraint | None:
+        """What the text has to match; None: anything. Raises: Problem where two things are asked for."""
+        form, found = None if self.text is None else self.text.format, super().wanted()
+        if form is None or isinstance(form, PlainText):
+            return found
+        refuse_two(found, "text.format")
+        schema = ANY_OBJECT if isinstance(form, JsonObject) else form.schema_
+        return WantedConstraint.of_schema(schema, "text.format")
 
     @property
     def prompt(self) -> str:
@@ -87,8 +119,8 @@ def router_of(models: Mapping[str, ServedModel], store: StateStore) -> APIRouter
         if earlier is not None:
             before = await model.stored(store, "resp", earlier, "previous_response_id")
         reply = Reply(model, body, store, before)
-        reply.job = model.writer.submit(await asked(model, body, before, drawing))
-        return EventStream(reply.stream()) if body.stream else Answer(await reply.whole())
+        reply.job = model.writer.submit(await request_of(model, body, before, drawing))
+        return EventStream(reply.stream()) if body.stream else Answer(await reply.answer())
 
     @router.get("/v1/responses/{id}")
     async def show(id: str) -> Response:
@@ -108,20 +140,22 @@ def router_of(models: Mapping[str, ServedModel], store: StateStore) -> APIRouter
     return router
 
 
-async def asked(model: ServedModel, body: ResponseBody, before: State | None, drawing: Drawing) -> Request:
+async def request_of(model: ServedModel, body: ResponseBody, before: State | None, drawing: Drawing) -> Request:
     """The request of the scheduler."""
     prompt = body.prompt
     ids, spelt_behind = await model.encode(prompt, before)
+    length = body.max_output_tokens or min(USUAL_LENGTH, model.writer.scheduler.limits.length)
     return Request(
         ids,
         before,
-        length=body.max_output_tokens or min(USUAL_LENGTH, model.writer.scheduler.limits.length),
+        length=length,
         drawing=drawing,
         seed=new_seed() if body.seed is None else body.seed,
         stop=body.stops,
         before=spelt_behind,
         keep=True,
         buffer=BUFFER if body.stream else 0,
+        constraint=await model.constraint(body.wanted(), drawing, length),
     )
 
 
@@ -142,6 +176,8 @@ class Reply:
         self.cached = 0 if before is None else before.position
         self.id, self.message = new_name("resp"), f"msg_{token_hex(16)}"
         self.created, self.text, self.reason = int(time()), "", ""
+        form = None if body.text is None else body.text.format
+        self.form = {"type": "text"} if form is None else form.model_dump(by_alias=True, exclude_none=True)
 
     def as_dict(self, status: str) -> dict[str, Any]:
         """The response as JSON holds it."""
@@ -164,7 +200,7 @@ class Reply:
             "reasoning": None,
             "store": body.store,
             "temperature": body.temperature,
-            "text": {"format": {"type": "text"}},
+            "text": {"format": self.form},
             "tool_choice": "none",
             "tools": [],
             "top_p": body.top_p,
@@ -204,7 +240,7 @@ class Reply:
             "tokens_read": self.job.tokens_read,
         }
 
-    async def whole(self) -> dict[str, Any]:
+    async def answer(self) -> dict[str, Any]:
         """The response at the end."""
         pieces = await self.model.writer.finished(self.job)
         self.text, self.reason = "".join(piece.text for piece in pieces), pieces[-1].finished
@@ -212,7 +248,7 @@ class Reply:
 
     async def stored(self) -> dict[str, Any]:
         """The response when all has been generated; it is kept where that is wanted."""
-        cut = self.reason != "stop" and self.body.max_output_tokens is not None
+        cut = finish_reason(self.reason) != "stop" and self.body.max_output_tokens is not None
         found = self.as_dict("incomplete" if cut else "completed")
         state = self.job.states[0]
         if self.body.store and state is not None:
@@ -223,21 +259,21 @@ class Reply:
         """The events of the response, as they come."""
         numbers, place = count(), {"item_id": self.message, "output_index": 0, "content_index": 0}
 
-        def told(name: str, **content: Any) -> bytes:
+        def numbered(name: str, **content: Any) -> bytes:
             return event({"type": name, "sequence_number": next(numbers), **content}, name)
 
-        yield told("response.created", response=self.as_dict("in_progress"))
-        yield told("response.in_progress", response=self.as_dict("in_progress"))
-        yield told("response.output_item.added", output_index=0, item=self.item("in_progress"))
-        yield told("response.content_part.added", **place, part=self.part(""))
+        yield numbered("response.created", response=self.as_dict("in_progress"))
+        yield numbered("response.in_progress", response=self.as_dict("in_progress"))
+        yield numbered("response.output_item.added", output_index=0, item=self.item("in_progress"))
+        yield numbered("response.content_part.added", **place, part=self.part(""))
         async with aclosing(self.model.writer.pieces(self.job)) as parts:
             async for pieces in parts:
                 delta = "".join(piece.text for piece in pieces)
                 self.text, self.reason = self.text + delta, pieces[-1].finished
                 if delta:
-                    yield told("response.output_text.delta", **place, delta=delta, logprobs=[])
+                    yield numbered("response.output_text.delta", **place, delta=delta, logprobs=[])
         found = await self.stored()
-        yield told("response.output_text.done", **place, text=self.text, logprobs=[])
-        yield told("response.content_part.done", **place, part=self.part(self.text))
-        yield told("response.output_item.done", output_index=0, item=self.item(found["status"]))
-        yield told(f"response.{found['status']}", response=found)
+        yield numbered("response.output_text.done", **place, text=self.text, logprobs=[])
+        yield numbered("response.content_part.done", **place, part=self.part(self.text))
+        yield numbered("response.output_item.done", output_index=0, item=self.item(found["status"]))
+        yield numbered(f"response.{found['status']}", response=found)

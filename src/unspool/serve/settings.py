@@ -18,6 +18,7 @@ class Settings:
         states: the folder of stored states; None: they are kept in memory.
         state_bytes: how much they take at most; the oldest go first.
         session_bytes: how much memory all sessions take at most.
+        constraint_bytes: how much memory the constraints of all requests take at most.
         keep: seconds after which sessions and stored states that nobody used expire.
         body_bytes: how large the body of a request may be.
         body_seconds: how long it may take to arrive.
@@ -33,6 +34,7 @@ class Settings:
     states: Path | None = None
     state_bytes: int = 2**30
     session_bytes: int = 2**30
+    constraint_bytes: int = 2**29
     keep: float = 86_400.0
     body_bytes: int = 8 * 2**20
     body_seconds: float = 20.0

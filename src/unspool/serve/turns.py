@@ -14,12 +14,12 @@ from unspool.generate.state import State
 from unspool.generate.text import prime
 from unspool.serve.completions import BUFFER
 from unspool.serve.events import event
-from unspool.serve.fields import Body, Draws
+from unspool.serve.fields import Body, FormattedDraws, finish_reason
 from unspool.serve.models import ServedModel
 from unspool.serve.sessions import ServedSession, Sessions
 
 EVERY = 256
-"""So many tokens are read again at most to rewind a session, as long as its snapshots have room."""
+"""So many tokens are read again at most to rewind a session, as long as its snapshots fit."""
 Text = Annotated[str, Field(max_length=2**24)]
 
 
@@ -29,7 +29,7 @@ class Feed(Body):
     text: Text
 
 
-class Write(Draws):
+class Write(FormattedDraws):
     """The body of POST /sessions/{id}/write."""
 
     max_tokens: int = Field(100, ge=0, le=10**9)
@@ -70,17 +70,19 @@ async def submitted(session: ServedSession, body: Write) -> Job:
     model, empty = session.model, session.session.is_empty
     state = None if empty else session.session.state
     ids, before = await model.encode("", state)
+    drawing = body.drawing(model)
     request = Request(
         ids,
         state,
         length=body.max_tokens,
-        drawing=body.drawing(model),
+        drawing=drawing,
         seed=body.seed,
         stop=body.stops,
         before=before,
         keep=True,
         every=EVERY,
         buffer=BUFFER if body.stream else 0,
+        constraint=await model.constraint(body.wanted(), drawing, body.max_tokens),
     )
     return model.writer.submit(request)
 
@@ -88,8 +90,7 @@ async def submitted(session: ServedSession, body: Write) -> Job:
 def written(session: ServedSession, job: Job, reason: str, text: str | None = None) -> dict[str, Any]:
     """What an answer says of what was written."""
     moved(session.session, job)
-    reason = reason if reason == "stop" else "length"
-    more = {"tokens_written": job.tokens_written, "finish_reason": reason}
+    more = {"tokens_written": job.tokens_written, "finish_reason": finish_reason(reason)}
     return session.as_dict(job.tokens_read, **({} if text is None else {"text": text}), **more)
 
 

@@ -26,7 +26,7 @@ LONGEST = 100_000
 def write(
     document: Document, length: int, sampling: Sampling, seed: int, pace: float = 0.0, longest: int = LONGEST
 ) -> Iterator[dict[str, Any]]:
-    """Go on with a document, token by token, until it is told to stop or an edit comes.
+    """Go on with a document, token by token, until it is stopped or an edit comes.
 
     Args:
         document: it grows as this is iterated over.
@@ -62,7 +62,7 @@ def write(
 
 
 def append(document: Document, choose: Sampler, spelt: TextStream) -> dict[str, Any]:
-    """Draw one token, read it, and say what it adds."""
+    """Draw one token, read it, and describe what it adds."""
     state, number = document.session.state, len(document.tokens.ids)
     id = int(choose(state.logits, state.position))
     piece = spelt.feed(id)
@@ -121,13 +121,13 @@ def offers(
         complete: whether longer words that begin with the keys are allowed.
 
     Returns:
-        The words, the most probable first; none where the model cannot tell.
+        The words, the most probable first; none where the model cannot predict them.
     """
     text, model, tokenizer = document.text[:caret], document.engine.model, document.tokenizer
     with document.lock, ExitStack() as forced:
 
-        def read(text: str, room: int) -> State:
-            state = document.state_behind(text, room)
+        def read(text: str, needed: int) -> State:
+            state = document.state_behind(text, needed)
             forced.enter_context(document.forcing(caret))
             return state
 

@@ -3,7 +3,7 @@ import { colouring, legend } from "./colours.js";
 import { $, wholeNumber } from "./elements.js";
 
 export class ColourChoice {
-  /** `chosen(look)` is told which unit has to be known. */
+  /** `chosen(look)` gets the unit that has to be known. */
   constructor(about, reading, chosen) {
     Object.assign(this, { about, reading, chosen });
     const units = about.places.filter(place => place.kind !== "attention");

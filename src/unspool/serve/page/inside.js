@@ -100,7 +100,7 @@ export class Inside {
     const value = now && place.kind !== "attention" ? `: ${signed(now[at])}` : "";
     const held = forced ? `, forced ${WORDS[place.kind][forced.value]}` : "";
     const what = place.kind === "attention" ? "head" : "unit";
-    $("unit-told").textContent = `${place.name}, ${what} ${at}${value}${held}`;
+    $("unit-text").textContent = `${place.name}, ${what} ${at}${value}${held}`;
   }
 
   cycle({ place, at }) {
@@ -154,8 +154,8 @@ export class Inside {
       groups.set(key, [...groups.get(key) ?? [], one]);
     }
     const buttons = [...groups.values()].slice(-12).map(some => {
-      const told = this.name(some), release = () => this.set(this.without(each => some.includes(each)));
-      return button(`${told} ✕`, release, { "aria-label": `let go: ${told}` });
+      const name = this.name(some), release = () => this.set(this.without(each => some.includes(each)));
+      return button(`${name} ✕`, release, { "aria-label": `let go: ${name}` });
     });
     if (this.history.length) buttons.unshift(button("Undo the last switch", () => this.undo()));
     if (groups.size > 1) buttons.push(button("Let all go", () => this.set(this.without(() => true))));

@@ -19,9 +19,9 @@ $("theme").addEventListener("click", () => {
 });
 
 function refuse(message, hint) {
-  const told = make("div", { class: "notice" }, make("p", {}, sentence(message)));
-  if (hint) told.append(make("p", {}, "Use instead:"), make("code", {}, hint));
-  $("refused").replaceChildren(told);
+  const notice = make("div", { class: "notice" }, make("p", {}, sentence(message)));
+  if (hint) notice.append(make("p", {}, "Use instead:"), make("code", {}, hint));
+  $("refused").replaceChildren(notice);
   $("refused").hidden = false;
 }
 

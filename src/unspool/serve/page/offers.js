@@ -10,13 +10,13 @@ export class Offers {
   show(found) {
     this.found = found;
     this.element.replaceChildren(...found.map((one, at) => {
-      const told = one.probability === null ? "" : percent(one.probability);
+      const chance = one.probability === null ? "" : percent(one.probability);
       const made = button(one.word, () => this.accept(at), {
         class: at ? "" : "first", tabindex: -1,  // Tab takes the first; Alt and a number each
-        "aria-label": told ? `${one.word}, ${told}` : one.word, "aria-keyshortcuts": at ? `Alt+${at + 1}` : "Tab",
+        "aria-label": chance ? `${one.word}, ${chance}` : one.word, "aria-keyshortcuts": at ? `Alt+${at + 1}` : "Tab",
         onpointerdown: event => event.preventDefault(),  // the caret stays in the text
       });
-      if (told) made.append(make("small", {}, told));
+      if (chance) made.append(make("small", {}, chance));
       return made;
     }));
   }

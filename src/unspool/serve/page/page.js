@@ -238,11 +238,11 @@ export class Page {
       this.frame = 0;
       this.recolour(from);
       if (!this.writer.active) this.inside.list();
-      this.told();
+      this.status();
     });
   }
 
-  told() {
+  status() {
     const { ends, tokensRead, unknown } = this.reading;
     const some = unknown.slice(0, 5).map(visible).join(" ") + (unknown.length > 5 ? " …" : "");
     const strange = unknown.length ? `, unknown to the model: ${some}` : "";

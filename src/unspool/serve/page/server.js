@@ -1,25 +1,33 @@
 // What the page asks of the server. Every error is an `Error` with one sentence, `status` and `code`.
+import { another, token } from "./token.js";
 
 async function refusal(response) {
-  let told = {};
-  try { told = (await response.json()).error ?? {}; } catch { /* no JSON: a proxy, say */ }
-  const hint = told.hint ? ` (${told.hint})` : "";
-  const error = new Error((told.message ?? `the server answers ${response.status}`) + hint);
-  return Object.assign(error, { status: response.status, code: told.code });
+  let found = {};
+  try { found = (await response.json()).error ?? {}; } catch { /* no JSON: a proxy, say */ }
+  const hint = found.hint ? ` (${found.hint})` : "";
+  const error = new Error((found.message ?? `the server answers ${response.status}`) + hint);
+  return Object.assign(error, { status: response.status, code: found.code });
 }
 
-export async function ask(method, path, body, signal) {
-  let response;
+async function sent(method, path, body, signal, given) {
+  const headers = {};
+  if (body) headers["Content-Type"] = "application/json";
+  if (given) headers.Authorization = `Bearer ${given}`;
   try {
-    response = await fetch(`editor/${path}`, {
-      method, signal, headers: body ? { "Content-Type": "application/json" } : {}, body: body && JSON.stringify(body),
-    });
+    return await fetch(`editor/${path}`, { method, signal, headers, body: body && JSON.stringify(body) });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw Object.assign(new Error("the server does not answer; your text is kept in this browser"), { status: 0 });
   }
-  if (!response.ok) throw await refusal(response);
-  return response;
+}
+
+export async function ask(method, path, body, signal) {
+  for (;;) {
+    const given = token(), response = await sent(method, path, body, signal, given);
+    if (response.ok) return response;
+    if (response.status !== 401) throw await refusal(response);
+    await another(given);
+  }
 }
 
 export const answer = async (...request) => (await ask(...request)).json();

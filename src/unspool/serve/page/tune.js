@@ -53,7 +53,7 @@ export class Tune {
       if (!bar || bar > length) continue;
       picture.append(make("line", { class: "bar-line", x1: x, x2: x, y1: y(38), y2: y(30) }));
     }
-    this.marks = notes.map(([start, size, pitch], at) => {
+    this.notes = notes.map(([start, size, pitch], at) => {
       const x = LEFT + start * BEAT, step = heights[at];
       for (let line = 40; line <= step; line += 2) picture.append(ledger(x, size, y(line)));
       for (let line = 28; line >= step; line -= 2) picture.append(ledger(x, size, y(line)));
@@ -84,7 +84,7 @@ export class Tune {
       const beat = (context.currentTime - start) * speed / 60, x = LEFT + Math.max(0, beat) * BEAT;
       for (const name of ["x1", "x2"]) this.head.setAttribute(name, x);
       notes.forEach(([begin, size], at) => {
-        this.marks[at].classList.toggle("sounding", beat >= begin && beat < begin + size);
+        this.notes[at].classList.toggle("sounding", beat >= begin && beat < begin + size);
       });
       const { scrollLeft, clientWidth } = this.staff;
       if (x > scrollLeft + clientWidth - 40 || x < scrollLeft) this.staff.scrollLeft = x - 60;
@@ -98,7 +98,7 @@ export class Tune {
     this.context = null;
     this.play.textContent = "Play";
     this.head?.setAttribute("visibility", "hidden");
-    this.marks?.forEach(mark => mark.classList.remove("sounding"));
+    this.notes?.forEach(note => note.classList.remove("sounding"));
   }
 }
 

@@ -61,7 +61,7 @@ export class Writer {
     });
     this.set(false);
     page.changedText();
-    page.told();
+    page.status();
     page.here();
     await page.send(false);
   }
