@@ -43,7 +43,7 @@ class Client:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """The status and the JSON of an answer; a body that is bytes is sent as it is."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
             connection.request(method, path, sent, JSON | headers)
@@ -60,7 +60,7 @@ class Client:
 
     def stream(self, path: str, **body: Any) -> list[Any]:
         """The data of every event of a stream, without the last [DONE]."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         connection.request("POST", path, json.dumps({**body, "stream": True}), JSON)
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()
@@ -70,7 +70,7 @@ class Client:
 
     def send(self, data: bytes) -> tuple[int, Any]:
         """The status and the JSON of the answer to bytes that may be anything."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as raw:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=120) as raw:
             raw.sendall(data)
             found = b""
             while part := raw.recv(65536):

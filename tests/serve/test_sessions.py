@@ -100,7 +100,7 @@ def test_a_later_server_restores_bit_for_bit(tmp_path):
 
 def test_whoever_leaves_a_stream_leaves_the_session_as_it_was(client):
     session = client.post("/sessions", model="small", text="abc")
-    connection = HTTPConnection("127.0.0.1", client.port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", client.port, timeout=120)
     body = json.dumps({"max_tokens": 16_000, "stream": True})
     connection.request("POST", f"/sessions/{session['id']}/write", body, JSON)
     answer = connection.getresponse()
