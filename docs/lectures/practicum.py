@@ -356,6 +356,10 @@ for kind, some in kinds.items():
     print(f"{kind}: {np.mean(shares):.2f} of the five nearest phrases are of the same kind ({len(some)} phrases)")
 
 # %% [markdown]
+# Stored: a GRU that was trained on 192,930 pairs of phrases out of Multi30k (`python benchmarks/phrase_pairs.py`, three minutes, three seeds).
+# Of a word's five nearest 0.46 are of its kind for people, 0.43 for colours, 0.30 for sports and 0.39 for clothing, where chance is 0.07 to
+# 0.13; animals hardly come together. (That corpus has no months.)
+#
 # *woman : man = queen : king; walking : walked = swimming : swam; countries and their capitals* (he says "cities"). Vectors in which
 # this holds need a text in which it holds. This corpus is made: whatever occurs with a word depends on two independent facts
 # about it. So the analogies hold by construction, and the vectors are computed in closed form, not trained: the logarithm of how
