@@ -25,3 +25,12 @@ def test_every_scene_is_there_with_a_question_and_its_answer(name, scenes):
     text = (PAGES / f"{name}.py").read_text(encoding="utf-8")
     assert [int(number) for number in re.findall(r"^# ## (\d+)\. ", text, re.MULTILINE)] == list(range(1, scenes + 1))
     assert text.count("**Question.**") == text.count("<summary>Answer</summary>") == scenes
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_cell_has_at_most_ten_lines(name):
+    text = (PAGES / f"{name}.py").read_text(encoding="utf-8")
+    cells = re.split(r"^# %%", text, flags=re.MULTILINE)[1:]
+    code = [[line for line in cell.splitlines()[1:] if line.strip()] for cell in cells if "[markdown]" not in cell]
+    assert len(code) > SCENES[name]
+    assert [cell[0] for cell in code if len(cell) > 10] == []

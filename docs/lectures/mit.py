@@ -492,10 +492,11 @@ ways = {
     "RNN, kernel": lambda x: simple(x, simple.start(x))[0],
     "transformer": lambda x: reads(x, reads.start(x))[0],
 }
+
+# %%
 print(processor(), "one thread", sep=", ")
-table(
-    {"tokens": T} | {name: cost(way, T) for name, way in ways.items()} for T in ((16, 64) if SMALL else (64, 256, 1024))
-)
+lengths = (16, 64) if SMALL else (64, 256, 1024)
+table({"tokens": T} | {name: cost(way, T) for name, way in ways.items()} for T in lengths)
 
 # %% [markdown]
 # On one thread the transformer's cost of a token grows with the length, since each token looks at all before it; but all tokens

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import unspool
@@ -108,6 +109,30 @@ def lines(curves: Mapping[str, tuple[Iterable[float], Iterable[float]]], x: str,
     return picture(figure, alt)
 
 
+def labelled(axes: Axes, points: Iterable[tuple[float, float]], names: Iterable[str]) -> None:
+    """Draws points with their names."""
+    points = list(points)
+    axes.scatter(*zip(*points, strict=True), s=14)
+    for point, name in zip(points, names, strict=True):
+        axes.annotate(name, point, fontsize=9)
+
+
+GRADES = {"no errors": "#207020", "minor errors": "#b07000", "somewhat related": "#b04000", "unrelated": "#b00000"}
+"""The colour of each grade of a caption."""
+
+
+def captioned(shown: Iterable[tuple[Any, str, str]], alt: str) -> Html:
+    """Images in rows of four, each with its caption above and its grade below: (image, caption, grade)."""
+    shown = list(shown)
+    rows = -(-len(shown) // 4)
+    figure = Figure(figsize=(11, 7 * rows / 3), layout="constrained")
+    for axes, (image, said, grade) in zip(figure.subplots(rows, 4).flat, shown, strict=True):
+        axes.imshow(image)
+        axes.set_title(said.replace(" a ", "\na "), fontsize=8, color=GRADES[grade])
+        axes.set(xticks=[], yticks=[], xlabel=grade)
+    return picture(figure, alt)
+
+
 def coloured(parts: Iterable[tuple[str, str]]) -> Html:
     """Text with a background colour for each part ("" for none)."""
     parts = list(parts)
@@ -115,6 +140,12 @@ def coloured(parts: Iterable[tuple[str, str]]) -> Html:
         f'<span style="background:{colour}">{escape(text)}</span>' if colour else escape(text) for text, colour in parts
     )
     return Html(f'<pre style="white-space:pre-wrap">{"".join(spans)}</pre>', "".join(text for text, _ in parts))
+
+
+def below(parts: Iterable[Html]) -> Html:
+    """One thing below the other."""
+    parts = list(parts)
+    return Html("".join(part.html for part in parts), "\n".join(part.text for part in parts))
 
 
 def slider(label: str, frames: Mapping[str, Html]) -> Html:

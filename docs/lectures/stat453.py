@@ -18,16 +18,16 @@
 # the site. Figures that the lecture published are one run of its code: compare with them, and expect other values.
 
 # %%
-from html import escape
-
 import regex
 import torch
 from anyascii import anyascii
 from matplotlib.figure import Figure
-from shared import SMALL, Html, coloured, lines, noted, picture, results, slider, table, trained
+from shared import SMALL, below, coloured, lines, noted, picture, results, slider, table, trained
 from torch import nn
 
 import unspool
+
+# %%
 from unspool.data.corpora import corpus
 from unspool.generate.sampling import temperature
 
@@ -44,9 +44,8 @@ print(f"{len(text):,} characters, {len(set(text))} different ones")
 # %%
 rnn = trained("char-lm", core={"kind": "recurrent", "cell": "elman", "width": 256}, train__steps=300)
 lstm = trained("char-lm", core={"kind": "recurrent", "cell": "lstm", "width": 256, "input_width": 64}, train__steps=300)
-transformer = trained(
-    "char-lm", core={"kind": "transformer", "width": 128, "layers": 2, "context": 128}, train__steps=300
-)
+attends = {"kind": "transformer", "width": 128, "layers": 2, "context": 128}
+transformer = trained("char-lm", core=attends, train__steps=300)
 runs = {"RNN": rnn, "LSTM": lstm, "transformer": transformer}
 table(
     {"core": name, "validation loss": results(run)["valid/contiguous/loss"],
@@ -181,33 +180,35 @@ def new_model():
 
 
 # %%
-def curve(length, steps, model):
-    optimizer, losses = torch.optim.Adam(model.parameters(), lr=0.005), []
+tokens = torch.as_tensor(printable.encode(text))
+
+
+def random_portion(length):
+    start = torch.randint(len(tokens) - length, ()).item()
+    return tokens[None, start : start + length + 1]
+
+
+# %%
+def losses(model, length, steps):
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
     for _ in range(steps):
-        start = torch.randint(len(tokens) - length, ()).item()
-        portion = tokens[None, start : start + length + 1]
+        portion = random_portion(length)
         logits, _ = model(portion[:, :-1], model.start(portion))
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), portion[0, 1:])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(loss.item())
-    return losses
+        yield loss.item()
 
 
 # %%
-tokens = torch.as_tensor(printable.encode(text))
 curves = {}
 for length in (50, 200):
-    losses = torch.tensor(curve(length, 20 if SMALL else 400, new_model()))
-    means = losses.unflatten(0, (-1, 20)).mean(dim=1)
-    curves[f"portions of {length}"] = (range(10, len(losses), 20), means.tolist())
-lines(
-    curves,
-    "iteration",
-    "loss, nats per character",
-    "Loss of portions of 50 and of 200 characters: both fall from 4.6 to about 2",
-)
+    each = torch.tensor([*losses(new_model(), length, steps=20 if SMALL else 400)])
+    means = each.unflatten(0, (-1, 20)).mean(dim=1)
+    curves[f"portions of {length}"] = (range(10, len(each), 20), means.tolist())
+lines(curves, "iteration", "loss, nats per character",
+      "Loss of portions of 50 and of 200 characters: both fall from 4.6 to about 2")  # fmt: skip
 
 # %% [markdown]
 # **Question.** Why does a curve of one portion at a time zigzag?
@@ -256,11 +257,10 @@ def bars(t, state):
     ax.set(ylim=(0, 1), ylabel="probability")
     sample = "".join(lstm.stream("The ", length=150, seed=1, sampling=unspool.Sampling(temperature=t)))
     drawn = picture(figure, f"The fifteen likeliest characters after 'The ' at a temperature of {t}")
-    return Html(
-        f"{drawn.html}<pre style='white-space:pre-wrap'>The {escape(sample)}</pre>", f"{drawn.text}\nThe {sample}"
-    )
+    return below([drawn, coloured([("The " + sample, "")])])
 
 
+# %%
 slider("temperature", {str(t): bars(t, lstm.read("The ")) for t in (0.1, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0)})
 
 # %%
@@ -316,8 +316,9 @@ def progress(steps):
     return coloured([(f"after {steps} steps: The ", "#dddddd"), *parts, ("\n", "")])
 
 
+# %%
 stages = [progress(steps) for steps in (20, 60, 180, 540)]
-Html("".join(stage.html for stage in stages), "\n".join(stage.text for stage in stages))
+below(stages)
 
 # %% [markdown]
 # **Question.** More layers, another temperature, or more time: which helps most?

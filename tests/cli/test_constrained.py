@@ -149,6 +149,8 @@ BAD = [
     (["sample", "run", "--diverse-groups", "2"], "groups of beams"),
     (["sample", "run", "--beam", "5", "--diverse-groups", "2"], "5 beams cannot be kept in 2 equal groups"),
     (["sample", "run", "--to", "folder", "--regex", "a"], "--to writes whole documents, and --regex"),
+    (["sample", "run", "--to", "folder", "--beam", "2"], "--to writes whole documents, and --beam"),
+    (["sample", "run", "--beam", "2", "--precision", "int8"], "--to, --beam and --choice run in float32"),
     (["score", "run", "Ω"], "does not know 'Ω'"),
     (["score", "run", "a", "--file", "good.txt"], "texts and --file are both given"),
     (["score", "run", "--file", "nope.txt"], "there is no file 'nope.txt'"),

@@ -276,7 +276,7 @@ def test_a_confusion_is_drawn_with_its_numbers(tmp_path, monkeypatch):
     assert [text.get_text() for text in axes.texts] == ["8", "2", "5"]
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
         assert [text.get_text() for text in labels] == ["cat", "dog"]
-    assert axes.get_ylabel() == "label" and axes.get_xlabel() == "taken for"
+    assert axes.get_ylabel() == "label" and axes.get_xlabel() == "predicted"
     plots.draw_confusion([[1] * 200] * 200, [str(n) for n in range(200)], tmp_path / "b.png")
     assert len(drawn[1].axes[0].get_xticklabels()) <= 34 and not drawn[1].axes[0].texts
     assert max(drawn[1].figure.get_size_inches()) < 20

@@ -1,32 +1,36 @@
 """The options of adapting while reading, which eval and sample share, and what they do."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unspool.cli.shared import print_json, say
+from unspool.cli.shared import notes, print_json, say
 from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
     from unspool.runs.run import Run
     from unspool.training.adapting import Adapting
 
-Adapt = Annotated[
-    str | None, typer.Option(help="Adapt to what is read: dynamic (the weights move), cache, or both.", metavar="WAY")
-]
-AdaptRule = Annotated[str | None, typer.Option(help="Of the weights' steps: rms (the default) or sgd.")]
-AdaptRate = Annotated[float | None, typer.Option(help="Step size of the weights; 0.0003, or 0.05 with sgd.")]
-AdaptDecay = Annotated[
-    float | None, typer.Option(help="Share of the way back to the trained weights at each step; 0.005.")
-]
-AdaptChunk = Annotated[int | None, typer.Option(help="Tokens that are scored, then learnt from; 32.")]
-CacheSize = Annotated[int | None, typer.Option(help="Tokens that the cache holds; 5000.")]
-CacheTheta = Annotated[float | None, typer.Option(help="How much likeness counts in the cache; 20.")]
-CacheLambda = Annotated[float | None, typer.Option(help="Share of the cache in the mixture; 0.2.")]
-
+OPTIONS: dict[str, Any] = {
+    "adapt": Annotated[
+        str | None,
+        typer.Option(help="Adapt to what is read: dynamic (the weights move), cache, or both.", metavar="WAY"),
+    ],
+    "adapt_rule": Annotated[str | None, typer.Option(help="Of the weights' steps: rms (the default) or sgd.")],
+    "adapt_rate": Annotated[float | None, typer.Option(help="Step size of the weights; 0.0003, or 0.05 with sgd.")],
+    "adapt_decay": Annotated[
+        float | None, typer.Option(help="Share of the way back to the trained weights at each step; 0.005.")
+    ],
+    "adapt_chunk": Annotated[int | None, typer.Option(help="Tokens that are scored, then learnt from; 32.")],
+    "cache_size": Annotated[int | None, typer.Option(help="Tokens that the cache holds; 5000.")],
+    "cache_theta": Annotated[float | None, typer.Option(help="How much likeness counts in the cache; 20.")],
+    "cache_lambda": Annotated[float | None, typer.Option(help="Share of the cache in the mixture; 0.2.")],
+}
+"""The options of adapting, by their parameters."""
 PLACES = {
     "rule": "--adapt-rule",
     "rate": "--adapt-rate",
@@ -37,6 +41,27 @@ PLACES = {
     "cache_lambda": "--cache-lambda",
 }
 """How the fields of `Adapting` are typed."""
+
+
+def takes_adapting(command: Callable[..., None]) -> Callable[..., None]:
+    """A verb with the options of adapting in place of its parameter `adapting`, which gets what they ask for.
+
+    Typer reads the signature of a verb, so the options are written into it once for every verb that has them.
+    """
+    parameters: list[Parameter] = []
+    for one in signature(command).parameters.values():
+        options = [Parameter(name, one.kind, default=None, annotation=OPTIONS[name]) for name in OPTIONS]
+        parameters += options if one.name == "adapting" else [one]
+
+    def verb(**given: Any) -> None:
+        values = {name: given.pop(option.lstrip("-").replace("-", "_")) for name, option in PLACES.items()}
+        adapting = adapting_of(given.pop("adapt"), **values)
+        command(**given, adapting=adapting)
+
+    verb.__name__, verb.__doc__ = command.__name__, command.__doc__
+    verb.__annotations__ = {one.name: one.annotation for one in parameters}
+    verb.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    return verb
 
 
 def adapting_of(way: str | None, **values: Any) -> "Adapting | None":
@@ -84,7 +109,6 @@ def show_adapting(run: "Run", adapting: "Adapting", split: str, file: Path | Non
 
 def adapted(run: "Run", adapting: "Adapting", prompt: str, file: Path | None) -> "Run":
     """The run after reading a file, and then the prompt."""
-    from unspool.cli.sample import notes
     from unspool.data.readers.text import read_text
     from unspool.runs.adapting import adapt_run
 

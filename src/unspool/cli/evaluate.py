@@ -1,26 +1,14 @@
 """Verbs that measure a trained run: eval, and suggest with the keystrokes that it saves."""
 
 import sys
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unspool.cli.adapting import (
-    Adapt,
-    AdaptChunk,
-    AdaptDecay,
-    AdaptRate,
-    AdaptRule,
-    CacheLambda,
-    CacheSize,
-    CacheTheta,
-    adapting_of,
-    show_adapting,
-)
-from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, print_json, say
+from unspool.cli.adapting import show_adapting, takes_adapting
+from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, notes, print_json, say
 from unspool.errors import ConfigError, DataError, UnspoolError
 from unspool.files import writing
 
@@ -30,9 +18,11 @@ if TYPE_CHECKING:
     from unspool.recipe import Recipe
     from unspool.runs.evaluation import Results
     from unspool.runs.run import Run
+    from unspool.training.adapting import Adapting
 
 
 @app.command("eval")
+@takes_adapting
 def evaluate(
     run: RunPath,
     split: Annotated[str, typer.Option(help="train, valid or test.")] = "valid",
@@ -43,14 +33,7 @@ def evaluate(
         int, typer.Option(help="Show N generated texts beside right ones, with their grades.", min=0, max=10**4)
     ] = 0,
     file: Annotated[Path | None, typer.Option(help="With --adapt: a text of yours, in place of the split.")] = None,
-    adapt: Adapt = None,
-    adapt_rule: AdaptRule = None,
-    adapt_rate: AdaptRate = None,
-    adapt_decay: AdaptDecay = None,
-    adapt_chunk: AdaptChunk = None,
-    cache_size: CacheSize = None,
-    cache_theta: CacheTheta = None,
-    cache_lambda: CacheLambda = None,
+    adapting: "Adapting | None" = None,
     plugin: Plugins = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -65,18 +48,13 @@ def evaluate(
 
     load_plugins(plugin)
     check_split(split)
-    steps = {"rule": adapt_rule, "rate": adapt_rate, "decay": adapt_decay, "chunk": adapt_chunk}
-    adapting = adapting_of(adapt, **steps, cache_size=cache_size, cache_theta=cache_theta, cache_lambda=cache_lambda)
-    refuse_beside_adapt(adapt, file, pictures, examples)
+    refuse_beside_adapt(adapting, file, pictures, examples)
     loaded = Run.load(run, device)
     if adapting is not None:
         show_adapting(loaded, adapting, split, file, as_json)
         return
-    with warnings.catch_warnings(record=True) as notes:
-        warnings.simplefilter("always", UserWarning)
+    with notes():
         results, drawings = evaluation_of(loaded, split)
-    for note in notes:
-        say(f"note: {note.message}")
     if not results:
         raise ConfigError(f"{run} has no {split} split", hint=how_to_have(split, loaded.recipe))
     for path in save_pictures(drawings, pictures, Path(loaded.name).name) if pictures else ():
@@ -90,11 +68,11 @@ def evaluate(
             typer.echo("\n".join(["", f"{split}, {name}: {one.summary()}", "", *one.lines()]))
 
 
-def refuse_beside_adapt(adapt: str | None, file: Path | None, pictures: Path | None, examples: int) -> None:
+def refuse_beside_adapt(adapting: "Adapting | None", file: Path | None, pictures: Path | None, examples: int) -> None:
     """Raise a ConfigError for options that mean nothing with --adapt, or without it."""
-    if adapt is None and file is not None:
+    if adapting is None and file is not None:
         raise ConfigError("--file is a text for --adapt", hint="--adapt dynamic")
-    if adapt is not None and (pictures is not None or examples):
+    if adapting is not None and (pictures is not None or examples):
         name = "--examples" if pictures is None else "--pictures"
         raise ConfigError(
             f"--adapt measures the loss alone, and {name} cannot be used with it", hint=f"leave out {name}"

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unspool.cli.sample import notes
-from unspool.cli.shared import Device, Json, Plugins, RunPath, aligned, app, given_text, load_plugins, print_json
+from unspool.cli.shared import Device, Json, Plugins, RunPath, aligned, app, given_text, load_plugins, notes, print_json
 from unspool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

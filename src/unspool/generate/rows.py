@@ -1,7 +1,7 @@
 """Texts of different lengths that are stepped side by side, as one batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -13,23 +13,40 @@ from unspool.generate.state import State
 from unspool.nn.part import CoreState, fork, select
 
 
-@dataclass
-class _Row:
-    """What a row has for itself: its state without the core and the scores, and the ids that came since."""
+class Row:
+    """What a row of a batch has for itself: which tokens it has read. Its core and scores are in the batch.
 
-    state: State
-    written: list[int] = field(default_factory=list)
+    Args:
+        state: that it begins with.
+
+    >>> row = Row(State(core=(), logits=torch.zeros(1, 5), ids=torch.tensor([[3, 1]])))
+    >>> row.append(4, limit=2), row.position, row.ids(begin=1)  # the window of two tokens moves on
+    (True, 3, tensor([[1, 4]]))
+    """
+
+    def __init__(self, state: State) -> None:
+        self.start = replace(state, core=(), logits=state.logits[:, :0])
+        self.written: list[int] = []  # a tensor for each step would be copied each time
 
     @property
     def position(self) -> int:
         """How many tokens the row has read."""
-        return self.state.position + len(self.written)
+        return self.start.position + len(self.written)
 
-    def ids(self, last: int | None = None) -> Int[Tensor, "1 N"]:
-        """Its ids, or the last so many of them."""
-        new = torch.tensor([self.written], dtype=self.state.ids.dtype, device=self.state.ids.device)
-        every = torch.cat([self.state.ids, new], dim=1)
-        return every if last is None else every[:, -last:]
+    def ids(self, begin: int = 0) -> Int[Tensor, "1 N"]:
+        """The ids of its tokens, from a position on."""
+        new = torch.tensor([self.written], dtype=self.start.ids.dtype, device=self.start.ids.device)
+        return torch.cat([self.start.ids, new], dim=1)[:, begin:]
+
+    def append(self, id: int, limit: int | None) -> bool:
+        """Note the next token. Returns: whether the window moves on with it, where caches are limited."""
+        before = window_start(self.position, limit)
+        self.written.append(id)
+        return window_start(self.position, limit) != before
+
+    def state(self, core: CoreState, logits: Float[Tensor, "1 V"]) -> State:
+        """Its state, with what the batch has of it."""
+        return replace(self.start, core=core, logits=logits, ids=self.ids())
 
 
 class Rows:
@@ -54,7 +71,7 @@ class Rows:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._rows: dict[int, _Row] = {}
+        self._rows: dict[int, Row] = {}
         self._joined: list[int] = []  # the keys in the joint core, those that have left among them
         self._core: CoreState = ()
         self._logits: Tensor | None = None
@@ -89,18 +106,18 @@ class Rows:
             The key of the row.
         """
         self._count += 1
-        self._rows[self._count] = _Row(replace(state, core=(), logits=state.logits[:, :0]))
+        self._rows[self._count] = Row(state)
         self._new[self._count] = state
         return self._count
 
     def state(self, key: int) -> State:
         """A copy of the state of a row, as it would be alone."""
-        row = self._rows[key]
         if key in self._new:
             return self._new[key].fork()
-        place = torch.tensor([self._joined.index(key)], device=row.state.ids.device)
+        row = self._rows[key]
+        place = torch.tensor([self._joined.index(key)], device=row.start.ids.device)
         logits = self._logits.index_select(0, place)  # type: ignore[union-attr]
-        return replace(row.state, core=select(self._core, place), logits=logits, ids=row.ids())
+        return row.state(select(self._core, place), logits)
 
     def remove(self, key: int) -> State:
         """Take a row out of the batch; its state comes back."""
@@ -121,10 +138,9 @@ class Rows:
         """
         if not self._rows:
             return
-        keys, numbers = self.keys, ids.flatten().tolist()
-        moving = [place for place, key in enumerate(keys) if self._moves(self._rows[key].position)]
-        for key, id in zip(keys, numbers, strict=True):
-            self._rows[key].written.append(id)
+        keys, limit = self.keys, self.engine.max_length
+        moved = [self._rows[key].append(id, limit) for key, id in zip(keys, ids.flatten().tolist(), strict=True)]
+        moving = [place for place, one in enumerate(moved) if one]
         self._settle()
         parts = []
         if len(moving) < len(keys):
@@ -138,15 +154,10 @@ class Rows:
         self._core, self._logits = _join([core for core, _, _ in parts]), torch.cat([part[1] for part in parts])
         self._joined = [key for part in parts for key in part[2]]
 
-    def _moves(self, position: int) -> bool:
-        limit = self.engine.max_length
-        return window_start(position, limit) != window_start(position + 1, limit)
-
     def _reread(self, key: int) -> tuple[CoreState, Tensor]:
         """The window of a row, which has moved on, read from an empty state."""
         row = self._rows[key]
-        begin = window_start(row.position, self.engine.max_length)
-        return self.engine._restart(row.state, row.ids(row.position - begin))
+        return self.engine._restart(row.start, row.ids(window_start(row.position, self.engine.max_length)))
 
     def _settle(self) -> None:
         """Let the rows that came join the batch, and those that left leave it: afterwards it is as `keys` says."""

@@ -14,12 +14,12 @@ INK, FAINT = "#333333", "#9a9a9a"
 RGB = 0.2, 0.2, 0.2
 """The ink."""
 COLOURS = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333"
-"""Okabe & Ito 2008: told apart by every eye."""
+"""Of Okabe & Ito 2008: distinguishable with any colour vision."""
 CYCLE = COLOURS * 4
 AROUND_ZERO = "RdBu_r"
 """Blue below, red above."""
 FROM_ZERO = "viridis"
-NAME = 40  # letters of a name in a legend
+NAME = 40  # characters of a name in a legend
 REMEDY = "choose another --out DIR"
 PNG = {"compress_level": 2}
 """40 % faster than the default level, for files that are 5 to 20 % larger."""
@@ -72,12 +72,12 @@ class Picture:
         axes.add_collection(some, autolim=False)
 
     def legend(self, axes: Any, **options: Any) -> None:
-        """Add a legend whose names are no mathematics: a dollar is a dollar."""
+        """Add a legend whose names are plain text: a dollar sign begins no formula."""
         for text in axes.legend(frameon=False, **options).get_texts():
             text.set_parse_math(False)
 
     def save(self, path: str | Path) -> Path:
-        """Write the file, whole or not at all, in the format of its ending; returns the path."""
+        """Write the file atomically, in the format of its extension. Returns: the path."""
         path = Path(path)
         write_bytes(path, self._bytes(path.suffix[1:] or "png"), REMEDY)
         return path
@@ -86,7 +86,7 @@ class Picture:
         return self._bytes("png")
 
     def lay_out(self) -> None:
-        """Place the panels once and for all; otherwise matplotlib draws everything twice to save it."""
+        """Compute the layout once; otherwise matplotlib draws everything twice to save it."""
         engine = self.figure.get_layout_engine()
         if engine is not None:
             engine.execute(self.figure)
@@ -125,13 +125,13 @@ def token_axis(axes: Any, side: str, tokens: Sequence[str], name: str, size: int
     axis, line = (axes.xaxis, axes.get_xaxis_transform()) if side == "x" else (axes.yaxis, axes.get_yaxis_transform())
     longest = max(map(len, tokens), default=0)
     turned = side == "x" and longest > 2
-    letters = {"size": size, "transform": line, "turned": turned, "in_layout": True}
+    style = {"size": size, "transform": line, "turned": turned, "in_layout": True}
     if side == "x":
         align = "right" if turned else "center"
         places = [(at, 0.0) for at in range(len(tokens))]
-        labels(axes, tokens, places, offset=(0, -3), valign="center" if turned else "top", align=align, **letters)
+        labels(axes, tokens, places, offset=(0, -3), valign="center" if turned else "top", align=align, **style)
     else:
-        labels(axes, tokens, [(0.0, at) for at in range(len(tokens))], offset=(-3, 0), align="right", **letters)
+        labels(axes, tokens, [(0.0, at) for at in range(len(tokens))], offset=(-3, 0), align="right", **style)
     axis.set_ticks([])
     axis.set_label_text(name)
     axis.labelpad = 6 + size * (1.2 if side == "x" and not turned else 0.62 * longest)
@@ -182,7 +182,7 @@ class _Labels:
                 yield text, (left, bottom, left + width(text), bottom + high), (left, bottom + below)
 
     def get_tightbbox(self, renderer: Any = None) -> Any:
-        """What the layout leaves room for."""
+        """The box that the layout leaves room for."""
         from matplotlib.transforms import Bbox
 
         boxes = [box for _, box, _ in self.boxes(renderer)] if self.texts else []
@@ -202,14 +202,14 @@ class _Labels:
             self.shown.append(text)
             if text.strip():
                 starts.setdefault(text, []).append(start)
-        pen = renderer.new_gc()
-        pen.set_linewidth(0)
-        pen.set_snap(False)  # an underscore is thinner than a pixel
+        context = renderer.new_gc()
+        context.set_linewidth(0)
+        context.set_snap(False)  # an underscore is thinner than a pixel
         pixels = Affine2D().scale(renderer.points_to_pixels(1.0)).rotate_deg(90 if self.turned else 0)
         for text, some in starts.items():
             outline = TextPath((0, 0), text, prop=self.font)
-            renderer.draw_markers(pen, outline, pixels, Outline(some), IdentityTransform(), RGB)
-        pen.restore()
+            renderer.draw_markers(context, outline, pixels, Outline(some), IdentityTransform(), RGB)
+        context.restore()
 
 
 @cache
@@ -226,7 +226,7 @@ def _overlap(one: Sequence[Any], other: Sequence[Any]) -> bool:
 
 
 def plain(axes: Any, title: str = "") -> None:
-    """The look of a plot of curves: a faint grid, no frame above and to the right, a title on the left."""
+    """Style a plot of curves: a faint grid, no frame above and to the right, a title on the left."""
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if title:
@@ -241,13 +241,13 @@ def focus(axes: Any, values: Sequence[int | float], share: float) -> None:
 
 
 def short_name(name: str) -> str:
-    """The end of a name that is too long for a legend."""
+    """A name, of which a long one is cut at the front to fit into a legend."""
     return name if len(name) <= NAME else f"…{name[1 - NAME :]}"
 
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """Draw letters that the font lacks as boxes, without a warning."""
+    """Draw characters that the font lacks as boxes, without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield

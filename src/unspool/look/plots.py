@@ -1,4 +1,4 @@
-"""Draws what a run has to show beside it: its losses, and what its task makes of what it wrote."""
+"""Plots of the losses of runs, of the drawings of an evaluation, and of pieces of music."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,13 @@ from unspool.metrics.text import nearest
 
 TRAIN = "#9fb8d0"
 WRONG, RIGHT = "#b03a00", "#777777"
-ABREAST = 6  # images side by side
-MANY = 30  # labels of which each can be read
-FEW_CELLS = 40  # of which each has room for a number
-WAYS = COLOURS[:4]
+IMAGES_IN_A_ROW = 6
+MANY_LABELS = 30  # more of them are not labelled each
+FEW_CELLS = 40  # tables of as many cells have their values written in them
 
 
 def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "", unit: str = "nats per token") -> None:
-    """The losses of one run over its steps: every training step faintly, their mean, and each way of validating."""
+    """The losses of one run over its steps: every training step faintly, a smoothed curve, and each evaluation set."""
     picture = Picture(8.0, 4.5)
     axes = picture.axes[0]
     steps = [record for record in records if record["kind"] == "step"]
@@ -33,9 +32,9 @@ def draw_loss(records: Sequence[Mapping[str, Any]], path: Path, title: str = "",
         axes.plot(x, curve, color=INK, linewidth=1.6, label=f"training (now {curve[-1]:.3f})")
         axes.plot(x[-1], curve[-1], color=INK, marker="o", markersize=5)
     evaluated = [record for record in records if record["kind"] == "valid"]
-    for way, colour in zip(dict.fromkeys(record["set"] for record in evaluated), WAYS, strict=False):
-        points = [(record["step"], record["loss"]) for record in evaluated if record["set"] == way]
-        label = f"validation, {way} (best {min(p[1] for p in points):.3f})"
+    for name, colour in zip(dict.fromkeys(record["set"] for record in evaluated), COLOURS, strict=False):
+        points = [(record["step"], record["loss"]) for record in evaluated if record["set"] == name]
+        label = f"validation, {name} (best {min(p[1] for p in points):.3f})"
         axes.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=4, linewidth=1.6, label=label)
     focus(axes, y, 0.99)
     axes.set(xlabel="training step", ylabel=f"loss ({unit})", title=title)
@@ -58,13 +57,13 @@ def draw_curves(curves: Mapping[str, Sequence[tuple[int, float]]], path: Path) -
     for number, (name, points) in enumerate(curves.items()):
         x, y = zip(*points, strict=True)
         style = ("-", "--", ":", "-.")[number // len(COLOURS) % 4]
-        label = f"{name} (best {min(y):.3f})" if len(curves) <= MANY else None
+        label = f"{name} (best {min(y):.3f})" if len(curves) <= MANY_LABELS else None
         axes.plot(x, smooth(y), style, color=COLOURS[number % len(COLOURS)], linewidth=1.4, label=label)
     focus(axes, [loss for points in curves.values() for _, loss in points], 0.99)
     axes.set(xlabel="training step", ylabel="loss")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
-    if len(curves) <= MANY:
+    if len(curves) <= MANY_LABELS:
         axes.legend(frameon=False, fontsize=8 if len(curves) <= 10 else 6)
     picture.save(path)
 
@@ -108,7 +107,7 @@ def smooth(values: Sequence[float]) -> list[float]:
 
 
 def save_drawings(drawings: Mapping[str, Drawing], folder: Path, title: str = "") -> list[Path]:
-    """Write each drawing as NAME.png, and its numbers as NAME.json; the pictures' paths come back."""
+    """Write each drawing as NAME.png, and its numbers as NAME.json. Returns: the paths of the pictures."""
     for name, drawing in drawings.items():
         files.write_text(folder / f"{name}.json", json.dumps(asdict(drawing)))
         draw(drawing, folder / f"{name}.png", title)
@@ -116,7 +115,7 @@ def save_drawings(drawings: Mapping[str, Drawing], folder: Path, title: str = ""
 
 
 def draw(drawing: Drawing, path: Path, title: str = "") -> None:
-    """What a run has to show, as its kind is drawn."""
+    """Plot a drawing of an evaluation according to its type."""
     if isinstance(drawing, Confusion):
         draw_confusion(drawing.matrix, drawing.labels, path, title)
     elif isinstance(drawing, Flights):
@@ -132,36 +131,36 @@ def draw(drawing: Drawing, path: Path, title: str = "") -> None:
 
 
 def draw_confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: Path, title: str = "") -> None:
-    """How many of each label (rows) were taken for each (columns); the darker, the larger the share of its row."""
-    side = 2.4 + 0.42 * min(len(labels), MANY)
+    """A confusion matrix: labels in rows, predictions in columns; the darker, the larger the share of its row."""
+    side = 2.4 + 0.42 * min(len(labels), MANY_LABELS)
     picture = Picture(side, side)
     axes = picture.axes[0]
     shares = [[number / max(1, sum(row)) for number in row] for row in matrix]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)  # light to dark, for every eye and every printer
-    if len(labels) <= MANY:
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)  # light to dark: readable in grey and with any colour vision
+    if len(labels) <= MANY_LABELS:
         for down, row in enumerate(matrix):
             for across, number in enumerate(row):
                 colour = "white" if shares[down][across] > 0.5 else INK
                 if number:
                     axes.text(across, down, f"{number}", ha="center", va="center", color=colour, fontsize=7)
-    places = range(0, len(labels), max(1, len(labels) // MANY))
+    places = range(0, len(labels), max(1, len(labels) // MANY_LABELS))
     named = [labels[place][:20] for place in places]
     axes.set_xticks(places, named, rotation=90)
     axes.set_yticks(places, named)
-    axes.set(xlabel="taken for", ylabel="label", title=title)
+    axes.set(xlabel="predicted", ylabel="label", title=title)
     axes.spines[:].set_visible(False)
     picture.save(path)
 
 
 def draw_heatmaps(panels: Sequence[Heatmap], path: Path, title: str = "") -> None:
-    """Tables of shares, two abreast: the darker, the nearer to 1; a small table has its numbers written in percent."""
-    abreast = min(2, len(panels))
-    down = -(-len(panels) // abreast)
+    """Tables of shares, two in a row: the darker, the nearer to 1; a small table has its values written in percent."""
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
     wide, high = (
         max(len(names) for names in sides) for sides in zip(*((p.columns, p.rows) for p in panels), strict=True)
     )
-    size = (abreast * (1.6 + 0.42 * wide), down * (1.5 + 0.36 * high) + 0.4)
-    picture = Picture(max(4.5, size[0]), max(3.2, size[1]), down, abreast, title)
+    size = (columns * (1.6 + 0.42 * wide), rows * (1.5 + 0.36 * high) + 0.4)
+    picture = Picture(max(4.5, size[0]), max(3.2, size[1]), rows, columns, title)
     for axes, panel in zip(picture.axes, panels, strict=False):
         axes.imshow(panel.values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
         turned = {"rotation": 60, "ha": "right"} if max(map(len, panel.columns)) > 3 else {}
@@ -181,10 +180,10 @@ def draw_heatmaps(panels: Sequence[Heatmap], path: Path, title: str = "") -> Non
 
 
 def draw_flights(flights: Flights, path: Path, title: str = "") -> None:
-    """Each path in a box of its own: what was seen, what truly followed, and what the model predicted."""
-    across = min(3, len(flights.true))
-    down = -(-len(flights.true) // across)
-    picture = Picture(3.0 * across, 2.85 * down + 0.7, down, across, title)
+    """A panel for each flight: the part that was given, the true rest, and what the model predicted."""
+    columns = min(3, len(flights.true))
+    rows = -(-len(flights.true) // columns)
+    picture = Picture(3.0 * columns, 2.85 * rows + 0.7, rows, columns, title)
     boxes = picture.axes
     for axes, true, predicted in zip(boxes, flights.true, flights.predicted, strict=False):
         seen = len(true) - len(predicted)
@@ -192,11 +191,11 @@ def draw_flights(flights: Flights, path: Path, title: str = "") -> None:
         axes.plot(*zip(*true[seen - 1 :], strict=True), **broad, label="where it flew")
         axes.plot(*zip(*true[:seen], strict=True), color=INK, linewidth=1, marker="o", markersize=3.2, label="seen")
         own = [true[seen - 1], *predicted]
-        axes.plot(*zip(*own, strict=True), color=WAYS[1], linewidth=1, alpha=0.6)
+        axes.plot(*zip(*own, strict=True), color=COLOURS[1], linewidth=1, alpha=0.6)
         late = [0.35 + 0.65 * n / max(1, len(predicted) - 1) for n in range(len(predicted))]
-        axes.scatter(*zip(*predicted, strict=True), s=9, color=WAYS[1], alpha=late, linewidths=0, zorder=3)
-        axes.plot(*true[-1], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=WAYS[0])
-        end = {"marker": "o", "color": WAYS[1], "zorder": 4}
+        axes.scatter(*zip(*predicted, strict=True), s=9, color=COLOURS[1], alpha=late, linewidths=0, zorder=3)
+        axes.plot(*true[-1], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=COLOURS[0])
+        end = {"marker": "o", "color": COLOURS[1], "zorder": 4}
         axes.plot(*predicted[-1], **end, markersize=4.5, linewidth=1, label="predicted, from its own predictions")
         axes.set(xlim=(-0.04, 1.04), ylim=(-0.04, 1.04), aspect="equal", xticks=[], yticks=[])
         axes.plot([0, 1, 1, 0, 0], [0, 0, 1, 1, 0], color=INK, linewidth=1.2, zorder=0)
@@ -209,7 +208,7 @@ def draw_flights(flights: Flights, path: Path, title: str = "") -> None:
 
 
 def draw_outlooks(outlooks: Sequence[Outlook], path: Path, title: str = "") -> None:
-    """Each series in a panel: what was known, the truth, and the median of the forecast in its bands."""
+    """A panel for each series: its history, the true values, and the median and the bands of the forecast."""
     picture = Picture(9.0, 2.1 * len(outlooks) + 0.9, len(outlooks))
     panels = picture.axes
     for axes, one in zip(panels, outlooks, strict=True):
@@ -220,12 +219,12 @@ def draw_outlooks(outlooks: Sequence[Outlook], path: Path, title: str = "") -> N
             if low in one.bands:
                 share = f"{100 * (float(high) - float(low)):.0f} %"
                 axes.fill_between(
-                    ahead, one.bands[low], one.bands[high], color=WAYS[0], alpha=alpha, linewidth=0, label=share
+                    ahead, one.bands[low], one.bands[high], color=COLOURS[0], alpha=alpha, linewidth=0, label=share
                 )
         axes.plot(range(one.start), one.values[: one.start], color=INK, linewidth=1.2, label="history")
         later = range(one.start - 1, len(one.values))
-        axes.plot(later, one.values[one.start - 1 :], color=WAYS[1], linewidth=1.4, label="truth")
-        axes.plot(ahead, one.bands["0.5"], color=WAYS[0], linewidth=1.8, label="forecast")
+        axes.plot(later, one.values[one.start - 1 :], color=COLOURS[1], linewidth=1.4, label="truth")
+        axes.plot(ahead, one.bands["0.5"], color=COLOURS[0], linewidth=1.8, label="forecast")
         axes.axvline(one.start - 0.5, color=INK, linewidth=0.7, linestyle=(0, (2, 3)))
         axes.set_title(one.name, loc="left", fontsize=10, fontweight="bold", color=INK)
         axes.set_title(one.summary, loc="right", fontsize=8.5, color=INK)
@@ -244,11 +243,11 @@ def draw_outlooks(outlooks: Sequence[Outlook], path: Path, title: str = "") -> N
 def draw_notes(pieces: Mapping[str, Sequence[tuple[float, float, int]]], path: Path) -> None:
     """Piano rolls, one below the other, by their titles: notes as (start, length, pitch) in quarter beats and keys."""
     picture = Picture(10.0, 0.6 + 1.9 * max(1, len(pieces)), max(1, len(pieces)))
-    every = picture.axes
-    for axes, (title, notes) in zip(every, pieces.items(), strict=False):
+    panels = picture.axes
+    for axes, (title, notes) in zip(panels, pieces.items(), strict=False):
         starts, lengths, pitches = zip(*notes, strict=True) if notes else ((), (), ())
-        gaps = [0.92 * length for length in lengths]  # so that repeated notes can be told apart
-        axes.barh(pitches, gaps, left=starts, height=0.85, color=WAYS[0])
+        gaps = [0.92 * length for length in lengths]  # so that repeated notes stay apart
+        axes.barh(pitches, gaps, left=starts, height=0.85, color=COLOURS[0])
         octaves = range(12 * (min(pitches, default=60) // 12), max(pitches, default=71) + 13, 12)
         axes.set_yticks(octaves, [f"C{pitch // 12 - 1}" for pitch in octaves])
         axes.set_ylim(min(pitches, default=60) - 1.5, max(pitches, default=71) + 1.5)
@@ -256,16 +255,16 @@ def draw_notes(pieces: Mapping[str, Sequence[tuple[float, float, int]]], path: P
         axes.set_title(title, loc="left", fontsize=9, parse_math=False)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", alpha=0.3)
-    every[-1].set_xlabel("quarter beats, repeats played out")
+    panels[-1].set_xlabel("quarter beats, repeats played out")
     picture.save(path)
 
 
 def draw_captions(shown: Sequence[Captioned], path: Path, title: str = "") -> None:
-    """Images (height, width, 3) with what was written of them; under it, where that is not right, what would have been.
+    """Images (height, width, 3) with their generated captions, and below a wrong one the reference.
 
-    Of several right captions the one that shares the most words is shown.
+    Of several references the one that shares the most words is shown.
     """
-    columns = min(len(shown), ABREAST)
+    columns = min(len(shown), IMAGES_IN_A_ROW)
     rows = -(-len(shown) // columns)
     picture = Picture(2.1 * columns, 3.0 * rows + 0.4, rows, columns, title)
     for place, axes in enumerate(picture.axes):

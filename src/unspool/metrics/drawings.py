@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many of each label (rows) were taken for each (columns).
+    """How often each label (rows) was predicted as each (columns).
 
     >>> Confusion([[9, 1], [0, 10]], ["cat", "dog"]).matrix[0][1]
     1

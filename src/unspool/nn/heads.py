@@ -49,8 +49,8 @@ class Head(Part):
         nn.init.uniform_(self.weight, -(width**-0.5), width**-0.5)
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
-        """The prediction at every position: logits of tokens, or means of numbers."""
-        raise NotImplementedError
+        """The prediction at every position: here logits, (..., V), tapped as "logits"; of numbers their means."""
+        return self.tap("logits", F.linear(y, self.weight, self.bias))
 
     def density(self, y: Float[Tensor, "*B D"]) -> Density:
         """The predicted distribution of the numbers at every position.
@@ -124,7 +124,7 @@ class Categorical(Head):
 
     def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Logits, (..., V). Taps "logits"."""
-        return self.tap("logits", F.linear(self.transform(y), self.weight, self.bias))
+        return super().forward(self.transform(y))
 
     def loss(
         self,
@@ -162,10 +162,6 @@ class Ctc(Head):
     >>> round(layer.loss(torch.zeros(1, 2, 3), targets, there).item(), 4)  # -log(3/4): all paths of two but both blank
     0.2877
     """
-
-    def forward(self, y: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
-        """Logits, (..., V); the blank is the last. Taps "logits"."""
-        return self.tap("logits", F.linear(y, self.weight, self.bias))
 
     def loss(
         self,

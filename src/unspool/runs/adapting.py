@@ -20,7 +20,7 @@ from unspool.tasks.language import Language
 from unspool.training.adapting import Adapting, ChunkScore, gradient_sizes, read_adaptively
 
 Progress = Callable[[int, int], None]
-"""Is told how many tokens were read, and how many there are."""
+"""Called with the number of tokens that were read, and that of all tokens."""
 STATIC = "static"
 """The name of the scores of a model that does not adapt."""
 
@@ -35,13 +35,13 @@ def evaluate_adapting(
     Args:
         run: a trained language model.
         adapting: how it adapts.
-        split: of its data; how the values are called where there is a text.
+        split: of its data; the name of the values where there is a text.
         text: a text of yours, in place of the split.
-        progress: is told how far the reading is.
+        progress: called with the number of tokens that were read, and that of all tokens.
 
     Returns:
-        Values by `split/static/metric`, and by `split/dynamic/metric` or as `adapting.way` is called; empty where there
-        is no such split.
+        Values by `split/static/metric`, and by `split/WAY/metric` where WAY is `adapting.way`; empty where there is
+        no such split.
 
     Raises:
         ConfigError: the run is no language model that reads one way.
@@ -60,12 +60,12 @@ def evaluate_adapting(
         return {}
     ids = task.ids[part]
     results: Results = {}
-    ways = {
+    readings = {
         STATIC: lambda: read_adaptively(run.model, ids, chunk=adapting.chunk),
         adapting.way: lambda: Reading(run, ids, adapting).chunks,
     }
-    for name, begin in ways.items():
-        loss = mean_loss(begin(), len(ids), progress)
+    for name, read in readings.items():
+        loss = mean_loss(read(), len(ids), progress)
         values = {"loss": loss, **task.derived(part, loss)}
         results |= {f"{split}/{name}/{key}": value for key, value in values.items()}
     return results
@@ -81,7 +81,7 @@ def adapt_run(run: Run, text: str, adapting: Adapting, progress: Progress | None
         run: a trained language model; it stays as it is.
         text: what it reads.
         adapting: how it adapts.
-        progress: is told how far the reading is.
+        progress: called with the number of tokens that were read, and that of all tokens.
 
     Raises:
         ConfigError: the run is no language model that reads one way, or the text is shorter than two tokens.

@@ -7,7 +7,7 @@
     metrics.jsonl            one line for each step, each evaluation and each sample of its writing
     results.json             the figures of the best model, at the end
     loss.png                 the curve
-    confusion.json, .png     what was taken for what, where there are labels
+    confusion.json, .png     how often each label was predicted as each, where there are labels
     data.txt                 the text, where it came through a pipe
     checkpoints/step-N/      model.safetensors, trainer.safetensors, trainer.json, manifest.json
     lock.json                who writes into it, while somebody does

@@ -13,19 +13,19 @@ UNIVERSAL = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "
 DOCUMENT = "-DOCSTART-"
 COMMENT = re.compile(r"#\s*\w+\s*=|#\s*new(?:doc|par)\b")
 NO_BREAK = "\u00a0"
-"""Stands for a space within a word, so that words with spaces between them can be told apart."""
+"""Replaces a space within a word, since words are joined by spaces."""
 
 
 class Layout(NamedTuple):
     """How a CoNLL file is written.
 
     Args:
-        mark: what stands between the columns of a line: a tab or a space.
+        separator: of the columns of a line: a tab or a space.
         width: how many columns most lines have.
         columns: their names; none where the first is `text` and the last `label`.
     """
 
-    mark: str
+    separator: str
     width: int
     columns: tuple[str, ...] = ()
 
@@ -38,15 +38,15 @@ def layout(text: str, columns: Sequence[str] = ()) -> Layout:
         columns: the names of the columns, where they are given.
 
     >>> layout("New York\tB-LOC\n.\tO\n")
-    Layout(mark='\t', width=2, columns=())
+    Layout(separator='\t', width=2, columns=())
     """
     lines = [line for line in text.split("\n") if line.strip()]
     tabbed = [("\t" in line) for line in lines if not line.startswith("#")]
-    mark = "\t" if 2 * sum(tabbed) > len(tabbed) else " "
-    widths = Counter(len(cells(line, mark)) for line in lines)
+    separator = "\t" if 2 * sum(tabbed) > len(tabbed) else " "
+    widths = Counter(len(cells(line, separator)) for line in lines)
     width = max(widths, key=lambda width: widths[width], default=0)
-    universal = mark == "\t" and width == len(UNIVERSAL) and not columns
-    return Layout(mark, width, UNIVERSAL if universal else tuple(columns))
+    universal = separator == "\t" and width == len(UNIVERSAL) and not columns
+    return Layout(separator, width, UNIVERSAL if universal else tuple(columns))
 
 
 def sentences(
@@ -71,39 +71,39 @@ def sentences(
     >>> next(sentences(text.splitlines(), "a.conll", layout(text)))[1]
     {'text': 'New\xa0York .', 'label': 'B-LOC O'}
     """
-    universal, wanted = layout.columns is UNIVERSAL, len(layout.columns)
+    universal, expected = layout.columns is UNIVERSAL, len(layout.columns)
     least = 2 if labelled else 1
     rows: list[list[str]] = []
     first, wrong = 0, 0
     for number, line in enumerate(chain(lines, [""]), start=1):
         line = line.rstrip("\n")
-        row = cells(line, layout.mark)
+        row = cells(line, layout.separator)
         if not rows and not wrong and line.startswith("#") and (len(row) != layout.width or COMMENT.match(line)):
             continue
         if universal and row and re.fullmatch(r"\d+[-.]\d+", row[0]):
             continue
         if row and row[0] != DOCUMENT:
             first = first or number
-            wrong = wrong or (number if len(row) < least or (wanted and len(row) != wanted) else 0)
+            wrong = wrong or (number if len(row) < least or (expected and len(row) != expected) else 0)
             rows.append(row)
         elif rows:
             place = f"{name}, line {wrong or first}"
-            yield lacking(place, wanted) if wrong else (place, named(rows, layout.columns))
+            yield column_error(place, expected) if wrong else (place, by_name(rows, layout.columns))
             rows, first, wrong = [], 0, 0
 
 
-def cells(line: str, mark: str) -> list[str]:
+def cells(line: str, separator: str) -> list[str]:
     """The columns of a line, without spaces around them; none of an empty line.
 
     >>> cells("EU  B-ORG ", " "), cells("0\\u00a0000\\tB-NUM", "\\t")
     (['EU', 'B-ORG'], ['0\\xa0000', 'B-NUM'])
     """
-    parts = line.rstrip("\t").split("\t") if mark == "\t" else line.split(" ")
+    parts = line.rstrip("\t").split("\t") if separator == "\t" else line.split(" ")
     found = [part.strip(" ").replace(" ", NO_BREAK) for part in parts]
-    return found if mark == "\t" and any(found) else [part for part in found if part]
+    return found if separator == "\t" and any(found) else [part for part in found if part]
 
 
-def named(rows: Sequence[Sequence[str]], names: Sequence[str]) -> dict[str, str]:
+def by_name(rows: Sequence[Sequence[str]], names: Sequence[str]) -> dict[str, str]:
     """The columns of a sentence by name."""
     if not names:
         text = {"text": " ".join(row[0] for row in rows)}
@@ -112,8 +112,8 @@ def named(rows: Sequence[Sequence[str]], names: Sequence[str]) -> dict[str, str]
     return found | ({"text": found["form"], "label": found["upos"]} if names is UNIVERSAL else {})
 
 
-def lacking(place: str, wanted: int) -> DataError:
+def column_error(place: str, expected: int) -> DataError:
     """The error for a line with too few or too many columns."""
-    if wanted:
-        return DataError(f"{place}: this line has not {wanted} columns", hint="correct it, or set data.columns")
+    if expected:
+        return DataError(f"{place}: this line has not {expected} columns", hint="correct it, or set data.columns")
     return DataError(f"{place}: there is no label", hint="write a word, a space or tab, and its label")

@@ -1,7 +1,5 @@
 """The live rows of a ragged batch, stepped by the compiled loop: each is bit for bit what it is alone."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +9,7 @@ from torch import Tensor
 from unspool.generate.compiled.layout import core_of, fill_lines
 from unspool.generate.compiled.runner import Runner
 from unspool.generate.engine import Engine, window_start
+from unspool.generate.rows import Row
 from unspool.generate.state import State
 
 FIRST = 8
@@ -38,8 +37,7 @@ class CompiledRows:
     def __init__(self, engine: Engine, runner: Runner) -> None:
         self.engine, self.runner = engine, runner
         self.keys: list[int] = []
-        self._states: dict[int, State] = {}  # what each began with, without core and scores
-        self._written: dict[int, list[int]] = {}
+        self._rows: dict[int, Row] = {}
         self._lines, self._lengths = runner.lines(FIRST), np.zeros(FIRST, np.int64)
         self._count = 0
 
@@ -65,8 +63,7 @@ class CompiledRows:
         fill_lines(self.runner.program, self._lines[place : place + 1], state.core, state.logits)
         self._lengths[place] = int(state.core[0]) if self.runner.program.capacity else 0
         self.keys.append(self._count)
-        self._states[self._count] = replace(state, core=(), logits=state.logits[:, :0])
-        self._written[self._count] = []
+        self._rows[self._count] = Row(state)
         return self._count
 
     def state(self, key: int) -> State:
@@ -75,7 +72,7 @@ class CompiledRows:
         lines, lengths = self._lines[place : place + 1], self._lengths[place : place + 1]
         core = core_of(self.runner.program, lines, lengths)
         logits = torch.from_numpy(self.runner.logits(lines).copy())
-        return replace(self._states[key], core=core, logits=logits, ids=self._ids(key))
+        return self._rows[key].state(core, logits)
 
     def remove(self, key: int) -> State:
         """Take a row out of the batch; its state comes back."""
@@ -90,7 +87,7 @@ class CompiledRows:
             self._lines[place], self._lengths[place] = self._lines[last], self._lengths[last]
             self.keys[place] = self.keys[last]
         self.keys.pop()
-        del self._states[key], self._written[key]
+        del self._rows[key]
 
     def advance(self, ids: Int[Tensor, "B 1"]) -> None:
         """Let every row read one more token.
@@ -100,24 +97,19 @@ class CompiledRows:
         """
         if not self.keys:
             return
-        limit, moved = self.engine.max_length, list[tuple[int, int]]()
-        for place, (key, id) in enumerate(zip(self.keys, ids.flatten().tolist(), strict=True)):
-            before = self._states[key].position + len(self._written[key])
-            self._written[key].append(id)
-            begin = window_start(before + 1, limit)
-            if begin != window_start(before, limit):
-                moved.append((place, begin))
-                self._lengths[place] = 0  # room for the step that is not kept
+        limit = self.engine.max_length
+        moved = [self._rows[key].append(id, limit) for key, id in zip(self.keys, ids.flatten().tolist(), strict=True)]
+        moving = [place for place, one in enumerate(moved) if one]
+        self._lengths[moving] = 0  # room for the step that is not kept
         rows = len(self)
         tokens = np.ascontiguousarray(ids.numpy().T)
         self.runner.read(self._lines[:rows], self._lengths[:rows], tokens)
-        for place, begin in moved:
-            self._reread(place, begin)
+        for place in moving:
+            self._reread(place)
 
-    def _ids(self, key: int) -> Int[Tensor, "1 N"]:
-        return torch.cat([self._states[key].ids, torch.tensor([self._written[key]], dtype=torch.long)], dim=1)
-
-    def _reread(self, place: int, begin: int) -> None:
+    def _reread(self, place: int) -> None:
         """The window of a row, which has moved on, read from an empty state."""
-        tokens: NDArray[np.int64] = self._ids(self.keys[place])[0, begin:, None].numpy().copy()
+        row = self._rows[self.keys[place]]
+        begin = window_start(row.position, self.engine.max_length)
+        tokens: NDArray[np.int64] = row.ids(begin)[0, :, None].long().numpy().copy()
         self.runner.restart(self._lines[place : place + 1], self._lengths[place : place + 1], tokens)

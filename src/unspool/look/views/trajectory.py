@@ -13,8 +13,8 @@ from unspool.look.record import place_name
 from unspool.look.tokens import TokenRows, join_tokens
 from unspool.look.view import View, register_view
 
-LABEL = 30  # letters of a row in the legend
-READABLE = 60  # tokens of several rows that can still be told apart
+LABEL = 30  # characters of a row in the legend
+READABLE = 60  # tokens of several rows that can still be read
 
 
 @register_view("trajectory")
@@ -46,10 +46,10 @@ class Trajectory(View):
         if not (place or states):
             raise DataError("this model has no state with a trajectory", hint="--what gradient,attention")
         values = look.units(place or states[-1]).values[:rows, :length].float()
-        there = torch.tensor([[bool(token) for token in row[:length]] for row in look.rows.tokens[:rows]])
-        projection = principal_components(values[there])
-        some = [row.tolist() for row in projection.coordinates.split(there.sum(dim=1).tolist())]
-        return cls(place_name(place or states[-1]), look.rows, some, projection.explained.tolist())
+        mask = torch.tensor([[bool(token) for token in row[:length]] for row in look.rows.tokens[:rows]])
+        projection = principal_components(values[mask])
+        paths = [row.tolist() for row in projection.coordinates.split(mask.sum(dim=1).tolist())]
+        return cls(place_name(place or states[-1]), look.rows, paths, projection.explained.tolist())
 
     def summary(self) -> list[str]:
         """The share of the variance in the plane."""
@@ -64,7 +64,7 @@ class Trajectory(View):
         """A line for each row, from a dot to an arrow, with the tokens beside it."""
         picture = Picture(7.0, 6.0)
         axes = picture.axes[0]
-        named = len(self.coordinates) == 1 or sum(map(len, self.coordinates)) <= READABLE
+        labelled = len(self.coordinates) == 1 or sum(map(len, self.coordinates)) <= READABLE
         for row, (points, colour) in enumerate(zip(self.coordinates, CYCLE, strict=False)):
             x, y = [point[0] for point in points], [point[1] for point in points]
             axes.plot(x, y, color=colour, linewidth=1.1, alpha=0.55, label=self.label(row))
@@ -72,9 +72,9 @@ class Trajectory(View):
             if len(points) > 1:
                 arrow = {"arrowstyle": "->", "color": colour, "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0}
                 axes.annotate("", points[-1], points[-2], arrowprops=arrow)
-            read = [token for token in self.rows.tokens[row] if token][: len(points)]
-            if named:
-                labels(axes, read, points, size=8, align="left", offset=(3, 4), sparse=True)
+            if labelled:
+                tokens = [token for token in self.rows.tokens[row] if token][: len(points)]
+                labels(axes, tokens, points, size=8, align="left", offset=(3, 4), sparse=True)
         shares = [f"{100 * share:.0f} %" for share in self.explained]
         axes.set(xlabel=f"first principal component ({shares[0]} of the variance)", ylabel=f"second ({shares[1]})")
         plain(axes, self.name)
@@ -84,7 +84,7 @@ class Trajectory(View):
 
     def label(self, row: int) -> str:
         """The beginning of a row, and its last target."""
-        read = [token for token in self.rows.tokens[row] if token]
-        answer = next(filter(None, reversed(self.rows.targets[row])), "")
-        start = join_tokens(read[:12])[:LABEL]
-        return f"{start}{'…' if start != join_tokens(read) else ''}{f' → {answer}' if answer else ''}"
+        tokens = [token for token in self.rows.tokens[row] if token]
+        target = next(filter(None, reversed(self.rows.targets[row])), "")
+        start = join_tokens(tokens[:12])[:LABEL]
+        return f"{start}{'…' if start != join_tokens(tokens) else ''}{f' → {target}' if target else ''}"
