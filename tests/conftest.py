@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import shutil
+import sys
 
 import pytest
 import torch
@@ -27,6 +28,28 @@ def one_thread_and_one_seed():
     shape_checks.tests += 1
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def plugins_go_with_their_test():
+    """What a plug-in file registered is not there for the next test of this process."""
+    yield
+    loaded = [name for name in sys.modules if name.startswith("unspool_plugin_")]
+    if not loaded:
+        return
+    from unspool.data.preprocessors.preprocessor import preprocessors
+    from unspool.data.tokenizer import tokenizers
+    from unspool.look.view import views
+    from unspool.nn.cell import cells
+    from unspool.nn.core import cores
+    from unspool.tasks.task import tasks
+
+    for registry in (cells, cores, preprocessors, tasks, tokenizers, views):
+        for kind, cls in list(registry._known.items()):
+            if cls.__module__ in loaded:
+                del registry._known[kind]
+    for name in loaded:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -69,7 +69,7 @@ def test_a_sample_adapts_to_a_file_and_to_the_prompt(place, capsys):
         (["eval", "lstm", "--adapt", "dynamic", "--cache-size", "9"], "--cache-size is an option of the cache"),
         (["eval", "lstm", "--adapt", "cache", "--adapt-rule", "sgd"], "--adapt-rule is an option of the weights"),
         (["eval", "lstm", "--adapt", "dynamic", "--adapt-rate", "nan"], "--adapt-rate should be"),
-        (["eval", "lstm", "--adapt", "dynamic", "--adapt-rule", "sgd", "--adapt-rate", "1e5"], "diverged"),
+        (["eval", "transformer", "--adapt", "dynamic", "--adapt-rule", "sgd", "--adapt-rate", "1e5"], "diverged"),
         (["eval", "lstm", "--adapt", "dynamic", "--file", "nothing.txt"], "there is no file"),
         (["eval", "lstm", "--file", "voice.txt"], "--file is a text for --adapt"),
         (["eval", "lstm", "--adapt", "dynamic", "--file", "strange.txt"], "the tokenizer does not know"),
