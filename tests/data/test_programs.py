@@ -30,9 +30,25 @@ def test_either_side_is_read_backwards_where_asked_and_predictions_are_in_the_no
     assert [other.text for other in found.alternatives] == ["13" if target else "31"]
 
 
-def test_the_order_is_saved_with_the_run():
-    again = load_preprocessor(save_preprocessor(ProgramText(reverse_source=True, reverse_target=True)), {})
-    assert isinstance(again, ProgramText) and again.reverse_source and again.reverse_target
+@pytest.mark.parametrize(
+    ("digits", "read"),
+    [
+        (0, "j=85\nfor x in range(8):j+=120\nprint((j+7))#"),
+        (2, "j=85\nfor x in range(08):j+=120\nprint((j+07))#"),
+        (3, "j=085\nfor x in range(008):j+=120\nprint((j+007))#"),
+    ],
+)
+def test_numbers_are_filled_up_with_zeros_and_the_output_is_not(digits, read):
+    record = {"source": "j=85; for x in range(8):j+=120; print((j+7))", "target": "1052"}
+    row = ProgramText(digits=digits).encode(record)
+    assert row.input.tolist() == ids(read) and row.target.tolist() == ids("1052.")
+    backwards = ProgramText(digits=digits, reverse_source=True).encode(record)
+    assert backwards.input.tolist() == ids(read[-2::-1] + "#")
+
+
+def test_the_options_are_saved_with_the_run():
+    again = load_preprocessor(save_preprocessor(ProgramText(True, True, digits=9)), {})
+    assert isinstance(again, ProgramText) and again.options() == {"reverse_source": True, "reverse_target": True, "digits": 9}
 
 
 def test_an_output_may_be_empty_and_unknown_characters_are_refused():

@@ -1,5 +1,6 @@
 """Small programs and what they print, character by character."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from unspool.data.preprocessors.generation import GeneratedText
 from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors
 from unspool.data.tokenizer import visible
 from unspool.errors import DataError
+from unspool.schema import Natural
 
 SYMBOLS = "\n ().:;=<+-*0123456789abcdefghijklmnopqrstuvwxyz#"
 """Every character of a program and of its output; # stands between them, and a full stop behind."""
@@ -21,20 +23,22 @@ SYMBOLS = "\n ().:;=<+-*0123456789abcdefghijklmnopqrstuvwxyz#"
 class ProgramText(GeneratedText):
     r"""A program (`source`) and what it prints (`target`); a semicolon may end a line of it.
 
-    The order of the characters is that of the text, as in the paper (Zaremba and Sutskever 2014, arXiv:1410.4615), or
-    backwards. Predictions are in the normal order in any case.
+    By default the model reads and writes the text as it is, as in the paper (Zaremba and Sutskever 2014,
+    arXiv:1410.4615). The options change what the model sees; a user types programs, and reads predictions, as ever.
 
     Args:
         reverse_source: whether the model reads a program from its last character to its first.
         reverse_target: whether the model generates the output from its last character, so that a sum begins with its
             ones and each digit needs only the carry of the one before (Lee et al. 2023, arXiv:2307.03381).
+        digits: numbers of a program are filled up with zeros in front to so many digits, so that digits of one value
+            are at the same places in all programs of a kind; 0: they are as they are.
 
     >>> row = ProgramText().encode({"source": "c=1; print((6-c))", "target": "5"})
     >>> "".join(SYMBOLS[id] for id in row.input), "".join(SYMBOLS[id] for id in row.target)
     ('c=1\nprint((6-c))#', '5.')
-    >>> row = ProgramText(reverse_target=True).encode({"source": "print((8+9))", "target": "17"})
+    >>> row = ProgramText(reverse_target=True, digits=2).encode({"source": "print((8+94))", "target": "102"})
     >>> "".join(SYMBOLS[id] for id in row.input), "".join(SYMBOLS[id] for id in row.target)
-    ('print((8+9))#', '71.')
+    ('print((08+94))#', '201.')
     """
 
     fields: ClassVar[Mapping[str, str]] = {"source": "source"}
@@ -42,8 +46,8 @@ class ProgramText(GeneratedText):
     inputs = targets = Tokens(len(SYMBOLS))
     end = SYMBOLS.index(".")
 
-    def __init__(self, reverse_source: bool = False, reverse_target: bool = False) -> None:
-        self.reverse_source, self.reverse_target = reverse_source, reverse_target
+    def __init__(self, reverse_source: bool = False, reverse_target: bool = False, digits: Natural = 0) -> None:
+        self.reverse_source, self.reverse_target, self.digits = reverse_source, reverse_target, digits
 
     def encode(self, record: Record) -> Row:
         """The ids of the program and # behind it (T,), and of what it prints with a full stop behind it (U,)."""
@@ -51,6 +55,7 @@ class ProgramText(GeneratedText):
         program = "\n".join(filter(None, lines))
         if not program:
             raise DataError("the program is empty", hint="for example c=1; print((6-c))")
+        program = re.sub(r"\d+", lambda number: number[0].zfill(self.digits), program)
         source = self.ids(program[::-1] if self.reverse_source else program, end="#")
         if "target" not in record:
             return Row(source)
