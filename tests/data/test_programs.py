@@ -48,7 +48,8 @@ def test_numbers_are_filled_up_with_zeros_and_the_output_is_not(digits, read):
 
 def test_the_options_are_saved_with_the_run():
     again = load_preprocessor(save_preprocessor(ProgramText(True, True, digits=9)), {})
-    assert isinstance(again, ProgramText) and again.options() == {"reverse_source": True, "reverse_target": True, "digits": 9}
+    assert isinstance(again, ProgramText)
+    assert again.options() == {"reverse_source": True, "reverse_target": True, "digits": 9}
 
 
 def test_an_output_may_be_empty_and_unknown_characters_are_refused():
