@@ -61,7 +61,7 @@ class Execute(Generated):
 
     Args:
         operations: which operations programs have; "sum" is a "pair" that is always added, for sums alone.
-        preprocessor: of programs; it has no options.
+        preprocessor: of programs, in the order of the text or backwards.
         length: how many digits a number has at most.
         nesting: how many operations lie in one another at most.
         curriculum: what is trained on: "none", "naive", "mix" or "combined".

@@ -1,5 +1,6 @@
 """Small programs and what they print, character by character."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from unspool.data.preprocessors.generation import GeneratedText
 from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors
 from unspool.data.tokenizer import visible
 from unspool.errors import DataError
+from unspool.schema import Natural
 
 SYMBOLS = "\n ().:;=<+-*0123456789abcdefghijklmnopqrstuvwxyz#"
 """Every character of a program and of its output; # stands between them, and a full stop behind."""
@@ -21,9 +23,22 @@ SYMBOLS = "\n ().:;=<+-*0123456789abcdefghijklmnopqrstuvwxyz#"
 class ProgramText(GeneratedText):
     r"""A program (`source`) and what it prints (`target`); a semicolon may end a line of it.
 
+    By default the model reads and writes the text as it is, as in the paper (Zaremba and Sutskever 2014,
+    arXiv:1410.4615). The options change what the model sees; a user types programs, and reads predictions, as ever.
+
+    Args:
+        reverse_source: whether the model reads a program from its last character to its first.
+        reverse_target: whether the model generates the output from its last character, so that a sum begins with its
+            ones and each digit needs only the carry of the one before (Lee et al. 2023, arXiv:2307.03381).
+        digits: numbers of a program are filled up with zeros in front to so many digits, so that digits of one value
+            are at the same places in all programs of a kind; 0: they are as they are.
+
     >>> row = ProgramText().encode({"source": "c=1; print((6-c))", "target": "5"})
     >>> "".join(SYMBOLS[id] for id in row.input), "".join(SYMBOLS[id] for id in row.target)
     ('c=1\nprint((6-c))#', '5.')
+    >>> row = ProgramText(reverse_target=True, digits=2).encode({"source": "print((8+94))", "target": "102"})
+    >>> "".join(SYMBOLS[id] for id in row.input), "".join(SYMBOLS[id] for id in row.target)
+    ('print((08+94))#', '201.')
     """
 
     fields: ClassVar[Mapping[str, str]] = {"source": "source"}
@@ -31,20 +46,27 @@ class ProgramText(GeneratedText):
     inputs = targets = Tokens(len(SYMBOLS))
     end = SYMBOLS.index(".")
 
+    def __init__(self, reverse_source: bool = False, reverse_target: bool = False, digits: Natural = 0) -> None:
+        self.reverse_source, self.reverse_target, self.digits = reverse_source, reverse_target, digits
+
     def encode(self, record: Record) -> Row:
         """The ids of the program and # behind it (T,), and of what it prints with a full stop behind it (U,)."""
         lines = [line.strip() for line in str(record.get("source", "")).replace(";", "\n").split("\n")]
         program = "\n".join(filter(None, lines))
         if not program:
             raise DataError("the program is empty", hint="for example c=1; print((6-c))")
-        target = self.ids(f"{record['target']}.") if "target" in record else None
-        return Row(self.ids(f"{program}#", but="#"), target)
+        program = re.sub(r"\d+", lambda number: number[0].zfill(self.digits), program)
+        source = self.ids(program[::-1] if self.reverse_source else program, end="#")
+        if "target" not in record:
+            return Row(source)
+        target = str(record["target"])
+        return Row(source, self.ids(target[::-1] if self.reverse_target else target, end="."))
 
-    def ids(self, text: str, but: str = "") -> Tensor:
-        """The ids of a text, (T,); `but` may stand in it once, at its end. Raises: DataError for unknown characters."""
-        if strange := sorted(set(text.removesuffix(but)) - set(SYMBOLS[:-1])):
+    def ids(self, text: str, end: str) -> Tensor:
+        """The ids of a text and of its end, (T,). Raises: DataError for characters that no program has."""
+        if strange := sorted(set(text) - set(SYMBOLS[:-1])):
             raise DataError(f"the program knows no {strange[0]!r}", hint="for example c=1; print((6-c))")
-        return torch.tensor([SYMBOLS.index(symbol) for symbol in text])
+        return torch.tensor([SYMBOLS.index(symbol) for symbol in text + end])
 
     def collate(self, rows: Sequence[Row]) -> Batch:
         """Programs with what they print, which alone is a target; or programs alone."""
@@ -59,8 +81,8 @@ class ProgramText(GeneratedText):
         return Batch(whole[:, :-1], whole[:, 1:], mask & (columns >= begins), mask)
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
-        """The characters."""
-        return [SYMBOLS[id] for id in ids]
+        """The characters of an output, in their normal order."""
+        return [SYMBOLS[id] for id in (reversed(ids) if self.reverse_target else ids)]
 
     def text(self, ids: Sequence[int]) -> str:
         """The characters together."""
