@@ -39,7 +39,10 @@ def constraint_of(regex: str | None, schema: Path | None) -> "Constraint | None"
     from unspool.generate.constraints import Constraint
 
     if regex is not None:
-        return Constraint.regex(regex)
+        try:
+            return Constraint.regex(regex)
+        except ConfigError as error:
+            raise ConfigError(str(error), hint=f"--regex PATTERN: {error.hint}") from None
     from unspool.generate.json_schema import LARGEST
 
     if schema is None or not schema.is_file():

@@ -386,6 +386,11 @@ def format_values(values: Mapping[str, float | None], between: str = ", ") -> st
 
     >>> format_values({"loss": 1.23456, "macro_f1": 0.5, "mase": None})
     'loss 1.2346, macro f1 0.5000, mase undefined'
+    >>> format_values({"perplexity": 1.014e304})
+    'perplexity 1.014e+304'
     """
-    written = {name: "undefined" if value is None else f"{value:.4f}" for name, value in values.items()}
+    written = {
+        name: "undefined" if value is None else f"{value:.4f}" if abs(value) < 1e9 else f"{value:.4g}"
+        for name, value in values.items()
+    }
     return between.join(f"{name.replace('_', ' ')} {value}" for name, value in written.items())
