@@ -10,10 +10,9 @@ from torch import Tensor
 from unspool.generate.bias import DrawRules
 from unspool.generate.constraints import Place, TokenConstraint, allowed_scores
 from unspool.generate.draws import Drawing, RowDraw, draw_rows
-from unspool.generate.sampling import draw_ids
+from unspool.generate.sampling import choose_ids
 from unspool.generate.state import State
 from unspool.nn.heads import at_least_float32
-from unspool.seeds import random_numbers
 
 
 class ConstrainedDraw(RowDraw):
@@ -99,12 +98,7 @@ def _draw_alike(rows: Sequence[ConstrainedDraw], logits: Float[Tensor, "R V"]) -
     seen = scores
     if rule.penalizes:
         seen = F.pad(torch.cat([row.seen for row in rows if row.seen is not None]), (0, 1))  # the end never occurred
-    for change in rule.filters:
-        scores = change(scores, seen)
-    if rule.greedy:
-        return scores.argmax(dim=-1, keepdim=True)
-    numbers = random_numbers([row.seed for row in rows], [row.position for row in rows])
-    return draw_ids(scores, torch.from_numpy(numbers))
+    return choose_ids(scores, seen, rule.filters, [row.seed for row in rows], [row.position for row in rows])
 
 
 def _ruled(rows: Sequence[ConstrainedDraw], scores: Float[Tensor, "R V"]) -> Float[Tensor, "R V1"]:

@@ -9,10 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unspool.generate.bias import Ban, Bias, DrawRules
-from unspool.generate.sampling import Filter, Sampling, draw_ids, greedy
+from unspool.generate.sampling import Filter, Sampling, choose_ids
 from unspool.generate.state import State
 from unspool.nn.heads import at_least_float32
-from unspool.seeds import random_numbers
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,6 @@ class _Rule:
     filters: tuple[Filter, ...]
     rules: DrawRules
     penalizes: bool  # whether the filters ask what occurred before
-
-    @property
-    def greedy(self) -> bool:
-        return bool(self.filters) and self.filters[-1] is greedy
 
 
 @lru_cache(maxsize=256)
@@ -122,9 +117,4 @@ def _draw_alike(rows: Sequence[RowDraw], logits: Float[Tensor, "R V"]) -> Int[Te
     else:
         scores = rule.rules(none, none, scores)
     seen = torch.cat([row.seen for row in rows if row.seen is not None]) if rule.penalizes else scores
-    for change in rule.filters:
-        scores = change(scores, seen)
-    if rule.greedy:
-        return scores.argmax(dim=-1, keepdim=True)
-    numbers = random_numbers([row.seed for row in rows], [row.position for row in rows])
-    return draw_ids(scores, torch.from_numpy(numbers))
+    return choose_ids(scores, seen, rule.filters, [row.seed for row in rows], [row.position for row in rows])

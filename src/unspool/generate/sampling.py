@@ -174,12 +174,7 @@ class Sampler:
     def __call__(self, logits: Float[Tensor, "B V"], position: int) -> Int[Tensor, "B 1"]:
         """The next ids."""
         scores = self.rules(self.recent, self.written, at_least_float32(logits))
-        for change in self.filters:
-            scores = change(scores, self.seen)
-        if self.filters and self.filters[-1] is greedy:
-            ids = scores.argmax(dim=-1, keepdim=True)
-        else:
-            ids = draw_ids(scores, noise(self.seeds, position))
+        ids = choose_ids(scores, self.seen, self.filters, self.seeds, position)
         self.seen.scatter_(-1, ids, True)
         if self.rules.rule is not None:
             self.written = torch.cat([self.written, ids], dim=1)
@@ -190,8 +185,34 @@ class Sampler:
         return ids
 
 
-def noise(seeds: Sequence[int], position: int) -> Float[Tensor, " B"]:
-    """A number from 0 to below 1 for every row, which follows from its seed and the position, on the CPU.
+def choose_ids(
+    scores: Float[Tensor, "B V"],
+    seen: Tensor,
+    filters: Sequence[Filter],
+    seeds: Sequence[int],
+    positions: int | Sequence[int],
+) -> Int[Tensor, "B 1"]:
+    """The next id of every row: the likeliest where the last filter is `greedy`, else drawn from what they leave.
+
+    Args:
+        scores: the logits, with whatever biases and bans add to them.
+        seen: which ids occurred before, (B, V) bool.
+        filters: applied in this order.
+        seeds: the seed of every row.
+        positions: of the next tokens, one for all rows or each its own.
+
+    >>> choose_ids(torch.tensor([[0.0, 2.0]]), torch.zeros(1, 2, dtype=torch.bool), [greedy], [3], 0).tolist()
+    [[1]]
+    """
+    for change in filters:
+        scores = change(scores, seen)
+    if filters and filters[-1] is greedy:
+        return scores.argmax(dim=-1, keepdim=True)
+    return draw_ids(scores, noise(seeds, positions))
+
+
+def noise(seeds: Sequence[int], position: int | Sequence[int]) -> Float[Tensor, " B"]:
+    """A number from 0 to below 1 for every row, which follows from its seed and position alone, on the CPU.
 
     >>> noise([3, 4], 10).tolist() == [*noise([3], 10).tolist(), *noise([4], 10).tolist()]
     True
