@@ -12,7 +12,7 @@ from unspool.data.columns import of_table
 from unspool.data.readers import images, sounds
 from unspool.data.readers.tables import ENDINGS, TableFormat, read_table
 from unspool.data.readers.text import read_text
-from unspool.data.readers.trees import SPLITS, is_tree, label_of, places
+from unspool.data.readers.trees import SPLITS, is_tree, label_of, places, without_common
 from unspool.data.records import split_tables
 from unspool.errors import DataError
 
@@ -148,8 +148,9 @@ def of_tree(path: str, place: Path) -> Recognized:
             return Recognized("a text in parts", "char-lm", (), ("train.txt",))
         if any(place.glob("captions.*")):
             return Recognized("images with captions", "caption", (), ("captions beside images",))
+    every = places(path, *(ending for _, _, endings, _ in TREES for ending in endings))
     for kind, recipe, endings, settings in TREES:
-        if tree := places(path, *endings):
+        if tree := without_common([name for name in every if name.suffix.lower() in endings]):
             return of_files(path, kind, recipe, settings, tree)
     raise DataError(f"nothing in {path} is of a kind that is known", hint=WANTED)
 
