@@ -233,6 +233,7 @@ class Trainer:
 
     def _backward(self, batch: Batch) -> float:
         """Add the batch's gradients, part by part, each weighted by the positions it counts; the mean loss."""
+        total = max(1, batch.positions) if self.accumulate > 1 else 1
         loss_so_far, after = 0.0, []
         states = split_state(self.state, self.accumulate) if self.state is not None else None
         for part in batch.parts(self.accumulate) if self.accumulate > 1 else (batch,):
@@ -242,7 +243,7 @@ class Trainer:
                     part = scheduled_sampling(self.model, part, before, self.teacher_forcing)
                 loss, state = self.loss(self.model, part, before)
             if self.accumulate > 1:
-                loss = loss * (part.positions / max(1, batch.positions))
+                loss = loss * (part.positions / total)
             loss.backward()
             loss_so_far += loss.item()
             after.append(detach(state))

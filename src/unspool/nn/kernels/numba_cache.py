@@ -18,15 +18,12 @@ def digest_of(files: Sequence[Path]) -> str:
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
-def forget_other_sources(function: Any, files: Sequence[Path]) -> Path:
+def forget_other_sources(function: Any, files: Sequence[Path]) -> None:
     """Remove what was compiled of another source from the folder in which Numba keeps a function.
 
     Args:
         function: a function compiled by Numba, with its cache on.
         files: the source of it and of all compiled functions that it calls.
-
-    Returns:
-        The folder.
     """
     folder = Path(function.stats.cache_path)
     note = folder / f"unspool-source-{digest_of(files)}"
@@ -36,4 +33,3 @@ def forget_other_sources(function: Any, files: Sequence[Path]) -> Path:
                 compiled.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         note.touch()
-    return folder
