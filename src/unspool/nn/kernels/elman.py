@@ -1,12 +1,13 @@
 """A simple recurrent layer in training on a CPU, its recurrence compiled by Numba, in the manner of `kernels.lstm`."""
 
+from functools import partial
 from typing import Any, no_type_check
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unspool.nn.kernels.products import add_product, filled, panels, run, tanh
+from unspool.nn.kernels.products import add_product, filled, gradient_of_inputs, own_copy, panels, run, tanh
 from unspool.nn.kernels.vectors import LANES, ONE, ZERO, compiled
 
 
@@ -18,13 +19,13 @@ def elman_tanh(x: Float[Tensor, "B T D"], state: Tensor, weights: list[Tensor], 
         state: h, (1, B, H).
         weights: input weight (H, D), recurrent weight (H, H), and the two biases (H).
     """
-    y, h = Layer.apply(x, weights[0], weights[1], weights[2] + weights[3], state[0], ahead_tanh, back_tanh)
+    y, h = Layer.apply(x, weights[0], weights[1], weights[2] + weights[3], state[0], False)
     return y, h.unsqueeze(0)
 
 
 def elman_relu(x: Float[Tensor, "B T D"], state: Tensor, weights: list[Tensor], *_: Any) -> tuple[Tensor, Tensor]:
     """What `torch.rnn_relu` computes; see `elman_tanh`."""
-    y, h = Layer.apply(x, weights[0], weights[1], weights[2] + weights[3], state[0], ahead_relu, back_relu)
+    y, h = Layer.apply(x, weights[0], weights[1], weights[2] + weights[3], state[0], True)
     return y, h.unsqueeze(0)
 
 
@@ -39,17 +40,16 @@ class Layer(torch.autograd.Function):
         recurrent: Float[Tensor, "H H"],
         bias: Float[Tensor, " H"],
         h: Float[Tensor, "B H"],
-        ahead: Any,
-        back: Any,
+        relu: bool,
     ) -> tuple[Float[Tensor, "B T H"], Float[Tensor, "B H"]]:
         """Run all time steps."""
         x, size = x.transpose(0, 1).contiguous(), h.shape[1]
         hidden = h.new_empty(len(x) + 1, len(h), size + -size % LANES)
         hidden[0, :, :size] = h
         torch.matmul(x, filled(weight.t()), out=hidden[1:]).add_(filled(bias))
-        run(ahead, len(h), panels(recurrent.t()), hidden)
+        run(partial(ahead, relu), len(h), panels(recurrent.t()), hidden)
         ctx.save_for_backward(x, weight, recurrent, hidden)
-        ctx.back = back
+        ctx.relu = relu
         return hidden[1:, :, :size].transpose(0, 1), hidden[-1, :, :size].clone()
 
     @staticmethod
@@ -58,43 +58,37 @@ class Layer(torch.autograd.Function):
         x, weight, recurrent, hidden = ctx.saved_tensors
         outer, size = gradients[0].transpose(0, 1), len(recurrent)
         slopes = torch.empty_like(outer, memory_format=torch.contiguous_format)
-        dh = filled(gradients[1].clone(memory_format=torch.contiguous_format))
-        run(ctx.back, len(dh), panels(recurrent), hidden, outer, slopes, dh)
+        dh = own_copy(gradients[1])
+        run(partial(back, ctx.relu), len(dh), panels(recurrent), hidden, outer, slopes, dh)
         flat = slopes.flatten(0, 1)
-        dx = (flat @ weight).view(x.shape).transpose(0, 1) if ctx.needs_input_grad[0] else None
+        dx = gradient_of_inputs(flat, weight, x) if ctx.needs_input_grad[0] else None
         of_recurrent = flat.t() @ hidden[:-1].flatten(0, 1)[:, :size]
-        return dx, flat.t() @ x.flatten(0, 1), of_recurrent, flat.sum(0), dh[:, :size], None, None
+        return dx, flat.t() @ x.flatten(0, 1), of_recurrent, flat.sum(0), dh[:, :size], None
 
 
 @compiled
 @no_type_check
-def ahead_tanh(weight, hidden, nothing, first, last):
-    """All time steps of rows first to last; `hidden` (T + 1, B, H filled up) begins as h, then projections."""
+def ahead(relu, weight, hidden, nothing, first, last):
+    """All time steps of rows first to last; `hidden` (T + 1, B, H filled up) begins as h, then projections.
+
+    The activation is max(0, x) where `relu`, else tanh.
+    """
     size = weight.shape[1]
     for t in range(len(hidden) - 1):
         add_product(weight, hidden[t, first:last], hidden[t + 1, first:last], nothing)
         for row in range(first, last):
             h = hidden[t + 1, row]
-            for k in range(size):
-                h[k] = tanh(h[k])
+            if relu:
+                for k in range(size):
+                    h[k] = ZERO if h[k] < ZERO else h[k]  # written so that NaN stays NaN
+            else:
+                for k in range(size):
+                    h[k] = tanh(h[k])
 
 
 @compiled
 @no_type_check
-def ahead_relu(weight, hidden, nothing, first, last):
-    """The same with max(0, x) for tanh."""
-    size = weight.shape[1]
-    for t in range(len(hidden) - 1):
-        add_product(weight, hidden[t, first:last], hidden[t + 1, first:last], nothing)
-        for row in range(first, last):
-            h = hidden[t + 1, row]
-            for k in range(size):
-                h[k] = ZERO if h[k] < ZERO else h[k]  # written so that NaN stays NaN
-
-
-@compiled
-@no_type_check
-def back_tanh(weight, hidden, outer, slopes, dh, nothing, first, last):
+def back(relu, weight, hidden, outer, slopes, dh, nothing, first, last):
     """All time steps of rows first to last, backwards: `slopes` (T, B, H) get the gradients before the activation.
 
     `outer` (T, B, H) are the gradients of the hidden states; `dh` (B, H filled up) is that of the last state and is
@@ -104,21 +98,11 @@ def back_tanh(weight, hidden, outer, slopes, dh, nothing, first, last):
     for t in range(len(slopes) - 1, -1, -1):
         for row in range(first, last):
             h, slope, kept, shown = hidden[t + 1, row], slopes[t, row], dh[row], outer[t, row]
-            for k in range(size):
-                slope[k] = (kept[k] + shown[k]) * (ONE - h[k] * h[k])
-            kept[:] = 0
-        add_product(weight, slopes[t, first:last], dh[first:last], nothing)
-
-
-@compiled
-@no_type_check
-def back_relu(weight, hidden, outer, slopes, dh, nothing, first, last):
-    """The same for max(0, x)."""
-    size = slopes.shape[2]
-    for t in range(len(slopes) - 1, -1, -1):
-        for row in range(first, last):
-            h, slope, kept, shown = hidden[t + 1, row], slopes[t, row], dh[row], outer[t, row]
-            for k in range(size):
-                slope[k] = kept[k] + shown[k] if h[k] > ZERO else ZERO
+            if relu:
+                for k in range(size):
+                    slope[k] = kept[k] + shown[k] if h[k] > ZERO else ZERO
+            else:
+                for k in range(size):
+                    slope[k] = (kept[k] + shown[k]) * (ONE - h[k] * h[k])
             kept[:] = 0
         add_product(weight, slopes[t, first:last], dh[first:last], nothing)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from unspool.nn.kernels.products import add_product, filled, logistic, panels, run, tanh
+from unspool.nn.kernels.products import add_product, filled, gradient_of_inputs, logistic, own_copy, panels, run, tanh
 from unspool.nn.kernels.vectors import ONE, compiled
 
 
@@ -54,11 +54,11 @@ class Layer(torch.autograd.Function):
         x, weight, recurrent, gates, reset, hidden = ctx.saved_tensors
         outer, size, width = gradients[0].transpose(0, 1), hidden.shape[2], len(recurrent)
         slopes, inner = torch.empty_like(gates), torch.empty_like(reset)
-        dh = filled(gradients[1].clone(memory_format=torch.contiguous_format))
+        dh = own_copy(gradients[1])
         of_gates, of_candidate = panels(recurrent[: 2 * size]), panels(recurrent[2 * size :])
         run(back, len(dh), of_gates, of_candidate, gates, reset, hidden, outer, slopes, inner, dh)
         flat, inner = slopes.flatten(0, 1)[:, :width], inner.flatten(0, 1)[:, :size]
-        dx = (flat @ weight).view(x.shape).transpose(0, 1) if ctx.needs_input_grad[0] else None
+        dx = gradient_of_inputs(flat, weight, x) if ctx.needs_input_grad[0] else None
         before, of_bias = hidden[:-1].flatten(0, 1), flat.sum(0)
         of_recurrent = torch.cat([flat[:, : 2 * size].t() @ before, inner.t() @ before])
         of_recurrent_bias = torch.cat([of_bias[: 2 * size], inner.sum(0)])

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from unspool.nn.kernels.products import add_product, filled, logistic, panels, run, tanh
+from unspool.nn.kernels.products import add_product, filled, gradient_of_inputs, logistic, own_copy, panels, run, tanh
 from unspool.nn.kernels.vectors import ONE, compiled
 
 
@@ -61,10 +61,10 @@ class Layer(torch.autograd.Function):
         x, weight, recurrent, gates, hidden, memory = ctx.saved_tensors
         outer, dc = gradients[0].transpose(0, 1), gradients[2].clone(memory_format=torch.contiguous_format)
         size, width = recurrent.shape[1], len(recurrent)
-        slopes, dh = torch.empty_like(gates), filled(gradients[1].clone(memory_format=torch.contiguous_format))
+        slopes, dh = torch.empty_like(gates), own_copy(gradients[1])
         run(back, gates.shape[1], panels(recurrent), gates, memory, outer, slopes, dh, dc)
         flat = slopes.flatten(0, 1)[:, :width]
-        dx = (flat @ weight).view(x.shape).transpose(0, 1) if ctx.needs_input_grad[0] else None
+        dx = gradient_of_inputs(flat, weight, x) if ctx.needs_input_grad[0] else None
         of_weight, of_recurrent = (flat.t() @ before.flatten(0, 1) for before in (x, hidden[:-1]))
         return dx, of_weight, of_recurrent, flat.sum(0), dh[:, :size], dc
 

@@ -34,6 +34,18 @@ def filled(x: Float[Tensor, "*K N"]) -> Float[Tensor, "*K M"]:
     return F.pad(x, (0, more)) if more else x
 
 
+def gradient_of_inputs(
+    slopes: Float[Tensor, "N G"], weight: Float[Tensor, "G D"], x: Float[Tensor, "T B D"]
+) -> Float[Tensor, "B T D"]:
+    """The gradient of the inputs x, which came as (B, T, D), from those of their projections at all times and rows."""
+    return (slopes @ weight).view(x.shape).transpose(0, 1)
+
+
+def own_copy(gradient: Float[Tensor, "B H"]) -> Float[Tensor, "B M"]:
+    """A gradient that a compiled function may overwrite, filled up to whole vectors."""
+    return filled(gradient.clone(memory_format=torch.contiguous_format))
+
+
 def run(function: Any, rows: int, *tensors: Tensor) -> None:
     """Call a compiled function for all rows, on as many threads as torch uses: function(*arrays, nothing, first, last).
 
