@@ -64,8 +64,9 @@ def cells_of(model: SequenceModel) -> list[nn.LSTMCell]:
 
 def torch_cells(model: SequenceModel, cells: list[nn.LSTMCell], batch: int) -> Run:
     """The lecture's loop: embedding, nn.LSTMCell, linear, softmax, multinomial, for every character."""
-    states = [(torch.zeros(batch, one.hidden_size),) * 2 for one in cells]
-    token = torch.zeros(batch, dtype=torch.long)
+    device = model.device
+    states = [(torch.zeros(batch, one.hidden_size, device=device),) * 2 for one in cells]
+    token = torch.zeros(batch, dtype=torch.long, device=device)
 
     def run(number: int) -> None:
         nonlocal token
@@ -283,7 +284,7 @@ def hugging_face(model: SequenceModel) -> Any:
 
 def by_hugging_face(theirs: Any, batch: int) -> Run:
     """generate() with its own cache and sampling."""
-    prompt = torch.zeros(batch, 1, dtype=torch.long)
+    prompt = torch.zeros(batch, 1, dtype=torch.long, device=theirs.device)
 
     def run(number: int) -> None:
         left = number

@@ -18,8 +18,8 @@ from unspool.nn.heads import at_least_float32
 from unspool.nn.part import CoreState, fork, map_state
 
 if TYPE_CHECKING:
+    from unspool.generate.blocks import BlockSteps
     from unspool.generate.compiled.ready import CompiledModel
-    from unspool.generate.compiled.steps import CompiledSteps
     from unspool.generate.reader import Reader
 
 CHUNK = 4096
@@ -27,7 +27,7 @@ CHUNK = 4096
 BLOCK = 512
 """So many generated tokens are joined into one tensor at a time."""
 LONG = 128
-"""So many tokens are worth the compiled loop."""
+"""So many tokens are worth the compiled loop, or a CUDA graph."""
 DIVERGED = "the model has diverged: its scores are not finite"
 AFTER_DIVERGING = "use an earlier one of its checkpoints/step-N, or train again with a lower train.learning_rate"
 
@@ -70,6 +70,7 @@ class Engine:
         self.model, self.weights, self.compiled = model, weights, compiled
         self._modules = list(model.modules())
         self.tokens_run = 0  # by the model in all, row by row: whoever reads something again cannot hide it
+        self._recordable = True  # as far as is known: see `cuda_graphs`
 
     def read(
         self,
@@ -124,7 +125,7 @@ class Engine:
         """
         return Steps(self, state, select, feedback, window)
 
-    def fastest_steps(self, state: State, select: Select) -> "Steps | CompiledSteps":
+    def fastest_steps(self, state: State, select: Select) -> "Steps | BlockSteps":
         """As `steps`; by the compiled loop at once where that alone has the precision which is wanted.
 
         Raises:
@@ -136,22 +137,38 @@ class Engine:
         self.compiled.needed()
         return self.hasten(steps, LONG // 2, LONG)
 
-    def hasten(self, steps: "Steps | CompiledSteps", made: int, left: int) -> "Steps | CompiledSteps":
-        """The same generation by the compiled loop, where that is ready and worth it; else the steps as they are.
+    def hasten(self, steps: "Steps | BlockSteps", made: int, left: int) -> "Steps | BlockSteps":
+        """The same generation in blocks, where that can be had and is worth it; else the steps as they are.
+
+        On a CPU by the compiled loop as soon as it is ready, on a GPU by a CUDA graph.
 
         Args:
             steps: of ids, under way.
             made: how many tokens there are: it is looked for behind half of `LONG`, and then behind every `LONG`.
             left: how many tokens are still to come: fewer than `LONG` are not worth it.
         """
-        if not isinstance(steps, Steps) or self.compiled is None or left < LONG or made % LONG != LONG // 2:
+        if not isinstance(steps, Steps) or left < LONG or made % LONG != LONG // 2 or not steps.is_plain:
             return steps
-        runner = self.compiled.runner() if steps.compilable else None
+        state = steps.state
+        if state.ids.is_cuda:
+            return self._recorded(steps, state)
+        runner = None if self.compiled is None or state.source is not None else self.compiled.runner()
         if runner is None:
             return steps
         from unspool.generate.compiled.steps import CompiledSteps
 
-        return CompiledSteps(self, runner, steps.state, steps.select)
+        return CompiledSteps(self, runner, state, steps.select)
+
+    def _recorded(self, steps: "Steps", state: State) -> "Steps | BlockSteps":
+        """The same generation by a CUDA graph; the steps as they are where one cannot be recorded."""
+        from unspool.generate.cuda_graphs import GraphSteps
+
+        if self._recordable:
+            try:
+                return GraphSteps(self, state, steps.select)
+            except RuntimeError:  # a step that waits for a value of the GPU, or no memory is left
+                self._recordable = False
+        return steps
 
     def step(self, state: State, ids: Tensor) -> State:
         """The state after one more token (B, 1). The memory of the given state is used up: `fork` it to keep it."""
@@ -261,6 +278,10 @@ class Engine:
     def _run(self, inputs: Tensor, core: CoreState) -> tuple[CoreState, Tensor]:
         """The core's next state, and the scores behind the last input; the given state may be written to."""
         self.tokens_run += inputs.shape[0] * inputs.shape[1]
+        return self._uncounted(inputs, core)
+
+    def _uncounted(self, inputs: Tensor, core: CoreState) -> tuple[CoreState, Tensor]:
+        """As `_run`; the tokens are counted elsewhere."""
         with self._resting(), torch.inference_mode():
             for chunk in inputs.split(CHUNK, dim=1):
                 hidden, core = self.model.hidden_states(chunk, core)
@@ -305,10 +326,11 @@ class Steps(Iterator[Step]):
         return [int(next(self).ids)]
 
     @property
-    def compilable(self) -> bool:
-        """Whether the compiled loop could go on from here."""
+    def is_plain(self) -> bool:
+        """Whether nothing but ids is chosen and read, so that it could go on in blocks."""
         watched = any(getattr(module, "watcher", None) is not None for module in self.engine._modules)
-        return self.feedback is None and not self.window and self._state.source is None and not watched
+        numbers = self._state.ids.is_floating_point()
+        return self.feedback is None and not self.window and not numbers and not watched
 
     @property
     def state(self) -> State:

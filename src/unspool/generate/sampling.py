@@ -204,11 +204,21 @@ def choose_ids(
     >>> choose_ids(torch.tensor([[0.0, 2.0]]), torch.zeros(1, 2, dtype=torch.bool), [greedy], [3], 0).tolist()
     [[1]]
     """
+    return drawn_ids(scores, seen, filters, None if is_greedy(filters) else noise(seeds, positions))
+
+
+def drawn_ids(
+    scores: Float[Tensor, "B V"], seen: Tensor, filters: Sequence[Filter], uniform: Float[Tensor, " B"] | None
+) -> Int[Tensor, "B 1"]:
+    """As `choose_ids`, with the random numbers given: from 0 to below 1; None: the likeliest."""
     for change in filters:
         scores = change(scores, seen)
-    if filters and filters[-1] is greedy:
-        return scores.argmax(dim=-1, keepdim=True)
-    return draw_ids(scores, noise(seeds, positions))
+    return scores.argmax(dim=-1, keepdim=True) if uniform is None else draw_ids(scores, uniform)
+
+
+def is_greedy(filters: Sequence[Filter]) -> bool:
+    """Whether nothing is left to chance behind these filters."""
+    return bool(filters) and filters[-1] is greedy
 
 
 def noise(seeds: Sequence[int], position: int | Sequence[int]) -> Float[Tensor, " B"]:

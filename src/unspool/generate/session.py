@@ -19,7 +19,7 @@ from unspool.generate.stream import Stream
 from unspool.generate.text import BANNED, prime, token_before, warn_of_unknown
 
 if TYPE_CHECKING:
-    from unspool.generate.compiled.steps import CompiledSteps
+    from unspool.generate.blocks import BlockSteps
 
 MEMORY = 256 * 2**20
 """Bytes that the snapshots of a session may take."""
@@ -273,7 +273,7 @@ class Session:
             if not ids.shape[1]:
                 return state
 
-    def _watch(self, steps: "Steps | CompiledSteps") -> None:
+    def _watch(self, steps: "Steps | BlockSteps") -> None:
         if self._room(steps.position) <= 0:
             self._take(steps.state)
 

@@ -13,7 +13,7 @@ from unspool.generate.state import State
 from unspool.generate.text import BANNED, StopText, read_prompt, token_before
 
 if TYPE_CHECKING:
-    from unspool.generate.compiled.steps import CompiledSteps
+    from unspool.generate.blocks import BlockSteps
 
 
 class Stream(Iterator[str]):
@@ -65,7 +65,7 @@ class Stream(Iterator[str]):
         self._rule, banned, biased = rules_of(tokenizer, length, ban, bias, constraint)
         self._choose = sampler(state, sampling or Sampling(), banned, biased, self._rule)
         self._steps = engine.fastest_steps(state, self._choose)
-        self.watch: Callable[[Steps | CompiledSteps], None] | None = None  # called behind every token
+        self.watch: Callable[[Steps | BlockSteps], None] | None = None  # called behind every token
 
     def __next__(self) -> str:
         while not self.finished and not self._ready:

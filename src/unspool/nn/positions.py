@@ -141,16 +141,19 @@ class Alibi(Positions):
     torch.Size([1, 2, 3, 3])
     """
 
+    slopes: Tensor
+
     def __init__(self, heads: int) -> None:
         super().__init__()
         self.rates = rates(heads)
+        self.register_buffer("slopes", torch.tensor(self.rates), persistent=False)
 
     def bias(
         self, positions: Int[Tensor, "#B T"], keys: Int[Tensor, "#B C"], like: Tensor
     ) -> Float[Tensor, "#B K T C"] | None:
         """Minus the distance times the rate of the head, (B, K, T, C)."""
         distance = (positions.unsqueeze(2) - keys.unsqueeze(1)).abs().unsqueeze(1)  # (B, 1, T, C)
-        return -torch.tensor(self.rates, dtype=like.dtype, device=like.device).view(1, -1, 1, 1) * distance
+        return -self.slopes.to(like.dtype).view(1, -1, 1, 1) * distance
 
 
 def angles(positions: Int[Tensor, "*B"], width: int, base: float) -> Float[Tensor, "*B D"]:
