@@ -37,7 +37,8 @@ def trained(recipe: str, **settings: Any) -> unspool.Run:
         **settings: keys with two underscores for the dot: `core__cell="gru"`.
     """
     given = {key.replace("__", "."): value for key, value in settings.items()}
-    given |= {"train.threads": 1, "train.precision": "float32", "sample.times": 0, "evaluate.times": 1}
+    given |= {"train.threads": 1, "train.precision": "float32", "train.device": "cpu"}
+    given |= {"sample.times": 0, "evaluate.times": 1}
     if SMALL:
         whole = unspool.load_recipe(recipe, given)["train"]
         given |= {"train.steps": max(2, whole.get("steps", 0) // 20)} if whole.get("steps") else {"train.epochs": 0.02}

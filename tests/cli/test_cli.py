@@ -224,10 +224,11 @@ def test_a_cell_from_an_installed_package(place):
     shutil.copy(MY_CELL, site / "mgu_cell.py")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mgu\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[unspool.plugins]\nmgu = mgu_cell\n")
-    tested = command("train", "char-lm", *TINY, "core.cell=mgu", "--run", "mgu", env={**os.environ, "PYTHONPATH": site})
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))}
+    tested = command("train", "char-lm", *TINY, "core.cell=mgu", "--run", "mgu", env=path)
     assert tested.returncode == 0, tested.stderr
     (site / "mgu_cell.py").write_text("import nothing_of_that_name")
-    failed = command("sample", "run", env={**os.environ, "PYTHONPATH": site})
+    failed = command("sample", "run", env=path)
     assert failed.returncode == 2 and "error: the plug-in mgu_cell failed" in failed.stderr
 
 

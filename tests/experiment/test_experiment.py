@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 
+from helpers.devices import ROUNDING
 from helpers.models import char_lm, weights_of
 from unspool.errors import CheckpointError
 from unspool.experiment.events import Evaluated, Sampled
@@ -29,8 +30,10 @@ def test_the_averaged_model_is_the_one_that_is_judged_saved_and_sampled(tmp_path
     events = list(experiment)
     last = Run.load(tmp_path / "run", which="last")
     average = dict(zip(dict(experiment.model.named_parameters()), experiment.trainer.average, strict=True))
-    assert all(torch.equal(value, average[name]) for name, value in last.model.named_parameters())
-    assert last.evaluate()["valid/contiguous/loss"] == pytest.approx(evaluations(events)[-1].values["loss"], abs=1e-6)
+    assert all(torch.equal(value, average[name].cpu()) for name, value in last.model.named_parameters())
+    assert last.evaluate()["valid/contiguous/loss"] == pytest.approx(
+        evaluations(events)[-1].values["loss"], abs=ROUNDING
+    )
     (sampled,) = (event for event in events if isinstance(event, Sampled))
     sampling = Sampling(temperature=experiment.sections.sample.temperature)
     assert sampled.text == "".join(last.stream(sampled.prompt, length=30, sampling=sampling, seed=sampled.number))

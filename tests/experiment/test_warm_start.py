@@ -49,7 +49,7 @@ def begun(name, folder, *options):
 
 def same(one, other):
     one, other = one.state_dict(), other.state_dict()
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    return one.keys() == other.keys() and all(torch.equal(one[name].cpu(), other[name].cpu()) for name in one)
 
 
 def test_a_classifier_takes_embedding_core_and_tokenizer_and_its_head_is_new(place, tmp_path):

@@ -190,7 +190,7 @@ def test_a_classifier_begins_with_the_encoder_and_a_new_pooler(name, place, tmp_
     recipe = load_recipe("fine-tune-bert", [f"model.start={place / name}", f"data.path={place}/labels.csv"])
     experiment, start = Experiment.new(recipe, tmp_path / "run"), Start.load(place / name)
     one, other = experiment.model.core.innermost.state_dict(), start.model.core.state_dict()
-    assert all(torch.equal(value, other[key]) for key, value in one.items()) and one.keys() == other.keys()
+    assert all(torch.equal(value.cpu(), other[key]) for key, value in one.items()) and one.keys() == other.keys()
     assert experiment.started["new"] == ["core.project", "head"]
     assert experiment.recipe["core"]["core"]["dropout"] == 0.1
     first, last = start.tokenizers["tokenizer"].frame

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from helpers.compiled import COMPILED, LETTERS, NOT_COMPILED, model_of
+from helpers.devices import DEVICES, needs_gpu
 from unspool import Sampling, cells, tokenizers
 from unspool.generate import cuda_graphs, engine
 from unspool.generate.cuda_graphs import GraphSteps
@@ -15,7 +16,6 @@ from unspool.generate.sampling import sampler
 from unspool.generate.stream import Stream
 from unspool.nn.part import tensors
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
 on_each = pytest.mark.parametrize("device", DEVICES)
 CORES = {
     **COMPILED,
@@ -108,7 +108,7 @@ def test_two_generations_of_one_engine_do_not_disturb_each_other(device):
 TOKENIZER = tokenizers.build("tokenizer", "char").fit("abcdefghijklmnopqrstuvwxyz \n.")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@needs_gpu
 def test_a_long_text_on_a_gpu_goes_over_to_a_graph():
     engine, state = begun(COMPILED["lstm"], "cuda")
     stream = Stream(engine, TOKENIZER, state, length=300, sampling=Sampling(0.9))

@@ -6,6 +6,7 @@ import json
 import pytest
 import torch
 
+from helpers.devices import ROUNDING
 from helpers.models import char_lm
 from unspool.errors import CheckpointError, ConfigError
 from unspool.experiment.events import Finished, Saved
@@ -62,7 +63,7 @@ def test_a_loaded_model_is_the_trained_one(run):
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in best.weights().items())
     results = json.loads((run / "results.json").read_text())
     assert Run.load(run).evaluate("valid")["valid/contiguous/loss"] == pytest.approx(
-        results["valid/contiguous/loss"], abs=1e-6
+        results["valid/contiguous/loss"], abs=ROUNDING
     )
 
 

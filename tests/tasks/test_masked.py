@@ -95,7 +95,7 @@ def solved(request, tmp_path_factory):
     """A run on a text where each word follows from its neighbours, on either side."""
     folder = tmp_path_factory.mktemp("masked")
     (folder / "text.txt").write_text(CYCLE)
-    options = [f"data.path={folder}/text.txt", "core.width=32", "task.length=16", "train.steps=250", "train.minutes=0"]
+    options = [f"data.path={folder}/text.txt", "core.width=32", "task.length=16", "train.steps=300", "train.minutes=0"]
     options += ["train.precision=float32", "train.threads=1", "evaluate.times=1", "tokenizer.min_count=1"]
     recipe = load_recipe("masked-lm", options)
     recipe["core"] = {"width": 32}

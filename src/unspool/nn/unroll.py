@@ -1,7 +1,8 @@
 """Unrolling a cell over time: the loop, the fused kernel, and rows of different lengths."""
 
 import warnings
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Bool, Float
@@ -84,6 +85,8 @@ def run_kernel(
 ) -> tuple[Float[Tensor, "B T H"], CoreState]:
     """One layer by a kernel (of torch: oneDNN on a CPU, cuDNN on a GPU); the state keeps its precision.
 
+    Under autocast it runs in that precision: torch's own cast for cuDNN is always to float16.
+
     Args:
         kernel: torch.lstm, torch.gru, torch.rnn_tanh or torch.rnn_relu, or a compiled one.
         weights: input weight, recurrent weight, input bias, recurrent bias.
@@ -98,14 +101,23 @@ def run_kernel(
     if torch.is_autocast_enabled(x.device.type):
         low = torch.get_autocast_dtype(x.device.type)
         x, state, weights = x.to(low), map_state(lambda s: s.to(low), state), [w.to(low) for w in weights]
-    with warnings.catch_warnings() if x.is_cuda else nullcontext():  # our weights are single tensors; cuDNN copies them
-        if x.is_cuda:  # into one block, which is cheap
-            warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+    with torch.autocast(x.device.type, enabled=False), _quiet(x):
         if mask is None:
             y, after = _run_dense(kernel, weights, x, state)
         else:
             y, after = _run_ragged(kernel, weights, x, state, mask)
     return y.to(was), map_state(lambda s: s.to(was), after)
+
+
+@contextmanager
+def _quiet(x: Tensor) -> Iterator[None]:
+    """Without cuDNN's warning that our weights are single tensors: it copies them into one block, which is cheap."""
+    if not x.is_cuda:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
+        yield
 
 
 def _run_dense(kernel: Kernel, weights: list[Tensor], x: Tensor, state: CoreState) -> tuple[Tensor, tuple[Tensor, ...]]:

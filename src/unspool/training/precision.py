@@ -47,7 +47,10 @@ class HardwareChoice:
 
 
 def usable(name: str) -> str:
-    """Check that a device can be used here.
+    """Check that a device can be used here, and let float32 be float32 on a GPU.
+
+    cuDNN would round the inputs of convolutions and recurrent layers to TF32, 10 bits, so that a whole text and the
+    same text step by step differ in the third digit. Where that is precise enough, bfloat16 is faster still.
 
     Args:
         name: as torch names devices; "auto": cuda, else mps, else cpu.
@@ -59,13 +62,15 @@ def usable(name: str) -> str:
     'cpu'
     """
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         torch.ones(1, device=name).cpu()
     except (RuntimeError, AssertionError, ImportError):
         raise ConfigError(
             f"there is no device {name!r} here", hint="`unspool doctor` lists what there is; auto picks the fastest"
         ) from None
+    if torch.device(name).type == "cuda":
+        torch.backends.cudnn.rnn.fp32_precision = torch.backends.cudnn.conv.fp32_precision = "ieee"
     return name
 
 

@@ -214,18 +214,19 @@ def large_numbers_stay_numbers(case: Case) -> float:
 def half_precision_is_close(case: Case) -> float:
     """Matrix products in bfloat16 and in float32: how far the outputs differ, as a share of their size.
 
-    The state keeps its precision.
+    With padding and without. The state keeps its precision.
     """
-    model, worst = case.model(), 0.0
-    ids = case.ids(time=_long(case))
-    full, _ = model.hidden_states(ids, case.start(model, ids))
-    for watched in (False, True):
-        with autocast(case.device, "bfloat16"), watch(model, keep=False) if watched else nullcontext():
-            began = case.start(model, ids)
-            half, state = model.hidden_states(ids, began)
-        if [s.dtype for _, s in tensors(state)] != [s.dtype for _, s in tensors(began)]:
-            raise ValueError("under autocast the state changes its precision")
-        worst = largest(worst, float((half - full).norm() / full.norm()))
+    model, worst, mask = case.model(), 0.0, _masks(case.device)
+    for ids, there in ((case.ids(time=_long(case)), None), (case.ids(rows=len(mask)), mask)):
+        counts = ... if there is None else there
+        full, _ = model.hidden_states(ids, case.start(model, ids), there)
+        for watched in (False, True):
+            with autocast(case.device, "bfloat16"), watch(model, keep=False) if watched else nullcontext():
+                began = case.start(model, ids)
+                half, state = model.hidden_states(ids, began, there)
+            if [s.dtype for _, s in tensors(state)] != [s.dtype for _, s in tensors(began)]:
+                raise ValueError("under autocast the state changes its precision")
+            worst = largest(worst, float((half - full)[counts].norm() / full[counts].norm()))
     return worst
 
 
