@@ -58,7 +58,7 @@ def test_a_classifier_takes_embedding_core_and_tokenizer_and_its_head_is_new(pla
     assert same(made.model.core.innermost, start.model.core)
     assert made.model.core is not made.model.core.innermost
     rows = made.task.preprocessor.tokenizer.size
-    assert torch.equal(made.model.embedding.weight, start.model.embedding.weight[:rows])
+    assert torch.equal(made.model.embedding.weight.cpu(), start.model.embedding.weight[:rows])
     assert len(start.model.embedding.weight) == rows + 1, "the mask stays behind"
     assert made.task.preprocessor.tokenizer.words == start.tokenizers["tokenizer"].words
     assert made.recipe["core"]["core"]["kind"] == "transformer" and made.recipe["core"]["width"] == 16
@@ -123,7 +123,7 @@ def test_hidden_words_and_next_words_have_one_head(place, tmp_path):
     assert same(made.model.head, start.model.head)
     rows = len(start.model.embedding.weight)
     assert len(made.model.embedding.weight) == rows + 1
-    assert torch.equal(made.model.embedding.weight[:rows], start.model.embedding.weight)
+    assert torch.equal(made.model.embedding.weight[:rows].cpu(), start.model.embedding.weight)
 
 
 WRONG = [  # recipe, options, what the error says, what the hint says
@@ -220,7 +220,7 @@ def test_a_folder_of_hugging_face_is_fine_tuned(name, theirs, place, tmp_path):
     made, start = begun("fine-tune-lm", tmp_path / "lm", *text)
     assert made.model.core.context == 32 and same(made.model.core, start.model.core)
     ids = torch.from_numpy(tokenizer.encode("the cat sat on a mat"))[None]
-    made.model.eval()
+    made.model.cpu().eval()
     with torch.no_grad():
         ours, _ = made.model(ids, made.model.start(ids))
         torch.testing.assert_close(ours, models[name](ids).logits[..., : tokenizer.size], atol=1e-5, rtol=1e-5)

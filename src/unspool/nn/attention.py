@@ -203,22 +203,35 @@ class Heads(Part):
         return x.unflatten(-1, (-1, self.head_width)).transpose(1, 2)
 
     def attend(self, q: Tensor, keys: Tensor, values: Tensor, step: CacheStep, bias: Tensor | None = None) -> Tensor:
-        """The attention output, (B, T, D): by the fused kernel, or by the formula while a watcher is attached."""
-        way = self.fast if self.watcher is None else self.plain
+        """The attention output, (B, T, D): by the fused kernel, or by the formula.
+
+        The formula is for watchers, and for a single token on a GPU, where the fused kernel has nothing to share out.
+        """
+        single = q.is_cuda and q.shape[2] == 1
+        way = self.fast if self.watcher is None and not single else self.plain
         return way(q, keys, values, step, bias).transpose(1, 2).flatten(2)
 
     def plain(self, q: Tensor, keys: Tensor, values: Tensor, step: CacheStep, bias: Tensor | None) -> Tensor:
-        """The formula step by step, for watchers: taps "scores" and "weights", (B, K, T, C)."""
-        keys, values = (kv.repeat_interleave(self.heads // self.kv_heads, dim=1) for kv in (keys, values))
-        scores = q @ keys.mT * self.head_width**-0.5
+        """The formula step by step: taps "scores" and "weights", (B, K, T, C)."""
+        scores = self.ungrouped(self.grouped(q) @ keys.mT, q) * self.head_width**-0.5
         scores = self.tap("scores", scores if bias is None else scores + bias)
         weights = self.tap("weights", masked_softmax(scores, step.attention_mask()))
-        return F.dropout(weights, self.dropout, self.training) @ values
+        return self.ungrouped(self.grouped(F.dropout(weights, self.dropout, self.training)) @ values, q)
+
+    def grouped(self, x: Float[Tensor, "B K T _"]) -> Float[Tensor, "B G N _"]:
+        """The heads that share their keys and values, one below the other: nothing is repeated for each of them."""
+        return x.unflatten(1, (self.kv_heads, -1)).flatten(2, 3)
+
+    def ungrouped(self, x: Float[Tensor, "B G N _"], q: Float[Tensor, "B K T _"]) -> Float[Tensor, "B K T _"]:
+        """The inverse of `grouped`, for as many heads and times as `q` has."""
+        return x.unflatten(2, (-1, q.shape[2])).flatten(1, 2)
 
     def fast(self, q: Tensor, keys: Tensor, values: Tensor, step: CacheStep, bias: Tensor | None) -> Tensor:
         """The same by `scaled_dot_product_attention`; in float32 on a CPU, where the bfloat16 kernel is slow."""
         attn_mask = step.visible if bias is None else step.attention_mask()
-        blind = None if step.visible is None else ~step.visible.any(dim=-1, keepdim=True)  # (B, 1, T, 1)
+        blind = None  # (B, 1, T, 1)
+        if step.visible is not None and step.may_see_nothing:
+            blind = ~step.visible.any(dim=-1, keepdim=True)
         if attn_mask is not None and blind is not None:
             attn_mask = attn_mask | blind  # kernels differ in what they make of a row that sees nothing
         if bias is not None:
@@ -290,11 +303,11 @@ class MultiHead(Heads):
     ) -> tuple[Float[Tensor, "B T D"], CoreState]:
         """The attention output (B, T, D) and the updated cache."""
         heads = self.cut(self.read(x)).to(state[0].dtype)
-        q, k, v = heads.split([self.heads, self.kv_heads, self.kv_heads], dim=1)  # each (B, K, T, D)
+        qk, v = heads.split([self.heads + self.kv_heads, self.kv_heads], dim=1)  # each (B, K, T, D)
         if self.query_norm is not None and self.key_norm is not None:
-            q, k = self.query_norm(q), self.key_norm(k)
-        if rotation is not None:
-            q, k = rotate(q, rotation), rotate(k, rotation)
+            q, k = qk.split([self.heads, self.kv_heads], dim=1)
+            qk = torch.cat([self.query_norm(q), self.key_norm(k)], dim=1)
+        q, k = (qk if rotation is None else rotate(qk, rotation)).split([self.heads, self.kv_heads], dim=1)
         keys, kept_keys = step.extend(state[0], k)
         values, kept_values = step.extend(state[1], v)
         return self.output(self.attend(q, keys, values, step, bias)), (kept_keys, kept_values)

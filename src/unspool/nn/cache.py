@@ -37,6 +37,7 @@ class CacheStep:
     slot: Int[Tensor, "B 1"] | None = None  # the slot that a single token is written to
     moves: Bool[Tensor, "B 1"] | None = None  # whether that token is present (not padding)
     retained: Int[Tensor, "B _"] | None = None  # for each slot the index into old slots and new tokens; -1: none
+    may_see_nothing: bool = True  # whether there may be a token that sees none; without padding each sees itself
 
     def extend(
         self, old: Float[Tensor, "B K _ D"], new: Float[Tensor, "B K T D"]
@@ -104,7 +105,10 @@ def read(
     if time == 1 and not is_empty:
         keys = _held(after, capacity)[:, : _in_use(after, capacity)]
         visible = _visible(positions, keys, keys >= 0, mask, window, causal)
-        return CacheStep(after, positions, keys, visible, causal, capacity, is_empty, positions % capacity, mask)
+        slot = positions % capacity
+        return CacheStep(
+            after, positions, keys, visible, causal, capacity, is_empty, slot, mask, may_see_nothing=mask is not None
+        )
     there = torch.ones_like(positions, dtype=torch.bool) if mask is None else mask
     keys = positions
     if not is_empty:
@@ -112,7 +116,9 @@ def read(
         keys, there = torch.cat([held, positions], dim=1), torch.cat([held >= 0, there.expand(len(held), -1)], dim=1)
     retained = _kept(length, after, slots, time, mask, capacity) if causal else None
     visible = _visible(positions, keys, there, mask, window, causal)
-    return CacheStep(after, positions, keys, visible, causal, capacity, is_empty, retained=retained)
+    return CacheStep(
+        after, positions, keys, visible, causal, capacity, is_empty, retained=retained, may_see_nothing=mask is not None
+    )
 
 
 def whole(mask: Bool[Tensor, "B S"], time: int) -> CacheStep:
