@@ -315,6 +315,8 @@ def test_executing_is_measured_by_length_and_nesting_for_sums_and_for_the_slides
     assert [share for row in cells for share in row] == [sum(short) / 100 for short in counted]
     assert heatmap_lines(drawn["solved"])[0] == "digits of a number \\ operations    1    2"
     assert len(generated.records) == 5 * 5 * 20 + 2
+    large = made("execute", length=1, nesting=1, operations=["multiply"], batch_size=400)
+    assert len(large.generation_sets("valid")["generated"].records) == 2 * 2 * 400 + 2
     assert all(record["target"] == printed_by_python(record["source"]) for record in generated.records[::25])
 
 

@@ -36,8 +36,8 @@ PATIENCE = 10_000
 """Programs are drawn so often until one is of the split that is wanted."""
 TOGETHER = 512
 """So many programs are run at once in an evaluation: few have the same length, and those of one length go together."""
-CELL = 5
-"""So many batches of programs are run for each length and nesting."""
+CELL, PROGRAMS = 5, 1000
+"""So many batches of programs are run for each length and nesting; fewer where that is more than so many programs."""
 
 Curriculum = Literal["none", "naive", "mix", "combined"]
 
@@ -140,10 +140,11 @@ class Execute(Generated):
         kinds = {self.cell(n, m): self.level(n, m) for n in self.lengths for m in self.nestings} | {
             "addition": partial(addition, length=self.length)
         }
+        batches = max(1, min(CELL, PROGRAMS // self.batch_size))
         records = [
             {"source": code.text(), "target": code.printed(), "group": name}
             for name, make in kinds.items()
-            for number in range(CELL)
+            for number in range(batches)
             for code in self.items(split, [make] * self.batch_size, generator(self.seed, split, number))
         ]
         records += [{"source": text, "target": printed, "group": "slides"} for text, printed in SLIDES]
