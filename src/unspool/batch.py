@@ -4,7 +4,7 @@ Axes:  B batch   T time   S source time   D width   H hidden   V vocabulary
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -94,14 +94,34 @@ class Batch:
         return Batch(**moved)
 
     def parts(self, number: int) -> Iterator["Batch"]:
-        """Split the rows into `number` smaller batches, in order; fewer where there are fewer rows."""
+        """Split the rows into `number` smaller batches, in order; fewer where there are fewer rows.
+
+        Where inputs and targets are padded on the right, each part is only as long as its longest row: so the padding
+        must be the end of a row, and the next batch must not go on from there.
+        """
         number = min(number, len(self.inputs))
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         pieces: dict[str, Any] = {
             n: v.tensor_split(number) if isinstance(v, Tensor) else [v] * number for n, v in values.items()
         }
         for index in range(number):
-            yield Batch(**{name: split[index] for name, split in pieces.items()})
+            yield Batch(**{name: split[index] for name, split in pieces.items()}).trimmed()
+
+    def trimmed(self) -> "Batch":
+        """The same without the columns at the end in which every row is padding; `self` where there are none.
+
+        >>> ids, mask = torch.tensor([[1, 2, 0], [3, 0, 0]]), torch.tensor([[True, True, False], [True, False, False]])
+        >>> Batch(ids, ids, mask, mask).trimmed().inputs
+        tensor([[1, 2],
+                [3, 0]])
+        """
+        if self.mask is None or self.targets.shape[:2] != self.inputs.shape[:2]:
+            return self
+        length = int(self.mask.any(dim=0).nonzero().max()) + 1 if self.mask.any() else 1
+        if length == self.inputs.shape[1]:
+            return self
+        cut = {n: getattr(self, n)[:, :length] for n in ("inputs", "targets", "loss_mask", "mask")}
+        return replace(self, **cut)
 
 
 @runtime_checkable

@@ -46,10 +46,21 @@ def test_numbers_are_filled_up_with_zeros_and_the_output_is_not(digits, read):
     assert backwards.input.tolist() == ids(read[-2::-1] + "#")
 
 
+@pytest.mark.parametrize(("reverse", "written"), [(False, "+0007;-0005;-5."), (True, "+7000;-5000;5-.")])
+def test_a_scratchpad_is_generated_before_the_output_and_is_not_given_to_the_user(reverse, written):
+    made = ProgramText(reverse_target=reverse, digits=2, scratchpad=True)
+    row = made.encode({"source": "c=7; print((c-12))", "target": "-5", "steps": (7, -5)})
+    assert row.target.tolist() == ids(written)
+    found = made.decode(Generation([(row.target[:-1].tolist(), -0.5), (ids("8"), -2.0)]), RECORD)
+    assert found.text == "-5" and found.tokens == ["-", "5"] and found.alternatives[0].text == "8"
+    assert made.encode(RECORD).target.tolist() == ids("2-." if reverse else "-2."), "without steps only the output"
+    assert ProgramText(digits=2).encode({"source": "c", "target": "-5", "steps": (7, -5)}).target.tolist() == ids("-5.")
+
+
 def test_the_options_are_saved_with_the_run():
     again = load_preprocessor(save_preprocessor(ProgramText(True, True, digits=9)), {})
     assert isinstance(again, ProgramText)
-    assert again.options() == {"reverse_source": True, "reverse_target": True, "digits": 9}
+    assert again.options() == {"reverse_source": True, "reverse_target": True, "digits": 9, "scratchpad": False}
 
 
 def test_an_output_may_be_empty_and_unknown_characters_are_refused():

@@ -15,7 +15,7 @@ from unspool.batch import Tokens
 from unspool.data.predictions import Text
 from unspool.data.preprocessors.programs import SYMBOLS as SYMBOLS_OF_PROGRAMS
 from unspool.data.splits import NoData
-from unspool.data.synthetic.programs import Code, addition, condition, pair, program, variable
+from unspool.data.synthetic.programs import Code, addition, condition, loop, multiply, pair, program, variable
 from unspool.data.synthetic.programs import number as operand
 from unspool.errors import ConfigError
 from unspool.metrics.drawings import heatmap_lines
@@ -176,9 +176,20 @@ def printed_by_python(text):
 def test_programs_print_what_python_prints():
     for seed in range(600):
         length, nesting = 1 + seed % 6, 1 + seed % 4
-        text, printed = program(Random(seed), length, nesting)
+        code = program(Random(seed), length, nesting)
+        text, printed = code.text(), code.printed()
         assert printed_by_python(text) == printed
         assert set(text + printed) <= set(SYMBOLS_OF_PROGRAMS) - {"#"}
+
+
+def test_the_steps_of_a_program_are_the_values_of_its_operations():
+    for seed in range(300):
+        code = program(Random(seed), 1 + seed % 4, 1 + seed % 3)
+        assert code.steps[-1] == code.value and len(code.steps) == 1 + seed % 3 + code.text().count("for ")
+    inner = pair(Chosen([500, 0.1, 0.9]), Code((), "20", 20), 3, "")
+    looped = loop(Chosen([4, 30, 0.1]), inner, 3, "a")
+    assert multiply(Chosen([2]), looped, 3, "").steps == (-480, 120, -360, -720)
+    assert addition(Random(0), 2).steps == (122,)
 
 
 def test_the_programs_of_the_slides_are_of_this_kind():
@@ -186,13 +197,14 @@ def test_the_programs_of_the_slides_are_of_this_kind():
     first = Code(("j=8584", "for x in range(8):j+=920"), "j", 8584 + 8 * 920)
     first = pair(Chosen([1500, 0.9, 0.1]), first, 4, "")
     first = variable(Chosen([7567, 0.1, 0.1]), first, 4, "b")
-    assert first.program() == "j=8584\nfor x in range(8):j+=920\nb=(1500+j)\nprint((b+7567))"
+    assert first.text() == "j=8584\nfor x in range(8):j+=920\nb=(1500+j)\nprint((b+7567))"
     second = variable(Chosen([5347, 0.1, 0.9]), Code((), "8827", 8827), 4, "i")
     second = variable(Chosen([8704, 0.1, 0.1]), second, 4, "c")
     second = condition(Chosen([2641, 8500, 5308]), second, 4, "")
-    assert second.program() == "i=8827\nc=(i-5347)\nprint((c+8704) if 2641<8500 else 5308)"
+    assert second.text() == "i=8827\nc=(i-5347)\nprint((c+8704) if 2641<8500 else 5308)"
+    assert (first.steps, second.steps) == ((17444, 25011), (3480, 12184, 12184))
     for code, answer in ((first, 25011), (second, 12184)):
-        assert printed_by_python(code.program()) == str(code.value) == str(answer)
+        assert printed_by_python(code.text()) == str(code.value) == str(answer)
 
 
 class Chosen(Random):
@@ -259,10 +271,10 @@ def test_numbers_are_drawn_evenly_up_to_their_digits():
 
 def test_sums_alone_are_added_and_an_addition_has_all_its_digits():
     programs = [program(Random(seed), 9, 1, ["sum"]) for seed in range(200)]
-    assert all(re.fullmatch(r"print\(\(\d{1,9}\+\d{1,9}\)\)", text) for text, _ in programs)
+    assert all(re.fullmatch(r"print\(\(\d{1,9}\+\d{1,9}\)\)", text) for text in map(Code.text, programs))
     sums = [addition(Random(seed), 9) for seed in range(200)]
-    assert all(re.fullmatch(r"print\(\(\d{9}\+\d{9}\)\)", text) for text, _ in sums)
-    assert all(printed_by_python(text) == printed for text, printed in programs + sums)
+    assert all(re.fullmatch(r"print\(\(\d{9}\+\d{9}\)\)", text) for text in map(Code.text, sums))
+    assert all(printed_by_python(code.text()) == code.printed() for code in programs + sums)
 
 
 def test_reverse():
@@ -303,6 +315,8 @@ def test_executing_is_measured_by_length_and_nesting_for_sums_and_for_the_slides
     assert [share for row in cells for share in row] == [sum(short) / 100 for short in counted]
     assert heatmap_lines(drawn["solved"])[0] == "digits of a number \\ operations    1    2"
     assert len(generated.records) == 5 * 5 * 20 + 2
+    large = made("execute", length=1, nesting=1, operations=["multiply"], batch_size=400)
+    assert len(large.generation_sets("valid")["generated"].records) == 2 * 2 * 400 + 2
     assert all(record["target"] == printed_by_python(record["source"]) for record in generated.records[::25])
 
 

@@ -281,6 +281,47 @@ def test_a_step_tells_the_mean_loss_of_its_whole_batch(accumulate):
     assert step.positions == int(batch.loss_mask.sum())
 
 
+@pytest.mark.parametrize(("kind", "options"), [("recurrent", {"cell": "lstm"}), ("transformer", {"heads": 1})])
+def test_parts_of_a_padded_batch_are_shorter_and_train_as_the_whole(kind, options):
+    """Rows of lengths 2 to 9, the shortest first: three parts have three lengths, and their gradients add up."""
+    lengths = torch.tensor([2, 3, 3, 5, 6, 9])
+    mask = torch.arange(9) < lengths.unsqueeze(1)
+    ids = torch.randint(V, (6, 9))
+    batch = Batch(ids, ids.roll(1, 1), mask & (torch.rand(6, 9) < 0.7), mask)
+    assert [part.inputs.shape[1] for part in batch.parts(3)] == [3, 5, 9]
+
+    def trained(accumulate):
+        torch.manual_seed(3)
+        model = SequenceModel(
+            embedding(Tokens(V), W), cores.build("core", kind, width=W, **options), head(Tokens(V), W)
+        )
+        trainer = Trainer(model, Same(batch), steps=2, optimizer="sgd", learning_rate=0.5, accumulate=accumulate)
+        return [step.loss for step in trainer], weights_of(model)
+
+    (whole, weights), (parts, others) = trained(1), trained(3)
+    assert parts == pytest.approx(whole, abs=1e-5)
+    torch.testing.assert_close(others, weights, atol=1e-5, rtol=1e-4)
+
+
+def test_a_batch_that_was_prepared_is_used_once_and_only_where_it_is_the_next():
+    drawn = []
+
+    class Counted(Same):
+        def __getitem__(self, number):
+            drawn.append(number)
+            return super().__getitem__(number)
+
+    trainer = Trainer(gru(), Counted(DATA[0]), steps=4)
+    trainer.step()
+    assert trainer.prepared is None, "on a processor nothing is prepared"
+    trainer.prepared = 1, DATA[1]
+    step = trainer.step()
+    assert drawn == [0] and step.positions == DATA[1].positions and trainer.prepared is None
+    trainer.prepared = 1, DATA[1]  # of a step that was done
+    trainer.step()
+    assert drawn == [0, 2]
+
+
 def test_a_step_trains_whatever_the_mode_was_and_draws_by_seed_and_number():
     batch, quiet = DATA[0], {"learning_rate": 1e-12, "steps": 3}
 

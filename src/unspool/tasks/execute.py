@@ -13,7 +13,7 @@ from unspool.batch import Batch, Batches
 from unspool.data.batching.drawn import Drawn
 from unspool.data.preprocessors.programs import SYMBOLS, ProgramText
 from unspool.data.probe import everywhere
-from unspool.data.synthetic.programs import PAPER, OperationName, addition, program
+from unspool.data.synthetic.programs import PAPER, Code, OperationName, addition, program
 from unspool.data.text_features import features_of_rows
 from unspool.errors import ConfigError
 from unspool.metrics.drawings import Drawing, Heatmap
@@ -25,21 +25,19 @@ from unspool.seeds import mix
 from unspool.tasks.generated import Generated, seed_of
 from unspool.tasks.task import tasks
 
-Item = tuple[str, str]
-"""A program, and what it prints."""
-Maker = Callable[[Random], Item]
+Maker = Callable[[Random], Code]
 """Draws a program of some kind."""
-SLIDES: list[Item] = [
+SLIDES: list[tuple[str, str]] = [
     ("j=8584\nfor x in range(8):j+=920\nb=(1500+j)\nprint((b+7567))", "25011"),
     ("i=8827\nc=(i-5347)\nprint((c+8704) if 2641<8500 else 5308)", "12184"),
 ]
-"""The two programs of the slides, which are the paper's first examples."""
+"""The two programs of the slides, which are the paper's first examples, and what they print."""
 PATIENCE = 10_000
 """Programs are drawn so often until one is of the split that is wanted."""
 TOGETHER = 512
 """So many programs are run at once in an evaluation: few have the same length, and those of one length go together."""
-CELL = 5
-"""So many batches of programs are run for each length and nesting."""
+CELL, PROGRAMS = 5, 1000
+"""So many batches of programs are run for each length and nesting; fewer where that is more than so many programs."""
 
 Curriculum = Literal["none", "naive", "mix", "combined"]
 
@@ -114,24 +112,27 @@ class Execute(Generated):
         """Programs as long and as deep as that."""
         return partial(program, length=length, nesting=nesting, names=self.operations)
 
-    def items(self, split: str, makers: Sequence[Maker], random: torch.Generator) -> list[Item]:
+    def items(self, split: str, makers: Sequence[Maker], random: torch.Generator) -> list[Code]:
         """A program of each kind, drawn until it is one of the split."""
         choose = Random(int(torch.randint(2**62, (), generator=random)))
         found = []
         for make in makers:
             drawn = (make(choose) for _ in range(PATIENCE))
-            item = next((item for item in drawn if program_split(item[0]) == split), None)
-            if item is None:
+            code = next((code for code in drawn if program_split(code.text()) == split), None)
+            if code is None:
                 raise ConfigError(
                     f"there are too few programs of this kind: none is for {split}",
                     hint="a larger task.length or task.nesting, or more of task.operations",
                 )
-            found.append(item)
+            found.append(code)
         return found
 
     def batch(self, split: str, makers: Sequence[Maker], random: torch.Generator) -> Batch:
-        """A batch with a program of each kind."""
-        records = [{"source": text, "target": printed} for text, printed in self.items(split, makers, random)]
+        """A batch with a program of each kind; in training the shortest first, so that parts have little padding."""
+        codes = self.items(split, makers, random)
+        if split == "train":
+            codes.sort(key=lambda code: len(code.text()))
+        records = [{"source": code.text(), "target": code.printed(), "steps": code.steps} for code in codes]
         return self.preprocessor.collate([self.preprocessor.encode(record) for record in records])
 
     def generation_sets(self, split: str) -> dict[str, GenerationSet]:
@@ -139,11 +140,12 @@ class Execute(Generated):
         kinds = {self.cell(n, m): self.level(n, m) for n in self.lengths for m in self.nestings} | {
             "addition": partial(addition, length=self.length)
         }
+        batches = max(1, min(CELL, PROGRAMS // self.batch_size))
         records = [
-            {"source": text, "target": printed, "group": name}
+            {"source": code.text(), "target": code.printed(), "group": name}
             for name, make in kinds.items()
-            for number in range(CELL)
-            for text, printed in self.items(split, [make] * self.batch_size, generator(self.seed, split, number))
+            for number in range(batches)
+            for code in self.items(split, [make] * self.batch_size, generator(self.seed, split, number))
         ]
         records += [{"source": text, "target": printed, "group": "slides"} for text, printed in SLIDES]
         drawing = partial(self.heatmap, records)

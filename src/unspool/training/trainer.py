@@ -172,6 +172,7 @@ class Trainer:
         self.seconds = 0.0
         self.last: TrainingStep | None = None
         self.state: CoreState | None = None
+        self.prepared: tuple[int, Batch] | None = None  # the next batch, by its number
 
     def __repr__(self) -> str:
         """The progress, as `Trainer(step 120 of 1,000, loss 1.234, lr 0.003)`."""
@@ -204,7 +205,7 @@ class Trainer:
             TrainingError: where the loss or the gradient is not finite.
         """
         began = perf_counter()
-        batch = self.batches[self.number].to(self.device)
+        batch = self._batch(self.number)
         if not batch.carries_state:
             self.state = None
         if not self.model.training:
@@ -231,24 +232,37 @@ class Trainer:
         self.last = TrainingStep(self.number, loss, norm, rate, batch.positions, seconds)
         return self.last
 
+    def _batch(self, number: int) -> Batch:
+        """A batch by its number."""
+        prepared, self.prepared = self.prepared, None
+        return prepared[1] if prepared and prepared[0] == number else self.batches[number]
+
+    def _prepare(self) -> None:
+        """Make the next batch while the device computes; a processor would only be kept from computing itself."""
+        if torch.device(self.device).type != "cpu":
+            self.prepared = self.number + 1, self.batches[self.number + 1]
+
     def _backward(self, batch: Batch) -> float:
         """Add the batch's gradients, part by part, each weighted by the positions it counts; the mean loss."""
         total = max(1, batch.positions) if self.accumulate > 1 else 1
-        loss_so_far, after = 0.0, []
+        losses, after, lengths = [], [], set()
         states = split_state(self.state, self.accumulate) if self.state is not None else None
         for part in batch.parts(self.accumulate) if self.accumulate > 1 else (batch,):
-            before = next(states) if states else None
+            positions = part.positions
+            before, part = next(states) if states else None, part.to(self.device)
             with autocast(self.device, self.precision):
                 if self.teacher_forcing < 1:
                     part = scheduled_sampling(self.model, part, before, self.teacher_forcing)
                 loss, state = self.loss(self.model, part, before)
             if self.accumulate > 1:
-                loss = loss * (part.positions / total)
+                loss = loss * (positions / total)
             loss.backward()
-            loss_so_far += loss.item()
+            losses.append(loss.detach())
             after.append(detach(state))
-        self.state = join_states(after)
-        return loss_so_far
+            lengths.add(part.inputs.shape[1])
+        self.state = join_states(after) if len(lengths) == 1 else None  # rows that end in padding do not go on
+        self._prepare()
+        return sum(loss.item() for loss in losses)  # the first of these waits for the device
 
     def _clip(self) -> float:
         """The norm of all gradients together; where it is above `clip` they are scaled down to it."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from unspool.batch import Batch, Batches
+from unspool.data.batching.buckets import padded
 from unspool.data.batching.contiguous import ContiguousBatches, ContiguousEval, RandomWindows, WindowedEval
 from unspool.errors import DataError
 
@@ -120,6 +121,22 @@ def test_windows_and_lanes_count_everywhere() -> None:
         assert batch.loss_mask.dtype == torch.bool and batch.loss_mask.shape == batch.inputs.shape
         assert batch.positions == batch.inputs.numel()
         assert [len(part.inputs) for part in batch.parts(3)] == [1, 1, 1]
+
+
+def test_each_part_of_a_padded_batch_is_as_long_as_its_longest_row() -> None:
+    ids, mask = padded([torch.arange(length) for length in (2, 3, 4, 6, 6)])
+    parts = list(Batch(ids, ids + 1, mask, mask).parts(3))
+    assert [tuple(part.inputs.shape) for part in parts] == [(2, 3), (2, 6), (1, 6)]
+    for part in parts:
+        assert part.mask is not None and part.mask.any(dim=0).all() and part.loss_mask.shape == part.mask.shape
+    rows = [part.targets[row, here] for part in parts for row, here in enumerate(part.mask)]  # type: ignore[arg-type]
+    assert [row.tolist() for row in rows] == [list(range(1, length + 1)) for length in (2, 3, 4, 6, 6)]
+    left, there = padded([torch.arange(2), torch.arange(3)], side="left")
+    assert [part.inputs.shape for part in Batch(left, left, there, there).parts(2)] == [(1, 3)] * 2
+    nothing = torch.zeros(2, 3, dtype=torch.bool)
+    assert [part.inputs.shape for part in Batch(ids[:2, :3], ids[:2, :3], nothing, nothing).parts(1)] == [(2, 1)]
+    aligned_otherwise = Batch(ids, ids[:, :2], mask[:, :2], mask)  # as of transcripts
+    assert [part.inputs.shape[1] for part in aligned_otherwise.parts(2)] == [6, 6]
 
 
 @given(SIZES, SMALL, SMALL)
