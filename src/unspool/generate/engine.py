@@ -70,7 +70,7 @@ class Engine:
         self.model, self.weights, self.compiled = model, weights, compiled
         self._modules = list(model.modules())
         self.tokens_run = 0  # by the model in all, row by row: whoever reads something again cannot hide it
-        self._recordable = True  # as far as is known: see `cuda_graphs`
+        self._recordable = True  # as far as is known: see `graph_steps`
 
     def read(
         self,
@@ -161,7 +161,7 @@ class Engine:
 
     def _recorded(self, steps: "Steps", state: State) -> "Steps | BlockSteps":
         """The same generation by a CUDA graph; the steps as they are where one cannot be recorded."""
-        from unspool.generate.cuda_graphs import GraphSteps
+        from unspool.generate.graph_steps import GraphSteps
 
         if self._recordable:
             try:

@@ -9,6 +9,7 @@ from unspool.nn.attention import CrossAttention, MultiHead
 from unspool.nn.blocks import AttentionContext, Block, FeedForward, FeedForwardName, NormName, make_norm
 from unspool.nn.cache import read, whole
 from unspool.nn.core import Core, cores, needed
+from unspool.nn.cuda_graphs import recording
 from unspool.nn.part import CoreState
 from unspool.nn.positions import PositionsName, build
 from unspool.schema import Count, Depth, Natural, Positive, Share
@@ -181,7 +182,7 @@ class Transformer(Core):
 
     def _check(self, length: Tensor, time: int) -> None:
         """Refuse more tokens than there are positions; a step of one token on a GPU does not wait to find out."""
-        waits = length.device.type == "cpu" or time > 1
+        waits = (length.device.type == "cpu" or time > 1) and not recording()
         if self.max_length is None or not waits or torch.compiler.is_compiling():
             return
         if int(length.max()) <= self.max_length:

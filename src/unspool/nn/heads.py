@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from unspool.batch import Domain, Tokens, UnalignedTokens
 from unspool.errors import ConfigError
 from unspool.nn.blocks import activation, make_norm
+from unspool.nn.cuda_graphs import all_true
 from unspool.nn.density import Density
 from unspool.nn.kernels.cross_entropy import LARGE, cross_entropy
 from unspool.nn.part import Part
@@ -134,9 +135,8 @@ class Categorical(Head):
         mask: Bool[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, ""]:
         """Mean cross-entropy in nats, summed in float32; with label smoothing in training mode."""
-        if not bool(loss_mask.all()):
-            y, targets = y[loss_mask], targets[loss_mask]
-        y, targets, number = y.flatten(0, -2), targets.flatten(), max(1, targets.numel())
+        y, targets = counted(y, targets, loss_mask)
+        number = max(1, len(targets))
         smoothing = self.smoothing if self.training else 0.0
         if self.watcher is None and len(self.weight) >= LARGE and not smoothing:
             return cross_entropy(self.transform(y), self.weight, self.bias, targets) / number
@@ -238,8 +238,8 @@ class Gaussian(Head):
         mask: Bool[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, ""]:
         """Half the squared error, summed over the numbers of a position and averaged over positions."""
-        error = (at_least_float32(self(y[loss_mask])) - targets[loss_mask]).square().sum() / 2
-        return error / max(1, int(loss_mask.sum()))
+        y, targets = counted(y, targets, loss_mask)
+        return (at_least_float32(self(y)) - targets).square().sum() / 2 / max(1, len(targets))
 
     def density(self, y: Float[Tensor, "*B D"]) -> Density:
         """One Gaussian of unit variance."""
@@ -290,8 +290,17 @@ class Mixture(Head):
         mask: Bool[Tensor, "B T"] | None = None,
     ) -> Float[Tensor, ""]:
         """The negative log-likelihood in nats of all numbers of a position, averaged over positions."""
-        log_probability = self.density(y[loss_mask]).log_probability(at_least_float32(targets[loss_mask]))
-        return -log_probability.sum() / max(1, int(loss_mask.sum()))
+        y, targets = counted(y, targets, loss_mask)
+        return -self.density(y).log_probability(at_least_float32(targets)).sum() / max(1, len(targets))
+
+
+def counted(
+    y: Float[Tensor, "B T D"], targets: Tensor, loss_mask: Bool[Tensor, "B T"]
+) -> tuple[Float[Tensor, "N D"], Tensor]:
+    """The outputs and targets of the positions that count, one below the other: (N, D), and (N) or (N, size)."""
+    if all_true(loss_mask):
+        return y.flatten(0, 1), targets.flatten(0, 1)
+    return y[loss_mask], targets[loss_mask]
 
 
 def at_least_float32(value: Tensor) -> Tensor:

@@ -70,8 +70,8 @@ def usable(name: str) -> str:
             f"there is no device {name!r} here", hint="`unspool doctor` lists what there is; auto picks the fastest"
         ) from None
     if torch.device(name).type == "cuda":
-        for part in (torch.backends.cudnn.rnn, torch.backends.cudnn.conv):  # type: ignore[attr-defined]
-            part.fp32_precision = "ieee"
+        torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
+        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
     return name
 
 

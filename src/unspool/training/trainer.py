@@ -29,6 +29,7 @@ from unspool.seeds import mix, start
 from unspool.training.memory import keep_freed_memory
 from unspool.training.optimizers import OptimizerName, load_optimizer_state, optimizer_state, optimizers
 from unspool.training.precision import PrecisionName, autocast
+from unspool.training.recorded import Passes, RecordedPasses
 from unspool.training.scheduled_sampling import refuse_unanswered, scheduled_sampling
 from unspool.training.schedules import Schedule, ScheduleName
 
@@ -168,6 +169,8 @@ class Trainer:
         self.parameters = list(model.parameters())  # walking through the modules takes longer than many a step
         self.average = [p.detach().clone() for p in self.parameters] if ema else []
         self.loss = loss or type(model).loss
+        on_gpu = self.parameters[0].is_cuda
+        self._passes: Passes = RecordedPasses(model, self._pass) if on_gpu else self._pass
         self.number = 0
         self.seconds = 0.0
         self.last: TrainingStep | None = None
@@ -244,25 +247,31 @@ class Trainer:
 
     def _backward(self, batch: Batch) -> float:
         """Add the batch's gradients, part by part, each weighted by the positions it counts; the mean loss."""
-        total = max(1, batch.positions) if self.accumulate > 1 else 1
-        losses, after, lengths = [], [], set()
+        if self.accumulate == 1 and self.teacher_forcing == 1:
+            loss, self.state = self._passes(batch, self.state)
+            self._prepare()
+            return loss.item()  # waits for the device
+        total, losses, after, lengths = max(1, batch.positions), [], [], set()
         states = split_state(self.state, self.accumulate) if self.state is not None else None
         for part in batch.parts(self.accumulate) if self.accumulate > 1 else (batch,):
-            positions = part.positions
-            before, part = next(states) if states else None, part.to(self.device)
-            with autocast(self.device, self.precision):
-                if self.teacher_forcing < 1:
-                    part = scheduled_sampling(self.model, part, before, self.teacher_forcing)
-                loss, state = self.loss(self.model, part, before)
-            if self.accumulate > 1:
-                loss = loss * (positions / total)
-            loss.backward()
-            losses.append(loss.detach())
-            after.append(detach(state))
+            share, before = part.positions / total, next(states) if states else None
+            loss, state = self._pass(part.to(self.device), before, share)
+            losses.append(loss)
+            after.append(state)
             lengths.add(part.inputs.shape[1])
         self.state = join_states(after) if len(lengths) == 1 else None  # rows that end in padding do not go on
         self._prepare()
         return sum(loss.item() for loss in losses)  # the first of these waits for the device
+
+    def _pass(self, batch: Batch, before: CoreState | None, share: float = 1.0) -> tuple[Tensor, CoreState]:
+        """Forward and backward on a batch that is such a share of the whole: its part of the loss, the next state."""
+        with autocast(self.device, self.precision):
+            if self.teacher_forcing < 1:
+                batch = scheduled_sampling(self.model, batch, before, self.teacher_forcing)
+            loss, state = self.loss(self.model, batch, before)
+        loss = loss if share == 1 else loss * share
+        loss.backward()
+        return loss.detach(), detach(state)
 
     def _clip(self) -> float:
         """The norm of all gradients together; where it is above `clip` they are scaled down to it."""

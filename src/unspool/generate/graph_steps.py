@@ -1,9 +1,7 @@
 """Generation on a GPU by a CUDA graph: the hundreds of kernels of a token are launched at once.
 
-A small model's step takes a GPU some microseconds and Python some hundreds, for every kernel is launched by itself.
-A CUDA graph is the recorded list of those launches, with the addresses that they read and write. So the state, the
-random numbers and what was drawn stay in the same memory from token to token, and a block of tokens is drawn without
-a word to the CPU.
+The state, the random numbers and what was drawn stay in the same memory from token to token, and a block of tokens is
+drawn without waiting for the CPU.
 """
 
 from collections.abc import Callable
@@ -18,12 +16,10 @@ from unspool.generate.blocks import MOST, BlockSteps, Ids
 from unspool.generate.engine import Engine, Select
 from unspool.generate.sampling import Sampler, drawn_ids, is_greedy
 from unspool.generate.state import State
+from unspool.nn.cuda_graphs import record
 from unspool.nn.heads import at_least_float32
 from unspool.nn.part import CoreState, fork, map_state, tensors
 from unspool.seeds import random_numbers
-
-WARM = 2
-"""So many times a step runs before it is recorded, so that libraries have what they allocate once."""
 
 
 class GraphSteps(BlockSteps):
@@ -144,28 +140,3 @@ def steady(engine: Engine, state: State) -> CoreState:
     for _ in range(2):
         core, _ = engine._uncounted(state.ids[:, -1:], core)
     return core
-
-
-def record(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    """A function that does what `step` does, by a CUDA graph where the device has them; `step` runs a few times.
-
-    Args:
-        step: writes to tensors that stay where they are; it must not read a value back to the CPU.
-        device: where its tensors are.
-
-    Raises:
-        RuntimeError: the step cannot be recorded.
-    """
-    if device.type != "cuda":
-        return step
-    with torch.cuda.device(device):
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARM):
-                step()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            step()
-    return graph.replay

@@ -9,9 +9,9 @@ import torch
 from helpers.compiled import COMPILED, LETTERS, NOT_COMPILED, model_of
 from helpers.devices import DEVICES, needs_gpu
 from unspool import Sampling, cells, tokenizers
-from unspool.generate import cuda_graphs, engine
-from unspool.generate.cuda_graphs import GraphSteps
+from unspool.generate import engine, graph_steps
 from unspool.generate.engine import Engine, Steps
+from unspool.generate.graph_steps import GraphSteps
 from unspool.generate.sampling import sampler
 from unspool.generate.stream import Stream
 from unspool.nn.part import tensors
@@ -123,7 +123,7 @@ def test_what_cannot_be_recorded_goes_on_step_by_step(monkeypatch):
     def refuse(step, device):
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(cuda_graphs, "record", refuse)
+    monkeypatch.setattr(graph_steps, "record", refuse)
     one, state = begun(COMPILED["lstm"], "cpu")
     steps = one.steps(state, sampler(state, Sampling()))
     assert one._recorded(steps, state) is steps and not one._recordable
@@ -133,5 +133,5 @@ def test_the_steps_of_numbers_and_those_that_are_watched_are_not_recorded():
     one, state = begun(COMPILED["lstm"], "cpu")
     steps = one.steps(state, sampler(state, Sampling()))
     assert isinstance(one.hasten(steps, engine.LONG // 2, engine.LONG), Steps) and steps.is_plain
-    one.model.core.layers[0].watcher = lambda name, value: value
+    one.model.core.layers[0][0].watcher = lambda name, value: value
     assert not steps.is_plain
