@@ -157,7 +157,8 @@ def test_what_is_not_a_number_is_not_hidden(name, where):
 def test_large_inputs_saturate(name):
     cell, x, state = case(name)
     y, _ = cell.fused(x * 1e4, state, None)
-    torch.testing.assert_close(y, unroll_loop(cell, x * 1e4, state)[0], atol=1e-5, rtol=1e-5)
+    plain = unroll_loop(cell, x * 1e4, state)[0]
+    torch.testing.assert_close(y, plain, atol=1e-4, rtol=1e-4)  # sums of thousands, in another order
 
 
 def test_outputs_that_are_changed_do_not_change_the_gradient_unseen():

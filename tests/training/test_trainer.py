@@ -177,7 +177,7 @@ def test_only_matrices_decay_and_muon_takes_the_cores_an_encoders_too():
     model, core = gru(), cores.build("core", "recurrent", width=6)
     model.encoder = Encoder(embedding(Tokens(5), 6), core)
     made = optimizers(model, "muon", 0.01, weight_decay=0.1)
-    assert [type(o).__name__ for o in made] == ["Muon", "AdamW"]
+    assert [type(o).__name__ for o in made] == ["Muon", "Adam"]
     turned = {id(p) for group in made[0].param_groups for p in group["params"]}
     inside = [*model.core.parameters(), *core.parameters()]
     assert turned == {id(p) for p in inside if p.dim() == 2}

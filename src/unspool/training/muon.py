@@ -4,21 +4,20 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+
+from unspool.training.optimizer import Optimizer
 
 A, B, C = 3.4445, -4.7750, 2.0315
 """Coefficients of the quintic Newton-Schulz iteration; they bring singular values to 0.7 to 1.2, not all to 1."""
 ITERATIONS = 5
-GRAM = 2
-"""A matrix at least this many times as long as wide is orthogonalized by way of its Gram matrix."""
 
 
 class Muon(Optimizer):
     """Momentum for matrices, each update orthogonalized (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
 
     As `torch.optim.Muon` with `adjust_lr_fn="match_rms_adamw"` (Liu et al. 2025, arXiv:2502.16982), bit for bit where
-    `bfloat16` is set and no matrix is long. Torch's always multiplies in bfloat16, which a processor without such
-    instructions does twenty times slower than in float32.
+    `bfloat16` is set. Torch's always multiplies in bfloat16, which a processor without such instructions does twenty
+    times slower than in float32.
 
     Args:
         parameters: matrices (rows, columns).
@@ -50,16 +49,18 @@ class Muon(Optimizer):
             if parameter.dim() != 2:
                 raise ValueError(f"Muon is for matrices; a parameter has the shape {tuple(parameter.shape)}")
         self.dtype = torch.bfloat16 if bfloat16 else torch.float32
-        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        settings = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum}
+        super().__init__([{"params": parameters}], settings)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Update every matrix that has a gradient."""
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                state, gradient, lr = self.state[parameter], parameter.grad, group["lr"]
+                gradient, lr = parameter.grad, group["lr"]
+                state = self.state.setdefault(parameter, {})
                 if "momentum_buffer" not in state:
                     state["momentum_buffer"] = torch.zeros_like(gradient)
                 mean = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
@@ -71,8 +72,8 @@ class Muon(Optimizer):
 def orthogonalized(matrix: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """U V^T of a matrix U S V^T, roughly: singular values become 0.7 to 1.2.
 
-    In float32 a long matrix is multiplied only twice, the iteration is that of its small Gram matrix: every power of
-    it commutes with every other, so the product of the five polynomials can be computed first.
+    In bfloat16 by five steps of the Newton-Schulz iteration. Otherwise by what they do to the singular values, whose
+    squares are the eigenvalues of the Gram matrix: an eigendecomposition takes half the time of fifteen products.
 
     Args:
         matrix: (rows, columns).
@@ -85,7 +86,7 @@ def orthogonalized(matrix: Tensor, dtype: torch.dtype = torch.float32) -> Tensor
     tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.T if tall else matrix).to(dtype)
     x = x / x.norm().clamp(min=1e-7)
-    x = _by_gram(x) if dtype != torch.bfloat16 and x.shape[1] >= GRAM * x.shape[0] else _newton_schulz(x)
+    x = _newton_schulz(x) if dtype == torch.bfloat16 else _by_eigenvalues(x)
     return x.T if tall else x
 
 
@@ -97,14 +98,11 @@ def _newton_schulz(x: Tensor) -> Tensor:
     return x
 
 
-def _by_gram(x: Tensor) -> Tensor:
-    """The same, with the polynomials multiplied with each other before they are with x."""
-    gram = x @ x.T
-    product = None
-    for iteration in range(ITERATIONS):
-        polynomial = torch.addmm(gram, gram, gram, beta=B, alpha=C)
-        polynomial.diagonal().add_(A)
-        product = polynomial if product is None else polynomial @ product
-        if iteration < ITERATIONS - 1:
-            gram = polynomial @ gram @ polynomial
-    return x if product is None else product @ x
+def _by_eigenvalues(x: Tensor) -> Tensor:
+    """The same, by the product of the five polynomials at each eigenvalue of x x^T."""
+    squares, vectors = torch.linalg.eigh(x @ x.T)
+    factors = torch.ones_like(squares)
+    for _ in range(ITERATIONS):
+        polynomial = A + squares * (B + C * squares)
+        factors, squares = factors * polynomial, squares * polynomial.square()
+    return (vectors * factors) @ vectors.T @ x

@@ -5,13 +5,15 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from unspool.nn.part import refuse_unlike
+from unspool.training.adam import Adam
 from unspool.training.muon import Muon
+from unspool.training.optimizer import Optimizer
 from unspool.training.precision import has_bfloat16
 
 OptimizerName = Literal["adamw", "adam", "sgd", "rmsprop", "muon"]
+AnyOptimizer = Optimizer | torch.optim.Optimizer
 
 
 def optimizers(
@@ -21,7 +23,7 @@ def optimizers(
     weight_decay: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.95),
     momentum: float = 0.0,
-) -> list[Optimizer]:
+) -> list[AnyOptimizer]:
     """Build the optimizers for a model's weights; each group keeps its highest learning rate under "base".
 
     Only matrices decay. "muon" orthogonalizes the updates of the matrices of cores, an encoder's too (Jordan et al.
@@ -37,26 +39,24 @@ def optimizers(
         momentum: of sgd and rmsprop.
 
     >>> [type(o).__name__ for o in optimizers(nn.Linear(2, 2), "adamw", 1e-3)]
-    ['AdamW']
+    ['Adam']
     """
     matrices, others = _sort(model)
-    fused = {"fused": True} if all(p.device.type in ("cpu", "cuda", "mps") for p in model.parameters()) else {}
     if name == "muon":
         hidden = {id(p) for n, p in model.named_parameters() if "core" in n.split(".") and p.dim() == 2}
         turned = [p for p in matrices if id(p) in hidden]
         rest = [p for p in matrices if id(p) not in hidden]
-        made: list[Optimizer] = []
+        made: list[AnyOptimizer] = []
         if turned:
             made.append(Muon(turned, learning_rate, weight_decay, bfloat16=has_bfloat16(turned[0].device.type)))
-        made.append(torch.optim.AdamW(_groups(rest, others, weight_decay), lr=learning_rate, betas=betas, **fused))
+        made.append(Adam(_groups(rest, others, weight_decay), learning_rate, betas, decoupled=True))
     elif name == "rmsprop":
         made = [torch.optim.RMSprop(_groups(matrices, others, weight_decay), lr=learning_rate, momentum=momentum)]
     elif name == "sgd":
         groups = _groups(matrices, others, weight_decay)
-        made = [torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, **fused)]
+        made = [torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, fused=True)]
     else:
-        kind = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
-        made = [kind(_groups(matrices, others, weight_decay), lr=learning_rate, betas=betas, **fused)]
+        made = [Adam(_groups(matrices, others, weight_decay), learning_rate, betas, decoupled=name == "adamw")]
     for optimizer in made:
         for group in optimizer.param_groups:
             group["base"] = group["lr"]
@@ -83,7 +83,7 @@ def _groups(
     return [group for group in groups if group["params"]]
 
 
-def optimizer_state(made: Sequence[Optimizer]) -> tuple[dict[str, Tensor], list[list[dict[str, Any]]]]:
+def optimizer_state(made: Sequence[AnyOptimizer]) -> tuple[dict[str, Tensor], list[list[dict[str, Any]]]]:
     """The tensors of all optimizer states by path, and the settings of all groups as plain data."""
     tensors, settings = {}, []
     for number, optimizer in enumerate(made):
@@ -96,9 +96,8 @@ def optimizer_state(made: Sequence[Optimizer]) -> tuple[dict[str, Tensor], list[
     return tensors, settings
 
 
-MOMENTS = {
-    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
-    torch.optim.Adam: {"step", "exp_avg", "exp_avg_sq"},
+MOMENTS: dict[type[AnyOptimizer], set[str]] = {
+    Adam: {"step", "exp_avg", "exp_avg_sq"},
     torch.optim.RMSprop: {"step", "square_avg", "momentum_buffer"},
     torch.optim.SGD: {"momentum_buffer"},
     Muon: {"momentum_buffer"},
@@ -107,7 +106,7 @@ MOMENTS = {
 
 
 def load_optimizer_state(
-    made: Sequence[Optimizer], tensors: Mapping[str, Tensor], settings: Sequence[Sequence[Any]]
+    made: Sequence[AnyOptimizer], tensors: Mapping[str, Tensor], settings: Sequence[Sequence[Any]]
 ) -> None:
     """Restore what `optimizer_state` returned; the settings stay those of the recipe, which may have changed.
 

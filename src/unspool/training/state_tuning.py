@@ -13,6 +13,7 @@ from unspool.errors import ConfigError, TrainingError
 from unspool.models.sequence import SequenceModel
 from unspool.nn.part import CoreState, fill, fork, map_state, tensors
 from unspool.seeds import mix
+from unspool.training.adam import Adam
 from unspool.training.adapting import target_scores
 
 ROWS = 64
@@ -93,7 +94,7 @@ class StateTuner(Iterator[TuningStep]):
                 "this core begins a text with an empty state, of which nothing can be tuned",
                 hint="use a run of core.kind=recurrent or blocks: a transformer remembers only what it has read",
             )
-        self.optimizer = torch.optim.Adam([value for _, value in self.tuned], lr=rate)
+        self.optimizer = Adam([{"params": [value for _, value in self.tuned]}], lr=rate)
         self.number, self.waited, self.ended, self.asked = -1, 0, False, False
         self.lowest, self.best = float("inf"), self.first
 
@@ -130,7 +131,8 @@ class StateTuner(Iterator[TuningStep]):
         with torch.enable_grad():
             began = fill(self.first, {path: values.get(path, value) for path, value in tensors(self.first)})
             loss = -run_chunks(self.model, chunks, began).mean()
-            self.optimizer.zero_grad()
+            for _, value in self.tuned:
+                value.grad = None
             loss.backward()
         if not bool(loss.isfinite()):
             raise TrainingError(

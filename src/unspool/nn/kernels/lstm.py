@@ -8,7 +8,6 @@ caches the result on disk. Import this module inside a function: Numba takes a t
 from typing import Any, no_type_check
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -48,10 +47,10 @@ class Layer(torch.autograd.Function):
     ) -> tuple[Float[Tensor, "B T H"], Float[Tensor, "B H"], Float[Tensor, "B H"]]:
         """Run all time steps."""
         x = x.transpose(0, 1).contiguous()
-        gates = F.linear(x, filled(weight.t()).t(), filled(bias))
+        gates = x @ filled(weight.t())
         hidden, memory = (s.new_empty(len(x) + 1, *s.shape) for s in (h, c))
         hidden[0], memory[0] = h, c
-        run(ahead, gates.shape[1], panels(recurrent.t()), gates, hidden, memory)
+        run(ahead, gates.shape[1], panels(recurrent.t()), bias, gates, hidden, memory)
         ctx.save_for_backward(x, weight, recurrent, gates, hidden, memory)
         return hidden[1:].transpose(0, 1), hidden[-1].clone(), memory[-1].clone()
 
@@ -71,25 +70,30 @@ class Layer(torch.autograd.Function):
 
 @compiled
 @no_type_check
-def ahead(weight, gates, hidden, memory, nothing, first, last):
+def ahead(weight, bias, gates, hidden, memory, nothing, first, last):
     """All time steps of rows first to last; `gates` (T, B, 4H filled up) are projections, overwritten by i, f, g, o.
 
-    Position t of `hidden` and `memory` (T + 1, B, H) is the state before step t; 0 is given, the others are written.
+    The bias (4H) is added to them. Position t of `hidden` and `memory` (T + 1, B, H) is the state before step t; 0 is
+    given, the others are written. Every loop counts from 0: of an index that begins elsewhere Numba does not know that
+    it is not negative, and LLVM makes no vectors of the loop.
     """
     size = hidden.shape[2]
+    of_g, of_o = bias[2 * size : 3 * size], bias[3 * size :]
     for t in range(len(gates)):
         add_product(weight, hidden[t, first:last], gates[t, first:last], nothing)
         for row in range(first, last):
             gate, h, c, before = gates[t, row], hidden[t + 1, row], memory[t + 1, row], memory[t, row]
+            i, f, g, o = gate[:size], gate[size : 2 * size], gate[2 * size : 3 * size], gate[3 * size : 4 * size]
             for k in range(2 * size):
-                gate[k] = logistic(gate[k])
-            for k in range(2 * size, 3 * size):
-                gate[k] = tanh(gate[k])
-            for k in range(3 * size, 4 * size):
-                gate[k] = logistic(gate[k])
+                gate[k] = logistic(gate[k] + bias[k])  # i and f
             for k in range(size):
-                c[k] = gate[size + k] * before[k] + gate[k] * gate[2 * size + k]
-                h[k] = gate[3 * size + k] * tanh(c[k])
+                g[k] = tanh(g[k] + of_g[k])
+            for k in range(size):
+                o[k] = logistic(o[k] + of_o[k])
+            for k in range(size):
+                c[k] = f[k] * before[k] + i[k] * g[k]
+            for k in range(size):
+                h[k] = o[k] * tanh(c[k])
 
 
 @compiled
