@@ -1,6 +1,7 @@
 """The scheduler gives each request what it would get alone, is fair, keeps its limits and survives everything."""
 
 from dataclasses import replace
+from re import fullmatch
 from threading import Event
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from helpers.models import small
 from unspool import Sampling, Tokens, tokenizers
-from unspool.errors import BusyError, ConfigError, DataError, LimitError, UnspoolError
+from unspool.errors import BusyError, DataError, LimitError, UnspoolError
 from unspool.generate.compiled.lowering import lower
 from unspool.generate.compiled.rows import CompiledRows
 from unspool.generate.compiled.runner import Runner
@@ -229,12 +230,16 @@ def test_memory_is_a_limit_and_one_text_always_fits(open_scheduler):
     assert [len(job.text()) for job in jobs] == [5, 5, 5]
 
 
-def test_a_text_that_is_too_short_for_its_constraint_is_refused(open_scheduler):
+def test_a_text_that_is_too_short_for_its_constraint_is_cut(open_scheduler):
     scheduler = open_scheduler()
-    own = Constraint.choices(["abcdef"]).for_tokenizer(CHAR)
-    assert scheduler.submit(Request([1], length=6, constraint=own)).text() == "abcdef"
-    with pytest.raises(ConfigError, match="needs up to 6 tokens, more than 5"):
-        scheduler.submit(Request([1], length=5, constraint=own))
+    own = Constraint.regex("[abc]{2}d*e{4}f").for_tokenizer(CHAR)  # 7 at least
+    for seed in range(5):
+        whole, cut = (list(scheduler.submit(Request([1], length=n, seed=seed, constraint=own))) for n in (400, 6))
+        assert (whole[-1].finished, cut[-1].finished) == ("constraint", "length")
+        text, part = ("".join(piece.text for piece in pieces) for pieces in (whole, cut))
+        assert fullmatch("[abc]{2}d*e{4}f", text) and part == text[:6]  # as if there were more room
+        assert len(scheduler.submit(Request([1], length=7, seed=seed, constraint=own)).text()) == 7
+    assert scheduler.submit(Request([1], length=0, constraint=own)).text() == ""
     assert scheduler.counts() == {"requests": 0, "live": 0}
 
 

@@ -73,6 +73,15 @@ def test_messages_and_instructions_are_read_in_order(client):
     assert text_of(made) == alone(client, "x\nab\ncd", length=9, seed=1)
 
 
+def test_the_phase_of_a_message_is_taken_and_not_read(client):
+    """What a client sends back of an earlier turn may say which part of an answer it was."""
+    given = [{"role": "assistant", "content": "ab", "phase": "final_answer"}, {"role": "user", "content": "cd"}]
+    made = client.post("/v1/responses", model="small", input=given, max_output_tokens=9, seed=1)
+    assert text_of(made) == alone(client, "ab\ncd", length=9, seed=1)
+    given[0]["phase"] = "other"
+    assert client.ask("POST", "/v1/responses", {"model": "small", "input": given})[0] == 400
+
+
 def test_a_stop_string_completes_it(client):
     text = alone(client, "the", length=60, seed=5)
     stop = text[20:22]

@@ -154,9 +154,27 @@ def test_a_text_is_complete_where_the_length_ends(client):
         asked = {"model": "small", "prompt": "a", "max_tokens": 9, "seed": seed}
         (choice,) = client.post(COMPLETIONS, **asked, structured_outputs={"regex": "(abc|d)+"})["choices"]
         assert fullmatch("(abc|d)+", choice["text"]) and len(choice["text"]) <= 9
-    status, answer = client.ask("POST", COMPLETIONS, {"model": "small", "structured_outputs": {"regex": "[0-9]{40}"}})
-    assert status == 400 and "needs up to 40 tokens, more than 16; ask for at least 40" in answer["error"]["message"]
-    assert answer["error"]["param"] == "structured_outputs.regex"
+
+
+def test_a_text_that_is_too_short_is_cut(client):
+    """As OpenAI's API does: what is there begins what would have come, and the answer says that it was cut."""
+    digits = {"structured_outputs": {"regex": "[0-9]{40}"}}
+    asked = {"model": "small", "prompt": "a", "seed": 3, **digits}
+    (whole,), (cut,) = (client.post(COMPLETIONS, **asked, **more)["choices"] for more in ({"max_tokens": 40}, {}))
+    assert (whole["finish_reason"], cut["finish_reason"]) == ("stop", "length")
+    assert len(cut["text"]) == 16 and whole["text"].startswith(cut["text"])
+    parts = client.stream(COMPLETIONS, **asked)
+    assert "".join(part["choices"][0]["text"] for part in parts) == cut["text"]
+    assert parts[-1]["choices"][0]["finish_reason"] == "length"
+    chat = client.post(CHAT, model="small", messages=HELLO, max_tokens=5, response_format=NAMED)
+    assert chat["choices"][0]["finish_reason"] == "length"
+    cut = client.post(RESPONSES, model="small", input="a", max_output_tokens=5, **digits)
+    assert cut["status"] == "incomplete" and cut["incomplete_details"] == {"reason": "max_output_tokens"}
+    usual = client.post(RESPONSES, model="small", input="a", structured_outputs={"regex": "[0-9]{300}"})
+    assert usual["status"] == "incomplete" and len(usual["output"][0]["content"][0]["text"]) == 256
+    session = client.post("/sessions", model="small", text="ab")["id"]
+    wrote = client.post(f"/sessions/{session}/write", max_tokens=7, **digits)
+    assert wrote["finish_reason"] == "length" and fullmatch("[0-9]{7}", wrote["text"])
 
 
 def test_a_stop_string_ends_it_before(client):
@@ -243,5 +261,7 @@ def test_the_openai_client_is_content(client):
     outputs = {"structured_outputs": {"choice": ["yes", "no"]}}
     found = api.completions.create(**asked, prompt="a", n=3, extra_body=outputs)
     assert {one.text for one in found.choices} <= {"yes", "no"} and found.choices[0].finish_reason == "stop"
+    with pytest.raises(openai.LengthFinishReasonError):
+        api.chat.completions.parse(**asked, messages=HELLO, response_format=Person, max_tokens=5)
     with pytest.raises(openai.BadRequestError, match="cannot be used"):
         api.completions.create(model="small", prompt="a", extra_body={"structured_outputs": {"regex": "("}})

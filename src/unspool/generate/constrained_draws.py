@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from unspool.generate.automaton import NEVER
 from unspool.generate.bias import DrawRules
 from unspool.generate.constraints import Place, TokenConstraint, allowed_scores
 from unspool.generate.draws import Drawing, RowDraw, draw_rows
@@ -16,7 +17,10 @@ from unspool.nn.heads import at_least_float32
 
 
 class ConstrainedDraw(RowDraw):
-    """A row whose text matches a constraint from its first to its last character.
+    """A row whose text matches a constraint from its first to its last character, or begins one that does.
+
+    Where the length is enough for the constraint, the text is complete by then; where it may not be, the row draws as
+    if it had any length, and is cut.
 
     Args:
         state: of one row.
@@ -25,13 +29,13 @@ class ConstrainedDraw(RowDraw):
         length: how many of them there are at most.
 
     Raises:
-        ConfigError: every token is banned, or the text may be too short for what is allowed.
+        ConfigError: every token is banned.
     """
 
     def __init__(self, state: State, drawing: Drawing, constraint: TokenConstraint, length: int) -> None:
         super().__init__(state, drawing)
-        constraint.refuse_short(length)
-        self.constraint, self.left = constraint, length
+        self.constraint = constraint
+        self.left = length if length >= constraint.least else NEVER  # tokens in which the text has to be complete
         self.place: Place = constraint.start
         self.ended = False  # the end was drawn, and no token
 

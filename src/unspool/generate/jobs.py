@@ -56,7 +56,7 @@ class Request:
         every: a state is kept at least every so many tokens on the way; 0: none.
         buffer: pieces that wait to be taken at most: then the texts pause. 0: any number, and nobody is woken before
             all texts have ended.
-        constraint: what every text matches; None: none.
+        constraint: what every text matches, or begins to match where `length` is less than it may need; None: none.
     """
 
     ids: Sequence[int] = ()

@@ -78,7 +78,6 @@ class Scheduler:
 
         Raises:
             LimitError: the request is larger than a limit.
-            ConfigError: no text that its constraint allows is so short.
             BusyError: too many are waiting already, or the scheduler stops.
         """
         limits = self.limits
@@ -89,8 +88,6 @@ class Scheduler:
         ):
             if size > most:
                 raise LimitError(f"{what % f'{size:,}'}, and at most {most:,} are allowed", hint="ask for less")
-        if request.constraint is not None:
-            request.constraint.refuse_short(request.length)
         job = Job(request, limits.seconds, lambda job: self._order(lambda: self._look_at(job)))
         with self._work:
             if self._closing:

@@ -59,7 +59,7 @@ def router_of(models: Mapping[str, ServedModel]) -> APIRouter:
             count=body.n,
             before=before,
             buffer=BUFFER * body.n if body.stream else 0,
-            constraint=await model.constraint(body.wanted(), drawing, length),
+            constraint=await model.constraint(body.wanted(), drawing),
         )
         job = model.writer.submit(request)
         if body.stream:

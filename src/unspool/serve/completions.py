@@ -78,7 +78,7 @@ def router_of(models: Mapping[str, ServedModel]) -> APIRouter:
         model = known(models, body.model)
         check(body)
         drawing = body.drawing(model)
-        constraint = await model.constraint(body.wanted(), drawing, body.length)
+        constraint = await model.constraint(body.wanted(), drawing)
         requests = [await request_of(model, body, prompt, drawing, constraint) for prompt in body.prompts]
         jobs = submit_all(model, requests)
         answering = Answering(model, body, jobs)

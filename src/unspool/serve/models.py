@@ -125,22 +125,16 @@ class ServedModel:
         if strange is not None:
             raise Problem(400, f"there is no token {strange}: the vocabulary has {self.tokenizer.size}", "prompt")
 
-    async def constraint(
-        self, wanted: WantedConstraint | None, drawing: Drawing, length: int
-    ) -> TokenConstraint | None:
-        """What texts of so many tokens match, compiled without holding up anybody else.
+    async def constraint(self, wanted: WantedConstraint | None, drawing: Drawing) -> TokenConstraint | None:
+        """What texts match, compiled without holding up anybody else.
 
         Raises:
-            Problem: it is wrong, not supported or too large, or no text that it allows is so short.
+            Problem: it is wrong, not supported or too large.
         """
         if wanted is None:
             return None
         without = frozenset(one[0] for one in drawing.ban if len(one) == 1)
-        found = await self.constraints.find(wanted, self.tokenizer, without)
-        if found.least > length:
-            why = f"{found.constraint.name} needs up to {found.least:,} tokens, more than {length:,}"
-            raise Problem(400, f"{why}; ask for at least {found.least:,}", wanted.field)
-        return found
+        return await self.constraints.find(wanted, self.tokenizer, without)
 
     async def between_steps(self, function: Callable[[], Any]) -> Any:
         """Run a function of the engine while nobody else uses it."""

@@ -47,13 +47,14 @@ class Content(Body):
 
 
 class Message(Body):
-    """A message of the input; the model does not see its role."""
+    """A message of the input; the model does not see its role, nor its phase."""
 
     type: Literal["message"] = "message"
     role: Literal["user", "system", "developer", "assistant"]
     content: Text | Annotated[list[Content], Field(max_length=1000)]
     id: str | None = None
     status: str | None = None
+    phase: Literal["commentary", "final_answer"] | None = None
 
     @property
     def text(self) -> str:
@@ -155,7 +156,7 @@ async def request_of(model: ServedModel, body: ResponseBody, before: State | Non
         before=spelt_behind,
         keep=True,
         buffer=BUFFER if body.stream else 0,
-        constraint=await model.constraint(body.wanted(), drawing, length),
+        constraint=await model.constraint(body.wanted(), drawing),
     )
 
 
@@ -248,7 +249,8 @@ class Reply:
 
     async def stored(self) -> dict[str, Any]:
         """The response when all has been generated; it is kept where that is wanted."""
-        cut = finish_reason(self.reason) != "stop" and self.body.max_output_tokens is not None
+        limited = self.body.max_output_tokens is not None or self.job.request.constraint is not None
+        cut = finish_reason(self.reason) != "stop" and limited
         found = self.as_dict("incomplete" if cut else "completed")
         state = self.job.states[0]
         if self.body.store and state is not None:

@@ -82,7 +82,7 @@ async def submitted(session: ServedSession, body: Write) -> Job:
         keep=True,
         every=EVERY,
         buffer=BUFFER if body.stream else 0,
-        constraint=await model.constraint(body.wanted(), drawing, body.max_tokens),
+        constraint=await model.constraint(body.wanted(), drawing),
     )
     return model.writer.submit(request)
 
