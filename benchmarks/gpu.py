@@ -28,8 +28,8 @@ from torch import Tensor, nn
 from generate import CASES, TEMPERATURE, Variant
 from unspool import SequenceModel, Tokens, cores, embedding, head
 from unspool.data.batching.contiguous import ContiguousBatches
-from unspool.generate.graph_steps import GraphSteps
 from unspool.generate.engine import Engine
+from unspool.generate.graph_steps import GraphSteps
 from unspool.generate.sampling import Sampling, sampler
 from unspool.training.trainer import Trainer
 
