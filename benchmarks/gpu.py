@@ -31,9 +31,12 @@ from unspool.data.batching.contiguous import ContiguousBatches
 from unspool.generate.engine import Engine
 from unspool.generate.graph_steps import GraphSteps
 from unspool.generate.sampling import Sampling, sampler
+from unspool.training.precision import usable
 from unspool.training.trainer import Trainer
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # there only to try the script
+WARM = 12
+"""Steps before a training is timed; a graph is recorded in them."""
 BLOCK = 250
 """Tokens of a text; then the next one begins, as Hugging Face's do, so that all have contexts of the same lengths."""
 
@@ -153,7 +156,7 @@ def training(name: str, rows: list[tuple[str, int, Callable[[], Any]]]) -> dict[
     times: dict[str, list[float]] = {what: [] for what, _, _ in rows}
     for what, _, step in rows:
         began = time.perf_counter()
-        for _ in range(3):
+        for _ in range(WARM):
             step()
         finish()
         say(f"{name}: {what} warmed up in {time.perf_counter() - began:.1f} s")
@@ -179,7 +182,7 @@ def trainer_of(core_options: dict[str, Any], size: int, batch: int, length: int,
     core = cores.build("core", core_options)
     model = SequenceModel(embedding(Tokens(size), core.input_width), core, head(Tokens(size), core.width))
     batches = ContiguousBatches(torch.randint(size, (200_000,)), batch_size=batch, length=length)
-    return Trainer(model, batches, steps=10**6, learning_rate=1e-3, device=DEVICE, precision=precision)
+    return Trainer(model, batches, steps=10**6, learning_rate=1e-3, device=usable(DEVICE), precision=precision)
 
 
 def lstm_steps() -> list[tuple[str, int, Callable[[], Any]]]:
@@ -187,7 +190,11 @@ def lstm_steps() -> list[tuple[str, int, Callable[[], Any]]]:
     size, batch, length, width = 100, 64, 256, 512
     options = {"kind": "recurrent", "cell": "lstm", "width": width, "layers": 2}
     rows = [
-        (f"ours, {precision}", batch * length, trainer_of(options, size, batch, length, precision).step)
+        (
+            f"ours, {precision}",
+            batch * length,
+            rounded("ieee", trainer_of(options, size, batch, length, precision).step),
+        )
         for precision in ("float32", "bfloat16")
     ]
 
@@ -205,7 +212,18 @@ def lstm_steps() -> list[tuple[str, int, Callable[[], Any]]]:
     def loss_of(x: Tensor, y: Tensor) -> Tensor:
         return nn.functional.cross_entropy(model(x).flatten(0, 1), y.flatten())
 
-    return [*rows, ("nn.LSTM, plain loop", batch * length, peer_step(model, size, batch, length, loss_of))]
+    plain = peer_step(model, size, batch, length, loss_of)
+    return [*rows, ("nn.LSTM, plain loop, TF32", batch * length, rounded("tf32", plain))]
+
+
+def rounded(precision: str, step: Callable[[], Any]) -> Callable[[], Any]:
+    """A step whose recurrent layers round float32 so: as it is, or to TF32, which is torch's default."""
+
+    def run() -> None:
+        torch.backends.cudnn.rnn.fp32_precision = precision
+        step()
+
+    return run
 
 
 def peer_step(
