@@ -10,6 +10,7 @@ from helpers.models import small
 from unspool import Tokens, Vectors
 from unspool.batch import Batch
 from unspool.data.batching.contiguous import ContiguousBatches
+from unspool.nn.cuda_graphs import recording
 from unspool.nn.part import detach, tensors
 from unspool.training import recorded
 from unspool.training.recorded import OFTEN, RecordedPasses
@@ -109,6 +110,27 @@ def test_what_cannot_be_recorded_trains_as_before(monkeypatch):
         got = learned(model, fast(batch, None))
         torch.testing.assert_close(got, learned(model, passes(batch, None)), atol=0, rtol=0)
         assert torch.equal(before, torch.get_rng_state())
+    assert not fast._recorded and not fast._possible
+
+
+@needs_gpu
+@pytest.mark.parametrize("when", [lambda: True, recording], ids=["always", "while it is recorded"])
+def test_a_model_that_reads_values_of_the_gpu_trains_as_before(when):
+    """And what draws random numbers works behind the attempt."""
+    model = small(**MODELS["gru"], inputs=Tokens(7), dropout=0.3).to("cuda")
+
+    def passes(batch, state):
+        loss, after = model.loss(batch, state)
+        assert not when() or loss.item() > 0
+        loss.backward()
+        return loss.detach(), detach(after)
+
+    fast = RecordedPasses(model, passes)
+    for batch in batches(OFTEN + 3):
+        torch.cuda.manual_seed(1)
+        got = learned(model, fast(batch, None))
+        torch.cuda.manual_seed(1)
+        torch.testing.assert_close(got, learned(model, passes(batch.to("cuda"), None)), atol=1e-5, rtol=1e-4)
     assert not fast._recorded and not fast._possible
 
 

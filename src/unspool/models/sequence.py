@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from unspool.batch import Batch
 from unspool.errors import ConfigError
 from unspool.nn.core import Core
+from unspool.nn.cuda_graphs import recording
 from unspool.nn.heads import Head
 from unspool.nn.part import CoreState, Part
 from unspool.schema import NotNegative, Share
@@ -161,10 +162,16 @@ class SequenceModel(Part):
         Returns:
             Hidden states (B, T, W), and the next state.
         """
-        remaining = None if state is None else self.core.remaining(state)
-        if state is None or (remaining is not None and remaining < batch.inputs.shape[1]):
+        if not recording():  # then it was looked up before
+            state = self.continuing(state, batch.inputs.shape[1])
+        if state is None:
             state = self.start(batch.inputs, batch.source, batch.source_mask)
         return self.hidden_states(batch.inputs, state, batch.mask)
+
+    def continuing(self, state: CoreState | None, time: int) -> CoreState | None:
+        """The state, or None where it has no room left for so many more positions, so that they begin anew."""
+        remaining = None if state is None else self.core.remaining(state)
+        return None if remaining is not None and remaining < time else state
 
 
 def _shape(module: nn.Module) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unspool.batch import Batch
+from unspool.models.sequence import SequenceModel
 from unspool.nn.cuda_graphs import record
 from unspool.nn.part import CoreState, Part, map_state, tensors
 
@@ -44,8 +45,8 @@ class RecordedPasses:
     (torch.Size([]), torch.Size([5, 8]))
     """
 
-    def __init__(self, model: nn.Module, passes: Passes) -> None:
-        self.passes, self.parameters = passes, [p for p in model.parameters() if p.requires_grad]
+    def __init__(self, model: SequenceModel, passes: Passes) -> None:
+        self.model, self.passes, self.parameters = model, passes, [p for p in model.parameters() if p.requires_grad]
         self.device = self.parameters[0].device
         self._parts = [module for module in model.modules() if isinstance(module, Part)]
         self._seen, self._recorded = Counter[Hashable](), dict[Hashable, Recorded]()
@@ -58,6 +59,7 @@ class RecordedPasses:
             batch: on the CPU, where its masks can be looked at without waiting.
             state: before it, on the model's device; None: the passes begin anew.
         """
+        state = self.model.continuing(state, batch.inputs.shape[1])
         shape = shape_of(batch, state)
         if shape not in self._recorded and self._possible and self._is_regular(batch):
             self._seen[shape] += 1
@@ -78,6 +80,7 @@ class RecordedPasses:
                 self._recorded[shape] = Recorded(self.passes, self.parameters, batch.to(self.device), state)
             except RuntimeError:  # a pass that waits for a value of the GPU, or no memory is left
                 self._possible = False
+                self._recorded.clear()  # their random numbers are those of a generator that `record` has replaced
         for parameter in self.parameters:
             parameter.grad = None
 
