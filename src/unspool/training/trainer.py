@@ -101,7 +101,8 @@ class Trainer:
         decay: the share of the budget in which "warmup-stable-decay" falls.
         drop: what "plateau" multiplies the learning rate by.
         clip: the largest norm of the gradient; 0: any.
-        accumulate: a batch is cut into so many parts of rows to save memory; the step stays the same.
+        accumulate: a batch is cut into so many parts of rows to save memory, each as long as its longest row; the step
+            stays the same.
         ema: the decay of an exponential moving average of the weights, which `averaged()` puts in their place for a
             while; 0: none. It is corrected for its beginning, as Adam's moments are: after one step it is the weights.
         teacher_forcing: the share of the right tokens that a model goes on from, instead of its own.
