@@ -6,8 +6,10 @@
 All variants of a case have the same weights, which are random, draw at temperature 0.8 and take turns in rounds; a
 figure is the median of the rounds. Peers that are not installed are left out and named: `pip install onnx onnxruntime
 transformers ctranslate2 gguf llama-cpp-python`; RTNeural is compiled from a checkout by g++. First every variant that
-has logits shows that they are ours (1e-3 in float32). For other processors: `NUMBA_CPU_NAME=haswell
-NUMBA_CPU_FEATURES=+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+popcnt ATEN_CPU_CAPABILITY=avx2`.
+has logits shows that they are ours (1e-3 in float32). To hold them to AVX2: `NUMBA_CPU_NAME=haswell
+NUMBA_CPU_FEATURES=+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+popcnt,+f16c ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+CT2_FORCE_CPU_ISA=AVX2 LLAMA_CPP_LIB_PATH=FOLDER`, where FOLDER has llama.cpp built without AVX-512, and `--march
+haswell` for RTNeural; ONNX Runtime is not held.
 """
 
 from __future__ import annotations
@@ -154,6 +156,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--threads", type=int, default=0, help="of ours; 0: the fastest")
     parser.add_argument("--rtneural", help="a checkout of RTNeural, with Eigen or xsimd")
+    parser.add_argument("--march", default="native", help="of g++, for RTNeural")
     return parser.parse_args()
 
 

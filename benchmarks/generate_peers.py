@@ -44,7 +44,7 @@ def lstm(model: SequenceModel, batch: int, folder: str, options: Namespace) -> I
     except ImportError as error:
         say(f"left out: {error}")
     if options.rtneural and batch == 1:
-        yield "RTNeural, compile-time", rtneural(model, folder, options.rtneural)
+        yield "RTNeural, compile-time", rtneural(model, folder, options.rtneural, options.march)
 
 
 def cells_of(model: SequenceModel) -> list[nn.LSTMCell]:
@@ -202,8 +202,8 @@ extern "C" void logits(float* out) {{
 """
 
 
-def rtneural(model: SequenceModel, folder: str, checkout: str) -> Run:
-    """RTNeural's compile-time API with Eigen, -O3 -march=native -ffast-math, in a shared library."""
+def rtneural(model: SequenceModel, folder: str, checkout: str, march: str) -> Run:
+    """RTNeural's compile-time API with Eigen, -O3 -march=... -ffast-math, in a shared library."""
     layers = [ways[0] for ways in model.core.layers]
     size, hidden, inputs = len(model.head.weight), layers[0].hidden_size, layers[0].input_size
     types = "".join(f"LSTMLayerT<float, {one.input_size}, {hidden}>, " for one in layers)
@@ -215,7 +215,7 @@ def rtneural(model: SequenceModel, folder: str, checkout: str) -> Run:
     )
     source = Path(folder) / "peer.cpp"
     source.write_text(CPP.format(inputs=inputs, size=size, layers=types, hidden=hidden, loads=loads, count=len(layers)))
-    built = ["g++", "-std=c++17", "-O3", "-march=native", "-ffast-math", "-shared", "-fPIC", "-DRTNEURAL_USE_EIGEN=1",
+    built = ["g++", "-std=c++17", "-O3", f"-march={march}", "-ffast-math", "-shared", "-fPIC", "-DRTNEURAL_USE_EIGEN=1",
              "-DRTNEURAL_DEFAULT_ALIGNMENT=32",
              "-DEIGEN_STACK_ALLOCATION_LIMIT=0", f"-I{checkout}", f"-I{checkout}/modules/Eigen",
              f"-I{checkout}/modules", "-I/usr/include/eigen3", str(source), "-o", f"{folder}/peer.so"]  # fmt: skip
