@@ -19,8 +19,8 @@ import torch
 from common import environment, report, say
 from torch import Tensor
 
+from unspool.nn.kernels.memory import keep_freed_memory
 from unspool.nn.kernels.training import compiled_kernels
-from unspool.training.memory import keep_freed_memory
 
 THEIRS = {"lstm": torch.lstm, "gru": torch.gru, "elman_tanh": torch.rnn_tanh, "elman_relu": torch.rnn_relu}
 GATES = {"lstm": 4, "gru": 3, "elman_tanh": 1, "elman_relu": 1}

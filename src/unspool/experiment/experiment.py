@@ -30,7 +30,7 @@ from unspool.schema import validated
 from unspool.sections import Sections
 from unspool.training.evaluate import evaluate_set
 from unspool.training.log import Log, records
-from unspool.training.memory import keep_freed_memory, peak_memory, restart_peak
+from unspool.training.memory import peak_memory, restart_peak
 from unspool.training.precision import choose, usable
 from unspool.training.threads import ThreadControl, torch_threads
 from unspool.training.trainer import Trainer
@@ -95,7 +95,6 @@ class Experiment:
         self.device = usable(sections.hardware.device)
         batches = self.task.train_batches()
         batches[0]  # a text that is too short for its batches is refused before anything is written
-        keep_freed_memory()  # before anything is timed
         self.choice = choose(self.model, batches, self.device, sections.hardware.precision, sections.hardware.threads)
         self.recipe["train"] |= {"precision": self.choice.precision, "threads": self.choice.threads}
         self.trainer = self._trainer(batches)

@@ -121,11 +121,12 @@ def _search(
     enough: int,
 ) -> _Beams:
     """Extend the beams until they are long enough, or the best of them are finished."""
+    greedy = beams.log_probability.shape[1] == 1  # every row goes on with itself: no state is copied
     for step in range(length):
         beams, rows = extend(beams, _ruled(state.logits, beams.ids, rule), attention=latest)
         if step + 1 == length or _done(beams, enough):
             break
-        state = engine.step(state.select(rows), _known(beams.ids[:, -1:], state))
+        state = engine.step(state if greedy else state.select(rows), _known(beams.ids[:, -1:], state))
         latest = attention()
     return beams
 

@@ -10,6 +10,7 @@ from unspool.errors import ConfigError
 from unspool.nn.core import Core
 from unspool.nn.cuda_graphs import recording
 from unspool.nn.heads import Head
+from unspool.nn.kernels.memory import keep_freed_memory
 from unspool.nn.part import CoreState, Part
 from unspool.schema import NotNegative, Share
 
@@ -81,6 +82,7 @@ class SequenceModel(Part):
         smoothing: Share = 0.0,
     ) -> None:
         super().__init__()
+        keep_freed_memory()
         self.embedding, self.core, self.head, self.encoder = embedding, core, head, encoder
         self.dropout = nn.Dropout(dropout)
         self.token_dropout = token_dropout

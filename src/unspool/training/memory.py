@@ -1,32 +1,11 @@
-"""How much memory a training takes, and that the memory of a step is there for the next one."""
+"""How much memory a training takes."""
 
 import ctypes
 import sys
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 import torch
-
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # as malloc.h of glibc numbers them
-MOST = 2**30
-
-
-@cache
-def keep_freed_memory() -> bool:
-    """Let the process keep what is freed, up to a gigabyte, where its C library is glibc; whether it is.
-
-    By default glibc gives large blocks back to the system, which clears them page by page when the next step asks
-    again: a fifth to a quarter of the time of a step of an LSTM on a CPU.
-
-    >>> keep_freed_memory() in (True, False)
-    True
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another C library, or Windows
-        return False
-    return bool(mallopt(MMAP_THRESHOLD, MOST) and mallopt(TRIM_THRESHOLD, MOST))
 
 
 def restart_peak(device: str) -> None:

@@ -26,7 +26,6 @@ from unspool.nn.part import (
 )
 from unspool.schema import Count, Natural, NotNegative, Portion, Positive, Share, checked
 from unspool.seeds import mix, start
-from unspool.training.memory import keep_freed_memory
 from unspool.training.optimizers import OptimizerName, load_optimizer_state, optimizer_state, optimizers
 from unspool.training.precision import PrecisionName, autocast
 from unspool.training.recorded import Passes, RecordedPasses
@@ -162,7 +161,6 @@ class Trainer:
         by_epochs = max(1, min_steps, round(epochs * batches.epoch)) if epochs else 0
         self.steps = min(filter(None, (steps, by_epochs)), default=0)
         self.minutes, self.clip, self.accumulate, self.precision = minutes, clip, accumulate, precision
-        keep_freed_memory()
         _freeze(model, freeze)
         self.optimizers = optimizers(model, optimizer, learning_rate, weight_decay, betas, momentum)
         self.schedule = Schedule(schedule, warmup, decay, drop)
