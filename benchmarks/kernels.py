@@ -4,7 +4,8 @@
 
 Equal weights and inputs; first outputs and gradients must agree to 1e-4 of their largest, then both take turns. A ratio
 is the median of the ratios of the rounds. For other processors: `NUMBA_CPU_NAME=haswell
-NUMBA_CPU_FEATURES=+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+popcnt,+f16c ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2`.
+NUMBA_CPU_FEATURES=+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+popcnt,+f16c ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2
+MKL_ENABLE_INSTRUCTIONS=AVX2`: Numba, torch's own loops, oneDNN, and MKL, which has most matrix products.
 """
 
 from __future__ import annotations
