@@ -13,22 +13,26 @@ SAME = """
 import numpy as np
 from numba import njit
 from unspool.generate.compiled.program import quantize
-from unspool.nn.kernels.vectors import tile_int8, wide_registers
-tile = tile_int8(1, 1)
+from unspool.nn.kernels.vectors import tile_int8, tile_int8_part, wide_registers
+tile, part = tile_int8(1, 1), tile_int8_part(4, 4)
 
 @njit
-def product(w, s, x, scales, offsets, bias, out):
-    tile(w.ctypes.data, s.ctypes.data, x.ctypes.data, scales.ctypes.data, offsets.ctypes.data, 3, 3,
-         bias.ctypes.data, out.ctypes.data, 64, 0)
+def product(w, s, x, scales, offsets, bias, out, sums):
+    w, s, x, scales, offsets = w.ctypes.data, s.ctypes.data, x.ctypes.data, scales.ctypes.data, offsets.ctypes.data
+    tile(w, s, x, scales, offsets, 3, 3, bias.ctypes.data, out.ctypes.data, 64, 0)
+    part(w, s, x, scales, offsets, 2, 3, sums.ctypes.data, w)
+    part(w + 2 * 2048, s + 2 * 256, x + 64, scales + 8, offsets + 8, 1, 3, sums.ctypes.data, w)
     return wide_registers()
 
 draw = np.random.default_rng(4)
 full = np.concatenate([draw.normal(size=(16, 96)), np.zeros((48, 96))]).astype(np.float32)
 weights, scales = quantize(full)
-x = draw.integers(-127, 128, 96).astype(np.int8)
-offsets = -128 * x.reshape(3, 32).sum(axis=1, dtype=np.int32)
-out = np.zeros(16, np.float32)
-wide = product(weights, scales, x, np.float32([0.5, 1, 2]), offsets, np.ones(16, np.float32), out)
+x = np.concatenate([draw.integers(-127, 128, 96)] * 4).astype(np.int8)
+offsets = -128 * x.reshape(12, 32).sum(axis=1, dtype=np.int32)
+out, sums = np.zeros(16, np.float32), np.zeros((4, 64), np.float32)
+factors = np.float32([0.5, 1, 2] * 4)
+wide = product(weights, scales, x, factors, offsets, np.ones(16, np.float32), out, sums)
+assert (sums[:, :16] + 1 == out).all() and (sums[:, 16:] == 0).all()
 print(wide, out.tobytes().hex())
 """
 
@@ -42,7 +46,7 @@ def run(**environment):
     return wide, np.frombuffer(bytes.fromhex(raw), np.float32)
 
 
-def test_int8_is_the_same_with_and_without_its_instructions():
+def test_int8_is_the_same_with_and_without_its_instructions_at_once_and_in_parts():
     _, here = run()
     narrow, there = run(NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES="+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+popcnt")
     assert narrow == "0" and np.array_equal(here, there)

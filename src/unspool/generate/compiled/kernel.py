@@ -114,7 +114,7 @@ def execute(op, memory, weights, tokens, positions, capacity, number, threads, s
     if kind == MATRIX:
         first, last = share(op[4], number, threads)
         if op[9] < 2:
-            matrix_float(op, memory, weights, first, last, op[9] == 1)
+            matrix_float(op, memory, weights, first, last, op[9] == 1, scratch)
         else:
             matrix_int8(op, memory, weights, first, last, rounded, scales, offsets, scratch)
     elif LSTM <= kind <= RGLRU:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unspool.generate.compiled.cache import compiled_kernel
-from unspool.generate.compiled.program import ALIGN, ATTEND, BLOCK, LANES, MATRIX, Program, padded
+from unspool.generate.compiled.program import ALIGN, ATTEND, BLOCK, GROUP, LANES, MATRIX, Program, padded
 from unspool.nn.kernels.workers import helpers
 
 OPTIONS = 6
@@ -81,7 +81,7 @@ class Runner:
         slots = padded(max(LANES, self.program.capacity))
         self._counter = np.zeros(16, np.int64)
         self._scratch = (
-            np.zeros((threads, slots + 128 + self._widest + BLOCK), np.float32),
+            np.zeros((threads, slots + 128 + self._widest + rows * GROUP + BLOCK), np.float32),
             np.zeros((threads, rows * blocks * BLOCK), np.int8),
             np.zeros((threads, rows * blocks), np.float32),
             np.zeros((threads, rows * blocks), np.int32),

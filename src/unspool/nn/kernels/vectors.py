@@ -99,46 +99,92 @@ def features(context: Any) -> str:
     return str(context.codegen().magic_tuple()[2])
 
 
+def prefetch(b: ir.IRBuilder, begin: Any, size: int) -> None:
+    """Ask for so many bytes of memory, which are read soon; it may reach beyond what there is."""
+    ask = external(b, "llvm.prefetch.p0", ir.VoidType(), [POINTER, INT, INT, INT])
+    read, second_cache, data = (ir.Constant(INT, value) for value in (0, 2, 1))
+    for line in range(0, size, 64):
+        b.call(ask, [b.inttoptr(b.add(begin, constant(line)), POINTER), read, second_cache, data])
+
+
 def tile(kind: str, vectors: int, rows: int) -> Any:
     """A product of a few panels of a matrix with a few rows of inputs, in float32 or bfloat16.
 
     The intrinsic takes addresses and steps in bytes: weights `w` of vector v at k are at w + k * k_step + v * v_step;
     inputs of row r at x + r * x_step + 4 k; outputs at out + r * out_step + 64 v.
     """
-    element, size = {"float32": (FLOAT, 4), "bfloat16": (SHORT, 2)}[kind]
-
-    def weights(b: ir.IRBuilder, at: Any) -> Any:
-        raw = load(b, ir.VectorType(element, LANES), at)
-        if size == 4:
-            return raw
-        return b.bitcast(b.shl(b.zext(raw, INTS), ir.Constant(INTS, [16] * LANES)), FLOATS)
 
     @intrinsic
     def product(context: Any, w: Any, k_step: Any, v_step: Any, x: Any, x_step: Any, depth: Any,
                 bias: Any, out: Any, out_step: Any, adds: Any) -> Any:  # fmt: skip
         def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            w, k_step, v_step, x, x_step, depth, bias, out, out_step, adds = args
-
-            def step(k: Any, sums: list[Any]) -> list[Any]:
-                at = address(b, w, (b.mul(k, k_step), 1))
-                ws = [weights(b, address(b, at, (v_step, v))) if v else weights(b, at) for v in range(vectors)]
-                after = []
-                for r in range(rows):
-                    value = splat(b, load(b, FLOAT, address(b, x, (x_step, r), (k, 4))))
-                    after += [multiply_add(b, one, value, sums[r * vectors + v]) for v, one in enumerate(ws)]
-                return after
-
-            zero = ir.Constant(FLOATS, [0.0] * LANES)
-            sums = loop(b, depth, [zero] * (vectors * rows), step)
-            for r in range(rows):
-                for v in range(vectors):
-                    at = address(b, out, (out_step, r), (constant(4 * LANES), v))
-                    finish(b, sums[r * vectors + v], address(b, bias, (constant(4 * LANES), v)), at, adds)
+            *inputs, bias, out, out_step, adds = args
+            sums = _float_sums(b, kind, inputs, [ir.Constant(FLOATS, [0.0] * LANES)] * (vectors * rows), vectors)
+            _finish_all(b, sums, vectors, bias, out, out_step, adds)
             return context.get_dummy_value()
 
         return types.void(*[types.intp] * 10), generate
 
     return product
+
+
+def tile_part(kind: str, vectors: int, rows: int) -> Any:
+    """A part of the same product, over some of k: it adds to sums at sums + r * 256 + 64 v, and asks for memory ahead.
+
+    All rows of a batch read a part of the weights from the nearest cache where it fits in; what each gets is the same.
+    `ahead` is memory that is wanted soon: a tile asks for a sixteenth of k_step for each k and each of its vectors.
+    """
+
+    @intrinsic
+    def product(context: Any, w: Any, k_step: Any, v_step: Any, x: Any, x_step: Any, depth: Any,
+                sums: Any, ahead: Any) -> Any:  # fmt: skip
+        def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+            *inputs, sums, ahead = args
+            places = [address(b, sums, (constant(256 * r + 64 * v), 1)) for r in range(rows) for v in range(vectors)]
+            begin = [load(b, FLOATS, place) for place in places]
+            step = b.sdiv(b.mul(inputs[1], constant(vectors)), constant(16))
+            for value, place in zip(_float_sums(b, kind, inputs, begin, vectors, (ahead, step)), places, strict=True):
+                store(b, value, place)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 8), generate
+
+    return product
+
+
+def _float_sums(
+    b: ir.IRBuilder, kind: str, inputs: Sequence[Any], begin: list[Any], vectors: int, ahead: Any = None
+) -> list[Any]:
+    """The sums over k of a tile in float32 or bfloat16, row by row, from what they begin with."""
+    w, k_step, v_step, x, x_step, depth = inputs
+    element = FLOAT if kind == "float32" else SHORT
+
+    def weights(at: Any) -> Any:
+        raw = load(b, ir.VectorType(element, LANES), at)
+        if kind == "float32":
+            return raw
+        return b.bitcast(b.shl(b.zext(raw, INTS), ir.Constant(INTS, [16] * LANES)), FLOATS)
+
+    def step(k: Any, sums: list[Any]) -> list[Any]:
+        if ahead:
+            prefetch(b, address(b, ahead[0], (b.mul(k, ahead[1]), 1)), 64)
+        at = address(b, w, (b.mul(k, k_step), 1))
+        ws = [weights(address(b, at, (v_step, v))) if v else weights(at) for v in range(vectors)]
+        after = []
+        for r in range(len(begin) // vectors):
+            value = splat(b, load(b, FLOAT, address(b, x, (x_step, r), (k, 4))))
+            after += [multiply_add(b, one, value, sums[r * vectors + v]) for v, one in enumerate(ws)]
+        return after
+
+    return loop(b, depth, begin, step)
+
+
+def _finish_all(b: ir.IRBuilder, sums: list[Any], vectors: int, bias: Any, out: Any, out_step: Any, adds: Any) -> None:
+    """Write the sums of a tile, row by row, with `finish`."""
+    for number, one in enumerate(sums):
+        r, v = divmod(number, vectors)
+        at = address(b, out, (out_step, r), (constant(4 * LANES), v))
+        finish(b, one, address(b, bias, (constant(4 * LANES), v)), at, adds)
 
 
 def tile_int8(vectors: int, rows: int) -> Any:
@@ -153,33 +199,67 @@ def tile_int8(vectors: int, rows: int) -> Any:
     def product(context: Any, w: Any, scales: Any, x: Any, x_scales: Any, offset: Any, blocks: Any,
                 block_step: Any, bias: Any, out: Any, out_step: Any, adds: Any) -> Any:  # fmt: skip
         def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
-            w, scales, x, x_scales, offset, blocks, block_step, bias, out, out_step, adds = args
-            multiply = _vnni if "+avx512vnni" in features(context) else _pairs
+            *inputs, blocks, block_step, bias, out, out_step, adds = args
 
             def step(block: Any, sums: list[Any]) -> list[Any]:
-                after = list(sums)
-                for v in range(vectors):
-                    at = address(b, w, (constant(v), BLOCK * LANES), (block, 4 * BLOCK * LANES))
-                    scale = load(b, FLOATS, address(b, scales, (constant(v), 4 * LANES), (block, 16 * LANES)))
-                    for r in range(rows):
-                        inputs = address(b, x, (b.mul(block_step, constant(r * BLOCK)), 1), (block, BLOCK))
-                        place = b.add(b.mul(block_step, constant(r)), block)
-                        begin = load(b, INT, address(b, offset, (place, 4)))
-                        whole = b.sitofp(multiply(b, at, inputs, begin), FLOATS)
-                        factor = b.fmul(scale, splat(b, load(b, FLOAT, address(b, x_scales, (place, 4)))))
-                        after[r * vectors + v] = multiply_add(b, whole, factor, sums[r * vectors + v])
-                return after
+                products = _block(context, b, (*inputs, block_step), block, vectors, rows)
+                return [multiply_add(b, *product, one) for product, one in zip(products, sums, strict=True)]
 
             sums = loop(b, blocks, [ir.Constant(FLOATS, [0.0] * LANES)] * (vectors * rows), step)
-            for r in range(rows):
-                for v in range(vectors):
-                    at = address(b, out, (out_step, r), (constant(4 * LANES), v))
-                    finish(b, sums[r * vectors + v], address(b, bias, (constant(4 * LANES), v)), at, adds)
+            _finish_all(b, sums, vectors, bias, out, out_step, adds)
             return context.get_dummy_value()
 
         return types.void(*[types.intp] * 11), generate
 
     return product
+
+
+def tile_int8_part(vectors: int, rows: int) -> Any:
+    """A part of the product in int8, over some blocks, as `tile_part`."""
+
+    @intrinsic
+    def product(context: Any, w: Any, scales: Any, x: Any, x_scales: Any, offset: Any, blocks: Any,
+                block_step: Any, sums: Any, ahead: Any) -> Any:  # fmt: skip
+        def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Sequence[Any]) -> Any:
+            *inputs, blocks, block_step, sums, ahead = args
+            asked = 4 * BLOCK * LANES * vectors // 16
+
+            def step(block: Any, _: list[Any]) -> list[Any]:
+                prefetch(b, address(b, ahead, (block, asked)), asked)
+                for number, (whole, factor) in enumerate(
+                    _block(context, b, (*inputs, block_step), block, vectors, rows)
+                ):
+                    r, v = divmod(number, vectors)  # the registers are full: sums are in memory
+                    place = address(b, sums, (constant(256 * r + 64 * v), 1))
+                    store(b, multiply_add(b, whole, factor, load(b, FLOATS, place)), place)
+                return []
+
+            loop(b, blocks, [], step)
+            return context.get_dummy_value()
+
+        return types.void(*[types.intp] * 9), generate
+
+    return product
+
+
+def _block(
+    context: Any, b: ir.IRBuilder, inputs: Sequence[Any], block: Any, vectors: int, rows: int
+) -> list[tuple[Any, Any]]:
+    """The sums of the products of a block, which are whole numbers, and their factors, row by row."""
+    w, scales, x, x_scales, offset, block_step = inputs
+    places = [b.add(b.mul(block_step, constant(r)), block) for r in range(rows)]
+    values = [address(b, x, (place, BLOCK)) for place in places]
+    begins = [splat(b, load(b, INT, address(b, offset, (place, 4)))) for place in places]
+    at = [address(b, w, (constant(v), BLOCK * LANES), (block, 4 * BLOCK * LANES)) for v in range(vectors)]
+    multiply = _vnni if "+avx512vnni" in features(context) else _pairs
+    wholes = multiply(b, at, values, begins)
+    steps = [load(b, FLOATS, address(b, scales, (constant(v), 64), (block, 16 * LANES))) for v in range(vectors)]
+    found = []
+    for r, place in enumerate(places):
+        scale = splat(b, load(b, FLOAT, address(b, x_scales, (place, 4))))
+        for v in range(vectors):
+            found.append((b.sitofp(wholes[r * vectors + v], FLOATS), b.fmul(steps[v], scale)))
+    return found
 
 
 def external(b: ir.IRBuilder, name: str, result: Any, arguments: Sequence[Any]) -> Any:
@@ -188,18 +268,27 @@ def external(b: ir.IRBuilder, name: str, result: Any, arguments: Sequence[Any]) 
     return found or ir.Function(b.module, ir.FunctionType(result, arguments), name)
 
 
-def _vnni(b: ir.IRBuilder, weights: Any, inputs: Any, begin: Any) -> Any:
-    """The 16 sums of a block, by AVX512-VNNI."""
+def _vnni(b: ir.IRBuilder, weights: list[Any], inputs: list[Any], begins: list[Any]) -> list[Any]:
+    """The sums of a block for all rows and vectors, by AVX512-VNNI; a weight is read once for all rows."""
     add = external(b, "llvm.x86.avx512.vpdpbusd.512", INTS, [INTS, INTS, INTS])
-    total = splat(b, begin)
+    totals = [begin for begin in begins for _ in weights]
     for k in range(0, BLOCK, 4):
-        four = load(b, INTS, address(b, weights, (constant(k), LANES)))
-        total = b.call(add, [total, four, splat(b, load(b, INT, address(b, inputs, (constant(k), 1))))])
-    return total
+        fours = [load(b, INTS, address(b, at, (constant(k), LANES))) for at in weights]
+        for r, at in enumerate(inputs):
+            value = splat(b, load(b, INT, address(b, at, (constant(k), 1))))
+            for v, four in enumerate(fours):
+                number = r * len(weights) + v
+                totals[number] = b.call(add, [totals[number], four, value])
+    return totals
 
 
-def _pairs(b: ir.IRBuilder, weights: Any, inputs: Any, begin: Any) -> Any:
-    """The 16 sums of a block on any processor, by sums of two products of 16 bits: one instruction of AVX2."""
+def _pairs(b: ir.IRBuilder, weights: list[Any], inputs: list[Any], begins: list[Any]) -> list[Any]:
+    """The sums of a block for all rows and vectors on any processor."""
+    return [_pairs_of_one(b, w, x, begin) for x, begin in zip(inputs, begins, strict=True) for w in weights]
+
+
+def _pairs_of_one(b: ir.IRBuilder, weights: Any, inputs: Any, begin: Any) -> Any:
+    """16 sums, by sums of two products of 16 bits: one instruction of AVX2."""
     bytes_, shorts, eight = ir.VectorType(BYTE, LANES), ir.VectorType(SHORT, LANES), ir.VectorType(INT, 8)
     even, odd = (ir.Constant(eight, list(range(first, LANES, 2))) for first in (0, 1))
     sums = [ir.Constant(eight, [0] * 8) for _ in range(4)]  # each of 4 outputs, two partial sums each
@@ -215,7 +304,7 @@ def _pairs(b: ir.IRBuilder, weights: Any, inputs: Any, begin: Any) -> Any:
     for which in (even, odd):
         low, high = (b.shuffle_vector(sums[i], sums[i + 1], which) for i in (0, 2))
         halves.append(b.shuffle_vector(low, high, ir.Constant(INTS, list(range(LANES)))))
-    return b.add(b.add(*halves), splat(b, begin))
+    return b.add(b.add(*halves), begin)
 
 
 @intrinsic
