@@ -1,12 +1,11 @@
 """Steps that replay a CUDA graph generate what the engine's own steps generate; on a CPU the same code, unrecorded."""
 
 from dataclasses import replace
-from itertools import islice
 
 import pytest
 import torch
 
-from helpers.compiled import COMPILED, LETTERS, NOT_COMPILED, model_of
+from helpers.compiled import COMPILED, LETTERS, NOT_COMPILED, model_of, written, written_in_blocks
 from helpers.devices import DEVICES, needs_gpu
 from unspool import Sampling, cells, tokenizers
 from unspool.generate import engine, graph_steps
@@ -29,11 +28,6 @@ def begun(options, device, rows=1, time=5):
     engine = Engine(model_of(options).to(device))
     torch.manual_seed(3)
     return engine, replace(engine.read(torch.randint(0, LETTERS.size, (rows, time))), seed=11)
-
-
-def written(steps, number):
-    made = list(islice(steps, number))
-    return torch.cat([step.ids for step in made], dim=1), torch.stack([step.log_probability for step in made])
 
 
 @on_each
@@ -70,14 +64,8 @@ def test_every_way_of_drawing_is_that_of_the_sampler(sampling, device):
 def test_blocks_and_what_is_taken_back_are_the_same_text(name, device):
     engine, state = begun(COMPILED[name], device)
     wanted, _ = written(engine.steps(state, sampler(state, Sampling())), 150)
-    steps, made = GraphSteps(engine, state, sampler(state, Sampling())), []
-    while len(made) < 150:
-        ids = steps.ids(150 - len(made), undo=True)
-        back = min(3, len(ids) - 1)
-        steps.drop(back)
-        made += ids[: len(ids) - back]
-        assert steps.position == 5 + len(made) == steps.state.position
-    assert made == wanted[0].tolist()
+    steps = GraphSteps(engine, state, sampler(state, Sampling()))
+    assert written_in_blocks(steps, 150, begin=5) == wanted[0].tolist()
 
 
 @on_each

@@ -1,5 +1,9 @@
 """Small models that the compiled loop runs, one for every instruction that it has."""
 
+from itertools import islice
+
+import torch
+
 from helpers.models import small
 from unspool.batch import Tokens
 from unspool.models.sequence import SequenceModel
@@ -42,3 +46,21 @@ def model_of(options: dict[str, object], seed: int = 0) -> SequenceModel:
     model = small(**{"width": 16, **options}, inputs=LETTERS, seed=seed)  # type: ignore[arg-type]
     model.head.weight.data.mul_(8)
     return model
+
+
+def written(steps, number):
+    """The ids (B, n) of the next steps, and their log-probabilities (n, B)."""
+    made = list(islice(steps, number))
+    return torch.cat([step.ids for step in made], dim=1), torch.stack([step.log_probability for step in made])
+
+
+def written_in_blocks(steps, number, begin):
+    """The ids of a generation that takes back some of every block, checked against its position on the way."""
+    made = []
+    while len(made) < number:
+        ids = steps.ids(number - len(made), undo=True)
+        back = min(3, len(ids) - 1)
+        steps.drop(back)
+        made += ids[: len(ids) - back]
+        assert steps.position == begin + len(made) == steps.state.position
+    return made

@@ -1,12 +1,11 @@
 """The compiled loop generates what the engine's own steps generate: ids, likelihoods and states."""
 
 from dataclasses import replace
-from itertools import islice
 
 import pytest
 import torch
 
-from helpers.compiled import COMPILED, LETTERS, model_of
+from helpers.compiled import COMPILED, LETTERS, model_of, written, written_in_blocks
 from unspool import Sampling, tokenizers
 from unspool.errors import ConfigError
 from unspool.generate.candidates import candidates
@@ -29,11 +28,6 @@ def begun(model, rows=1, time=5, seed=11):
     engine = Engine(model)
     torch.manual_seed(3)
     return engine, replace(engine.read(torch.randint(0, LETTERS.size, (rows, time))), seed=seed)
-
-
-def written(steps, number):
-    made = list(islice(steps, number))
-    return torch.cat([step.ids for step in made], dim=1), torch.stack([step.log_probability for step in made])
 
 
 @pytest.mark.parametrize("name", COMPILED)
@@ -85,14 +79,8 @@ def test_draws_follow_the_distribution():
 def test_blocks_and_what_is_taken_back_are_the_same_text():
     engine, state = begun(model_of(COMPILED["llama"]))
     wanted, _ = written(engine.steps(state, sampler(state, Sampling())), 150)
-    steps, made = CompiledSteps(engine, Runner(lower(engine.model)), state, sampler(state, Sampling())), []
-    while len(made) < 150:
-        ids = steps.ids(150 - len(made), undo=True)
-        back = min(3, len(ids) - 1)
-        steps.drop(back)
-        made += ids[: len(ids) - back]
-        assert steps.position == 5 + len(made) == steps.state.position
-    assert made == wanted[0].tolist()
+    steps = CompiledSteps(engine, Runner(lower(engine.model)), state, sampler(state, Sampling()))
+    assert written_in_blocks(steps, 150, begin=5) == wanted[0].tolist()
 
 
 def test_another_choice_than_a_sampler_is_asked_token_by_token():
