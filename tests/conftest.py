@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import logging
 import shutil
 import sys
 
@@ -50,6 +51,14 @@ def plugins_go_with_their_test():
                 del registry._known[kind]
     for name in loaded:
         del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def logs_end_with_their_test():
+    """A server that a test started from the command line logged to that test's stderr, which is closed behind it."""
+    yield
+    for name in ("unspool.serve", "uvicorn"):
+        logging.getLogger(name).handlers.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

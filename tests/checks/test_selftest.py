@@ -63,8 +63,8 @@ def window_too_long(positions, keys, there, mask, window, causal):
     return visible(positions, keys, there, mask, window + 1, causal)
 
 
-def repeats_heads(heads, times, dim):
-    return heads.repeat(1, times, 1, 1)
+def groups_strangers(heads, x):
+    return x.unflatten(1, (-1, heads.kv_heads)).transpose(1, 2).flatten(2, 3)
 
 
 def sorts_rows(state, rows):
@@ -100,7 +100,7 @@ BUGS = [
     (cache, "_visible", window_too_long, "transformer llama", "whole = in chunks = step by step"),
     (cache, "_held", lambda length, slots: held(length + 1, slots), "transformer llama", "padding changes nothing"),
     (attention, "masked_softmax", lambda scores, _: scores.softmax(-1), "attention-rnn", "padding changes nothing"),
-    (torch.Tensor, "repeat_interleave", repeats_heads, "transformer llama", "fast = readable, gradients too"),
+    (attention.Heads, "grouped", groups_strangers, "transformer llama", "fast = readable, gradients too"),
     (states, "fork", lambda state: state, "transformer llama", "a state can be come back to"),
     (states, "select", sorts_rows, "cell gru", "rows of the state can be chosen"),
     (states, "detach", lambda state: state, "cell gru", "a carried state has no past"),
