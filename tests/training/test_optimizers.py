@@ -79,8 +79,8 @@ def test_training_does_not_import_torchs_compiler():
         "for optimizer in optimizers(model, 'muon', 0.1): optimizer.step()\n"
         "print('torch._dynamo' in sys.modules)"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "False", "it takes a second"
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.strip() == "False", "it takes a second"
 
 
 def test_muon_gets_the_matrices_of_cores_and_adamw_every_other_weight_once():

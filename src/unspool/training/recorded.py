@@ -60,18 +60,23 @@ class RecordedPasses:
             state: before it, on the model's device; None: the passes begin anew.
         """
         state = self.model.continuing(state, batch.inputs.shape[1])
+        recorded = self._recorded_for(batch, state) if self._possible and self._is_regular(batch) else None
+        return self.passes(batch.to(self.device), state) if recorded is None else recorded(batch, state)
+
+    def _recorded_for(self, batch: Batch, state: CoreState | None) -> "Recorded | None":
+        """What was recorded for batches of this shape, or is now, where they have come often enough."""
         shape = shape_of(batch, state)
-        if shape not in self._recorded and self._possible and self._is_regular(batch):
+        if shape not in self._recorded:
             self._seen[shape] += 1
             if self._seen[shape] >= OFTEN and len(self._recorded) < MOST:
                 self._record(shape, batch, state)
-        if shape in self._recorded and self._is_regular(batch):
-            return self._recorded[shape](batch, state)
-        return self.passes(batch.to(self.device), state)
+        return self._recorded.get(shape)
 
     def _is_regular(self, batch: Batch) -> bool:
         watched = any(part.watcher is not None for part in self._parts)
-        return not watched and all(mask is None or bool(mask.all()) for mask in masks(batch))
+        return not watched and all(
+            mask is None or bool(mask.all()) for mask in (batch.loss_mask, batch.mask, batch.source_mask)
+        )
 
     def _record(self, shape: Hashable, batch: Batch, state: CoreState | None) -> None:
         """Record the passes on batches of this shape, where that can be done. No random number is used up."""
@@ -127,11 +132,6 @@ class Recorded:
 def values(batch: Batch) -> dict[str, Tensor]:
     """The tensors of a batch by name."""
     return {name: value for name, value in vars(batch).items() if isinstance(value, Tensor)}
-
-
-def masks(batch: Batch) -> list[Tensor | None]:
-    """All masks of a batch."""
-    return [batch.loss_mask, batch.mask, batch.source_mask]
 
 
 def shape_of(batch: Batch, state: CoreState | None) -> Hashable:
