@@ -114,7 +114,7 @@ def test_what_cannot_be_recorded_goes_on_step_by_step(monkeypatch):
     monkeypatch.setattr(graph_steps, "record", refuse)
     one, state = begun(COMPILED["lstm"], "cpu")
     steps = one.steps(state, sampler(state, Sampling()))
-    assert one._recorded(steps, state) is steps and not one._recordable
+    assert one._recorded(steps) is steps and not one._recordable
 
 
 def test_the_steps_of_numbers_and_those_that_are_watched_are_not_recorded():

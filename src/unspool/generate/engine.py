@@ -149,23 +149,22 @@ class Engine:
         """
         if not isinstance(steps, Steps) or left < LONG or made % LONG != LONG // 2 or not steps.is_plain:
             return steps
-        state = steps.state
-        if state.ids.is_cuda:
-            return self._recorded(steps, state)
-        runner = None if self.compiled is None or state.source is not None else self.compiled.runner()
+        if self.model.device.type == "cuda":
+            return self._recorded(steps)
+        runner = None if self.compiled is None or steps.has_source else self.compiled.runner()
         if runner is None:
             return steps
         from unspool.generate.compiled.steps import CompiledSteps
 
-        return CompiledSteps(self, runner, state, steps.select)
+        return CompiledSteps(self, runner, steps.state, steps.select)
 
-    def _recorded(self, steps: "Steps", state: State) -> "Steps | BlockSteps":
+    def _recorded(self, steps: "Steps") -> "Steps | BlockSteps":
         """The same generation by a CUDA graph; the steps as they are where one cannot be recorded."""
         from unspool.generate.graph_steps import GraphSteps
 
         if self._recordable:
             try:
-                return GraphSteps(self, state, steps.select)
+                return GraphSteps(self, steps.state, steps.select)
             except RuntimeError:  # a step that waits for a value of the GPU, or no memory is left
                 self._recordable = False
         return steps
@@ -324,6 +323,11 @@ class Steps(Iterator[Step]):
     def ids(self, most: int, undo: bool = False) -> list[int]:
         """The next ids of a single row: at least one, at most so many; here always one."""
         return [int(next(self).ids)]
+
+    @property
+    def has_source(self) -> bool:
+        """Whether the model attends to a source."""
+        return self._state.source is not None
 
     @property
     def is_plain(self) -> bool:

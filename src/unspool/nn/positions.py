@@ -145,8 +145,7 @@ class Alibi(Positions):
 
     def __init__(self, heads: int) -> None:
         super().__init__()
-        self.rates = rates(heads)
-        self.register_buffer("slopes", torch.tensor(self.rates), persistent=False)
+        self.register_buffer("slopes", torch.tensor(rates(heads)), persistent=False)
 
     def bias(
         self, positions: Int[Tensor, "#B T"], keys: Int[Tensor, "#B C"], like: Tensor

@@ -83,6 +83,6 @@ def attention(
     if part.query_norm is not None:
         norms = b.store(np.concatenate([array(part.query_norm.weight), array(part.key_norm.weight)]))
     b.add(p.ROTATE, qkv, heads, kv, width, keys, values, angles, norms, padded)
-    rates = b.vector(np.array(positions.rates, np.float32)) if isinstance(positions, Alibi) else -1
+    rates = b.vector(array(positions.slopes)) if isinstance(positions, Alibi) else -1
     b.add(p.ATTEND, qkv, heads, kv, width, keys, values, seen, rates, padded)
     b.matrix(array(part.output.weight), array(part.output.bias), seen, out, adds=True)
