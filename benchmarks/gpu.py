@@ -77,7 +77,7 @@ def generation(case: str, options: argparse.Namespace) -> dict[str, Any]:
     torch.manual_seed(0)
     core = cores.build("core", dict(core_options))
     model = SequenceModel(embedding(Tokens(size), core.input_width), core, head(Tokens(size), core.width)).eval()
-    theirs = list(peer_models(case, model))
+    theirs = peer_model(case, model)
     model = model.to(DEVICE)
     variants = [one for batch in options.batch for one in generators(model, theirs, batch)]
     for number in range(options.rounds + 1):
@@ -98,24 +98,24 @@ def generation(case: str, options: argparse.Namespace) -> dict[str, Any]:
     return table
 
 
-def peer_models(case: str, model: SequenceModel) -> Iterator[Any]:
-    """The same weights in the peer's own module, on the GPU."""
+def peer_model(case: str, model: SequenceModel) -> Any:
+    """The same weights in the peer's own module, on the GPU: torch's cells, or Hugging Face's Llama."""
     if case.startswith("lstm"):
-        yield [cell.to(DEVICE) for cell in peers.cells_of(model)]
-        return
+        return [cell.to(DEVICE) for cell in peers.cells_of(model)]
     import transformers
 
     transformers.logging.set_verbosity_error()
-    yield peers.hugging_face(model).to(DEVICE)
+    return peers.hugging_face(model).to(DEVICE)
 
 
-def generators(model: SequenceModel, theirs: list[Any], batch: int) -> Iterator[Variant]:
+def generators(model: SequenceModel, theirs: Any, batch: int) -> Iterator[Variant]:
     """The variants of one number of rows; the peer is the last."""
     engine = Engine(model)
     prompt = torch.zeros(batch, 1, dtype=torch.long, device=DEVICE)
     state = replace(engine.read(prompt), seed=1)
     draw = Sampling(TEMPERATURE)
 
+    @torch.inference_mode()
     def graph(number: int) -> None:
         while number > 0:
             steps._load(state.core, state.logits)
@@ -123,22 +123,19 @@ def generators(model: SequenceModel, theirs: list[Any], batch: int) -> Iterator[
             number -= BLOCK
 
     def plain(number: int) -> None:
-        with torch.inference_mode():
-            while number > 0:
-                one = engine.steps(state, sampler(state, draw))
-                for _ in range(min(number, BLOCK)):
-                    next(one).ids.tolist()
-                number -= BLOCK
+        while number > 0:
+            one = engine.steps(state, sampler(state, draw))
+            for _ in range(min(number, BLOCK)):
+                next(one).ids.tolist()
+            number -= BLOCK
 
     steps = GraphSteps(engine, state, sampler(state, draw))
-    graph = torch.inference_mode()(graph)
     yield Variant("ours, CUDA graph", batch, graph)
     yield Variant("ours, step by step", batch, plain)
-    for one in theirs:
-        if isinstance(one, list):
-            yield Variant("torch, LSTMCell", batch, synchronized(peers.torch_cells(model, one, batch)))
-        else:
-            yield Variant("Hugging Face generate", batch, synchronized(peers.by_hugging_face(one, batch)))
+    if isinstance(theirs, list):
+        yield Variant("torch, LSTMCell", batch, synchronized(peers.torch_cells(model, theirs, batch)))
+    else:
+        yield Variant("Hugging Face generate", batch, synchronized(peers.by_hugging_face(theirs, batch)))
 
 
 def synchronized(run: Callable[[int], None]) -> Callable[[int], None]:

@@ -4,7 +4,7 @@ Axes:  B batch   T time   S source time   D width   H hidden   V vocabulary
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -89,9 +89,12 @@ class Batch:
         """The same batch on another device."""
         if self.inputs.device == torch.device(device):
             return self
-        moved: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved |= {n: v.to(device, non_blocking=True) for n, v in moved.items() if isinstance(v, Tensor)}
-        return Batch(**moved)
+        moved: dict[str, Any] = {n: v.to(device, non_blocking=True) for n, v in self.tensors().items()}
+        return replace(self, **moved)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     def parts(self, number: int) -> Iterator["Batch"]:
         """Split the rows into `number` smaller batches, in order; fewer where there are fewer rows.
@@ -100,12 +103,10 @@ class Batch:
         must be the end of a row, and the next batch must not go on from there.
         """
         number = min(number, len(self.inputs))
-        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        pieces: dict[str, Any] = {
-            n: v.tensor_split(number) if isinstance(v, Tensor) else [v] * number for n, v in values.items()
-        }
+        split = {name: value.tensor_split(number) for name, value in self.tensors().items()}
         for index in range(number):
-            yield Batch(**{name: split[index] for name, split in pieces.items()}).trimmed()
+            part: dict[str, Any] = {name: values[index] for name, values in split.items()}
+            yield replace(self, **part).trimmed()
 
     def trimmed(self) -> "Batch":
         """The same without the columns at the end in which every row is padding; `self` where there are none.

@@ -103,7 +103,7 @@ class Recorded:
     def __init__(self, passes: Passes, parameters: list[nn.Parameter], batch: Batch, state: CoreState | None) -> None:
         self._parameters = parameters
         unmasked = replace(batch, mask=None, source_mask=None)
-        copies: dict[str, Any] = {name: value.clone() for name, value in values(unmasked).items()}
+        copies: dict[str, Any] = {name: value.clone() for name, value in unmasked.tensors().items()}
         self._batch = replace(unmasked, **copies)
         self._before = None if state is None else map_state(Tensor.clone, state)
         self._loss, self._after = torch.zeros(()), CoreState()
@@ -118,8 +118,8 @@ class Recorded:
 
     def __call__(self, batch: Batch, state: CoreState | None) -> tuple[Tensor, CoreState]:
         """The loss and the next state of another batch of that shape, and the gradients in their places."""
-        found = values(batch)
-        for name, place in values(self._batch).items():
+        found = batch.tensors()
+        for name, place in self._batch.tensors().items():
             place.copy_(found[name], non_blocking=True)
         for (_, place), (_, value) in zip(tensors(self._before or ()), tensors(state or ()), strict=True):
             place.copy_(value)
@@ -129,12 +129,7 @@ class Recorded:
         return self._loss, self._after
 
 
-def values(batch: Batch) -> dict[str, Tensor]:
-    """The tensors of a batch by name."""
-    return {name: value for name, value in vars(batch).items() if isinstance(value, Tensor)}
-
-
 def shape_of(batch: Batch, state: CoreState | None) -> Hashable:
     """What must be the same for the same graph: names, shapes and types of all tensors."""
-    named: dict[str, Any] = {**values(batch), **dict(tensors(state or ()))}
+    named: dict[str, Any] = {**batch.tensors(), **dict(tensors(state or ()))}
     return tuple((name, tuple(value.shape), value.dtype) for name, value in named.items())
