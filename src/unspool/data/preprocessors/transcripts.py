@@ -89,10 +89,10 @@ class TranscribedSound(Preprocessor):
         """Learn the sampling rate of the first sound, and mean and standard deviation of every band."""
         if records:
             self.rate = read_sound(records[0]["sound"])[1]
-            steps = torch.cat([self.features(record) for record in records])
+            steps = torch.cat([self._features(record) for record in records])
             self.mean, self.scale = moments(steps, self.bands)
 
-    def features(self, record: Record) -> Tensor:
+    def _features(self, record: Record) -> Tensor:
         """The log-mel frames of a sound by step, (T, stack * bands). Raises: DataError for what is no sound."""
         samples, rate = read_sound(required(record, "sound"), self.rate)
         return self.frames.from_rate(np.frombuffer(samples, dtype=np.int16), rate)
@@ -103,7 +103,7 @@ class TranscribedSound(Preprocessor):
 
     def encode(self, record: Record) -> Row:
         """The standardized steps (T, stack * bands), and the ids of the text (U,) where it has one."""
-        steps = self.standardized(self.features(record))
+        steps = self.standardized(self._features(record))
         if not len(steps):
             raise DataError("the sound is shorter than one step", hint="leave it out")
         if "text" not in record:
@@ -123,10 +123,10 @@ class TranscribedSound(Preprocessor):
 
     def decode(self, output: Any, record: Record) -> Transcript:
         """The labellings that were found, the best first, as a text with its alternatives."""
-        best, *others = [self.transcript(one.ids, one.positions, one.log_probability) for one in output]
+        best, *others = [self._transcript(one.ids, one.positions, one.log_probability) for one in output]
         return Transcript(best.text, best.tokens, best.log_probability, [*others], times=best.times)
 
-    def transcript(self, ids: Sequence[int], positions: Sequence[int], log_probability: float) -> Transcript:
+    def _transcript(self, ids: Sequence[int], positions: Sequence[int], log_probability: float) -> Transcript:
         """A text with its tokens and the seconds at which each is recognized."""
         stream = TextStream(self.tokenizer)
         tokens = [stream.feed(id) for id in ids]
