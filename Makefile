@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 PIP_OPTIONS = --disable-pip-version-check --quiet
+CHECKS = tests/test_architecture.py tests/test_docs.py
 
 .PHONY: run test check reproduce docs site clean
 
@@ -10,15 +11,14 @@ run: .venv/ready  ## train a character model on text that comes with Python, sam
 	@echo && echo "It writes, after the prompt 'The ':" && echo
 	@$(BIN)/unspool sample latest --prompt "The " --seed 1 --temperature 0.6
 
-test: .venv/ready  ## run the tests
-	$(BIN)/python -m pytest --doctest-modules src/unspool -p no:cacheprovider
-	$(BIN)/python -m pytest -n auto --dist worksteal
+test: .venv/ready  ## run the tests, the examples of the docstrings among them, but those that `make check` runs
+	$(BIN)/python -m pytest -n auto --dist worksteal --doctest-modules src/unspool tests $(CHECKS:%=--ignore=%)
 
 check: .venv/ready  ## lint, types, architecture, docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/test_architecture.py tests/test_docs.py
+	$(BIN)/python -m pytest -n auto --dist worksteal $(CHECKS)
 
 reproduce: .venv/ready  ## run the slow tests and what every recipe claims (see also `unspool verify RECIPE`): docs/lectures.md
 	$(BIN)/python -m pytest -m slow -s

@@ -165,6 +165,8 @@ def small(words):
         return [*(word for word in words if not word.startswith("train.")), "train.steps=3"]
     if verb == "sample":
         return [*words, "--length", "20"]
+    if verb == "suggest" and "--measure-keys" in words:
+        return [*words, "--measure-keys", "5"]
     return words
 
 
