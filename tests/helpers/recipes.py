@@ -93,7 +93,10 @@ def quick(name, tmp_path):
     made = tagged if recipe["task"]["kind"] == "tag" else MADE.get(task_class(recipe).dataset)
     made = noises if "test_names" in recipe.get("data", {}) else made  # recordings that say their word by their name
     fewer = ["task.documents=1"] if "documents" in defaults(task_class(recipe)) else []
-    fewer += ["task.batch_size=8"] if recipe["task"]["kind"] == "execute" else []  # every kind of program times five
+    kind = recipe["task"]["kind"]
+    fewer += ["task.batch_size=8"] if kind in ("execute", "temporal-order") else []
+    fewer += ["task.max_new_tokens=8"] if kind == "execute" else []  # every kind of program times five
+    fewer += ["core.layers=2"] if recipe.get("core", {}).get("layers", 0) > 2 else []
     if made is None or recipe["data"].get("corpus") or recipe["data"].get("scenes"):
         fewer += [f"data.{key}=400" for key in ("scenes", "students", "strings") if key in recipe.get("data", {})]
         return load_recipe(name, [*QUICK, *fewer])
