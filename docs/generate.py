@@ -5,12 +5,14 @@ python docs/generate.py --check    exit with 1 where one is stale, and write not
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from reproduce import DATA, FILES, FORMATS
 from typer.testing import CliRunner
 
 import unspool
@@ -24,7 +26,7 @@ from unspool.experiment.claims import claimed
 from unspool.models.sequence import SequenceModel
 from unspool.nn.cell import cells
 from unspool.nn.core import cores
-from unspool.recipe import SHAPES, TOKENIZERS, Recipe, load_recipe, recipe_groups, recipe_names
+from unspool.recipe import SHAPES, TOKENIZERS, load_recipe, recipe_groups, recipe_names
 from unspool.registry import Registry
 from unspool.sections import EvaluateOptions, HardwareOptions, SampleOptions, SaveOptions
 from unspool.tasks.task import tasks
@@ -154,37 +156,65 @@ def recipe_list() -> str:
 
 
 def claim_table() -> str:
-    """What every recipe with [expect] claims, by course, beside what was published and what was measured."""
+    """What every recipe with [expect] claims, in the order of the lectures, beside what was published and measured."""
     notes = json.loads((HERE / "lectures.json").read_text(encoding="utf-8"))
-    courses: dict[str, list[str]] = {course: [] for course in COURSES}
-    for name in recipe_names():
-        recipe = load_recipe(name)
-        if "expect" in recipe:
-            lecture = recipe["about"]["lecture"]
-            course = next((course for course in COURSES if lecture.startswith(course)), BEYOND)
-            courses[course] += claim_rows(name, recipe, lecture.removeprefix(course).strip(", "), notes.get(name))
+    taught = list(lecture_rows())
+    courses: dict[str, list[str]] = {}
+    for course in COURSES:
+        rows = [row for row in taught if row[0] == course]
+        named = [name for _, name, _, _ in rows]
+        claiming = [name for name in recipe_names() if "expect" in load_recipe(name) and course_of(name) == course]
+        for name in sorted(claiming, key=lambda name: (named.index(name) if name in named else len(named), name)):
+            when, data = next((row[2:] for row in rows if row[1] == name), ("", data_of(name)))
+            courses.setdefault(course, []).extend(claim_rows(name, when, data, notes.get(name)))
     lines = []
     for course, rows in courses.items():
         lines += [f"## {course[0].upper()}{course[1:]}", ""]
-        lines += [
-            "| recipe | topic | published | claim | ours | minutes per seed |",
-            "|---|---|---|---|---|---|",
-            *rows,
-            "",
-        ]
+        columns = ["what to type", "topic", "published", "claim", "ours", "minutes per seed"]
+        columns = columns if course == BEYOND else ["when", *columns]
+        lines += [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}", *rows, ""]
     return "\n".join(lines)
 
 
-def claim_rows(name: str, recipe: Recipe, lecture: str, note: dict[str, Any] | None) -> Iterator[str]:
+def course_of(name: str) -> str:
+    """The course that a recipe is from, or BEYOND."""
+    lecture = load_recipe(name)["about"]["lecture"]
+    return next((course for course in COURSES if lecture.startswith(course)), BEYOND)
+
+
+def lecture_rows() -> Iterator[tuple[str, str, str, list[str]]]:
+    """Each training in docs/by-lecture.md: course, recipe, when it comes, and the settings that name data."""
+    course = ""
+    for line in (HERE / "by-lecture.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            course = next((one for one in COURSES if line.startswith(f"## {one}")), "")
+        when = line.split("|")[1].strip() if line.startswith("| ") else ""
+        for command in re.findall(r"`unspool train ([^`]*)`", line):
+            name, *settings = command.split()
+            yield course, name, when, [one for one in settings if one.startswith("data.")]
+
+
+def data_of(name: str) -> list[str]:
+    """The settings that name the files of a recipe that no lecture shows, as docs/reproduce.py finds them."""
+    if name in FILES:
+        return [*(f"{key}={file}" for key, file in FILES[name].items()), *FORMATS.get(name, [])]
+    return [f"data.path={Path(DATA[name]).name}"] if name in DATA else []
+
+
+def claim_rows(name: str, when: str, data: list[str], note: dict[str, Any] | None) -> Iterator[str]:
     """A row for each claim of a recipe; what is the same in all of them stands in the first."""
-    beside = [f"`{name}`", lecture, recipe["expect"].get("published", "")]
+    recipe = load_recipe(name)
+    topic = recipe["about"]["lecture"].removeprefix(course_of(name)).strip(", ")
+    command = f"`{' '.join(['unspool verify', name, *data])}`"
+    taught = [] if course_of(name) == BEYOND else [when]
+    beside = [*taught, command, topic, recipe["expect"].get("published", "no figure")]
     minutes = str(note["minutes"]) if note else ""
     for claim, bound in claimed(recipe).items():
         values = note["claims"][claim]["values"] if note else []
         spread = f" ({min(values):.4g} to {max(values):.4g}, {len(values)} seeds)" if len(values) > 1 else ""
         ours = f"{mean(values):.4g}{spread}" if values else "not noted yet"
         yield f"| {' | '.join([*beside, f'`{claim}` {bound}', ours, minutes])} |"
-        beside, minutes = ["", "", ""], ""
+        beside, minutes = [""] * len(beside), ""
 
 
 def key_tables() -> str:
