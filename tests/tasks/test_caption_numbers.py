@@ -9,7 +9,7 @@ import torch
 from helpers.commands import run as printed
 from unspool import Run, Vectors, build
 from unspool.data.captioned_features import CaptionedFeatures
-from unspool.data.columns import of_table
+from unspool.data.columns import FIVE, of_table
 from unspool.data.predictions import Text
 from unspool.data.preprocessors.preprocessor import load_preprocessor, save_preprocessor
 from unspool.data.synthetic.scenes import measured, scene
@@ -130,6 +130,16 @@ def test_a_table_of_numbers_with_captions_is_recognized(tmp_path):
     assert of_table(rows, "a.csv")[:3] == ("numbers with captions", "caption-numbers", ())
     rows = [{"town": "abc"[n % 3], **row} for n, row in enumerate(rows)]
     assert of_table(rows, "a.csv")[1:3] == ("caption-numbers", ('data.features=["degrees", "wind"]',))
+
+
+def test_features_of_images_are_told_from_images():
+    rows = [
+        {"file": f"{n}.jpg", "a": n / 7, "b": n / 3, "one": f"A man {n} .", "two": f"The men {n} ."} for n in range(9)
+    ]
+    assert of_table(rows, "a.csv")[1:3] == ("photographs", ("data.caption=one,two",))
+    rows = [{"photo": row["file"], "a": row["a"], "b": row["b"], **dict.fromkeys(FIVE, row["one"])} for row in rows]
+    assert of_table(rows, "a.csv")[1:3] == ("photographs", ("data.name=photo",))
+    assert of_table([{"file": row["photo"], "caption": row["caption1"]} for row in rows], "a.csv")[1] == "caption"
 
 
 def test_eval_shows_examples_of_every_grade(tmp_path, capsys):

@@ -11,6 +11,7 @@ from unspool.batch import Batch
 from unspool.data.pictures import CaptionedImages
 from unspool.data.preprocessors.captions import CaptionedImage, CaptionText
 from unspool.data.preprocessors.preprocessor import Record, Row
+from unspool.data.punctuation import join_punctuation
 from unspool.data.readers.images import aspect_ratio, read_image, rows
 from unspool.data.unseen_bigrams import unseen_bigrams
 from unspool.metrics.captions import CaptionAgreement, Cider
@@ -143,8 +144,8 @@ class Caption(CaptionTask):
         chosen = [n for n, record in enumerate(records) if record.get("unseen", False) == unseen][:ALBUM]
         shown = []
         for number in chosen:
-            written = " ".join(getattr(predictions[number], "tokens", ()))
-            right = [" ".join(words) for words in self.preprocessor.references(records[number])]
+            written = getattr(predictions[number], "text", "")
+            right = [join_punctuation(" ".join(words)) for words in self.preprocessor.references(records[number])]
             image = records[number]["image"]
             pixels = rows(read_image(image, self.preprocessor.size))
             shown.append(Captioned(pixels, written, right, aspect_ratio(image)))
