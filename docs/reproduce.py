@@ -40,6 +40,7 @@ DATA = {
     "char-rnn-stat453": "covid19-faq/covid19-faq.txt",
     "classify": "sentiment/sst",
     "names": "names",
+    "photographs": "flickr8k/features",
     "sentiment": "sentiment/imdb/aclImdb-labelled.tar.gz",
     "sentiment-transformer": "sentiment/imdb/aclImdb-labelled.tar.gz",
     "sentiment-unmasked": "sentiment/imdb/aclImdb-labelled.tar.gz",

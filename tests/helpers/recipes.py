@@ -3,6 +3,7 @@
 import wave
 
 from unspool.build import task_class
+from unspool.data.captioned_features import CaptionedFeatures
 from unspool.data.labelled import Labelled
 from unspool.data.parallel import Parallel
 from unspool.data.pictures import CaptionedImages
@@ -67,6 +68,19 @@ def album(folder):
     return folder
 
 
+def measured_photographs(folder):
+    """Numbers of images with five captions each, two words of which the numbers tell."""
+    header = ["file", "a", "b", *(f"caption{number}" for number in range(1, 6))]
+    rows = [
+        [f"{n}.jpg", n / 60, n % 7, *(f"{who} {'walks' if n < 30 else 'sits'} ." for who in ("a man", *"bcde"))]
+        for n in range(60)
+    ]
+    for part, some in (("train", rows), ("valid", rows[::5]), ("test", rows[::7])):
+        lines = [",".join(map(str, row)) for row in (header, *some)]
+        (folder / f"{part}.csv").write_text("\n".join(lines))
+    return folder
+
+
 def spoken(folder):
     """A table of sounds with their texts."""
     for number in range(30):
@@ -82,6 +96,7 @@ MADE = {
     Sounds: noises,
     Parallel: two_languages,
     Transcripts: spoken,
+    CaptionedFeatures: measured_photographs,
     CaptionedImages: album,
 }
 """What makes the data for a recipe that wants some of the user's, by what reads it."""

@@ -9,12 +9,13 @@ import torch
 from helpers.commands import run as printed
 from unspool import Run, Vectors, build
 from unspool.data.captioned_features import CaptionedFeatures
-from unspool.data.columns import of_table
+from unspool.data.columns import FIVE, of_table
 from unspool.data.predictions import Text
 from unspool.data.preprocessors.preprocessor import load_preprocessor, save_preprocessor
 from unspool.data.synthetic.scenes import measured, scene
 from unspool.errors import ConfigError, DataError
 from unspool.experiment.experiment import Experiment
+from unspool.metrics.captions import AGREEMENTS
 from unspool.metrics.scene_captions import GRADES
 from unspool.recipe import load_recipe
 from unspool.runs.examples import examples_of
@@ -131,6 +132,16 @@ def test_a_table_of_numbers_with_captions_is_recognized(tmp_path):
     assert of_table(rows, "a.csv")[1:3] == ("caption-numbers", ('data.features=["degrees", "wind"]',))
 
 
+def test_features_of_images_are_told_from_images():
+    rows = [
+        {"file": f"{n}.jpg", "a": n / 7, "b": n / 3, "one": f"A man {n} .", "two": f"The men {n} ."} for n in range(9)
+    ]
+    assert of_table(rows, "a.csv")[1:3] == ("photographs", ("data.caption=one,two",))
+    rows = [{"photo": row["file"], "a": row["a"], "b": row["b"], **dict.fromkeys(FIVE, row["one"])} for row in rows]
+    assert of_table(rows, "a.csv")[1:3] == ("photographs", ("data.name=photo",))
+    assert of_table([{"file": row["photo"], "caption": row["caption1"]} for row in rows], "a.csv")[1] == "caption"
+
+
 def test_eval_shows_examples_of_every_grade(tmp_path, capsys):
     options = ["data.scenes=120", "data.valid=0.4", "train.steps=60"]
     list(Experiment.new(load_recipe("caption-numbers", [*QUICK, *options]), tmp_path / "run"))
@@ -160,3 +171,70 @@ def test_eval_without_generated_texts_says_so(tmp_path, capsys):
     list(Experiment.new(made, tmp_path / "run"))
     assert printed("eval", tmp_path / "run", "--examples", 3) == 2
     assert "generates no texts on its valid split" in capsys.readouterr().err
+
+
+def photographs(folder, rows=60):
+    """Tables of two places of two numbers for each photograph, with two captions, of which one may be missing."""
+    random = torch.Generator().manual_seed(0)
+    for part, number in (("train", rows), ("valid", 12), ("test", 12)):
+        lines = ["file,a1,b1,a2,b2,caption1,caption2"]
+        for row, numbers in enumerate(torch.rand(number, 4, generator=random).round(decimals=3).tolist()):
+            side = "left" if numbers[0] > numbers[2] else "right"
+            second = "" if row == 1 else f"Somebody is on the {side} ."
+            lines.append(f"{part} {row}.JPG,{','.join(map(str, numbers))},A man stands {side} .,{second}")
+        (folder / f"{part}.csv").write_text("\n".join(lines), encoding="utf-8-sig")
+    return [
+        f"data.path={folder}",
+        "data.caption=caption1,caption2",
+        "tokenizer.min_count=1",
+        "train.steps=3",
+        *QUICK[:-3],
+        "core.width=16",
+    ]
+
+
+def test_photographs_have_several_captions_and_a_name(tmp_path, capsys):
+    options = photographs(tmp_path)
+    list(Experiment.new(load_recipe("photographs", options), tmp_path / "run"))
+    run = Run.load(tmp_path / "run")
+    task = build.task(run.recipe, build.dataset(run.recipe).read())
+    assert len(task.records["train"]) == 60 and len(task.rows["train"]) == 119
+    assert task.source == Vectors(4) and task.rows["train"][0].input.shape == (1, 4)
+    results = run.evaluate("test")
+    shares = [results[f"test/generated/{name.replace(' ', '_')}"] for name in AGREEMENTS]
+    assert sum(shares) == pytest.approx(1) and "test/generated/cider" in results
+    assert printed("eval", tmp_path / "run", "--split", "test", "--examples", 12) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith(AGREEMENTS) and ".JPG]" in line for line in shown) == 12
+    assert printed("predict", tmp_path / "run", "--file", tmp_path / "test.csv", "--out", tmp_path / "out.csv") == 0
+    with open(tmp_path / "out.csv", newline="") as file:
+        assert next(csv.DictReader(file))["file"] == "test 0.JPG"
+
+
+def test_numbers_are_several_vectors_that_a_core_attends_to(tmp_path):
+    options = [*photographs(tmp_path), "preprocessor.vectors=2", 'core={kind="attention-rnn", cell="gru", width=16}']
+    made = load_recipe("photographs", options)
+    list(Experiment.new(made, tmp_path / "run"))
+    splits = build.dataset(made).read()
+    task = build.task(made, splits)
+    assert task.source == Vectors(2)
+    record = task.records["train"][0]
+    row, flat = task.rows["train"][0].input, task.preprocessor.numbers.vector(record)
+    assert row.shape == (2, 2) and torch.equal(row[1], flat[2:]), "the numbers of a place stand together"
+    found = Run.load(tmp_path / "run").pipeline(attention=True).predict([record])
+    assert next(found).attention.shape[1] == 2
+    with pytest.raises(ConfigError, match="4 numbers are not 3 vectors of one size"):
+        build.task({"task": {"kind": "caption-numbers"}, "preprocessor": {"vectors": 3}}, splits)
+
+
+def test_a_cell_may_hold_a_list_of_captions(tmp_path):
+    lines = [json.dumps({"a": n, "said": [f"it is {n}", "", "a number"]}) for n in range(10)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    splits = CaptionedFeatures(path=str(tmp_path / "a.jsonl"), caption=("said",), valid=0.0).read()
+    assert {len(record["captions"]) for record in splits.train} == {2}
+    assert splits.train[0]["features"] == {"a": float(splits.train[0]["captions"][0][6:])}
+    again = CaptionedFeatures(path=str(tmp_path / "a.jsonl"), caption=("said",), valid=0.0).read()
+    assert again.fingerprint == splits.fingerprint
+    (tmp_path / "a.jsonl").write_text("\n".join([lines[0].replace("0", "0.5", 1), *lines[1:]]))
+    other = CaptionedFeatures(path=str(tmp_path / "a.jsonl"), caption=("said",), valid=0.0).read()
+    assert other.fingerprint != splits.fingerprint

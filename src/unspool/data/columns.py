@@ -17,6 +17,8 @@ from unspool.recipe import value_of
 Found = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 """What a table is in words, the recipe that fits, its settings, and what is seen."""
 
+FIVE = tuple(f"caption{number}" for number in range(1, 6))
+"""The columns of captions that the recipe `photographs` expects."""
 SAMPLE = 2000
 """So many rows are looked at."""
 SEASONS = {1: 7, 28: 12, 29: 12, 30: 12, 31: 12, 7: 52, 90: 4, 91: 4, 92: 4}
@@ -147,6 +149,10 @@ def fitting(
     )
     pictures = [one for one in columns if one.is_file]
     time = time_column(rows[0])
+    if pictures and texts and len(numbers) > 1:
+        named = tuple(one.name for one in columns if one in texts)
+        own = () if named == FIVE else (f"data.caption={','.join(named)}",)
+        return "features of images with captions", "photographs", (*said(("file", pictures[0]), key="name"), *own)
     if pictures and texts:
         return "images with captions", "caption", said(("file", pictures[0]), ("caption", texts[0]))
     if pair := word_labels([one for one in columns if not one.is_number], rows):
@@ -177,13 +183,17 @@ def fitting(
     )
 
 
-def said(*named: tuple[str, Column]) -> tuple[str, ...]:
+def said(*named: tuple[str, Column], key: str = "") -> tuple[str, ...]:
     """The settings that name columns, where they are not named as the recipe expects.
+
+    Args:
+        named: the name that the recipe expects of a column, and the column.
+        key: of the setting, where it is called otherwise than the column.
 
     >>> said(("text", Column("review", ())), ("label", Column("label", ())))
     ('data.text=review',)
     """
-    return tuple(f"data.{key}={as_value(column.name)}" for key, column in named if column.name != key)
+    return tuple(f"data.{key or usual}={as_value(column.name)}" for usual, column in named if column.name != usual)
 
 
 def as_value(name: str) -> str:

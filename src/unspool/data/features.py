@@ -1,11 +1,13 @@
 """The [data] section of tasks with a few numbers for each example: columns of a table, or students who are made up."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, isfinite
 from random import Random
 
+import numpy as np
+
 from unspool.data.labelled import cell_text, picked
+from unspool.data.named_numbers import NamedNumbers
 from unspool.data.readers.tables import Names, Record, TableFormat
 from unspool.data.records import SHUFFLE, Found, check_paths, read_splits, split
 from unspool.data.splits import SplitOptions, SplitPaths, Splits
@@ -71,11 +73,17 @@ class Features(SplitOptions, TableFormat):
         return {"label": label, "features": feature_values(record, place, names, "label")}
 
 
-def feature_values(record: Record, place: str, names: Sequence[str], other: str) -> dict[str, float]:
+def feature_values(record: Record, place: str, names: tuple[str, ...], other: str) -> NamedNumbers:
     """The numbers of these columns. Raises: DataError where one is none, or where there is only the `other` column."""
     if not names:
         raise DataError(f"{place}: there is no column but the {other}", hint="give each record some numbers")
-    return {name: feature_value(picked(record, place, name, "features"), name, place) for name in names}
+    try:
+        found = np.array([float(str(record[name])) for name in names])
+    except (KeyError, ValueError):
+        found = np.array([np.nan])
+    if not np.isfinite(found).all():  # once more, slowly: which one is it?
+        found = np.array([feature_value(picked(record, place, name, "features"), name, place) for name in names])
+    return NamedNumbers(names, found)
 
 
 def feature_value(value: object, name: str, place: str) -> float:

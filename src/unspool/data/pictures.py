@@ -1,15 +1,16 @@
 """The [data] sections of tasks that look at images: files with captions or labels, or scenes that need no file."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from unspool.data.labelled import cell_text, picked
 from unspool.data.readers.images import ENDINGS, find_image, netpbm, pixels
+from unspool.data.readers.skipped import Skipped, usable
 from unspool.data.readers.tables import Placed, Record, TableFormat
-from unspool.data.readers.trees import files, label_of, split_of
+from unspool.data.readers.trees import File, files, label_of, split_of
 from unspool.data.records import SHUFFLE, Found, check_paths, read_splits, read_table_files, split
 from unspool.data.splits import SplitOptions, SplitPaths, Splits
 from unspool.data.synthetic.scenes import HELD_OUT, OTHERS, Scene, captions, painted, scene
@@ -127,28 +128,52 @@ class CaptionedImages(SplitOptions, TableFormat):
         """The images of a table or of a folder with tables."""
         place = Path(os.path.expanduser(self.path))
         if not place.is_dir():
-            return {"train": list(self.grouped(read_table_files(self.path, self, notes), place.parent))}
+            return {"train": self.grouped(read_table_files(self.path, self, notes), place.parent, notes)}
         if tables := sorted(table for table in place.glob("captions.*") if table.suffix in TABLES):
-            return {"train": list(self.grouped(read_table_files(str(tables[0]), self, notes), place))}
+            return {"train": self.grouped(read_table_files(str(tables[0]), self, notes), place, notes)}
         if not any(place.glob("train.*")):
             raise DataError(
                 f"there is no captions.csv or train.csv in the folder {self.path}",
                 hint="write one with the columns file and caption, or name the table itself",
             )
-        return {name: list(self.grouped(rows, place)) for name, rows in read_splits(self.path, self, notes).items()}
+        named = read_splits(self.path, self, notes)
+        return {name: self.grouped(rows, place, notes) for name, rows in named.items()}
 
-    def grouped(self, rows: list[Placed], folder: Path) -> Iterator[Placed]:
-        """One record for each image, with the captions of all its rows."""
-        found: dict[str, Placed] = {}
+    def grouped(self, rows: list[Placed], folder: Path, notes: list[str]) -> list[Placed]:
+        """One record for each image, with the captions of all its rows; rows that are of no use are counted."""
+        found: dict[str, Placed | DataError] = {}
+        skipped = Skipped()
         for place, row in rows:
-            file, caption = (picked(row, place, *key) for key in ((self.file, "file"), (self.caption, "caption")))
-            name, words = cell_text(file, place, self.file).strip(), cell_text(caption, place, self.caption).strip()
-            if not (name and words):
-                raise DataError(f"{place}: there is no {'caption' if name else 'file'}", hint="fill it in, or drop it")
+            try:
+                name, caption = self.named(row, place)
+            except DataError as error:
+                skipped.add(error)
+                continue
             if name not in found:
-                found[name] = place, {"name": name, "image": find_image(folder / name, place), "captions": []}
-            found[name][1]["captions"].append(words)
-        yield from found.values()
+                found[name] = self.record(name, folder, place)
+            placed = found[name]
+            if isinstance(placed, DataError):
+                skipped.add(placed)
+            else:
+                placed[1]["captions"].append(caption)
+        notes += filter(None, [skipped.summary(len(rows), "rows")])
+        return [placed for placed in found.values() if not isinstance(placed, DataError)]
+
+    def named(self, row: Record, place: str) -> tuple[str, str]:
+        """The file and the caption of a row. Raises: DataError where one is missing."""
+        file, caption = (picked(row, place, *key) for key in ((self.file, "file"), (self.caption, "caption")))
+        name, words = cell_text(file, place, self.file).strip(), cell_text(caption, place, self.caption).strip()
+        if not (name and words):
+            raise DataError(f"{place}: there is no {'caption' if name else 'file'}", hint="fill it in, or drop it")
+        return name, words
+
+    @staticmethod
+    def record(name: str, folder: Path, place: str) -> Placed | DataError:
+        """A record of an image, without captions yet; what is wrong with its file where it cannot be read."""
+        try:
+            return place, {"name": name, "image": find_image(folder / name, place), "captions": []}
+        except DataError as error:
+            return error
 
 
 @dataclass
@@ -176,13 +201,14 @@ class LabelledImages(SplitOptions):
 
     def read(self) -> Splits[list[Record]]:
         """Read or draw, and split."""
+        notes: list[str] = []
         if self.scenes:
             every = OTHERS | HELD_OUT
             show = partial(as_image, side=self.side)
             found = draw_scenes(self, self.scenes, 1, show, lambda unseen: every, self.describe)
         else:
-            found = self.found()
-        return split(found, self, [], (self.path or "scenes",))
+            found = self.found(notes)
+        return split(found, self, notes, (self.path or "scenes",))
 
     def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Images are never read from standard input."""
@@ -193,16 +219,18 @@ class LabelledImages(SplitOptions):
         """The shape of the only thing."""
         return {"label": drawn[0].shape}
 
-    def found(self) -> Found:
-        """The images of a tree of folders."""
+    def found(self, notes: list[str]) -> Found:
+        """The images of a tree of folders; those that cannot be read are counted."""
         found: Found = {}
-        for place, data in files(self.path, *ENDINGS):
-            found.setdefault(split_of(place), []).append(self.image(place, data))
+        for part, placed in usable(files(self.path, *ENDINGS), self.image, "images", notes):
+            found.setdefault(part, []).append(placed)
         return found
 
-    def image(self, place: PurePosixPath, data: bytes) -> Placed:
-        """The pixels of a file and its label."""
+    def image(self, file: File) -> tuple[str, Placed]:
+        """The part of the data that a file belongs to, its pixels and its label."""
+        place, data = file
         name, label = f"{self.path}/{place}", label_of(place)
         if not label:
             raise DataError(f"{name}: there is no label", hint="put the images of each label into a folder of its name")
-        return name, {"name": str(place), "label": label, "image": netpbm(pixels(data, name, self.side))}
+        image = netpbm(pixels(data, name, self.side))
+        return split_of(place), (name, {"name": str(place), "label": label, "image": image})

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unspool.data.readers.skipped import usable
 from unspool.data.readers.sounds import ENDINGS, decode_sound
 from unspool.data.readers.tables import Placed, Record
 from unspool.data.readers.trees import File, files, label_of, split_of
@@ -46,20 +47,25 @@ class Sounds(SplitOptions):
 
     def read(self) -> Splits[list[Record]]:
         """Read, check and split."""
-        return split(self.found(), self, [], (self.path,))
+        notes: list[str] = []
+        return split(self.found(notes), self, notes, (self.path,))
 
     def from_stdin(self, splits: Splits[list[Record]]) -> str:
         """Sounds are never read from standard input."""
         return ""
 
-    def found(self) -> Found:
-        """The sounds by their split."""
+    def found(self, notes: list[str]) -> Found:
+        """The sounds by their split; those that cannot be read are counted."""
         found: Found = {}
-        for file in files(self.path, *ENDINGS):
-            place, record = self.sound(file)
-            decode_sound(record["sound"], place)  # says where a file is that cannot be read
-            found.setdefault(self.part(file[0]), []).append((place, record))
+        for part, placed in usable(files(self.path, *ENDINGS), self.readable, "sounds", notes):
+            found.setdefault(part, []).append(placed)
         return found
+
+    def readable(self, file: File) -> tuple[str, Placed]:
+        """The part of the data that a file belongs to, and its record. Raises: DataError where it cannot be read."""
+        place, record = self.sound(file)
+        decode_sound(record["sound"], place)
+        return self.part(file[0]), (place, record)
 
     def part(self, place: PurePosixPath) -> str:
         """The part of the data that a file belongs to."""

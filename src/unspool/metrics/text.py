@@ -97,22 +97,34 @@ def words_of(prediction: Any) -> list[str]:
     return list(getattr(prediction, "tokens", ()))
 
 
+def without_punctuation(words: Sequence[str]) -> list[str]:
+    """The words that have a letter or a digit.
+
+    >>> without_punctuation("a man , in a hat .".split())
+    ['a', 'man', 'in', 'a', 'hat']
+    """
+    return [word for word in words if any(letter.isalnum() for letter in word)]
+
+
 class WordMetric(Metric):
     """Gathers the words of generated texts beside those of their right ones, for a subclass to compare.
 
     Args:
         references: the words of each right text of a record.
+        punctuation: whether marks count as words. Published scores of captions leave them out (Chen et al. 2015,
+            arXiv:1504.00325): a full stop at the end would be one more word that is always right.
     """
 
-    def __init__(self, references: Reference) -> None:
-        self.references = references
+    def __init__(self, references: Reference, punctuation: bool = True) -> None:
+        self.references, self.punctuation = references, punctuation
         self.written: list[list[str]] = []
         self.wanted: list[Sequence[Sequence[str]]] = []
 
     def update(self, output: Any, reference: Any) -> None:
         """Count one generated text."""
-        self.written.append(words_of(output))
-        self.wanted.append(self.references(reference))
+        written, wanted = words_of(output), self.references(reference)
+        self.written.append(written if self.punctuation else without_punctuation(written))
+        self.wanted.append(wanted if self.punctuation else [without_punctuation(words) for words in wanted])
 
 
 class Bleu(WordMetric):
@@ -121,6 +133,7 @@ class Bleu(WordMetric):
     Args:
         references: the words of each right text of a record.
         orders: whether BLEU-1 to BLEU-4 are given as bleu_1 to bleu_4, and not BLEU-4 alone as bleu.
+        punctuation: whether marks count as words.
 
     >>> from unspool.data.predictions import Text
     >>> metric = Bleu(lambda record: [record["target"].split()])
@@ -129,8 +142,8 @@ class Bleu(WordMetric):
     57.89
     """
 
-    def __init__(self, references: Reference, orders: bool = False) -> None:
-        super().__init__(references)
+    def __init__(self, references: Reference, orders: bool = False, punctuation: bool = True) -> None:
+        super().__init__(references, punctuation)
         self.orders = orders
 
     def compute(self) -> dict[str, float]:

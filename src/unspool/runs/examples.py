@@ -58,10 +58,11 @@ class Examples:
         return ", ".join([f"{self.number:,} texts", *(f"{name} {count:,}" for name, count in self.grades.items())])
 
     def lines(self) -> list[str]:
-        """The examples for people: grade, text, and under a text that is not right what would be."""
+        """The examples for people: grade, text and name, and under a text that is not right what would be."""
         found = []
         for one in self.shown:
-            found.append(f"{one.grade:<18}" * bool(self.grades) + one.generated)
+            named = f"  [{one.name}]" if one.name else ""
+            found.append(f"{one.grade:<18}" * bool(self.grades) + one.generated + named)
             if one.generated != one.right:
                 found.append(" " * 18 * bool(self.grades) + f"right: {one.right}")
         return found

@@ -11,9 +11,10 @@ from unspool.batch import Batch
 from unspool.data.pictures import CaptionedImages
 from unspool.data.preprocessors.captions import CaptionedImage, CaptionText
 from unspool.data.preprocessors.preprocessor import Record, Row
+from unspool.data.punctuation import join_punctuation
 from unspool.data.readers.images import aspect_ratio, read_image, rows
 from unspool.data.unseen_bigrams import unseen_bigrams
-from unspool.metrics.captions import Cider
+from unspool.metrics.captions import CaptionAgreement, Cider
 from unspool.metrics.drawings import Album, Captioned, Drawing
 from unspool.metrics.metric import GenerationSet, MetricFactory
 from unspool.metrics.scene_captions import SceneAttributes
@@ -83,9 +84,14 @@ class CaptionTask(SourceToText):
         if split not in self.records:
             return {}
         records, references = self.records[split], self.preprocessor.references
-        metrics: list[MetricFactory] = [partial(Bleu, references, orders=True), partial(Cider, references)]
+        metrics: list[MetricFactory] = [
+            partial(Bleu, references, orders=True, punctuation=False),
+            partial(Cider, references, punctuation=False),
+        ]
         if any("unseen" in record for record in records):
             metrics.append(partial(SceneAttributes, references))
+        elif sum(len(record["captions"]) > 1 for record in records) > 1:
+            metrics.append(partial(CaptionAgreement, references, records))
         return {"generated": GenerationSet(records, metrics, groups, drawing=partial(self.drawn, records))}
 
     def drawn(self, records: Sequence[Record], predictions: Sequence[Any]) -> dict[str, Drawing]:
@@ -109,10 +115,12 @@ class Caption(CaptionTask):
     one, but after words that are used like that one: combinations that are only missing in the data
     (`unspool.data.unseen_bigrams`) are not learned to be impossible.
 
-    The set "generated" is measured in BLEU up to one, two, three and four words and in CIDEr, against all right
-    captions of each image. Of drawn scenes the shares of colours, shapes, sizes and relations that are right are
-    measured too, and how many captions have no errors, minor errors, are somewhat related and unrelated; for scenes
-    whose combinations of colour and shape were in training ("seen") and for the others ("unseen").
+    The set "generated" is measured in BLEU up to one, two, three and four words and in CIDEr, without punctuation,
+    against all right captions of each image. Where images have several, each caption is graded by how far it agrees
+    with them (`unspool.metrics.captions.CaptionAgreement`). Of drawn scenes the shares of colours, shapes, sizes and
+    relations that are right are measured instead, and how many captions have no errors, minor errors, are somewhat
+    related and unrelated; for scenes whose combinations of colour and shape were in training ("seen") and for the
+    others ("unseen").
 
     Args:
         exclude_unseen_bigrams: whether the loss leaves out words that never followed the last one, as above.
@@ -136,8 +144,8 @@ class Caption(CaptionTask):
         chosen = [n for n, record in enumerate(records) if record.get("unseen", False) == unseen][:ALBUM]
         shown = []
         for number in chosen:
-            written = " ".join(getattr(predictions[number], "tokens", ()))
-            right = [" ".join(words) for words in self.preprocessor.references(records[number])]
+            written = getattr(predictions[number], "text", "")
+            right = [join_punctuation(" ".join(words)) for words in self.preprocessor.references(records[number])]
             image = records[number]["image"]
             pixels = rows(read_image(image, self.preprocessor.size))
             shown.append(Captioned(pixels, written, right, aspect_ratio(image)))

@@ -11,10 +11,9 @@ class CaptionNumbers(CaptionTask):
     """Say in words what a few numbers mean: a plain vector goes in, a sequence of words comes out.
 
     The numbers are standardized by the training records, and are one step of the encoder's time: "window-mlp" with a
-    window of 1, a feed-forward network, suffices. The other settings are those of the task "caption".
-
-    The set "generated" is measured in BLEU up to one, two, three and four words and in CIDEr; of drawn scenes the
-    shares of attributes that are right and of the four grades are measured too, as in the task "caption".
+    window of 1, a feed-forward network, suffices. With `preprocessor.vectors` they are as many steps, such as the
+    places of an image, and a core may attend to them. The other settings, and what is measured of the set "generated",
+    are those of the task "caption".
 
     >>> from unspool import build
     >>> from unspool.data.splits import Splits

@@ -14,7 +14,8 @@ from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, 
 from unspool.data.punctuation import join_punctuation
 from unspool.data.readers.images import ENDINGS, ImageSide, netpbm_width, numbers, patches, read_image, shape
 from unspool.data.tokenizer import Tokenizer
-from unspool.schema import Natural
+from unspool.errors import ConfigError
+from unspool.schema import Count, Natural
 
 SIDE = 32
 """The side of images in pixels, where nobody says another."""
@@ -119,10 +120,12 @@ class CaptionedImage(CaptionText):
 
 @preprocessors.register("captioned-numbers")
 class CaptionedNumbers(CaptionText):
-    r"""Numbers as a source of one vector, standardized by the training records, and a caption between two line breaks.
+    r"""Numbers as a source, standardized by the training records, and a caption between two line breaks.
 
     Args:
         tokenizer: of the captions.
+        vectors: how many vectors the numbers are, one after the other, such as what is seen in each place of an image:
+            a core can attend to them. 1: all numbers are one.
 
     >>> from unspool.data.tokenizer import tokenizers
     >>> made = CaptionedNumbers(tokenizers.build("tokenizer", "word").fit("warm \n"))
@@ -133,8 +136,8 @@ class CaptionedNumbers(CaptionText):
 
     learned: ClassVar[Mapping[str, Any]] = StandardizedNumbers.learned
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: Tokenizer, vectors: Count = 1) -> None:
+        self.tokenizer, self.vectors = tokenizer, vectors
         self.numbers = StandardizedNumbers()
 
     @property
@@ -144,17 +147,22 @@ class CaptionedNumbers(CaptionText):
 
     @property
     def source(self) -> Domain:  # type: ignore[override]
-        """The numbers."""
-        return Vectors(len(self.numbers.names))
+        """The numbers of one vector."""
+        return Vectors(len(self.numbers.names) // self.vectors)
 
     def fit(self, records: Sequence[Record]) -> None:
         """Learn the names of the numbers, and mean and standard deviation of each."""
         self.numbers.fit(records)
+        if len(self.numbers.names) % self.vectors:
+            raise ConfigError(
+                f"{len(self.numbers.names):,} numbers are not {self.vectors:,} vectors of one size",
+                hint="set preprocessor.vectors to a divisor, or name the columns with data.features",
+            )
 
     def encode(self, record: Record) -> Row:
-        """The standardized numbers (1, size), and the ids of its `target` (U,) where it has one."""
+        """The standardized numbers (vectors, size), and the ids of its `target` (U,) where it has one."""
         target = None if "target" in self.numbers.names else self.target(record)  # a number may be called so
-        return Row(self.numbers.vector(record).unsqueeze(0), target)
+        return Row(self.numbers.vector(record).view(self.vectors, -1), target)
 
     def fitted(self) -> dict[str, Any]:
         """The names of the numbers, and mean and standard deviation of each."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from unspool.batch import Domain, Vectors
+from unspool.data.named_numbers import NamedNumbers
 from unspool.data.preprocessors.labels import LabelledRecord, label_id
 from unspool.data.preprocessors.preprocessor import Record, Row, preprocessors, required
 from unspool.data.tokenizer import Tokenizer
@@ -45,6 +46,8 @@ class StandardizedNumbers:
         """The numbers of a record, (size,) in double precision. Raises: DataError for one that is none."""
         given = record.get("features", record)
         given = given if isinstance(given, Mapping) else record
+        if isinstance(given, NamedNumbers) and list(given.names) == self.names:
+            return torch.from_numpy(given.array)
         return torch.tensor([field_value(given, name) for name in self.names], dtype=torch.float64)
 
     def vector(self, record: Record) -> Tensor:

@@ -5,10 +5,12 @@ import io
 import os
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -18,6 +20,9 @@ from torch import Tensor
 
 from unspool.data.readers.text import unreadable
 from unspool.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile as PillowFile
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none that runs another program
 ImageSide = Annotated[int, Gt(0), Le(2**14)]
@@ -51,9 +56,11 @@ class ImageFile:
 
 
 def find_image(path: Path, place: str) -> ImageFile:
-    """An image file, which must be there. Raises: DataError that says where it is named."""
+    """An image file, which must be there and whole. Raises: DataError that says where it is named."""
     try:
-        return ImageFile(str(path), place, hashlib.sha256(file_bytes(str(path), path.name)).hexdigest())
+        data = file_bytes(str(path), path.name)
+        check_image(data, path.name)
+        return ImageFile(str(path), place, hashlib.sha256(data).hexdigest())
     except DataError as error:
         raise DataError(f"{place}: {error}", hint=error.hint) from None
 
@@ -147,8 +154,33 @@ def pixels(data: bytes, name: str, side: int) -> bytes:
     raw = data.removeprefix(b"P6\n%d %d\n255\n" % (side, side))
     if len(raw) == 3 * side * side < len(data):
         return raw  # drawn scenes need no Pillow
-    try:
+    with opened(data, name) as file:
         from PIL import Image, ImageOps
+
+        image = ImageOps.exif_transpose(file)
+        if is_deep_grey(image.mode, file.format):
+            image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))  # 65535 becomes 255
+        layered = image.convert("RGBA")
+        white = Image.new("RGBA", layered.size, "white")
+        plain = Image.alpha_composite(white, layered).convert("RGB")
+        return plain.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0).tobytes()
+
+
+def check_image(data: bytes, name: str) -> None:
+    """Raise DataError for an image file that `pixels` cannot read; a JPEG is decoded at an eighth of its size.
+
+    >>> check_image(netpbm(bytes(12)), "a.ppm")
+    """
+    with opened(data, name) as file:
+        file.draft("RGB", (1, 1))
+        file.load()
+
+
+@contextmanager
+def opened(data: bytes, name: str) -> "Iterator[PillowFile]":
+    """An image file while it is decoded. Raises: DataError for what is no image, is not whole, or is too large."""
+    try:
+        from PIL import Image
     except ImportError:
         raise DataError(f"reading {name} needs Pillow", hint="pip install 'pillow>=10'") from None
     try:
@@ -158,15 +190,9 @@ def pixels(data: bytes, name: str, side: int) -> bytes:
             with Image.open(io.BytesIO(data), formats=FORMATS) as file:
                 if file.width * file.height > LARGEST:
                     raise Image.DecompressionBombError
-                image = ImageOps.exif_transpose(file)
-                if image.mode.startswith("I;16") or (image.mode == "I" and file.format in ("PNG", "PPM")):
-                    image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))  # 65535 becomes 255
-                if image.mode[0] in "IF":
+                if file.mode[0] in "IF" and not is_deep_grey(file.mode, file.format):
                     raise DataError(f"{name} has pixels of 32 bits", hint="save it with 8 bits a colour")
-                layered = image.convert("RGBA")
-                white = Image.new("RGBA", layered.size, "white")
-                plain = Image.alpha_composite(white, layered).convert("RGB")
-                return plain.resize((side, side), Image.Resampling.BILINEAR, reducing_gap=3.0).tobytes()
+                yield file
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise DataError(
             f"{name} has too many pixels: more than {LARGEST / 1e6:.0f} million",
@@ -179,6 +205,15 @@ def pixels(data: bytes, name: str, side: int) -> bytes:
     except Exception as error:  # what decodes broken bytes may raise anything
         reason = str(error).splitlines()[0] if str(error) else "it ends too early"
         raise DataError(f"{name} is not a whole image: {reason}", hint="save it again") from None
+
+
+def is_deep_grey(mode: str, format: str | None) -> bool:
+    """Whether pixels are one number of 16 bits, in a mode and a file format as Pillow names them.
+
+    >>> is_deep_grey("I;16", "TIFF"), is_deep_grey("I", "PNG"), is_deep_grey("I", "TIFF")
+    (True, True, False)
+    """
+    return mode.startswith("I;16") or (mode == "I" and format in ("PNG", "PPM"))
 
 
 def patches(image: bytes, side: int, height: int, width: int) -> UInt8[Tensor, "S {height}*{width}*3"]:
