@@ -12,7 +12,7 @@ FOLDER has English and German side by side, line by line: `NAME.en` and `NAME.de
 As in Cho et al. 2014 (arXiv:1406.1078), a GRU reads an English phrase of at most four words, and its last state is all
 that another GRU sees, which writes the German phrase. Their pairs come from a phrase table; ours from word alignments
 (IBM's model 1, both directions). No label says what a word is. Afterwards the vectors of single words are compared by
-class, beside those of random weights.
+class, beside those of random weights. The recipe reads lower case: May is the verb too, March a march.
 """
 
 import argparse
@@ -86,11 +86,12 @@ SETTINGS = [
 
 
 def read_pairs(folder: Path, text: str) -> list[tuple[Sentence, Sentence]]:
-    """The distinct pairs of sentences of a folder as words: captions in lower case, news in true case."""
-    found: dict[tuple[str, str], None] = {}
+    """The pairs of sentences of a folder as words: captions in lower case, news in true case and each pair once."""
+    found: list[tuple[str, str]] = []
     for path in sorted(folder.rglob(FILES[text])):
         other = path.with_name(path.name.replace(".en", ".de"))
-        found |= dict.fromkeys(zip(lines(path), lines(other), strict=True))
+        found += zip(lines(path), lines(other), strict=True)
+    found = list(dict.fromkeys(found)) if text == "news" else found  # most of the news are there in both directions
     sides = [[words(pair[side]) for pair in found if all(map(str.strip, pair))] for side in (0, 1)]
     if text == "captions":
         sides = [[[word.lower() for word in sentence] for sentence in side] for side in sides]
@@ -111,7 +112,7 @@ def words(line: str) -> Sentence:
 
 
 def true_case(sentences: list[Sentence]) -> list[Sentence]:
-    """First words in the case that they have most often elsewhere; all others as they were written, "may" and "May"."""
+    """First words in the case that they have most often elsewhere; all others as they were written."""
     first = [[at == 0 or sentence[at - 1] in STARTS for at in range(len(sentence))] for sentence in sentences]
     both = [list(zip(*pair, strict=True)) for pair in zip(sentences, first, strict=True)]
     counts = Counter(word for sentence in both for word, start in sentence if not start)
@@ -170,7 +171,9 @@ def write_data(folder: Path, text: str, out: Path) -> int:
     """Write each distinct pair without punctuation into pairs.tsv, and the classes; how many pairs there are."""
     out.mkdir(parents=True, exist_ok=True)
     pairs = phrase_pairs(read_pairs(folder, text))
-    found = [f"{a}\t{b}" for a, b in pairs if all(c.isalnum() or c in "-' " for c in a + b)]
+    marks = {c for pair in pairs for c in "".join(pair) if not c.isalnum()} - set("-' ")
+    marks = set('.,"!?:;()') if text == "captions" else marks
+    found = [f"{a}\t{b}" for a, b in pairs if not set(a + b) & marks]
     classes = [f"{group}\t{word}" for group, some in CLASSES[text].items() for word in some.split()]
     alike = [f"{group}\tin {word}" for group in ALIKE for word in CLASSES[text].get(group, "").split()]
     for name, some in (("pairs.tsv", ["source\ttarget", *found]), ("words.txt", classes), ("phrases.txt", alike)):
