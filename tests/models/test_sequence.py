@@ -3,7 +3,9 @@
 import torch
 
 from helpers.models import gru
-from unspool.batch import Batch
+from unspool.batch import Batch, Tokens
+from unspool.models.sequence import Encoder, SequenceModel
+from unspool.nn.embeddings import embedding
 
 B, V = 4, 7
 
@@ -28,3 +30,11 @@ def test_the_loss_of_a_padded_row_is_that_of_the_row_alone():
     targets = ids.roll(1, 1)
     alone = Batch(ids[there][None], targets[there][None], torch.ones(1, 5).bool())
     torch.testing.assert_close(made.loss(Batch(ids, targets, there, there))[0], made.loss(alone)[0])
+
+
+def test_the_range_of_the_first_weights_holds_for_the_embedding_of_a_source_too():
+    plain = gru()
+    encoder = Encoder(embedding(Tokens(V), plain.core.input_width), gru().core)
+    made = SequenceModel(plain.embedding, plain.core, plain.head, encoder, init_range=0.02)
+    for weight in (made.embedding.weight, made.head.weight, made.encoder.embedding.weight):
+        assert 0.01 < weight.abs().max() <= 0.02

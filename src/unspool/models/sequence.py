@@ -49,8 +49,8 @@ class SequenceModel(Part):
         encoder: reads the source; None where there is none.
         tied: whether the head's weights are the embedding's (Press & Wolf 2017, arXiv:1608.05859; Inan et al. 2017,
             arXiv:1611.01462).
-        init_range: embedding and head begin uniform within plus and minus so much, as Zaremba et al. 2014 do
-            (arXiv:1409.2329); 0 leaves them as their classes initialize them.
+        init_range: the embeddings of tokens and the head begin uniform within plus and minus so much, as Zaremba et
+            al. 2014 do (arXiv:1409.2329); 0 leaves them as their classes initialize them.
         dropout: on the input and the output of the core, and of an encoder that a recipe names.
         token_dropout: in training the vectors of so large a share of all input tokens are zero, and the others larger,
             as dropout has it (Iyyer et al. 2015, "Deep unordered composition rivals syntactic methods"). It suits a
@@ -95,7 +95,8 @@ class SequenceModel(Part):
                 )
             embedding.weight = head.weight
         if init_range:
-            for weight in (embedding.weight, head.weight):
+            read = encoder.embedding if encoder is not None else None
+            for weight in (embedding.weight, head.weight, *([read.weight] if isinstance(read, nn.Embedding) else [])):
                 nn.init.uniform_(weight, -init_range, init_range)  # type: ignore[arg-type]
 
     @property
