@@ -62,6 +62,12 @@ def noted(recipe: str, claim: str) -> str:
     return f"{np.mean(values):.4g}{spread}"
 
 
+def minutes(recipe: str) -> str:
+    """How long a seed of a recipe trained, as docs/lectures.json has it, and on what."""
+    note = json.loads((HERE.parent / "lectures.json").read_text(encoding="utf-8"))[recipe]
+    return f"{note['minutes']:g} minutes" + (" of one GPU" if "CUDA" in note["machine"] else "")
+
+
 @dataclass(frozen=True)
 class Html:
     """Something that a notebook shows as HTML, and a terminal as text."""
@@ -116,6 +122,19 @@ def labelled(axes: Axes, points: Iterable[tuple[float, float]], names: Iterable[
     axes.scatter(*zip(*points, strict=True), s=14)
     for point, name in zip(points, names, strict=True):
         axes.annotate(name, point, fontsize=9)
+
+
+def heat(
+    axes: Axes, values: Iterable[Iterable[float]], rows: Iterable[Any], columns: Iterable[Any], **shown: str
+) -> None:
+    """Percentages as a map with a number in each cell; `shown` are properties of the axes: title, xlabel, ylabel."""
+    percents = np.array([list(row) for row in values])
+    axes.imshow(percents, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    for (row, column), value in np.ndenumerate(percents):
+        axes.text(column, row, f"{value:.0f}", ha="center", va="center", color="white" if value > 60 else "black")
+    axes.set_xticks(range(percents.shape[1]), list(columns))
+    axes.set_yticks(range(len(percents)), list(rows))
+    axes.set(**shown)
 
 
 GRADES = {"no errors": "#207020", "minor errors": "#b07000", "somewhat related": "#b04000", "unrelated": "#b00000"}
@@ -189,13 +208,15 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def roll(score: Any) -> Html:
-    """The notes of a `Score` as a piano roll: pitch over time."""
+def roll(score: Any, theme: float = 0) -> Html:
+    """The notes of a `Score` as a piano roll, pitch over time; those of its first `theme` quarter beats in another colour."""
     figure = Figure(figsize=(8, 1.8))
     ax = figure.add_subplot(xlabel="quarter beats", ylabel="pitch")
     starts, lengths = ([float(getattr(note, name)) for note in score.notes] for name in ("start", "length"))
-    ax.barh([note.pitch for note in score.notes], lengths, left=starts)
-    return picture(figure, f"{score.title}: {len(starts)} notes as bars, pitch over time")
+    colours = ["#d55e00" if start < theme else "#0072b2" for start in starts]
+    ax.barh([note.pitch for note in score.notes], lengths, left=starts, color=colours)
+    given = ", the given theme in orange" if theme else ""
+    return picture(figure, f"{score.title}: {len(starts)} notes as bars, pitch over time{given}")
 
 
 def switches(names: Iterable[str], frames: Mapping[str, Html]) -> Html:
