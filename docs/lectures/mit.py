@@ -639,11 +639,13 @@ CAPTIONS = {"data__scenes": 100, "task__batch_size": 8} if SMALL else {"data__sc
 captioner = trained("captions", train__steps=500, **CAPTIONS)
 words = captioner.look().view("patches")
 print(words.summary()[0])
-alt = "Two scenes, and beside each the same once for every word of its caption: the paler a patch, the less it is looked at"
-picture(Patches(words.images[:2]).plot().figure, alt)
+alt = "Two scenes, and beside each the same once for every word of its caption; the paler a patch, the less it is looked at"
+picture(Patches(words.images[1:3]).plot().figure, alt)
 
 # %% [markdown]
-# While a word of a thing is chosen, most weight lies on that thing; at the end of the sentence it lies anywhere.
+# The line above says how much of the weight lies on the two things, beside their share of the patches. Most words look at a thing, the
+# end of the caption at the background. Not all have to: convolutions have read the patches, so each knows something of its
+# neighbours. More on such pictures: [see inside](../inside.md#where-a-caption-looks).
 #
 # **Question.** Make the turtles win. Which query do you need, and how large must it be for a weight of 0.99?
 #
