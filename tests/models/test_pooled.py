@@ -25,7 +25,7 @@ def test_the_first_present_position_is_the_answer_at_all_later_ones():
 
 @pytest.mark.parametrize("inner", ["recurrent", {"kind": "transformer", "heads": 1}, {"kind": "pooled"}])
 def test_the_first_position_of_a_causal_core_is_refused(inner):
-    with pytest.raises(ConfigError, match="it has read one token there") as error:
+    with pytest.raises(ConfigError, match="has read one token there") as error:
         made(core=inner)
     assert "core.by=last" in error.value.hint and "fine-tune-classify" in error.value.hint
 

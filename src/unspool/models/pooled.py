@@ -30,8 +30,8 @@ class Pooled(Core):
         input_width: the size of the input at each position; 0: as `width`.
         core: the inner core: a kind, or a table of a kind and its options; h is its output.
         by: "mean" (all weights are one), "attention" (w = exp(15 tanh(v . h / 15)) with a learned vector v), "max" (the
-            largest value of each component), "last" or "first": the first position alone, [CLS] in BERT, of an inner core
-            that is not causal.
+            largest value of each component), "last" or "first": the first position alone, [CLS] in BERT, of a core that
+            is not causal.
         project: whether y goes through a linear layer and tanh, as in BERT's pooler (Devlin et al. 2018,
             arXiv:1810.04805).
 
