@@ -47,8 +47,8 @@ class Score:
 class WordVectors:
     """Embeddings of words, which answer analogies: a is to b as c is to the word nearest by cosine to b - a + c.
 
-    The three words of the question, the unknown word and white space are never the answer (3CosAdd of Mikolov et al. 2013, arXiv:1301.3781). A word is
-    looked up as it is written, then in lower case.
+    The three words of the question, the unknown word and white space are never the answer (3CosAdd of Mikolov et
+    al. 2013, arXiv:1301.3781). A word is looked up as it is written, then in lower case.
 
     Args:
         table: a vector for each word, (V, D).

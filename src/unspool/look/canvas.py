@@ -114,7 +114,8 @@ def labels(axes: Any, texts: Sequence[str], places: Sequence[Sequence[int | floa
             out what would overlap an earlier text; `in_layout`: make room for them outside of the axes.
 
     Returns:
-        The artist: `texts` and `places` are what it was given, line breaks and the like spelled out, `shown` the texts for which there was room.
+        The artist: `texts` and `places` are what it was given, line breaks and the like spelled out, `shown`
+        the texts for which there was room.
     """
     artist = _labels_class()([printable(text) for text in texts], places, **{"transform": axes.transData, **options})
     axes.add_artist(artist)

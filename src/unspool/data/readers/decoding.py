@@ -42,7 +42,7 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> tuple[str, st
     Args:
         data: of a file.
         name: of the file.
-        encoding: a codec, or "auto": it is guessed; None: the same where no setting says it, so that no error names one.
+        encoding: a codec, or "auto": it is guessed; None: the same, where there is no setting to propose.
 
     >>> decode(b"caf\xe9\r\n", "menu.txt")
     ('café\n', 'menu.txt is not UTF-8: read as Windows-1252')
