@@ -13,6 +13,7 @@ from unspool.data.splits import Dataset
 from unspool.data.tokenizer import tokenizers
 from unspool.errors import ConfigError, unknown
 from unspool.models.sequence import SequenceModel
+from unspool.nn.cell import cells
 from unspool.nn.core import cores
 from unspool.recipe import TOKENIZERS, Recipe
 from unspool.registry import Registry
@@ -136,6 +137,9 @@ SHELVES: dict[str, tuple[Registry[Any], str]] = {
 }
 """Sections that name a thing on a shelf, and the usual one."""
 
+WITHIN: dict[str, Registry[Any]] = {"cell": cells, "core": cores}
+"""Options of a core that name a thing on a shelf, with options of its own."""
+
 SECTIONS: dict[str, Any] = {
     "model": SequenceModel,
     "train": Trainer,
@@ -168,7 +172,8 @@ def complete(recipe: Recipe) -> Recipe:
         table = {"kind": usual} | ({"kind": asked} if isinstance(asked, str) else asked)
         cls = shelf.find(table["kind"])
         extra = pipeline_options(cls, {}) if name == "task" else {}
-        table = known_options(table, {*signature(cls).parameters, *extra}, name, f"{shelf.what} {table['kind']!r}")
+        known = {*signature(cls).parameters, *extra}
+        table = known_options(table, known, name, f"{shelf.what} {table['kind']!r}", inner_options(cls, table))
         full[name] = {"kind": table["kind"], **defaults(cls, "seed"), **table}
     full["task"] = {"kind": full["task"]["kind"], **pipeline_options(task, {}), **full["task"]}
     if preprocessing:
@@ -180,7 +185,27 @@ def complete(recipe: Recipe) -> Recipe:
     return full
 
 
-def known_options(table: Mapping[str, Any], known: Set[str], key: str, what: str) -> dict[str, Any]:
+def inner_options(cls: type[Any], table: Mapping[str, Any]) -> dict[str, str]:
+    """Options of what stands within a section, a core's cell say, by their names; with their keys in that section.
+
+    >>> inner_options(cores.find("recurrent"), {"cell": "lstm"})["biases"]
+    'cell.biases'
+    """
+    found: dict[str, str] = {}
+    usual = defaults(cls)
+    for place, shelf in WITHIN.items():
+        asked = table.get(place) or usual.get(place, "")
+        inner = {"kind": asked} if isinstance(asked, str) else asked
+        if place in usual and isinstance(inner, Mapping) and inner.get("kind"):
+            theirs = shelf.find(inner["kind"])
+            named = {name: name for name in defaults(theirs)} | inner_options(theirs, inner)
+            found = {name: f"{place}.{key}" for name, key in named.items()} | found
+    return found
+
+
+def known_options(
+    table: Mapping[str, Any], known: Set[str], key: str, what: str, inner: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The options of a section, without the empty ones that its kind does not have.
 
     With another kind a recipe's section keeps its options; "core.cell=" leaves out what the new kind has no use for.
@@ -190,6 +215,7 @@ def known_options(table: Mapping[str, Any], known: Set[str], key: str, what: str
         known: the options of that kind.
         key: the name of the section.
         what: the kind in words.
+        inner: options of what is within it, with their keys in the section.
 
     Raises:
         ConfigError: for an option that this kind does not have.
@@ -201,7 +227,9 @@ def known_options(table: Mapping[str, Any], known: Set[str], key: str, what: str
     for name in found:
         if name != "kind" and name not in known:
             error = unknown(f"option for {what}:", name, known, prefix=f"{key}.")
-            if not error.hint.startswith("did you mean"):
+            if inner and name in inner:
+                error.hint = f"did you mean {f'{key}.{inner[name]}'!r}? {key}.{name}= leaves it out"
+            elif not error.hint.startswith("did you mean"):
                 error.hint = f"{key}.{name}= leaves it out, or {error.hint}"
             raise error
     return found

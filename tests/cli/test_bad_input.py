@@ -26,6 +26,7 @@ FILES = {
     "exits.py": b"import sys; sys.exit(3)\n",
     "taken.py": b"from unspool.nn.cell import Cell, cells\n@cells.register('lstm')\nclass X(Cell): pass\n",
     "notes.txt": b"x = 1",
+    "tune.mid": b"MThd",
 }
 
 
@@ -132,6 +133,9 @@ BAD = [  # id, arguments, a part of the error, a part of the hint
     ("verb", ["trian"], "No such command 'trian'", "--help"),
     ("option", train("--nope"), "No such option", "--help"),
     ("no recipe", ["train"], "'RECIPE'", "--help"),
+    ("text unknown", ["look", "run", "--text", "the cüt"], "does not know 'ü'", "leave them out: a model knows"),
+    ("suggest unknown", ["suggest", "run", "çø "], "does not know 'ç', 'ø'", "leave them out: a model knows"),
+    ("prompt of music", sample("--prompt", "tune.mid"), "tune.mid is a file of music", "`unspool train music`"),
     ("prompt unknown", sample("--prompt", "ß"), "does not know 'ß'", "leave them out"),
     ("temperature negative", sample("--temperature", "-1"), "temperature should be zero", "--temperature 0.8"),
     ("temperature NaN", sample("--temperature", "nan"), "received nan", "--temperature 0.8"),

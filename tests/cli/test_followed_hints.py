@@ -21,6 +21,7 @@ def trained(tmp_path_factory):
     (folder / "good.txt").write_text(TEXT)
     (folder / "latin.txt").write_bytes(b"caf\xe9 " * (SAMPLE // 100))
     (folder / "table.csv").write_text(TABLE)
+    (folder / "cats.csv").write_text("text,label\n" + "the cat sat,good\non the mat,bad\n" * 30)
     (folder / "series.csv").write_text("day,value\n" + "".join(f"{n},{n % 7}\n" for n in range(300)))
     (folder / "holds").mkdir()
     (folder / "holds/thesis.txt").write_text("years of work")
@@ -79,6 +80,7 @@ FOLLOWED = [  # the command, and what stands for the words in capitals of its hi
     (train("core.cell=lstn"), {}),
     (train("core.cell=mgu"), {"FILE": str(PLUGIN)}),
     (train("core.cell.forget_bia=1"), {}),
+    (train("core.biases=2"), {}),
     (train("core.cell.forget_bias=nan"), {"VALUE": "1"}),
     (train("core.width.y=3"), {"VALUE": "8"}),
     (train("core=5"), {"KEY": "width", "VALUE": "8"}),
@@ -106,6 +108,7 @@ FOLLOWED = [  # the command, and what stands for the words in capitals of its hi
     (plain("classify", "data.path=table.csv", "data.train_path=table.csv"), {}),
     (plain("captions", "data.path=", "data.scenes=0"), {"data.path=FOLDER, or ": ""}),
     (plain("captions", "data.scenes=20", "data.things=9"), {}),
+    (plain("fine-tune-bert", "data.path=cats.csv", "model.start=run"), {}),
     (plain("copy", "core.kind=recurent"), {}),
     (plain("recall", "task.size=3", "task.pairs=4"), {}),
     (sample("--temperature", "-1"), {}),

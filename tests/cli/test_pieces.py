@@ -27,11 +27,12 @@ def place(tmp_path_factory):
     text = tune(0, 3)
     (folder / "tune.abc").write_text(text)
     scale = [Note(Fraction(beat), Fraction(1), pitch) for beat, pitch in enumerate((62, 64, 66, 67, 69, 71, 73, 74))]
-    (folder / "tune.mid").write_bytes(midi(Score(scale, title="Żó scale")))
+    (folder / "tune.mid").write_bytes(midi(Score(scale, title="scalé")))
     (folder / "tied.mid").write_bytes(midi(Score([*scale[:3], Note(Fraction(3), Fraction(2), 67)])))
     (folder / "choir.mid").write_bytes(midi(as_score(CHORDS)))
     (folder / "strange.abc").write_text("X:1\nT:Żółć\nM:4/4\nL:1/8\nK:C\nC{D}DEF GABc|\n")
     (folder / "two.mid").write_bytes(midi(as_score([(67, 60)])))
+    (folder / "tune.xml").write_text("<score-partwise/>")
     return folder
 
 
@@ -77,6 +78,8 @@ def test_text_can_be_streamed_behind_a_piece(place, capsys):
         ("music", "tied.mid", "written without '-'"),
         ("music", "two.mid", "two notes sound at once at beat 0"),
         ("chorales", "gone.mid", "there is no file"),
+        ("music", "tune.xml", "they are read from .abc, .mid and .midi"),
+        ("chorales", "tune.xml", "they are read from .abc, .mid and .midi"),
     ],
 )
 def test_a_piece_that_cannot_be_gone_on_with_is_refused(place, capsys, run, prompt, says):

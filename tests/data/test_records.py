@@ -310,9 +310,9 @@ def test_a_sound_is_a_path_bytes_or_samples(tmp_path):
     ):
         assert read_sound(sound, 8000) == (samples.numpy().tobytes(), 8000)
     for sound, sentence in (
-        (tmp_path / "gone.wav", "cannot read .*gone.wav"),
+        (tmp_path / "gone.wav", "there is no file .*gone.wav"),
         ("a\0b", "is not the name of a file"),
-        (tmp_path, "cannot read"),
+        (tmp_path, "is a folder"),
         (b"RIFF", "the sound is not a sound that can be read"),
         ([[0.0]], r"shape \(1, 1\) is not a sound"),
         ([], "is not a sound"),

@@ -11,6 +11,7 @@ from unspool import ConfigError, DataError, Run, Tokens
 from unspool.data.preprocessors.parallel import ParallelText
 from unspool.data.tokenizer import tokenizers
 from unspool.look.analogies import Score, WordVectors, parse_question, read_questions
+from unspool.look.canvas import Picture, labels
 from unspool.look.panels import Scatter, Table
 from unspool.look.phrases import Phrase, final_of, phrase_vectors, precision_at, read_phrases
 from unspool.look.view import view_names
@@ -92,8 +93,21 @@ def test_a_malformed_file_is_one_sentence(text, message, tmp_path):
     file.write_text(text)
     with pytest.raises(DataError, match=message):
         read_questions(file)
-    with pytest.raises(DataError, match="cannot read"):
-        read_questions(tmp_path / "none.txt")
+
+
+@pytest.mark.parametrize("read", [read_questions, read_phrases])
+def test_files_that_options_name_are_read_alike(read, tmp_path):
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)) * 40)
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9 a b c\n" * 3)
+    assert "caf\xe9" in str(read(tmp_path / "latin.txt"))
+    for name, says, hint in (
+        ("none.txt", "there is no file", "check its name"),
+        ("", "is a folder, and a file is wanted", "name a file in it"),
+        ("binary.txt", "is not text: byte 0", "convert it to plain text"),
+    ):
+        with pytest.raises(DataError, match=says) as error:
+            read(tmp_path / name)
+        assert hint in error.value.hint and "data.encoding" not in error.value.hint
 
 
 @pytest.mark.parametrize(
@@ -118,6 +132,17 @@ def test_the_view_has_a_table_a_picture_and_data(tmp_path):
     assert [bar.get_width() for bar in bars.patches] == pytest.approx([100, 100, 100, 100, 0, 200 / 3])
     assert view.pictures()["2"].axes[0].artists[0].texts[:4] == ["man", "king", "woman", "queen"]
     assert json.loads(json.dumps(view.data()))["sections"]["capitals"]["top5"] == 1
+
+
+def test_the_unknown_word_and_white_space_are_no_answers_and_can_be_drawn(tmp_path):
+    table = torch.tensor([[0.0, 1.0], [0.1, 1.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
+    words = WordVectors(table, {"<unk>": 0, "\n": 1, "up": 2, "right": 3, "level": 4})
+    with pytest.raises(DataError, match="no other word"):
+        words.answers("right", "level", "up")
+    assert [word for word, _ in words.answers("up", "up", "up", count=9)] == ["right", "level"]
+    picture = Picture(2.0, 2.0)
+    assert labels(picture.axes[0], ["\n", "a b"], [(0, 0), (1, 1)]).texts == ["\\n", "a b"]
+    picture.save(tmp_path / "labels.png")
 
 
 def test_characters_are_no_words_and_unknown_words_are_named():

@@ -1,14 +1,17 @@
 """Pooling: the first position, and BERT's pooler behind it."""
 
+import pytest
 import torch
 
+from unspool.errors import ConfigError
 from unspool.nn.core import cores
 
 B, T, D = 3, 6, 4
 
 
 def made(**options):
-    return cores.build("core", {"kind": "pooled", "by": "first", **options}, width=D)
+    both_ways = {"kind": "recurrent", "cell": "gru", "bidirectional": True}
+    return cores.build("core", {"kind": "pooled", "by": "first", "core": both_ways, **options}, width=D)
 
 
 def test_the_first_present_position_is_the_answer_at_all_later_ones():
@@ -20,14 +23,11 @@ def test_the_first_present_position_is_the_answer_at_all_later_ones():
         assert torch.equal(y[row], inner[row, first] * mask[row].unsqueeze(-1))
 
 
-def test_it_is_remembered_from_one_reading_to_the_next():
-    core, x = made(), torch.randn(B, T, D)
-    mask = torch.ones(B, T, dtype=torch.bool)
-    mask[1, :3] = False  # nothing of this row is in the first reading
-    whole, _ = core(x, core.start(x), mask)
-    one, state = core(x[:, :2], core.start(x), mask[:, :2])
-    other, _ = core(x[:, 2:], state, mask[:, 2:])
-    torch.testing.assert_close(torch.cat([one, other], dim=1), whole)
+@pytest.mark.parametrize("inner", ["recurrent", {"kind": "transformer", "heads": 1}, {"kind": "pooled"}])
+def test_the_first_position_of_a_causal_core_is_refused(inner):
+    with pytest.raises(ConfigError, match="has read one token there") as error:
+        made(core=inner)
+    assert "core.by=last" in error.value.hint and "fine-tune-classify" in error.value.hint
 
 
 def test_the_pooler_is_a_linear_layer_and_tanh():

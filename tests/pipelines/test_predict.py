@@ -260,7 +260,7 @@ def test_where_nothing_could_be_read_the_exit_code_says_so(trained, printed, tmp
         ("no.csv", "has no column 'text': it has a, b", "--column text=COLUMN"),
         ("empty.csv", "is empty", "at least one row"),
         ("head.csv", "there are no rows", "correct"),
-        ("none.csv", "cannot read", "path"),
+        ("none.csv", "there is no file", "check its name"),
         ("x.pdf", "says nothing of its format", ".csv"),
     ):
         code, out, err = printed("predict", trained / "classify", "--file", tmp_path / name)

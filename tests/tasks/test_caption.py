@@ -237,7 +237,7 @@ def test_images_of_files_take_the_place_of_scenes(tmp_path):
     files[5:5] = [str(tmp_path / "gone.png"), str(tmp_path / "text.png")]
     together = list(run.predict(files, batch_size=7))
     assert [n for n, found in enumerate(together) if isinstance(found, Failure)] == [5, 6]
-    assert "cannot read" in together[5].error and "text.png is not an image" in together[6].error
+    assert "there is no file" in together[5].error and "text.png is not an image" in together[6].error
     for file, found in zip(files, together, strict=True):
         if isinstance(found, Text):
             alone = run.predict(file)

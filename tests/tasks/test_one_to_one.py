@@ -85,7 +85,7 @@ def test_a_folder_of_images_is_predicted(tmp_path, capsys):
         assert one.label == found["a.png"][1] and one.score == pytest.approx(float(found["a.png"][2]), abs=1e-6)
         assert sum(one.scores.values()) == pytest.approx(1.0) and set(one.scores) <= set(SHAPES)
     assert saved(run).size == run.preprocessor.size == 16 and saved(run).inputs == run.preprocessor.inputs
-    with pytest.raises(DataError, match=r"cannot read .*gone\.png"):
+    with pytest.raises(DataError, match=r"there is no file .*gone\.png"):
         run.predict(str(tmp_path / "gone.png"))
 
 

@@ -91,12 +91,12 @@ def refuse_given(given: Mapping[str, Any], why: str, hint: str) -> None:
 def show_adapting(run: "Run", adapting: "Adapting", split: str, file: Path | None, as_json: bool) -> None:
     """The values of a text that a run reads as it is, and adapting."""
     from unspool.cli.evaluate import how_to_have
-    from unspool.data.readers.text import read_text
+    from unspool.data.readers.text import read_option
     from unspool.runs.adapting import evaluate_adapting
     from unspool.runs.evaluation import by_set
     from unspool.runs.run import format_values
 
-    name, text = (split, None) if file is None else ("file", read_text(str(file)).text)
+    name, text = (split, None) if file is None else ("file", read_option(str(file))[0])
     results = evaluate_adapting(run, adapting, name, text, show_reading)
     if not results:
         raise ConfigError(f"{run.name} has no {split} split", hint=how_to_have(split, run.recipe))
@@ -109,10 +109,10 @@ def show_adapting(run: "Run", adapting: "Adapting", split: str, file: Path | Non
 
 def adapted(run: "Run", adapting: "Adapting", prompt: str, file: Path | None) -> "Run":
     """The run after reading a file, and then the prompt."""
-    from unspool.data.readers.text import read_text
+    from unspool.data.readers.text import read_option
     from unspool.runs.adapting import adapt_run
 
-    text = ("" if file is None else read_text(str(file)).text) + prompt
+    text = ("" if file is None else read_option(str(file))[0]) + prompt
     with notes():
         return adapt_run(run, text, adapting, show_reading)
 

@@ -4,12 +4,11 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from unspool.cli.shared import say
 from unspool.errors import ConfigError
 from unspool.files import writing
 from unspool.generate.sampling import Sampling
 from unspool.look.plots import draw_notes
-from unspool.pipelines.writing import Writer, read_prompt
+from unspool.pipelines.writing import Writer
 from unspool.runs.run import Run
 
 if TYPE_CHECKING:
@@ -19,14 +18,6 @@ if TYPE_CHECKING:
 SHOWN = 4
 """How many documents are drawn as piano rolls."""
 ELSEWHERE = "choose another --to FOLDER"
-
-
-def piece_text(run: Run, path: str) -> str:
-    """What a model of music goes on from, of a MIDI or ABC file; a line on stderr says where it ends."""
-    text, summary = read_prompt(run.pipeline(), path)
-    if summary:
-        say(summary)
-    return text
 
 
 def write_documents(

@@ -94,12 +94,13 @@ def predict(
 
 def report_rows(total: int, failed: int, last: str, out: Path | None) -> None:
     """Say how many rows there are and how many failed. Raises: DataError where all of them failed."""
-    if failed:
+    if 0 < failed < total:
         say(f"{failed:,} of {total:,} rows have an error" + (f", the last: {last}" if last else ""))
     if out is not None:
         say(f"{total:,} rows in {out}")
     if failed == total:
-        raise DataError(f"nothing could be predicted: {last or 'there are no rows'}", hint="correct the input")
+        what = f"of {total:,} rows none could be predicted, the last: {last}" if total > 1 else last
+        raise DataError(f"nothing could be predicted: {what or 'there are no rows'}", hint="correct the input")
 
 
 def columns_of(run: "Run", pipeline: "Predictor", given: Sequence[str]) -> dict[str, Any]:
@@ -131,6 +132,9 @@ def given_records(
     if inputs:
         if not columns:
             raise ConfigError("this model takes rows of numbers", hint="--file TABLE.csv")
+        if len(names) > 1 and not pipeline.preprocessor.endings:
+            what = f"this model takes {len(names)} numbers of each row: {', '.join(name for name, _ in names)}"
+            raise ConfigError(what, hint=f"unspool predict {quote(run.name)} --file FILE.csv, with these columns")
         every = [name for one in inputs for name in expanded(one, pipeline.preprocessor.endings)]
         return pipeline.records(iter([{first: one} for one in every]), columns)
     if file is None and sys.stdin.isatty():
@@ -196,9 +200,7 @@ def expanded(argument: str, endings: Sequence[str]) -> list[str]:
         found = files_below(argument, endings)
     else:
         found = glob.glob(argument, recursive=True) or [argument]
-    if not found:
-        raise DataError(f"there is no {', '.join(endings)} file in {argument}", hint="name another folder")
-    return sorted(found)
+    return sorted(found) or [argument]  # a folder without any: an error row of its own
 
 
 def write_all(

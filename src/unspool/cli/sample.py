@@ -18,7 +18,7 @@ from unspool.cli.constrained import (
     constraint_of,
 )
 from unspool.cli.generation import Request, generate
-from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins
+from unspool.cli.shared import Device, Json, Plugins, RunPath, app, load_plugins, say
 from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -143,14 +143,15 @@ def refuse_together(given: "Mapping[str, object]") -> None:
 
 
 def text_of(run: "Run", prompt: str) -> str:
-    """The prompt as text, where it names a piece of music what that has."""
-    from unspool.data.music.prompts import is_piece
-
-    if not is_piece(prompt):
+    """The prompt as text, where it names a piece of music what that has; a line on stderr says where it ends."""
+    if not prompt:
         return prompt
-    from unspool.cli.documents import piece_text
+    from unspool.pipelines.writing import read_prompt
 
-    return piece_text(run, prompt)
+    text, summary = read_prompt(run.pipeline(), prompt)
+    if summary:
+        say(summary)
+    return text
 
 
 def known(precision: str) -> "Precision":

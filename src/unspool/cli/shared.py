@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unspool.errors import ConfigError, DataError
+from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
     from unspool.experiment.experiment import Experiment
@@ -120,12 +120,9 @@ def given_text(text: str | None, file: str | None) -> str | None:
         raise ConfigError("both --text and --file are given", hint="leave one of them out")
     if file is None:
         return text
-    from unspool.data.readers.decoding import decode
-    from unspool.data.readers.text import read_bytes
+    from unspool.data.readers.text import read_option
 
-    if file != "-" and not Path(file).is_file():
-        raise DataError(f"there is no file {file!r}", hint="--file NAME, or - for standard input")
-    text, note = decode(read_bytes(file), "standard input" if file == "-" else file)
+    text, note = read_option(file)
     if note:
         say(note)
     return text

@@ -154,6 +154,10 @@ def split(
     test_share = Fraction(0) if drawn["test"] else options.shares[1]
     middle = int(len(train) * (1 - valid_share - test_share))
     end = int(len(train) * (1 - test_share))
+    if not train and found.get("train"):
+        raise DataError(
+            f"all {len(found['train']):,} records are without a text", hint="fill in the column of the texts"
+        )
     splits = {
         "train": train[:middle],
         "valid": drawn["valid"] or train[middle:end],

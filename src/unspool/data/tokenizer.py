@@ -100,7 +100,16 @@ def visible(text: str) -> str:
     >>> visible("to be\n")
     'to␣be\\n'
     """
-    return "".join("␣" if one == " " else one if one.isprintable() else repr(one)[1:-1] for one in text)
+    return printable(text).replace(" ", "␣")
+
+
+def printable(text: str) -> str:
+    r"""A text whose other white space and control characters are written as in Python: no font has a sign for them.
+
+    >>> printable("to be\n")
+    'to be\\n'
+    """
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 tokenizers: Registry[Tokenizer] = Registry("tokenizer", "unspool.data.tokenizers")

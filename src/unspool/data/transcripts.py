@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from unspool.data.labelled import cell_text, picked
-from unspool.data.readers.sounds import decode_sound
+from unspool.data.readers.sounds import ENDINGS, decode_sound
 from unspool.data.readers.tables import Record, TableFormat
 from unspool.data.readers.text import unreadable
 from unspool.data.readers.trees import ARCHIVES
@@ -98,13 +98,17 @@ class Transcripts(SplitOptions, TableFormat, SplitPaths):
     def found(self, path: str, notes: list[str]) -> Found:
         """The rows of the tables, each with the folder that its files are beside."""
         place = Path(os.path.expanduser(path))
+        if place.suffix.lower() in ENDINGS:
+            what = f"{path} is a sound, and a table with the columns {self.file},{self.text} or a folder is wanted"
+            raise DataError(what, hint="data.path=TABLE.csv, with the name of a sound and what is said in each row")
         folder = place if place.is_dir() else place.parent
         rows = read_splits(path, self, notes)
         return {name: [(where, {**row, FOLDER: str(folder)}) for where, row in part] for name, part in rows.items()}
 
     def taken(self, place: str, record: Record) -> Record | None:
         """The bytes of the sound, and the text; None without a text. Raises: DataError for what is no sound."""
-        file, text = (picked(record, place, *key) for key in ((self.file, "file"), (self.text, "text")))
+        columns = {name: value for name, value in record.items() if name != FOLDER}
+        file, text = (picked(columns, place, *key) for key in ((self.file, "file"), (self.text, "text")))
         name, said = cell_text(file, place, self.file).strip(), cell_text(text, place, self.text).strip()
         if not name:
             raise DataError(f"{place}: there is no file", hint="fill it in, or drop the row")

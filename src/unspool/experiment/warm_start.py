@@ -17,6 +17,7 @@ from unspool.models.sequence import SequenceModel
 from unspool.nn.core import Core, cores
 from unspool.nn.heads import Categorical
 from unspool.recipe import Recipe
+from unspool.runs.checkpoint import checkpoints, is_step, other_runs
 from unspool.runs.run import Run
 from unspool.schema import defaults
 from unspool.tasks.task import Task
@@ -44,6 +45,8 @@ class Start:
         if is_folder(path):
             found = read_folder(path)
             return cls(path, found.recipe, found.model, {"tokenizer": found.tokenizer}, found.digests)
+        if not checkpoints(path) and not is_step(path):
+            raise no_start(path)
         run = Run.load(path)
         if run.checkpoint is None:
             raise ConfigError(f"{path} is not a run folder", hint="set model.start=RUN")
@@ -162,8 +165,21 @@ def start_of(recipe: Recipe) -> Start | None:
     """What the recipe's `model.start` names; None where every weight is drawn."""
     place = build.model_options_of(recipe).start
     if not place and "start" in recipe.get("model", {}) and "width" not in _table(recipe.get("core", {})):
-        raise ConfigError("this recipe starts from a trained model, and none is given", hint="set model.start=RUN")
+        raise ConfigError("this recipe starts from a trained model, and none is given", hint=START)
     return Start.load(place) if place else None
+
+
+START = "set model.start=FOLDER: a run of `unspool train`, or a model that `save_pretrained` of Hugging Face wrote"
+
+
+def no_start(path: Path) -> ConfigError:
+    """The error for what is neither a run nor a model: nothing is downloaded, so its name alone is not enough."""
+    files = "config.json, model.safetensors and the tokenizer's files"
+    if not path.exists():
+        what = f"there is no folder {path}, and nothing is downloaded"
+        return ConfigError(what, hint=f"save the model there first ({files}); {other_runs(path)}")
+    what = "has no config.json, and is no run" if path.is_dir() else "is a file, and the folder of a model is wanted"
+    return ConfigError(f"{path} {what}", hint=f"model.start=FOLDER, with {files}, or the folder of a run")
 
 
 def tokenizers_of(task: type[Task]) -> Mapping[str, str]:

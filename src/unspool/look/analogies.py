@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unspool.data.readers.text import read_option
+from unspool.data.tokenizers.word import UNKNOWN
 from unspool.errors import DataError
 from unspool.schema import Count
 
@@ -45,8 +47,8 @@ class Score:
 class WordVectors:
     """Embeddings of words, which answer analogies: a is to b as c is to the word nearest by cosine to b - a + c.
 
-    The three words of the question are never the answer (3CosAdd of Mikolov et al. 2013, arXiv:1301.3781). A word is
-    looked up as it is written, then in lower case.
+    The three words of the question, the unknown word and white space are never the answer (3CosAdd of Mikolov et
+    al. 2013, arXiv:1301.3781). A word is looked up as it is written, then in lower case.
 
     Args:
         table: a vector for each word, (V, D).
@@ -61,6 +63,7 @@ class WordVectors:
     def __init__(self, table: Float[Tensor, "V D"], ids: Mapping[str, int]) -> None:
         self.unit = torch.nn.functional.normalize(table.detach().float().cpu(), dim=1)
         self.ids, self.words = ids, {id: word for word, id in ids.items()}
+        self.no_answers = torch.tensor([id for word, id in ids.items() if not word.strip() or word == UNKNOWN]).long()
 
     def find(self, words: Iterable[str]) -> list[int]:
         """The row of each word; -1 for one that is not known."""
@@ -79,7 +82,7 @@ class WordVectors:
             Words and cosines, the best first.
 
         Raises:
-            DataError: names the words that are not known.
+            DataError: names the words that are not known, or says that there is no other.
         """
         known = self.find((a, b, c))
         strange = [repr(word) for word, id in zip((a, b, c), known, strict=True) if id < 0]
@@ -87,7 +90,10 @@ class WordVectors:
             near = [word for one in strange for word in self.words.values() if one[1:-1] in word][:5]
             hint = f"ask about words of its vocabulary{', such as ' + ', '.join(near) if near else ''}"
             raise DataError(f"the model does not know {' and '.join(strange)}", hint=hint)
-        best = self._cosines(torch.tensor([known]))[0].topk(min(count, max(1, len(self.unit) - 3)))
+        answers = len(self.unit) - len({*known, *self.no_answers.tolist()})
+        if not answers:
+            raise DataError("the model knows no other word to answer with", hint="train it on more text")
+        best = self._cosines(torch.tensor([known]))[0].topk(min(count, answers))
         return [
             (self.words[id], round(cosine, 4))
             for id, cosine in zip(best.indices.tolist(), best.values.tolist(), strict=True)
@@ -115,7 +121,8 @@ class WordVectors:
         """The cosine of every word with b - a + c, (Q, V); the words of the question have none."""
         a, b, c = questions[:, :3].unbind(dim=1)
         wanted = torch.nn.functional.normalize(self.unit[b] - self.unit[a] + self.unit[c], dim=1)
-        return (wanted @ self.unit.T).scatter_(1, questions[:, :3], -torch.inf)
+        cosines = (wanted @ self.unit.T).scatter_(1, questions[:, :3], -torch.inf)
+        return cosines.index_fill_(1, self.no_answers, -torch.inf)
 
     def _right(self, questions: Tensor) -> tuple[int, int]:
         """How many questions (Q, 4) have their fourth word as the first answer, and among the first five."""
@@ -160,15 +167,9 @@ def read_questions(file: str | Path) -> Questions:
     Raises:
         DataError: for a file that cannot be read or has no question, and for a line that is none, with its number.
     """
-    try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot read {file}: {error}", hint="give a text file of questions, a b c d in each line"
-        ) from None
     found: Questions = {}
     section = "questions"
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_option(str(file))[0].splitlines(), start=1):
         words = line.split()
         if words[:1] == [":"]:
             section = " ".join(words[1:])
@@ -178,5 +179,5 @@ def read_questions(file: str | Path) -> Questions:
             what = f"{file}, line {number}: {line.strip()!r} is no question"
             raise DataError(what, hint=f"four words, not {len(words)}; or a colon and the name of a section")
     if not found:
-        raise DataError(f"there is no question in {file}", hint="a b c d in each line")
+        raise DataError(f"there is no question in {file}", hint="write four words in each line: a b c d")
     return found

@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from unspool.data.tokenizer import printable
 from unspool.files import write_bytes
 
 INK, FAINT = "#333333", "#9a9a9a"
@@ -106,16 +107,17 @@ def labels(axes: Any, texts: Sequence[str], places: Sequence[Sequence[int | floa
 
     Args:
         axes: where they are drawn.
-        texts: plain text, one line each.
+        texts: plain text.
         places: (x, y) of each text, in the data coordinates of the axes, or in those of the option `transform`.
         options: `size` in points; `family` of the font; `align` "center", "left" or "right"; `valign` "center",
             or "top" for texts below their places; `turned` by 90 degrees; `offset` (x, y) in points; `sparse`: leave
             out what would overlap an earlier text; `in_layout`: make room for them outside of the axes.
 
     Returns:
-        The artist: `texts` and `places` are what it was given, `shown` the texts for which there was room.
+        The artist: `texts` and `places` are what it was given, line breaks and the like spelled out, `shown`
+        the texts for which there was room.
     """
-    artist = _labels_class()(texts, places, **{"transform": axes.transData, **options})
+    artist = _labels_class()([printable(text) for text in texts], places, **{"transform": axes.transData, **options})
     axes.add_artist(artist)
     return artist
 

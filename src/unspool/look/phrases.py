@@ -16,8 +16,7 @@ from unspool.data.preprocessors.generation import SourceAndText
 from unspool.data.preprocessors.language import LanguageText
 from unspool.data.preprocessors.preprocessor import Preprocessor
 from unspool.data.probe import everywhere
-from unspool.data.readers.decoding import decode
-from unspool.data.readers.text import read_bytes
+from unspool.data.readers.text import read_option
 from unspool.data.tokenizer import Tokenizer
 from unspool.errors import DataError
 from unspool.models.recurrent import Recurrent
@@ -69,10 +68,8 @@ def read_phrases(file: str | Path) -> list[Phrase]:
     Raises:
         DataError: for a file that cannot be read, a line without a phrase behind its tab, or fewer than three phrases.
     """
-    if not Path(file).is_file():
-        raise DataError(f"there is no file {str(file)!r}", hint="give a text file, one phrase a line")
     found = []
-    for number, line in enumerate(decode(read_bytes(str(file)), str(file))[0].splitlines(), start=1):
+    for number, line in enumerate(read_option(str(file))[0].splitlines(), start=1):
         group, tab, text = line.partition("\t")
         if not line.strip():
             continue
@@ -80,7 +77,8 @@ def read_phrases(file: str | Path) -> list[Phrase]:
             raise DataError(f"{file}, line {number}: there is no phrase behind the tab", hint="GROUP<TAB>PHRASE")
         found.append(Phrase(text.strip(), group.strip()) if tab else Phrase(line.strip()))
     if len(found) < FEWEST:
-        raise DataError(f"{file} has {len(found)} phrases, too few for neighbours", hint=f"give at least {FEWEST}")
+        what = f"{len(found)} phrases, too few for neighbours" if found else "no phrases: it is empty"
+        raise DataError(f"{file} has {what}", hint=f"give at least {FEWEST}, one a line")
     return found
 
 
@@ -104,7 +102,8 @@ def tokenizer_of(model: SequenceModel, preprocessor: Preprocessor | None) -> Tok
     if model.encoder is None and isinstance(preprocessor, LanguageText) and model.core.causal:
         return preprocessor.tokenizer
     raise DataError(
-        "vectors of phrases need an encoder of texts, or a language model", hint="train translate, or char-lm"
+        "vectors of phrases need an encoder of texts, or a language model",
+        hint="`unspool train char-lm data.path=FILE` makes one of the latter",
     )
 
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from unspool.errors import ConfigError
 from unspool.nn.core import Core, cores
 from unspool.nn.heads import at_least_float32
 from unspool.nn.part import CoreState
@@ -29,9 +30,13 @@ class Pooled(Core):
         input_width: the size of the input at each position; 0: as `width`.
         core: the inner core: a kind, or a table of a kind and its options; h is its output.
         by: "mean" (all weights are one), "attention" (w = exp(15 tanh(v . h / 15)) with a learned vector v), "max" (the
-            largest value of each component), "last" or "first": the first position alone, [CLS] in BERT.
+            largest value of each component), "last" or "first": the first position alone, [CLS] in BERT, of a core that
+            is not causal.
         project: whether y goes through a linear layer and tanh, as in BERT's pooler (Devlin et al. 2018,
             arXiv:1810.04805).
+
+    Raises:
+        ConfigError: the first position alone of a causal core, which has read one token there.
 
     >>> core = Pooled(width=8, core={"kind": "recurrent", "cell": "gru"}, by="max")
     >>> x = torch.zeros(2, 5, 8)  # (B, T, D)
@@ -50,6 +55,11 @@ class Pooled(Core):
     ) -> None:
         super().__init__(width, input_width)
         self.core = cores.build("core.core", core, width=width, input_width=input_width)
+        if by == "first" and self.core.causal:
+            raise ConfigError(
+                "core.by=first answers from the first position, and a causal core has read one token there",
+                hint="set core.by=last, or core.by=mean as the recipe fine-tune-classify has it",
+            )
         self.causal, self.needs_source, self.max_length = self.core.causal, self.core.needs_source, self.core.max_length
         self.by = by
         self.score = nn.Linear(width, 1, bias=False) if by == "attention" else None
@@ -85,8 +95,8 @@ class Pooled(Core):
         weights = torch.ones_like(outputs[..., :1])  # (B, T, 1)
         if self.score is not None:
             weights = (BOUND * torch.tanh(at_least_float32(self.score(outputs)) / BOUND)).exp()
-        if self.by == "first":  # of the positions that are present, where none was before
-            weights = weights * ((there.cumsum(dim=1) == 1) & (memory[1].unsqueeze(1) == 0))
+        if self.by == "first":  # of the positions that are present
+            weights = weights * (there.cumsum(dim=1) == 1)
         weights = self.tap("weights", weights * there)
         sums = _after(memory[0], weights * outputs).cumsum(dim=1)[:, 1:]
         totals = _after(memory[1], weights).cumsum(dim=1)[:, 1:]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from unspool.data.music.abc_reader import parse_tune
@@ -10,6 +11,7 @@ from unspool.data.music.prompts import chorale_prompt, is_piece, tune_prompt
 from unspool.data.predictions import Prediction
 from unspool.data.preprocessors.music import TuneText
 from unspool.data.preprocessors.preprocessor import Record
+from unspool.data.readers.text import clean
 from unspool.errors import ConfigError, DataError
 from unspool.generate.documents import LONGEST, DocumentFormat, generate_documents
 from unspool.generate.sampling import Sampling
@@ -89,11 +91,30 @@ def read_prompt(pipeline: Pipeline, prompt: str) -> tuple[str, str]:
     Args:
         pipeline: of the run.
         prompt: what somebody gave: text, notes, or the path of a piece.
+
+    Raises:
+        DataError: it names a file that the pipeline cannot read.
     """
-    if not isinstance(pipeline, TuneWriter | ChoraleWriter) or not is_piece(prompt):
-        return prompt, ""
-    piece = pipeline.read_piece(prompt)
-    return piece.text, piece.summary
+    if isinstance(pipeline, TuneWriter | ChoraleWriter):
+        if is_piece(prompt):
+            piece = pipeline.read_piece(prompt)
+            return piece.text, piece.summary
+        if is_file(prompt) and Path(prompt).suffix:
+            raise DataError(f"{prompt} is no piece: they are read from .abc, .mid and .midi", hint="save it as one")
+    elif is_piece(prompt) and is_file(prompt):
+        raise DataError(
+            f"{prompt} is a file of music, and this model writes text",
+            hint="`unspool train music` makes a model that goes on with tunes",
+        )
+    return prompt, ""
+
+
+def is_file(prompt: str) -> bool:
+    """Whether a prompt names a file."""
+    try:
+        return Path(prompt).is_file()
+    except (OSError, ValueError):  # too long for a name, or a zero byte
+        return False
 
 
 class TextWriter(Writer):
@@ -157,12 +178,12 @@ class ChoraleWriter(Writer):
 
 
 def known_title(text: str, unknown: Callable[[str], list[str]]) -> str:
-    """A tune whose title has only what a model can read; of a title nothing sounds."""
+    """A tune with its title in letters that a model can read, else without; of a title nothing sounds."""
     header, _, rest = text.partition("\nT:")
     title, _, music = rest.partition("\n")
-    strange = set(unknown(title))
-    kept = " ".join("".join(letter for letter in title if letter not in strange).split())
-    return f"{header}\nT:{kept or 'A'}\n{music}"
+    if unknown(title):
+        title = clean(title, ascii=True, squeeze=True).strip()
+    return f"{header}\nT:{'A' if not title or unknown(title) else title}\n{music}"
 
 
 def said(path: str, what: str, seconds: float) -> str:

@@ -132,7 +132,8 @@ class Run:
         pipeline = build.task_class(self.recipe).pipeline
         if not getattr(pipeline, "streams", False):
             verb = getattr(pipeline, "verb", "look") + (" --to FOLDER" if hasattr(pipeline, "streams") else "")
-            raise ConfigError(f"{self.name} does not go on with a text", hint=f"unspool {verb} {quote(self.name)}")
+            hint = f"unspool {verb} {quote(self.name)}; `unspool train char-lm data.path=FILE` makes one that does"
+            raise ConfigError(f"{self.name} does not go on with a text", hint=hint)
         return self.preprocessor.tokenizer  # type: ignore[union-attr]
 
     def pipeline(self, **options: Any) -> Pipeline:

@@ -109,9 +109,8 @@ def opened(data: bytes, name: str) -> tuple[Any, list[Any]]:
         file = MidiFile(file=io.BytesIO(data), charset="utf-8")
         return file, list(merge_tracks(file.tracks))
     except Exception as error:  # of broken bytes mido may say anything
-        raise DataError(
-            f"{name} is not a whole MIDI file: {error or 'it ends too early'}", hint="save it again"
-        ) from None
+        reason = (str(error) or "it ends too early") if data else "it is empty"
+        raise DataError(f"{name} is not a whole MIDI file: {reason}", hint="save it again") from None
 
 
 def seconds(score: Score, beats: Fraction) -> float:

@@ -112,6 +112,12 @@ def abc_tune(data: bytes, path: str) -> str:
     text, _ = decode(data, path)
     found = [block for _, block in blocks(text)]
     if len(found) != 1:
-        what = f"{len(found)} tunes are in it" if found else "there is no tune in it"
-        raise DataError(f"{path}: {what}, and one is gone on with", hint="keep one, from its X: to an empty line")
+        if found:
+            what, hint = (
+                f"has {len(found)} tunes, and a model goes on with one",
+                "keep one, from X: to an empty line",
+            )
+        else:
+            what, hint = "has no tune" if text.strip() else "is empty", "begin it with a line X:1 and one such as K:D"
+        raise DataError(f"{path} {what}", hint=hint)
     return found[0]

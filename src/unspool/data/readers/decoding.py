@@ -31,17 +31,24 @@ WESTERN = {
 """Languages that Windows-1252 writes: their other encodings agree with it on nearly every letter."""
 LEAST, RARE = 12, 0.03
 """Texts with fewer letters beyond ASCII than that, in number or as a share, may be Western."""
+SETTING = "set data.encoding=auto, or to the encoding the file has, or "
 SYLLABLES = {"Japanese": re.compile("[ぁ-ん]"), "Korean": re.compile("[가-힣]")}
 """Letters that a text of the language is full of, and that other bytes hardly ever spell."""
 
 
-def decode(data: bytes, name: str, encoding: str = "auto") -> tuple[str, str]:
+def decode(data: bytes, name: str, encoding: str | None = None) -> tuple[str, str]:
     r"""The text with "\n" between its lines and no byte order mark, and a note for the user ("" when all is plain).
+
+    Args:
+        data: of a file.
+        name: of the file.
+        encoding: a codec, or "auto": it is guessed; None: the same, where there is no setting to propose.
 
     >>> decode(b"caf\xe9\r\n", "menu.txt")
     ('café\n', 'menu.txt is not UTF-8: read as Windows-1252')
     """
-    found = guessed(data, name) if encoding == "auto" else Encoding(encoding)
+    guess = encoding is None or encoding == "auto"
+    found = guessed(data, name, setting=encoding is not None) if guess else Encoding(str(encoding))
     return plain(strict(data, name, found.codec) if found.errors == "strict" else found.text(data)), found.note
 
 
@@ -68,13 +75,14 @@ class Encoding(NamedTuple):
         return codecs.getincrementaldecoder(self.codec)(self.errors).decode(data, whole)
 
 
-def guessed(data: bytes, name: str, whole: bool = True) -> Encoding:
+def guessed(data: bytes, name: str, whole: bool = True, setting: bool = False) -> Encoding:
     """The encoding by its byte order mark, else UTF-8, UTF-16 or UTF-32, else by its letters.
 
     Args:
         data: of a file, or its beginning.
         name: of the file.
         whole: whether nothing follows the data.
+        setting: whether `data.encoding` can say it.
 
     Raises:
         DataError: for what is no text.
@@ -82,10 +90,10 @@ def guessed(data: bytes, name: str, whole: bool = True) -> Encoding:
     marked = next((codec for mark, codec in MARKS if data.startswith(mark)), "")
     codec = marked or unmarked(data)
     if codec in WIDE:
-        text = strict(data, name, codec) if whole else Encoding(codec, "replace").text(data, whole)
-        refuse_binary(text, name, codec)
+        text = strict(data, name, codec, setting) if whole else Encoding(codec, "replace").text(data, whole)
+        refuse_binary(text, name, codec, setting)
         return Encoding(codec, note="" if marked else f"{name} has no byte order mark: read as {codec.upper()}")
-    refuse_binary(data.decode("latin-1"), name, "latin-1")
+    refuse_binary(data.decode("latin-1"), name, "latin-1", setting)
     if not whole:
         data = data[: data.rfind(b"\n") + 1] or data
     try:
@@ -103,7 +111,7 @@ def unmarked(data: bytes) -> str:
     return next((codec for codec, zeros in WIDE.items() if zeros == shown), "")
 
 
-def strict(data: bytes, name: str, encoding: str) -> str:
+def strict(data: bytes, name: str, encoding: str, setting: bool = True) -> str:
     """The text in this encoding, or a DataError that says which byte is not in it."""
     try:
         return data.decode(encoding)
@@ -115,7 +123,7 @@ def strict(data: bytes, name: str, encoding: str) -> str:
         at = error.start if isinstance(error, UnicodeDecodeError) else 0
         raise DataError(
             f"{name} is not {encoding}: byte {at} cannot be read",
-            hint="set data.encoding=auto, or to the encoding the file has, or save the file as UTF-8",
+            hint=SETTING * setting + "save the file as UTF-8",
         ) from None
 
 
@@ -159,7 +167,7 @@ def likely(data: bytes) -> tuple[str, str]:
     return best.encoding, best.language
 
 
-def refuse_binary(text: str, name: str, codec: str) -> None:
+def refuse_binary(text: str, name: str, codec: str, setting: bool) -> None:
     """Raise where there is a zero byte, or where more than one character in twenty is a control character."""
     at = text.find("\0")
     if at < 0:
@@ -169,5 +177,5 @@ def refuse_binary(text: str, name: str, codec: str) -> None:
         at = controls[0]
     raise DataError(
         f"{name} is not text: byte {len(text[:at].encode(codec))} is the control character {ord(text[at]):#04x}",
-        hint="unpack or convert it to plain text, or set data.encoding when it is text",
+        hint="unpack or convert it to plain text" + ", or set data.encoding when it is text" * setting,
     )

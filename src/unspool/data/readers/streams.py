@@ -18,6 +18,7 @@ from unspool.data.readers.decoding import Encoding, guessed, plain, strict
 from unspool.data.readers.dialect import complete_rows, detect
 from unspool.data.readers.lines import Item
 from unspool.data.readers.tables import ENDINGS, USUAL, TableFormat, line_records, parquet, read_items
+from unspool.data.readers.text import unreadable
 from unspool.errors import ConfigError, DataError
 from unspool.schema import validated
 
@@ -162,7 +163,7 @@ def opened(path: str) -> AbstractContextManager[Any]:
     try:
         return gzip.open(path, "rb") if path.endswith(".gz") else Path(path).open("rb")
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}", hint="check the path") from None
+        raise unreadable(path, error) from None
 
 
 class Peeked(io.RawIOBase):

@@ -164,7 +164,7 @@ def read_items(path: str, options: TableFormat) -> tuple[list[Item], str, str]:
     if kind == "auto":
         raise DataError(
             f"the ending of {path} says nothing of its format",
-            hint=f"set data.format to one of {', '.join(sorted(['parquet', *READERS]))}",
+            hint=f"give a table, such as .csv, or set data.format to one of {', '.join(sorted(['parquet', *READERS]))}",
         )
     data = read_bytes(path)
     if path.endswith(".gz"):

@@ -112,10 +112,30 @@ def read_bytes(name: str) -> bytes:
         return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise unreadable(name, error) from None
+    except ValueError:  # a zero byte in it
+        raise unreadable(name, FileNotFoundError()) from None
+
+
+def read_option(name: str) -> tuple[str, str]:
+    """The text of a file that an option names ("-": standard input), and a note on its encoding, which is guessed.
+
+    Raises:
+        DataError: for what is missing, a folder, cannot be read, or is no text.
+    """
+    name = os.path.expanduser(name)
+    return decode(read_bytes(name), "standard input" if name == "-" else name)
 
 
 def unreadable(name: str, error: OSError) -> DataError:
-    """The error for a file that is there and cannot be read."""
+    """The error for a file that cannot be read: why, and what helps.
+
+    >>> print(unreadable("talk.wav", FileNotFoundError()))
+    there is no file 'talk.wav'
+    """
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return DataError(f"there is no file {name!r}", hint=f"check its name; it is looked up from {os.getcwd()}")
+    if isinstance(error, IsADirectoryError):
+        return DataError(f"{name} is a folder, and a file is wanted", hint="name a file in it")
     reason = (error.strerror or str(error)).lower()
     return DataError(f"cannot read {name}: {reason}", hint="check who may read the file, or copy it elsewhere")
 

@@ -79,7 +79,8 @@ def archive_files(place: str, endings: tuple[str, ...], read: bool = True) -> It
                 if wanted and (content := archive.extractfile(member)) is not None:
                     yield name.relative_to(name.anchor), content.read() if read else b""
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].removesuffix(":") if str(error) else "it ends too early"
+        reason = "it is no .tar.gz" if reason == "file could not be opened successfully" else reason
         raise DataError(f"{place} is not a whole archive: {reason}", hint="copy or download it again") from None
     except OSError as error:
         raise unreadable(place, error) from None

@@ -55,7 +55,8 @@ class CharTokenizer(Tokenizer):
             named = ", ".join(map(repr, strange[:5])) + (f" and {len(strange) - 5} more" if len(strange) > 5 else "")
             raise DataError(
                 f"the tokenizer does not know {named}",
-                hint="leave them out, set data.ascii=true before training, or train with tokenizer.kind=byte",
+                hint="leave them out: a model knows the characters that it was trained on; one that is trained with "
+                "tokenizer.kind=byte knows all",
             )
         return ids
 

@@ -143,7 +143,8 @@ def word_vectors(look: Inspection) -> WordVectors:
     tokenizer, table = getattr(look.preprocessor, "tokenizer", None), look.model.embedding
     if not isinstance(tokenizer, WordTokenizer) or not isinstance(table, nn.Embedding):
         kind = "" if tokenizer is None else f": its tokenizer is {tokenizers.kind_of(type(tokenizer))}"
-        raise DataError(f"analogies need a model that reads words, and this one does not{kind}", hint="train word-lm")
+        what = f"analogies need a model that reads words, and this one does not{kind}"
+        raise DataError(what, hint="unspool train word-lm data.path=FILE")
     return WordVectors(table.weight[: tokenizer.size], tokenizer.ids)
 
 
