@@ -150,8 +150,8 @@ def fitting(
     pictures = [one for one in columns if one.is_file]
     time = time_column(rows[0])
     if pictures and texts and len(numbers) > 1:
-        named = tuple(one.name for one in columns if one in texts)
-        own = () if named == FIVE else (f"data.caption={','.join(named)}",)
+        captions = tuple(one.name for one in columns if one in texts)
+        own = () if captions == FIVE else (f"data.caption={','.join(captions)}",)
         return "features of images with captions", "photographs", (*said(("file", pictures[0]), key="name"), *own)
     if pictures and texts:
         return "images with captions", "caption", said(("file", pictures[0]), ("caption", texts[0]))

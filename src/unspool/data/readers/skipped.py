@@ -5,7 +5,8 @@ from typing import TypeVar
 
 from unspool.errors import DataError
 
-T, U = TypeVar("T"), TypeVar("U")
+T = TypeVar("T")
+U = TypeVar("U")
 TOLERATED = 0.1
 """Where more than that share of all items is bad, something else is wrong, and the first error is raised."""
 
