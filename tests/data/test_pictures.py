@@ -59,7 +59,7 @@ def test_one_bad_image_among_many_is_left_out_and_counted(tmp_path, bad):
 
 def test_many_bad_images_are_an_error_that_says_where(tmp_path):
     folder_of(tmp_path, list(BAD), rows=10)
-    with pytest.raises(DataError, match=r"train\.csv, line 22: cannot read missing\.jpg"):
+    with pytest.raises(DataError, match=r"train\.csv, line 22: there is no file 'missing\.jpg'"):
         CaptionedImages(path=str(tmp_path), valid=0.0).read()
 
 
