@@ -10,6 +10,8 @@ import torch
 from helpers import shape_checks
 
 shape_checks.check_some_calls()
+collect_ignore = ["helpers", "plugged"]
+"""No test and no docstring's example: what the tests use, and plug-ins that each of them loads for itself."""
 QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 ARGUMENTS = [*QUIET.split(), "--disable-component-update", "--disable-sync"]
 torch.set_num_threads(1)  # the models here are tiny, and the machine may be shared: threads would wait for each other
