@@ -127,8 +127,13 @@ def test_hidden_words_and_next_words_have_one_head(place, tmp_path):
 
 
 WRONG = [  # recipe, options, what the error says, what the hint says
-    ("fine-tune-classify", ["model.start=", "data.path=labels.csv"], "none is given", "model.start=RUN"),
-    ("fine-tune-classify", ["model.start=nowhere", "data.path=labels.csv"], "nowhere does not exist", "unspool train"),
+    ("fine-tune-classify", ["model.start=", "data.path=labels.csv"], "none is given", "model.start=FOLDER"),
+    (
+        "fine-tune-classify",
+        ["model.start=nowhere", "data.path=labels.csv"],
+        "nowhere, and nothing is downloaded",
+        "save the model there",
+    ),
     ("fine-tune-classify", ["model.start=labels.csv", "data.path=labels.csv"], "is a file", "folder"),
     ("sentiment", ["model.start=masked", "data.path=labels.csv"], "core.core.layers", "leave [core] out"),
     (

@@ -108,9 +108,9 @@ def quick(name, tmp_path):
     made = tagged if recipe["task"]["kind"] == "tag" else MADE.get(task_class(recipe).dataset)
     made = noises if "test_names" in recipe.get("data", {}) else made  # recordings that say their word by their name
     fewer = ["task.documents=1"] if "documents" in defaults(task_class(recipe)) else []
-    kind = recipe["task"]["kind"]
-    fewer += ["task.batch_size=8"] if kind in ("execute", "temporal-order") else []
-    fewer += ["task.max_new_tokens=8"] if kind == "execute" else []  # every kind of program times five
+    task = recipe["task"]["kind"]
+    fewer += ["task.batch_size=8"] if task in ("execute", "temporal-order") else []
+    fewer += ["task.max_new_tokens=8"] if task == "execute" else []  # every kind of program times five
     fewer += ["core.layers=2"] if recipe.get("core", {}).get("layers", 0) > 2 else []
     if made is None or recipe["data"].get("corpus") or recipe["data"].get("scenes"):
         fewer += [f"data.{key}=400" for key in ("scenes", "students", "strings") if key in recipe.get("data", {})]
@@ -119,7 +119,8 @@ def quick(name, tmp_path):
     folder.mkdir()
     start = ["data.source=de", "data.target=en"] if made is two_languages else []
     if "start" in recipe.get("model", {}):
-        first = load_recipe("char-lm", [*QUICK, "core.width=16", "data.limit=3000"])
+        both_ways = recipe.get("core", {}).get("by") == "first"  # the first of a causal core has read nothing else
+        first = load_recipe("masked-lm" if both_ways else "char-lm", [*QUICK, "core.width=16", "data.limit=3000"])
         list(Experiment.new(first, tmp_path / "start"))
         start += [f"model.start={tmp_path}/start"]
     start += ["data.strings=40"] if "strings" in recipe["data"] else []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unspool.cli.shared import notes, print_json, say
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from unspool.runs.run import Run
@@ -91,12 +91,11 @@ def refuse_given(given: Mapping[str, Any], why: str, hint: str) -> None:
 def show_adapting(run: "Run", adapting: "Adapting", split: str, file: Path | None, as_json: bool) -> None:
     """The values of a text that a run reads as it is, and adapting."""
     from unspool.cli.evaluate import how_to_have
-    from unspool.data.readers.text import read_option
     from unspool.runs.adapting import evaluate_adapting
     from unspool.runs.evaluation import by_set
     from unspool.runs.run import format_values
 
-    name, text = (split, None) if file is None else ("file", read_option(str(file))[0])
+    name, text = (split, None) if file is None else ("file", text_of(file))
     results = evaluate_adapting(run, adapting, name, text, show_reading)
     if not results:
         raise ConfigError(f"{run.name} has no {split} split", hint=how_to_have(split, run.recipe))
@@ -109,10 +108,9 @@ def show_adapting(run: "Run", adapting: "Adapting", split: str, file: Path | Non
 
 def adapted(run: "Run", adapting: "Adapting", prompt: str, file: Path | None) -> "Run":
     """The run after reading a file, and then the prompt."""
-    from unspool.data.readers.text import read_option
     from unspool.runs.adapting import adapt_run
 
-    text = ("" if file is None else read_option(str(file))[0]) + prompt
+    text = ("" if file is None else text_of(file)) + prompt
     with notes():
         return adapt_run(run, text, adapting, show_reading)
 
@@ -121,3 +119,13 @@ def show_reading(done: int, of: int) -> None:
     """How far the reading is, on a terminal."""
     if sys.stderr.isatty():
         say(f"\rread {done:,} of {of:,} tokens", end="\n" if done == of else "")
+
+
+def text_of(file: Path) -> str:
+    """The text of a file. Raises: DataError where it cannot be read or is empty."""
+    from unspool.data.readers.text import read_option
+
+    text, _ = read_option(str(file))
+    if not text:
+        raise DataError(f"there is no text in {file}: it is empty", hint="name a file with text in it")
+    return text
