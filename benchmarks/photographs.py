@@ -1,10 +1,8 @@
-"""Photographs and their captions: Flickr8k as tables, with the features of a pretrained network, and what comes of it.
+"""Photographs and their captions: Flickr8k as tables, with the features of a pretrained network.
 
     python benchmarks/photographs.py tables FOLDER                FOLDER/photographs: names of files, and captions
     python benchmarks/photographs.py features FOLDER              FOLDER/features: 1,280 numbers of each photograph
     python benchmarks/photographs.py features FOLDER --grid 64    FOLDER/grid: 7 x 7 places of 64 numbers each
-    python benchmarks/photographs.py train RECIPE DATA [--seeds 0,1,2] [SETTING=VALUE ...]
-    python benchmarks/photographs.py scores RUN ...               the test part, greedily and with beams
 
 FOLDER has Flickr8k (Hodosh et al. 2013, "Framing image description as a ranking task"): `images/*.jpg`,
 `Flickr8k.token.txt` and `Flickr_8k.trainImages.txt`, `devImages`, `testImages`, the published split of 6,000, 1,000 and
@@ -23,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import environment, report, say
+from common import say
 from PIL import Image
 
 PARTS = {"train": "train", "dev": "valid", "test": "test"}
@@ -133,40 +131,6 @@ def directions(grids: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     return center, axes[:, ::-1][:, :size].astype(np.float32)
 
 
-def train(recipe: str, data: str, seeds: Sequence[int], settings: Sequence[str]) -> None:
-    """Train a recipe with some seeds, and score each."""
-    from unspool import load_recipe
-    from unspool.experiment.experiment import Experiment
-
-    runs = []
-    for seed in seeds:
-        made = load_recipe(recipe, [f"data.path={data}", f"seed={seed}", *settings])
-        run = Path("runs") / f"{recipe}-{Path(data).name}-{seed}"
-        for event in Experiment.new(made, run):
-            if hasattr(event, "results"):
-                say(f"{run}: {getattr(event, 'results', None)}")
-        runs.append(run)
-    scores(runs)
-
-
-def scores(runs: Sequence[Path]) -> None:
-    """BLEU-1 to BLEU-4 and CIDEr of trained models on the test part, with one beam and with several."""
-    from unspool.metrics.metric import GenerationSet
-    from unspool.runs.evaluation import evaluate_generation
-    from unspool.runs.run import Run, load_task
-
-    rows = []
-    for path in runs:
-        run = Run.load(path)
-        asked: GenerationSet = load_task(run).generation_sets("test")["generated"]
-        for beam, penalty in ((1, 0.0), (3, 0.0), (3, 0.7), (7, 0.7)):
-            found, _ = evaluate_generation(run.pipeline(beam=beam, length_penalty=penalty), asked)
-            values = {name: round(value, 4) for (_, name), value in found.items() if value is not None}
-            say(f"{path} beam {beam} length penalty {penalty}: {values}")
-            rows.append({"run": str(path), "beam": beam, "length_penalty": penalty, **values})
-    report({**environment(), "scores": rows})
-
-
 def main() -> None:
     """Read the command line and do one thing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -175,21 +139,11 @@ def main() -> None:
         verb = verbs.add_parser(name)
         verb.add_argument("folder", type=Path)
     verb.add_argument("--grid", type=int, default=0)
-    verb = verbs.add_parser("train")
-    verb.add_argument("recipe")
-    verb.add_argument("data")
-    verb.add_argument("settings", nargs="*")
-    verb.add_argument("--seeds", default="0")
-    verbs.add_parser("scores").add_argument("runs", nargs="+", type=Path)
     given = parser.parse_args()
     if given.verb == "tables":
         write_tables(given.folder)
-    elif given.verb == "features":
-        write_features(given.folder, given.grid)
-    elif given.verb == "train":
-        train(given.recipe, given.data, [int(seed) for seed in given.seeds.split(",")], given.settings)
     else:
-        scores(given.runs)
+        write_features(given.folder, given.grid)
 
 
 if __name__ == "__main__":
