@@ -358,7 +358,7 @@ TEMPERATURES = 0.1, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0
 slider("temperature", {str(t): bars(t, lstm.read("The ")) for t in TEMPERATURES})
 
 # %% [markdown]
-# Measured on eight texts of 400 characters at each temperature (in a shell `unspool look RUN --temperatures`): words that the training text
+# On eight texts of 400 characters at each temperature (in a shell `unspool look RUN --temperatures`): words that the training text
 # has, different words, and passages of four words that stood in the same text before. The last column is the mean entropy of the next
 # character over a text, in nats: it rises with T, towards that of equal chances.
 
