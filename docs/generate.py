@@ -159,14 +159,15 @@ def claim_table() -> str:
     """What every recipe with [expect] claims, in the order of the lectures, beside what was published and measured."""
     notes = json.loads((HERE / "lectures.json").read_text(encoding="utf-8"))
     taught = list(lecture_rows())
-    courses: dict[str, list[str]] = {}
-    for course in COURSES:
+    of = {name: course_of(name) for name in recipe_names() if "expect" in load_recipe(name)}
+    courses: dict[str, list[str]] = {course: [] for course in COURSES}
+    for course, lines in courses.items():
         rows = [row for row in taught if row[0] == course]
         named = [name for _, name, _, _ in rows]
-        claiming = [name for name in recipe_names() if "expect" in load_recipe(name) and course_of(name) == course]
+        claiming = [name for name, its in of.items() if its == course]
         for name in sorted(claiming, key=lambda name: (named.index(name) if name in named else len(named), name)):
             when, data = next((row[2:] for row in rows if row[1] == name), ("", data_of(name)))
-            courses.setdefault(course, []).extend(claim_rows(name, when, data, notes.get(name)))
+            lines += claim_rows(name, course, when, data, notes.get(name))
     lines = []
     for course, rows in courses.items():
         lines += [f"## {course[0].upper()}{course[1:]}", ""]
@@ -201,12 +202,12 @@ def data_of(name: str) -> list[str]:
     return [f"data.path={Path(DATA[name]).name}"] if name in DATA else []
 
 
-def claim_rows(name: str, when: str, data: list[str], note: dict[str, Any] | None) -> Iterator[str]:
+def claim_rows(name: str, course: str, when: str, data: list[str], note: dict[str, Any] | None) -> Iterator[str]:
     """A row for each claim of a recipe; what is the same in all of them stands in the first."""
     recipe = load_recipe(name)
-    topic = recipe["about"]["lecture"].removeprefix(course_of(name)).strip(", ")
+    topic = recipe["about"]["lecture"].removeprefix(course).strip(", ")
     command = f"`{' '.join(['unspool verify', name, *data])}`"
-    taught = [] if course_of(name) == BEYOND else [when]
+    taught = [] if course == BEYOND else [when]
     beside = [*taught, command, topic, recipe["expect"].get("published", "no figure")]
     minutes = str(note["minutes"]) if note else ""
     for claim, bound in claimed(recipe).items():

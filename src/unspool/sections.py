@@ -173,7 +173,7 @@ def complete(recipe: Recipe) -> Recipe:
         cls = shelf.find(table["kind"])
         extra = pipeline_options(cls, {}) if name == "task" else {}
         known = {*signature(cls).parameters, *extra}
-        table = known_options(table, known, name, f"{shelf.what} {table['kind']!r}", inner_options(cls, table))
+        table = known_options(table, known, name, f"{shelf.what} {table['kind']!r}", cls)
         full[name] = {"kind": table["kind"], **defaults(cls, "seed"), **table}
     full["task"] = {"kind": full["task"]["kind"], **pipeline_options(task, {}), **full["task"]}
     if preprocessing:
@@ -204,7 +204,7 @@ def inner_options(cls: type[Any], table: Mapping[str, Any]) -> dict[str, str]:
 
 
 def known_options(
-    table: Mapping[str, Any], known: Set[str], key: str, what: str, inner: Mapping[str, str] | None = None
+    table: Mapping[str, Any], known: Set[str], key: str, what: str, cls: type[Any] | None = None
 ) -> dict[str, Any]:
     """The options of a section, without the empty ones that its kind does not have.
 
@@ -215,7 +215,7 @@ def known_options(
         known: the options of that kind.
         key: the name of the section.
         what: the kind in words.
-        inner: options of what is within it, with their keys in the section.
+        cls: of that kind; an unknown option may be one of what is within it.
 
     Raises:
         ConfigError: for an option that this kind does not have.
@@ -227,8 +227,8 @@ def known_options(
     for name in found:
         if name != "kind" and name not in known:
             error = unknown(f"option for {what}:", name, known, prefix=f"{key}.")
-            if inner and name in inner:
-                error.hint = f"did you mean {f'{key}.{inner[name]}'!r}? {key}.{name}= leaves it out"
+            if cls and (place := inner_options(cls, found).get(name)):
+                error.hint = f"did you mean {f'{key}.{place}'!r}? {key}.{name}= leaves it out"
             elif not error.hint.startswith("did you mean"):
                 error.hint = f"{key}.{name}= leaves it out, or {error.hint}"
             raise error

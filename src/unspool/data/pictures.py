@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unspool.data.labelled import cell_text, picked
 from unspool.data.readers.images import ENDINGS, find_image, netpbm, pixels
-from unspool.data.readers.skipped import Skipped, usable
+from unspool.data.readers.skipped import usable
 from unspool.data.readers.tables import Placed, Record, TableFormat
 from unspool.data.readers.trees import File, files, label_of, split_of
 from unspool.data.records import SHUFFLE, Found, check_paths, read_splits, read_table_files, split
@@ -141,23 +141,17 @@ class CaptionedImages(SplitOptions, TableFormat):
 
     def grouped(self, rows: list[Placed], folder: Path, notes: list[str]) -> list[Placed]:
         """One record for each image, with the captions of all its rows; rows that are of no use are counted."""
-        found: dict[str, Placed | DataError] = {}
-        skipped = Skipped()
-        for place, row in rows:
-            try:
-                name, caption = self.named(row, place)
-            except DataError as error:
-                skipped.add(error)
-                continue
+        found: dict[str, Placed] = {}
+
+        def add(placed: Placed) -> None:
+            place, row = placed
+            name, caption = self.named(row, place)
             if name not in found:
-                found[name] = self.record(name, folder, place)
-            placed = found[name]
-            if isinstance(placed, DataError):
-                skipped.add(placed)
-            else:
-                placed[1]["captions"].append(caption)
-        notes += filter(None, [skipped.summary(len(rows), "rows")])
-        return [placed for placed in found.values() if not isinstance(placed, DataError)]
+                found[name] = place, {"name": name, "image": find_image(folder / name, place), "captions": []}
+            found[name][1]["captions"].append(caption)
+
+        usable(rows, add, "rows", notes)
+        return list(found.values())
 
     def named(self, row: Record, place: str) -> tuple[str, str]:
         """The file and the caption of a row. Raises: DataError where one is missing."""
@@ -166,14 +160,6 @@ class CaptionedImages(SplitOptions, TableFormat):
         if not (name and words):
             raise DataError(f"{place}: there is no {'caption' if name else 'file'}", hint="fill it in, or drop it")
         return name, words
-
-    @staticmethod
-    def record(name: str, folder: Path, place: str) -> Placed | DataError:
-        """A record of an image, without captions yet; what is wrong with its file where it cannot be read."""
-        try:
-            return place, {"name": name, "image": find_image(folder / name, place), "captions": []}
-        except DataError as error:
-            return error
 
 
 @dataclass

@@ -111,13 +111,10 @@ def abc_tune(data: bytes, path: str) -> str:
     """The only tune of an ABC file."""
     text, _ = decode(data, path)
     found = [block for _, block in blocks(text)]
-    if len(found) != 1:
-        if found:
-            what, hint = (
-                f"has {len(found)} tunes, and a model goes on with one",
-                "keep one, from X: to an empty line",
-            )
-        else:
-            what, hint = "has no tune" if text.strip() else "is empty", "begin it with a line X:1 and one such as K:D"
-        raise DataError(f"{path} {what}", hint=hint)
+    if not found:
+        what = "has no tune" if text.strip() else "is empty"
+        raise DataError(f"{path} {what}", hint="begin it with a line X:1 and one such as K:D")
+    if len(found) > 1:
+        what = f"has {len(found)} tunes, and a model goes on with one"
+        raise DataError(f"{path} {what}", hint="keep one, from X: to an empty line")
     return found[0]
